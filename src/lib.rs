@@ -1,0 +1,31 @@
+//! tidegate, the front door of a container registry.
+//!
+//! The modules stand in dependency order: each imports only from those above it, and
+//! `tests/integration/architecture.rs` holds them to it.
+
+// 0 values
+pub mod body;
+pub mod secret;
+// 1 formats
+pub mod header;
+pub mod registry;
+// 2 settings
+pub mod config;
+// 3 parts
+pub mod access;
+pub mod agent;
+pub mod auth;
+pub mod log;
+pub mod tls;
+pub mod upstream;
+// 4 state
+pub mod state;
+// 5 request
+pub mod gate;
+// 6 connections
+pub mod server;
+// 7 process
+pub mod app;
+pub mod reload;
+// 8 commands
+pub mod cli;
