@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::server::ProducesTickets;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
@@ -16,8 +17,8 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 use tracing_subscriber::EnvFilter;
 
-use crate::auth::verifier::Verifier;
-use crate::config::{Config, Log, LogFormat, Problems};
+use crate::auth::{self, Verifier};
+use crate::config::{Auth, Config, Log, LogFormat, Problem, Problems};
 use crate::log::access::AccessLog;
 use crate::reload::Reloader;
 use crate::server::{Connections, Phase, Workers, accept, bind};
@@ -53,7 +54,8 @@ pub enum AppError {
 
 /// Reads the settings and everything they name, without starting anything.
 pub fn check(path: &Path) -> Result<State, Problems> {
-    State::build(Config::load(path)?, tls::tickets()?)
+    let config = Config::load(path)?;
+    State::build(config, tickets()?)
 }
 
 /// Runs until told to stop.
@@ -70,14 +72,14 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut stop = Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
 
-    let tickets = tls::tickets().map_err(AppError::Settings)?;
+    let tickets = tickets().map_err(AppError::Settings)?;
     let state = State::build(config, tickets.clone()).map_err(AppError::Settings)?;
     for warning in &state.warnings {
         tracing::warn!("{warning}");
     }
     let config = &state.config;
     let listeners = bind_all(&config.server.listen)?;
-    let verifier = Verifier::new(&config.auth)?;
+    let verifier = Verifier::new(passwords(&config.auth))?;
     let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
     let connections = Connections::new(config.limits.connections, config.limits.connections_per_ip);
     let threads = config.server.threads;
@@ -167,6 +169,22 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+fn tickets() -> Result<Arc<dyn ProducesTickets>, Problems> {
+    tls::tickets().map_err(|error| {
+        let message = format!("cannot make keys for session tickets: {error}");
+        Problems(vec![Problem { place: "tls".to_owned(), message, missing: false }])
+    })
+}
+
+fn passwords(auth: &Auth) -> auth::Settings {
+    auth::Settings {
+        cache_ttl: auth.cache_ttl,
+        cache_size: auth.cache_size,
+        hash_threads: auth.hash_threads,
+        hash_queue: auth.hash_queue,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the process knows: one immutable view of everything that can be reloaded, and beside it
 //! what outlives a reload.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,8 +10,7 @@ use http::HeaderValue;
 use rustls::server::ProducesTickets;
 
 use crate::agent::Agents;
-use crate::auth::htpasswd::HtpasswdFile;
-use crate::auth::verifier::Verifier;
+use crate::auth::{HtpasswdFile, Verifier, readable_by_others};
 use crate::config::{AuthMode, Config, Problem, Problems, ServerAddress};
 use crate::log::access::AccessLog;
 use crate::tls::{self, ServerTls};
@@ -63,7 +62,9 @@ impl State {
             read_timeout: config.upstream.read_timeout,
         };
         let mut warnings = std::mem::take(&mut tls.warnings);
-        warnings.extend(users.as_ref().and_then(HtpasswdFile::warning));
+        if users.is_some() && readable_by_others(&config.auth.htpasswd).unwrap_or_default() {
+            warnings.push(readable(&config.auth.htpasswd));
+        }
         Ok(State {
             agents: Agents::new(config.user_agents.deny.clone(), config.user_agents.allow.clone()),
             challenge: challenge(&config.auth.realm),
@@ -81,6 +82,12 @@ impl State {
         let pairs = certificates.iter().flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]);
         pairs.chain(self.config.upstream.ca.clone()).collect()
     }
+}
+
+fn readable(htpasswd: &Path) -> Problem {
+    let place = htpasswd.display().to_string();
+    let message = format!("every user of this machine can read the hashes; run `chmod o-r {place}`");
+    Problem { place, message, missing: false }
 }
 
 /// RFC 7617 section 2; the realm is a quoted-string.

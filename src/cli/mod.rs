@@ -28,7 +28,6 @@ struct Arguments {
 enum Command {
     Serve(serve::Serve),
     Check(check::Check),
-    #[command(subcommand)]
     Htpasswd(htpasswd::Htpasswd),
     #[command(subcommand)]
     Cert(cert::Cert),
@@ -47,6 +46,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Htpasswd(htpasswd) => htpasswd::run(htpasswd),
-        Command::Cert(cert) => cert::run(cert),
+        Command::Cert(cert) => cert::run(&cert),
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn rewrite(
     permit: &Permit,
     client: &Client,
     authority: &HeaderValue,
-    operation: &Operation,
+    operation: Operation,
     config: &Config,
     flow: &Rc<Flow>,
 ) -> Result<Request<ClientBody>, Refusal> {

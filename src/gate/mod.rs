@@ -14,7 +14,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::access::{self, Identity};
-use crate::auth::verifier::Verdict;
+use crate::auth::Verdict;
 use crate::body::Flow;
 use crate::header::credentials::{self, Credentials};
 use crate::header::forwarded;
@@ -71,17 +71,17 @@ async fn pass(
     }
     let client = forwarded::client(request.headers(), peer, &config.server.trusted_proxies);
     let target = target::parse(request.method(), request.uri().path());
+    let operation = target.operation;
     ledger.learn(&client, &target);
 
     let identity = identify(gate, state, &request).await?;
     ledger.user(&identity);
     let permit = access::decide(identity);
 
-    let scheme = client.https;
-    let onward = forward::rewrite(request, &permit, &client, &authority, &target.operation, config, flow)?;
+    let onward = forward::rewrite(request, &permit, &client, &authority, operation, config, flow)?;
     ledger.upstream(&state.destination.server);
     let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
-    reply::rewrite(answer, scheme, &authority, &state.destination.server)
+    reply::rewrite(answer, client.https, &authority, &state.destination.server)
 }
 
 /// Who sent this? A stranger, a wrong password and an unknown user cannot be told apart by the answer.
