@@ -105,11 +105,11 @@ fn unfit(leaf: &Facts) -> Option<String> {
     }
     // `openssl req -x509` marks every certificate as a CA's, also a server's, and docker accepts that: the
     // documentation of the registry makes its example so.
-    let is_only_ca = !leaf.self_issued() || leaf.names().next().is_none();
-    (leaf.ca && is_only_ca).then(|| {
+    let stands_for_a_server = leaf.self_issued() && leaf.names().next().is_some();
+    (leaf.ca && !stands_for_a_server).then(|| {
         format!(
-            "the first certificate ({}) is a CA's, not a server's; put the certificate that this CA issued \
-             for the server first",
+            "the first certificate ({}) is a CA's, not a server's; put first the one that this CA issued for the \
+             server, or make one with `tidegate cert server`",
             leaf.label
         )
     })
@@ -165,9 +165,6 @@ fn doubts(leaf: &Facts, issuers: &[Certificate]) -> Vec<String> {
     }
     if let Some(hash) = leaf.broken_hash.filter(|_| !leaf.self_issued()) {
         doubts.push(format!("the certificate is signed with {hash}, which clients no longer accept"));
-    }
-    if let Some(bits) = leaf.rsa_bits.filter(|&bits| bits < 2048) {
-        doubts.push(format!("the RSA key has {bits} bits; clients want at least 2048"));
     }
     doubts
 }

@@ -1,8 +1,10 @@
 //! TLS: certificates and keys from their files to the configuration that a handshake uses.
 
-pub(crate) mod check;
+mod check;
+#[cfg(test)]
+pub(crate) mod material;
 pub(crate) mod pair;
-pub(crate) mod pem;
+mod pem;
 mod provider;
 mod resolver;
 mod roots;
@@ -17,8 +19,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use time::OffsetDateTime;
 
-pub use self::roots::client;
 use self::resolver::Resolver;
+pub use self::roots::client;
 use self::x509::Facts;
 use crate::config::{self, Alpn, Problem, Problems, TlsVersion};
 
@@ -71,8 +73,9 @@ fn server_at(
     let Some(expires) = own().map(|facts| facts.not_after).min() else {
         return Err(Problems(vec![whole("names no certificate; set tls.certificate and tls.key")]));
     };
-    let config = configure(tls, certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect(), tickets)
-        .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))?;
+    let config =
+        configure(tls, certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect(), tickets)
+            .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))?;
     Ok(ServerTls { config: Arc::new(config), warnings, expires: expires.into() })
 }
 

@@ -105,7 +105,8 @@ fn read_key(
     problems: &mut Vec<Problem>,
 ) -> Option<Key> {
     let content = open(path).map_err(|error| problems.push(unreadable(path, &error))).ok()?;
-    if content.mode & 0o007 != 0 {
+    let der = pem::private_key(&content.bytes);
+    if content.mode & 0o007 != 0 && der.as_ref().err().is_none_or(|fault| fault.leaves_a_key()) {
         problems.push(problem(
             path,
             format_args!(
@@ -115,7 +116,7 @@ fn read_key(
             ),
         ));
     }
-    let der = pem::private_key(&content.bytes).map_err(|fault| problems.push(problem(path, fault))).ok()?;
+    let der = der.map_err(|fault| problems.push(problem(path, fault))).ok()?;
     match provider().key_provider.load_private_key(der.clone_key()) {
         Ok(signing) => Some(Key { der, signing }),
         Err(_) => {

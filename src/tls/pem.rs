@@ -34,6 +34,13 @@ pub(crate) enum Fault {
     SeveralKeys(usize),
 }
 
+impl Fault {
+    /// The file holds a key all the same, or a part of one, that is worth protecting.
+    pub(crate) fn leaves_a_key(self) -> bool {
+        matches!(self, Self::Damaged | Self::EncryptedKey | Self::SeveralKeys(_))
+    }
+}
+
 /// All certificates in the order of the file, at least one. Text around the blocks and blocks of other
 /// kinds are skipped.
 pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {

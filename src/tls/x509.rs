@@ -6,7 +6,6 @@ use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{X509Name, X509Version};
 
 /// The facts that decide whether and for whom a certificate works.
@@ -38,8 +37,6 @@ pub(crate) struct Facts {
     pub(crate) names_issuer_url: bool,
     /// The hash of the signature, when clients no longer accept it.
     pub(crate) broken_hash: Option<&'static str>,
-    /// Size of an RSA key.
-    pub(crate) rsa_bits: Option<usize>,
 }
 
 impl Facts {
@@ -86,7 +83,6 @@ impl Facts {
             for_servers: true,
             names_issuer_url: false,
             broken_hash: broken_hash(&parsed.signature_algorithm.algorithm.to_id_string()),
-            rsa_bits: rsa_bits(parsed),
         };
         for extension in parsed.extensions() {
             facts.learn(extension.parsed_extension());
@@ -102,7 +98,9 @@ impl Facts {
             ParsedExtension::SubjectAlternativeName(names) => {
                 for name in &names.general_names {
                     match name {
-                        GeneralName::DNSName(name) => self.dns_names.push(printable(&name.to_ascii_lowercase())),
+                        GeneralName::DNSName(name) => {
+                            self.dns_names.push(printable(&name.to_ascii_lowercase()))
+                        }
                         GeneralName::IPAddress(bytes) => self.addresses.extend(address(bytes)),
                         _ => {}
                     }
@@ -126,13 +124,6 @@ fn broken_hash(signature_algorithm: &str) -> Option<&'static str> {
     match signature_algorithm {
         "1.2.840.113549.1.1.4" => Some("MD5"),
         "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" => Some("SHA-1"),
-        _ => None,
-    }
-}
-
-fn rsa_bits(parsed: &X509Certificate<'_>) -> Option<usize> {
-    match parsed.public_key().parsed() {
-        Ok(PublicKey::RSA(key)) => Some(key.key_size()),
         _ => None,
     }
 }
