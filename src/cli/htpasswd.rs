@@ -83,7 +83,7 @@ enum Failure {
     No(String),
     #[error("{0}")]
     Usage(String),
-    #[error("{file}: {error}", file = .0.display(), error = .1)]
+    #[error("{}: {}", .0.display(), reason(.1))]
     File(PathBuf, io::Error),
     #[error("{}", bad_lines(.0, .1))]
     Bad(PathBuf, Vec<BadLine>),
@@ -208,6 +208,13 @@ fn nobody(file: &Path, user: &[u8]) -> Failure {
     Failure::No(format!("there is no user {} in {}", String::from_utf8_lossy(user), file.display()))
 }
 
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "the file, or the folder it is in, does not exist".into(),
+        _ => error.to_string(),
+    }
+}
+
 fn bad_lines(file: &Path, bad: &[BadLine]) -> String {
     let lines: Vec<_> =
         bad.iter().map(|bad| format!("{}:{}: {}", file.display(), bad.line, bad.message)).collect();
@@ -217,7 +224,9 @@ fn bad_lines(file: &Path, bad: &[BadLine]) -> String {
 /// A reader that has gone, as `head` does, has read enough.
 fn print(out: &mut dyn Write, text: impl AsRef<[u8]>) -> Result<(), Failure> {
     match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::System(error.to_string())),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::System(format!("standard output: {error}")))
+        }
         _ => Ok(()),
     }
 }
