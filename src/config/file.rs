@@ -223,9 +223,11 @@ fn auth(section: &mut Section<'_, '_>, base: &Path) -> Option<Auth> {
         if printable && !text.is_empty() { Ok(text.to_owned()) } else { Err(String::new()) }
     });
     let htpasswd_place = section.place("htpasswd");
+    // Behind a syntax error another path, or another mode, may be written.
+    let htpasswd_certain = section.is_written("htpasswd") || !section.report.is_torn();
     let htpasswd =
         section.text("htpasswd", r#"the path of a file, such as "auth/htpasswd""#, |text| path(text, base));
-    if let (Some(AuthMode::Basic), Some(path)) = (mode, &htpasswd) {
+    if let (Some(AuthMode::Basic), Some(path), true) = (mode, &htpasswd, htpasswd_certain) {
         let remedy = format!("make it with `tidegate htpasswd add {} USER`", path.display());
         let file = NamedFile { key: "auth.htpasswd", path: path.clone(), place: htpasswd_place, remedy };
         section.report.files.push(file);

@@ -63,6 +63,11 @@ impl Report {
         self.wrong(&Place::File(offset), message);
     }
 
+    /// Whether what stood in the file is partly unknown.
+    pub(super) fn is_torn(&self) -> bool {
+        self.torn
+    }
+
     /// A value that is not written and has to be.
     pub(super) fn forgotten(&mut self, place: &Place, message: impl Into<String>) {
         if !self.torn {

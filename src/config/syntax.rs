@@ -58,7 +58,7 @@ fn describe(text: &str, offset: usize, broken: &Range<usize>, message: &str) -> 
             "a value is missing, or text stands without quotes"
         }
         message if message.starts_with("missing escaped value") => {
-            "a backslash stands in double quotes; write regular expressions in 'single quotes'"
+            "a backslash stands in double quotes; write the text in 'single quotes'"
         }
         message => message,
     };

@@ -93,3 +93,13 @@ fn missing_files_are_told_together_with_other_problems() {
         [true, false, true, true]
     );
 }
+
+#[test]
+fn a_default_path_is_not_missed_behind_a_syntax_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.toml");
+    fs::write(&path, "[auth]\nhtpasswd = users\n").unwrap();
+    let problems = load(&path).unwrap_err();
+    assert_eq!(problems.0.len(), 1, "{problems}");
+    assert!(problems.0[0].place.ends_with("proxy.toml:2:12"), "{problems}");
+}
