@@ -44,7 +44,7 @@ fn a_line_holds_what_an_operator_asks_for() {
         (&200.into(), &0.into(), &2.into()),
         "{read}"
     );
-    for key in ["time", "version", "duration", "first_byte", "upstream", "id"] {
+    for key in ["time", "protocol", "duration", "first_byte", "upstream", "id"] {
         assert!(read.as_object().unwrap().keys().any(|name| name.starts_with(key)), "{key} in {read}");
     }
     assert!(
@@ -64,7 +64,7 @@ fn a_line_holds_what_an_operator_asks_for() {
     client.exchange(http2::request("HEAD", "localhost", "/v2/", &[AUTH, "User-Agent: second/1"]));
     let second = line(&tidegate, "second/1");
     assert_eq!((&second["method"], &second["operation"]), (&"HEAD".into(), &"ping".into()), "{second}");
-    assert!(second["version"].as_str().unwrap().contains('2'), "{second}");
+    assert!(second["protocol"].as_str().unwrap().contains('2'), "{second}");
     assert_eq!(second["bytes_out"], 0, "{second}");
 }
 

@@ -135,40 +135,20 @@ fn skopeo_pushes_and_pulls() {
 fn podman_logs_in_pushes_and_pulls() {
     let house = House::start();
     write_image(&house.path("image"), "one");
-    let (trust, storage, state) = (house.text("trust"), house.text("storage"), house.text("state"));
-    let authfile = house.text("auth.json");
-    let podman = |arguments: &[&str]| {
-        let mut all = vec![
-            "--root",
-            &storage,
-            "--runroot",
-            &state,
-            "--storage-driver",
-            "vfs",
-            "--events-backend",
-            "none",
-        ];
-        all.extend(arguments);
-        succeed("podman", &all).trim().to_owned()
+    let folder = house.text("");
+    // In the folder, because podman makes a name of the path of an OCI layout, and names are lower case.
+    let podman = |command: &str| {
+        let storage = format!("--root {folder}storage --runroot {folder}state --storage-driver vfs");
+        let command = format!("--chdir {folder} podman {storage} --events-backend none {command}");
+        succeed("env", &command.split(' ').collect::<Vec<_>>()).trim().to_owned()
     };
-    let host = house.tidegate.host();
-    podman(&[
-        "login",
-        "--authfile",
-        &authfile,
-        "--cert-dir",
-        &trust,
-        "--username",
-        "testuser",
-        "--password",
-        "testpass",
-        &host,
-    ]);
-    let made = podman(&["pull", "--quiet", &format!("oci:{}:one", house.text("image"))]);
-    let there = house.image("team/app:one");
-    podman(&["push", "--quiet", "--authfile", &authfile, "--cert-dir", &trust, &made, &there]);
-    podman(&["rmi", "--force", &made]);
-    let pulled = podman(&["pull", "--quiet", "--authfile", &authfile, "--cert-dir", &trust, &there]);
+    let (host, there) = (house.tidegate.host(), house.image("team/app:one"));
+    let trust = "--authfile auth.json --cert-dir trust";
+    podman(&format!("login {trust} --username testuser --password testpass {host}"));
+    let made = podman("pull --quiet oci:image:one");
+    podman(&format!("push --quiet {trust} {made} {there}"));
+    podman(&format!("rmi --force {made}"));
+    let pulled = podman(&format!("pull --quiet {trust} {there}"));
     assert_eq!(pulled, made, "the image comes back with the same id");
 }
 

@@ -105,9 +105,7 @@ fn a_push_that_the_client_cuts_short_never_looks_whole_to_the_registry() {
             }
             drop(client);
             recorder.wait_for("the end of the connection", |seen| seen.state == State::Torn);
-            tidegate.access.wait_for("who cut it", |line| {
-                line.to_ascii_lowercase().contains("client") && line.contains("torn")
-            });
+            tidegate.access.wait_for("who cut it", |line| line.contains(r#""cut":"client""#));
         }
     }
 }
@@ -222,15 +220,15 @@ fn a_pull_that_the_registry_cuts_short_never_looks_whole_to_the_client() {
                 assert!(client.ends(), "the connection goes on after a torn body");
             }
             let mut client = http2::Client::connect(&tidegate);
-            let answer = client.exchange(http2::request("GET", "localhost", BLOB, &[AUTH]));
-            if answer.status() != 502 {
-                assert!(answer.end.is_err(), "{:?} looks whole over HTTP/2", answer.body);
+            let (answer, _) = client.send(http2::request("GET", "localhost", BLOB, &[AUTH]), true);
+            match client.answer(answer) {
+                Ok(answer) if answer.status() == 502 => {}
+                Ok(answer) => assert!(answer.end.is_err(), "{:?} looks whole over HTTP/2", answer.body),
+                // The reset of the stream may overtake the head as well.
+                Err(error) => assert!(error.is_reset(), "{error}"),
             }
-            assert!(response.status == 502 || response.status == 200);
             if !reset {
-                tidegate.access.wait_for("who cut it", |line| {
-                    line.to_ascii_lowercase().contains("upstream") && line.contains("torn")
-                });
+                tidegate.access.wait_for("who cut it", |line| line.contains(r#""cut":"upstream""#));
             }
         }
     }

@@ -57,7 +57,9 @@ impl Lines {
             seen = output.lines.len().max(start);
             let left = deadline.saturating_duration_since(Instant::now());
             if output.ended || left.is_zero() {
-                panic!("never saw {what}; the output was:\n{}", output.lines.join("\n"));
+                let said = output.lines.join("\n");
+                drop(output);
+                panic!("never saw {what}; the output was:\n{said}");
             }
             output = self.shared.1.wait_timeout(output, left).unwrap().0;
         }
@@ -68,8 +70,10 @@ impl Lines {
         let output = self.shared.0.lock().unwrap();
         let (output, waited) =
             self.shared.1.wait_timeout_while(output, DEADLINE, |output| !output.ended).unwrap();
-        assert!(!waited.timed_out(), "the output never ended:\n{}", output.lines.join("\n"));
-        output.lines.clone()
+        let lines = output.lines.clone();
+        drop(output);
+        assert!(!waited.timed_out(), "the output never ended:\n{}", lines.join("\n"));
+        lines
     }
 
     /// How many lines there are now: a place to wait from.
