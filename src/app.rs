@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::server::ProducesTickets;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustls::server::ProducesTickets;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -70,7 +70,8 @@ pub fn serve(path: &Path) -> Result<(), AppError> {
 async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     // From here on a signal waits for us instead of ending the process.
     let mut hangup = signal(SignalKind::hangup())?;
-    let mut stop = Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let mut stop =
+        Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
 
     let tickets = tickets().map_err(AppError::Settings)?;
     let state = State::build(config, tickets.clone()).map_err(AppError::Settings)?;
@@ -173,10 +174,8 @@ impl Stop {
 }
 
 fn tickets() -> Result<Arc<dyn ProducesTickets>, Problems> {
-    tls::tickets().map_err(|error| {
-        let message = format!("cannot make keys for session tickets: {error}");
-        Problems(vec![Problem { place: "tls".to_owned(), message, missing: false }])
-    })
+    tls::tickets()
+        .map_err(|error| Problem::new("tls", format!("cannot make keys for session tickets: {error}")).into())
 }
 
 fn passwords(auth: &Auth) -> auth::Settings {
@@ -197,10 +196,14 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {
         io::ErrorKind::PermissionDenied => {
             "not permitted; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE".to_owned()
         }
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address; `ip address` lists those it has".to_owned(),
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; `ip address` lists those it has".to_owned()
+        }
         _ => error.to_string(),
     };
-    let bind = |&address: &SocketAddr| bind(address).map_err(|error| AppError::Bind(address, advice(address, error)));
+    let bind = |&address: &SocketAddr| {
+        bind(address).map_err(|error| AppError::Bind(address, advice(address, error)))
+    };
     addresses.iter().map(bind).collect()
 }
 

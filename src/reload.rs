@@ -85,7 +85,15 @@ impl Reloader {
 
 fn signature(file: &Path) -> Option<Signature> {
     let data = std::fs::metadata(file).ok()?;
-    Some((data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()))
+    Some((
+        data.dev(),
+        data.ino(),
+        data.size(),
+        data.mtime(),
+        data.mtime_nsec(),
+        data.ctime(),
+        data.ctime_nsec(),
+    ))
 }
 
 /// The keys whose change a reload cannot take up.

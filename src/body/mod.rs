@@ -6,7 +6,7 @@ mod client;
 mod flow;
 mod pace;
 
-pub use client::{ClientBody, Limits};
 pub use client::ClientError;
+pub use client::{ClientBody, Limits};
 pub use flow::{ClientFault, Flow};
 pub use pace::Pace;

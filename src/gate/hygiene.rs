@@ -90,7 +90,9 @@ fn content_length(headers: &HeaderMap) -> Result<(), Refusal> {
 /// RFC 9110 section 9.3.1: content in a GET or HEAD means nothing, and hides a second request at best.
 fn bodiless<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
     match *request.method() {
-        Method::GET | Method::HEAD if has_body(request) => Err(Refusal::Malformed("GET and HEAD have no body")),
+        Method::GET | Method::HEAD if has_body(request) => {
+            Err(Refusal::Malformed("GET and HEAD have no body"))
+        }
         _ => Ok(()),
     }
 }
@@ -237,21 +239,36 @@ mod tests {
         ] {
             assert_eq!(host_of(authority), Some(host), "{authority}");
         }
-        for authority in
-            ["", ":443", "a:", "a:b", "a:99999", "a,b", "a b", "u@a", "a/b", "[::1", "::1", "[x]", "a:1:2", "[::1]x:1"]
-        {
+        for authority in [
+            "", ":443", "a:", "a:b", "a:99999", "a,b", "a b", "u@a", "a/b", "[::1", "::1", "[x]", "a:1:2",
+            "[::1]x:1",
+        ] {
             assert_eq!(host_of(authority), None, "{authority}");
         }
     }
 
     #[test]
     fn paths() {
-        for good in ["/", "/v2/", "/v2/a/b/blobs/sha256:00", "/v2/a%20b/", "/v2/a..b/...", "/v2/%252e%252e/x"] {
+        for good in ["/", "/v2/", "/v2/a/b/blobs/sha256:00", "/v2/a%20b/", "/v2/a..b/...", "/v2/%252e%252e/x"]
+        {
             assert!(path(good).is_ok(), "{good}");
         }
         for bad in [
-            "/v2//", "//v2/", "/v2/./x", "/v2/..", "/v2/%2e%2E/x", "/v2/.%2e", "/v2/a%2fb", "/v2/a%5cb", "/v2/\\x",
-            "/v2/%00", "/v2/%0d%0a", "/v2/%zz", "/v2/%2", "/v2/a|b", "/v2/\"",
+            "/v2//",
+            "//v2/",
+            "/v2/./x",
+            "/v2/..",
+            "/v2/%2e%2E/x",
+            "/v2/.%2e",
+            "/v2/a%2fb",
+            "/v2/a%5cb",
+            "/v2/\\x",
+            "/v2/%00",
+            "/v2/%0d%0a",
+            "/v2/%zz",
+            "/v2/%2",
+            "/v2/a|b",
+            "/v2/\"",
         ] {
             assert!(path(bad).is_err(), "{bad}");
         }

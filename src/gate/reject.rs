@@ -65,7 +65,12 @@ impl From<UpstreamError> for Refusal {
 }
 
 /// Makes the response. `unread` says that a request body may still be on its way: the connection then ends with this answer.
-pub(super) fn respond(refusal: Refusal, state: &State, unread: bool, ledger: &mut Ledger) -> Response<Source> {
+pub(super) fn respond(
+    refusal: Refusal,
+    state: &State,
+    unread: bool,
+    ledger: &mut Ledger,
+) -> Response<Source> {
     let (status, code, message) = describe(&refusal);
     ledger.refused(message);
     match &refusal {
@@ -132,7 +137,9 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
             (StatusCode::REQUEST_TIMEOUT, Code::Unknown, "the request body came too slowly")
         }
         Refusal::Client(_) => (StatusCode::BAD_REQUEST, Code::Unknown, "the request body ended badly"),
-        Refusal::BadGateway(_) => (StatusCode::BAD_GATEWAY, Code::Unavailable, "the registry cannot be reached"),
+        Refusal::BadGateway(_) => {
+            (StatusCode::BAD_GATEWAY, Code::Unavailable, "the registry cannot be reached")
+        }
         Refusal::GatewayTimeout => {
             (StatusCode::GATEWAY_TIMEOUT, Code::Unavailable, "the registry did not answer in time")
         }

@@ -8,5 +8,5 @@ mod outq;
 mod watch;
 mod workers;
 
-pub use workers::{Phase, Workers};
 pub use listener::{Connections, accept, bind};
+pub use workers::{Phase, Workers};

@@ -68,7 +68,8 @@ impl Watch {
         let mut seen = self.meter.acknowledged();
         loop {
             let sending = self.busy.get() == 0 && self.meter.is_sending();
-            let waits = sending || self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
+            let waits =
+                sending || self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
             if self.busy.get() == 0 && !sending {
                 let deadline = self.deadline.get();
                 if Instant::now() >= deadline {

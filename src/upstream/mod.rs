@@ -114,7 +114,9 @@ impl Upstream {
     /// Closes the connections that the registry has closed or nobody has used for a while. To be
     /// called now and then.
     pub fn sweep(&self) {
-        self.idle.borrow_mut().retain_mut(|idle| idle.since.elapsed() < IDLE_TIME && idle.connection.is_usable());
+        self.idle
+            .borrow_mut()
+            .retain_mut(|idle| idle.since.elapsed() < IDLE_TIME && idle.connection.is_usable());
     }
 
     fn checkout(&self, server: &ServerAddress) -> Option<Connection> {
