@@ -174,10 +174,8 @@ impl Stop {
 }
 
 fn tickets() -> Result<Arc<dyn ProducesTickets>, Problems> {
-    tls::tickets().map_err(|error| {
-        let message = format!("cannot make keys for session tickets: {error}");
-        Problems(vec![Problem { place: "tls".to_owned(), message, missing: false }])
-    })
+    tls::tickets()
+        .map_err(|error| Problem::new("tls", format!("cannot make keys for session tickets: {error}")).into())
 }
 
 fn passwords(auth: &Auth) -> auth::Settings {

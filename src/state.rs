@@ -87,7 +87,7 @@ impl State {
 fn readable(htpasswd: &Path) -> Problem {
     let place = htpasswd.display().to_string();
     let message = format!("every user of this machine can read the hashes; run `chmod o-r {place}`");
-    Problem { place, message, missing: false }
+    Problem::new(place, message)
 }
 
 /// RFC 7617 section 2; the realm is a quoted-string.

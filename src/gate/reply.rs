@@ -74,7 +74,7 @@ pub(super) fn hand_over<G>(
 }
 
 /// Where the bytes of a response come from.
-pub enum Source {
+pub(super) enum Source {
     /// A text of our own, once.
     Text(Option<Bytes>),
     /// The registry.

@@ -60,8 +60,10 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 pub struct Connections {
     permits: Arc<Semaphore>,
     per_network: usize,
-    networks: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    networks: Networks,
 }
+
+type Networks = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
 impl Connections {
     /// At most `all` at once, and `per_network` from one IPv4 address or IPv6 /64; 0 for no such limit.
@@ -87,7 +89,7 @@ impl Connections {
 /// One open connection; dropping it makes room for another.
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
-    network: Option<(IpAddr, Arc<Mutex<HashMap<IpAddr, usize>>>)>,
+    network: Option<(IpAddr, Networks)>,
 }
 
 impl Drop for Place {

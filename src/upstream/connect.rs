@@ -26,7 +26,7 @@ async fn open(to: &Destination) -> io::Result<Pin<Box<dyn Stream>>> {
         ServerAddress::Unix(path) => return Ok(Box::pin(UnixStream::connect(path).await?)),
         ServerAddress::Tcp { host, port, .. } => (host.as_str(), *port),
     };
-    let tcp = TcpStream::connect((host.trim_start_matches('[').trim_end_matches(']'), port)).await?;
+    let tcp = TcpStream::connect((host, port)).await?;
     tcp.set_nodelay(true)?;
     let Some(config) = &to.tls else {
         return Ok(Box::pin(tcp));
