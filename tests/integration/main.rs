@@ -13,9 +13,11 @@ mod harness;
 
 mod access_log;
 mod architecture;
+mod certificates;
 mod clients;
 mod forwarding;
 mod hostile;
+mod limits;
 mod location;
 mod mistakes;
 mod passwords;
@@ -23,3 +25,4 @@ mod recipe;
 mod reload;
 mod streaming;
 mod time_limits;
+mod upstreams;

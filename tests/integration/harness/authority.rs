@@ -34,18 +34,44 @@ impl Authority {
 
     /// A certificate for localhost and 127.0.0.1 whose common name tells it from others.
     pub fn issue(&self, name: &str) -> Identity {
-        let now = OffsetDateTime::now_utc();
-        self.issue_dated(name, now - time::Duration::days(1), now + time::Duration::days(90))
+        self.issue_for(name, &["localhost", "127.0.0.1"])
     }
 
     pub fn issue_dated(&self, name: &str, from: OffsetDateTime, until: OffsetDateTime) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        self.sign_dated(&key, name, &["localhost", "127.0.0.1"], from, until)
+    }
+
+    /// A certificate for other host names.
+    pub fn issue_for(&self, name: &str, hosts: &[&str]) -> Identity {
+        self.sign(&KeyPair::generate().unwrap(), name, hosts)
+    }
+
+    /// A certificate for a key that is there already.
+    pub fn sign(&self, key: &KeyPair, name: &str, hosts: &[&str]) -> Identity {
+        let now = OffsetDateTime::now_utc();
+        self.sign_dated(key, name, hosts, now - time::Duration::days(1), now + time::Duration::days(90))
+    }
+
+    fn sign_dated(
+        &self,
+        key: &KeyPair,
+        name: &str,
+        hosts: &[&str],
+        from: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Identity {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let mut params = CertificateParams::new(hosts).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.not_before = from;
         params.not_after = until;
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
         Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
     }
 
     pub fn pem(&self) -> &str {

@@ -93,6 +93,11 @@ impl Conversation {
         self.reader.get_ref().local_addr().unwrap()
     }
 
+    /// The connection itself, for a behaviour that speaks something else than plain HTTP.
+    pub fn socket(&self) -> TcpStream {
+        self.reader.get_ref().try_clone().unwrap()
+    }
+
     /// The lines of the next request head, without its empty line; `None` when the connection ends.
     pub fn read_head(&mut self) -> Option<Vec<String>> {
         let mut lines = Vec::new();

@@ -48,6 +48,13 @@ impl Settings {
         self
     }
 
+    /// Leaves `section.key` out.
+    pub fn unset(mut self, key: &str) -> Settings {
+        let (section, key) = key.split_once('.').unwrap();
+        self.values.get_mut(section).unwrap().remove(key);
+        self
+    }
+
     /// Sets a variable of the program's environment.
     pub fn environment(mut self, name: &str, value: &str) -> Settings {
         self.environment.push((name.to_owned(), value.to_owned()));
