@@ -15,6 +15,7 @@ mod access_log;
 mod architecture;
 mod certificates;
 mod clients;
+mod commands;
 mod forwarding;
 mod hostile;
 mod limits;

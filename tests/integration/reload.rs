@@ -158,6 +158,8 @@ fn a_pull_and_a_push_outlive_every_reload_and_the_end_of_the_process() {
     reload(&tidegate, "draining", || tidegate.signal(Signal::TERM));
     transfers.step();
     assert!(tidegate.is_running(), "it waits for the transfers");
+    // Who is in the middle of a push sends his next request, maybe over a new connection.
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[&other]).status, 200);
     transfers.finish();
     assert_eq!(tidegate.wait().code(), Some(0));
 }

@@ -367,3 +367,21 @@ fn a_large_push_and_a_large_pull_take_no_memory_and_no_disk() {
     }
     assert!(peak_memory(tidegate.pid()) < 64 << 10, "{} KiB", peak_memory(tidegate.pid()));
 }
+
+#[test]
+fn a_registry_that_stops_reading_stops_the_client_and_fills_no_memory() {
+    let registry = Fake::start(|conversation| {
+        conversation.read_head();
+        conversation.wait_for_end();
+    });
+    let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
+    let mut client = Client::connect(&tidegate);
+    client.tls.socket().set_write_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+    let mut sent = 0;
+    client.send(http1::head(&format!("PATCH {UPLOAD}"), &[AUTH, "Content-Length: 10000000000"]));
+    while client.tls.send(&[7; 1 << 20]).is_ok() {
+        sent += 1 << 20;
+        assert!(sent < 48 << 20, "{sent} bytes were taken that the registry never took");
+    }
+    assert!(peak_memory(tidegate.pid()) < 64 << 10, "{} KiB", peak_memory(tidegate.pid()));
+}

@@ -187,8 +187,8 @@ fn a_push_over_http2_that_stops_is_ended_and_the_connection_goes_on() {
     assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
 }
 
-/// A registry with an endless blob, which tells when it is let go.
-fn endless() -> (Fake, Receiver<()>) {
+/// A registry with an endless blob, which tells how much of it was taken when it is let go.
+fn endless() -> (Fake, Receiver<usize>) {
     let (gone, told) = channel();
     let gone = Mutex::new(gone);
     let fake = Fake::start(move |conversation| {
@@ -198,8 +198,11 @@ fn endless() -> (Fake, Receiver<()>) {
                 continue;
             }
             conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
-            while conversation.write(&[7; 1 << 16]) {}
-            let _ = gone.lock().unwrap().send(());
+            let mut sent = 0;
+            while conversation.write(&[7; 1 << 16]) {
+                sent += 1 << 16;
+            }
+            let _ = gone.lock().unwrap().send(sent);
             return;
         }
     });
@@ -213,7 +216,8 @@ fn a_reader_that_stops_reading_is_let_go() {
     let mut client = Client::connect(&tidegate);
     client.send(http1::head(&format!("GET {BLOB}"), &[AUTH]));
     assert_eq!(client.head_only().unwrap().0, 200);
-    told.recv_timeout(AT_MOST + Duration::from_secs(5)).expect("the registry is let go");
+    let taken = told.recv_timeout(AT_MOST + Duration::from_secs(5)).expect("the registry is let go");
+    assert!(taken < 48 << 20, "{taken} bytes were taken for a client who reads none");
     assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status, 200);
 }
 
@@ -224,7 +228,8 @@ fn a_reader_with_a_closed_http2_window_is_let_go() {
     let mut client = http2::Client::connect_with(&tidegate, 1000);
     let (answer, _) = client.send(http2::request("GET", "localhost", BLOB, &[AUTH]), true);
     let answer = client.head(answer).unwrap();
-    told.recv_timeout(AT_MOST + Duration::from_secs(5)).expect("the registry is let go");
+    let taken = told.recv_timeout(AT_MOST + Duration::from_secs(5)).expect("the registry is let go");
+    assert!(taken < 48 << 20, "{taken} bytes were taken for a client who reads none");
     drop(answer);
 }
 

@@ -133,6 +133,13 @@ impl Conversation {
         let _ = socket.set_linger(Some(std::time::Duration::ZERO));
     }
 
+    /// Reads nothing, and comes back when the other side is gone.
+    pub fn wait_for_end(&self) {
+        let socket = self.reader.get_ref();
+        let mut poll = [rustix::event::PollFd::new(socket, rustix::event::PollFlags::RDHUP)];
+        let _ = rustix::event::poll(&mut poll, None);
+    }
+
     pub fn close(&mut self) -> io::Result<()> {
         self.reader.get_ref().shutdown(Shutdown::Both)
     }

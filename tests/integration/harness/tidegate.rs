@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
@@ -75,7 +76,9 @@ impl Settings {
     }
 
     pub fn write_users_at_cost(&self, users: &[(&str, &str)], cost: u32) {
-        fs::write(self.path().join("htpasswd"), htpasswd(users, cost)).unwrap();
+        let file = self.path().join("htpasswd");
+        fs::write(&file, htpasswd(users, cost)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     }
 
     pub fn toml(&self) -> String {

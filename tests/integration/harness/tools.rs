@@ -20,7 +20,8 @@ pub fn run(program: &str, arguments: &[&str]) -> Run {
     run_reading(program, arguments, Stdio::null())
 }
 
-fn run_reading(program: &str, arguments: &[&str], stdin: Stdio) -> Run {
+/// The same, with a standard input.
+pub fn run_reading(program: &str, arguments: &[&str], stdin: Stdio) -> Run {
     let mut command = Command::new(program);
     command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =
