@@ -267,11 +267,12 @@ fn bytes_after_an_answer_are_no_answer_to_the_next_request() {
     let first = Mutex::new(true);
     let registry = Fake::start(move |conversation| {
         while conversation.read_head().is_some() {
-            let extra = std::mem::take(&mut *first.lock().unwrap());
-            conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
-            if extra {
-                conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL");
+            // In one piece: what comes later than the next request is an answer to it for anybody.
+            let mut answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_vec();
+            if std::mem::take(&mut *first.lock().unwrap()) {
+                answer.extend(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL");
             }
+            conversation.write(&answer);
         }
     });
     let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
@@ -376,7 +377,10 @@ fn a_registry_that_stops_reading_stops_the_client_and_fills_no_memory() {
     });
     let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
     let mut client = Client::connect(&tidegate);
-    client.tls.socket().set_write_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+    // A blocked rustls stream looks for something to read as well before it gives up.
+    let patience = Some(std::time::Duration::from_secs(1));
+    client.tls.socket().set_write_timeout(patience).unwrap();
+    client.tls.socket().set_read_timeout(patience).unwrap();
     let mut sent = 0;
     client.send(http1::head(&format!("PATCH {UPLOAD}"), &[AUTH, "Content-Length: 10000000000"]));
     while client.tls.send(&[7; 1 << 20]).is_ok() {
