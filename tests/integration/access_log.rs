@@ -176,3 +176,18 @@ fn a_file_is_written_and_reopened_after_it_was_moved() {
     let after = std::fs::read_to_string(file).unwrap();
     assert!(after.contains("after/1") && !after.contains("before/1"), "{after}");
 }
+
+#[test]
+fn the_log_of_the_program_itself_can_be_json() {
+    let recorder = Recorder::start();
+    let mut tidegate =
+        Tidegate::start(Settings::for_upstream(&recorder.url()).set("log.format", r#""json""#));
+    tidegate.signal(rustix::process::Signal::HUP);
+    tidegate.log.wait_for("the reload", |line| line.contains("reloaded"));
+    tidegate.signal(rustix::process::Signal::TERM);
+    assert_eq!(tidegate.wait().code(), Some(0));
+    for line in tidegate.log.to_end() {
+        let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        assert!(line["message"].is_string() && line["level"].is_string(), "{line}");
+    }
+}

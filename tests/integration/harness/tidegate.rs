@@ -150,8 +150,10 @@ impl Tidegate {
         let log = Lines::follow(child.stderr.take().unwrap());
         let access = Lines::follow(child.stdout.take().unwrap());
         let listening = log.wait_for("the listening line", |line| line.contains("listening"));
-        let address = listening.split("address=").nth(1).expect("the line names the address");
-        let address = address.split_whitespace().next().unwrap().parse().unwrap();
+        // `address=1.2.3.4:5` in text, `"address":"1.2.3.4:5"` in JSON.
+        let (_, address) = listening.split_once("address").expect("the line names the address");
+        let address = address.trim_start_matches(['=', '"', ':']).split([' ', '"']).next().unwrap();
+        let address = address.parse().unwrap();
         Tidegate { settings, address, log, access, child }
     }
 
