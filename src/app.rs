@@ -64,7 +64,10 @@ pub fn serve(path: &Path) -> Result<(), AppError> {
     start_log(&config.log);
     keep_memory_private();
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(run(path, config))
+    let result = runtime.block_on(run(path, config));
+    // Workers whose transfers were cut are still waited for in the background.
+    runtime.shutdown_background();
+    result
 }
 
 async fn run(path: &Path, config: Config) -> Result<(), AppError> {

@@ -25,7 +25,8 @@ pub mod gate;
 // 6 connections
 pub mod server;
 // 7 process
-pub mod app;
 pub mod reload;
+
+pub mod app;
 // 8 commands
 pub mod cli;

@@ -37,7 +37,12 @@ pub(super) fn rewrite(
     };
     let has_body = hygiene::has_body(&request);
     let (mut head, incoming) = request.into_parts();
-    if declared_length(&head.headers).is_some_and(|length| length > most) {
+    let length = match head.method {
+        _ if has_body => declared_length(&head.headers),
+        Method::POST | Method::PUT | Method::PATCH => Some(0),
+        _ => None,
+    };
+    if length.is_some_and(|length| length > most) {
         return Err(Refusal::BodyTooLarge);
     }
     let target = head.uri.path_and_query().cloned();
@@ -51,8 +56,10 @@ pub(super) fn rewrite(
     forwarded::rewrite(headers, client, authority);
     headers.insert(HOST, authority.clone());
     authorize(headers, permit.identity(), config.upstream.authorization);
-    if !has_body && matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    // Written anew: 005 is a number that not everybody reads the same. Without it hyper sends chunks.
+    headers.remove(CONTENT_LENGTH);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
 
     let limits = Limits { idle: config.limits.idle_timeout, min_rate: config.limits.min_rate, bytes: most };
