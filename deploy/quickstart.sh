@@ -19,7 +19,7 @@ Environment:
 END
 }
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 
 die() {
     printf 'quickstart: %s\n' "$*" >&2
@@ -198,14 +198,14 @@ END
 # ---- The two servers
 
 start_registry() {
-    refuse_taken "$registry_port" TIDEGATE_REGISTRY_PORT 5144
+    refuse_taken "$registry_port" TIDEGATE_REGISTRY_PORT
     in_background docker-registry serve "$folder/registry.yml" >"$folder/registry.log" 2>&1 &
     registry_pid=$!
     await registry "$registry_pid" "$folder/registry.log" "http://127.0.0.1:$registry_port/v2/" 200
 }
 
 start_tidegate() {
-    refuse_taken "$port" TIDEGATE_PORT 5143
+    refuse_taken "$port" TIDEGATE_PORT
     in_background "$binary" serve --config "$folder/proxy.toml" >"$folder/access.log" 2>"$folder/tidegate.log" &
     tidegate_pid=$!
     await tidegate "$tidegate_pid" "$folder/tidegate.log" "https://$host/v2/" 401
@@ -215,9 +215,9 @@ start_tidegate() {
 # stopped by `stop`, in order. When this script is killed the hard way they end too.
 in_background() { exec setsid setpriv --pdeathsig TERM -- "$@" </dev/null; }
 
-refuse_taken() { # port, the variable that moves it, an example
+refuse_taken() { # port, the variable that moves it
     if (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then
-        die "port $1 is in use by another program. Choose another one: $2=$3 deploy/quickstart.sh"
+        die "port $1 is in use by another program. Choose another one: $2=$(($1 < 65000 ? $1 + 100 : 5143)) deploy/quickstart.sh"
     fi
 }
 
