@@ -43,7 +43,8 @@ scratch=              # a folder for --check
 
 main() {
     read_arguments "$@"
-    install_missing
+    check_rust
+    "$repository/deploy/install-packages.sh" docker-registry curl cc=build-essential
     build
     prepare_folder
     trap stop EXIT
@@ -84,13 +85,11 @@ read_arguments() {
 
 is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
 
-# ---- What is needed: packages, Rust, the binary
+# ---- Rust and the binary
 
-install_missing() {
-    "$repository/deploy/install-packages.sh" docker-registry curl cc=build-essential
-
+check_rust() {
     # rustup's own folder, for a shell that was open before rustup was installed.
-    if ! command -v cargo >/dev/null && [[ -x $HOME/.cargo/bin/cargo ]]; then
+    if ! command -v cargo >/dev/null && [[ -x ${HOME:-}/.cargo/bin/cargo ]]; then
         PATH=$HOME/.cargo/bin:$PATH
     fi
     local wanted found
