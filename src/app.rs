@@ -1,1 +1,227 @@
-//! app
+//! The process: start order, reload, stop order.
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustls::server::ProducesTickets;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+use tracing_subscriber::EnvFilter;
+
+use crate::auth::{self, Verifier};
+use crate::config::{Auth, Config, Log, LogFormat, Problem, Problems};
+use crate::log::access::AccessLog;
+use crate::reload::Reloader;
+use crate::server::{Connections, Phase, Workers, accept, bind};
+use crate::state::{Shared, State};
+use crate::tls;
+
+/// How often files are looked at for a change.
+const LOOK: Duration = Duration::from_millis(500);
+/// A client in the middle of a push sends its next request within this time after the last.
+const QUIET: Duration = Duration::from_secs(1);
+/// How often the requests under way are counted while draining.
+const COUNT: Duration = Duration::from_millis(20);
+
+/// Why the process does not start, or ends in disorder.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The settings, or files they name.
+    #[error("{0}")]
+    Settings(Problems),
+    /// A listening address.
+    #[error("server.listen {0}: {1}")]
+    Bind(SocketAddr, String),
+    /// The access log.
+    #[error("log.access: cannot be opened: {0}")]
+    AccessLog(io::Error),
+    /// Threads, signals, random numbers.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+    /// A second SIGTERM or SIGINT.
+    #[error("stopped at once, as asked; running transfers were cut")]
+    Impatient,
+}
+
+/// Reads the settings and everything they name, without starting anything.
+pub fn check(path: &Path) -> Result<State, Problems> {
+    let config = Config::load(path)?;
+    State::build(config, tickets()?)
+}
+
+/// Runs until told to stop.
+pub fn serve(path: &Path) -> Result<(), AppError> {
+    let config = Config::load(path).map_err(AppError::Settings)?;
+    start_log(&config.log);
+    keep_memory_private();
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(run(path, config))
+}
+
+async fn run(path: &Path, config: Config) -> Result<(), AppError> {
+    // From here on a signal waits for us instead of ending the process.
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut stop =
+        Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+
+    let tickets = tickets().map_err(AppError::Settings)?;
+    let state = State::build(config, tickets.clone()).map_err(AppError::Settings)?;
+    for warning in &state.warnings {
+        tracing::warn!("{warning}");
+    }
+    let config = &state.config;
+    let listeners = bind_all(&config.server.listen)?;
+    let verifier = Verifier::new(passwords(&config.auth))?;
+    let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
+    let connections = Connections::new(config.limits.connections, config.limits.connections_per_ip);
+    let threads = config.server.threads;
+    let shared = Arc::new(Shared::new(state, verifier, tickets, access_log.clone()));
+    let mut reloader = Reloader::new(path, shared.clone());
+    let (phase, phases) = watch::channel(Phase::Running);
+    let workers = Rc::new(Workers::start(threads, &shared, &phases)?);
+    let mut acceptors = Vec::new();
+    for listener in listeners {
+        tracing::info!(address = %listener.local_addr()?, "listening");
+        acceptors.push(spawn_local(accept(listener, connections.clone(), workers.clone())));
+    }
+
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.asked() => break,
+            _ = hangup.recv() => {
+                access_log.reopen();
+                reloader.reload("SIGHUP");
+            }
+            _ = looks.tick() => reloader.look(),
+        }
+    }
+    let patience = shared.state().config.server.drain_timeout;
+    let result = drain(workers, acceptors, &phase, patience, &mut stop).await;
+    access_log.close();
+    result
+}
+
+/// Ends in order: lets requests finish and clients in the middle of a push send their next one, then
+/// closes the listeners and waits for what is left, all of it within `patience`.
+async fn drain(
+    workers: Rc<Workers>,
+    acceptors: Vec<JoinHandle<()>>,
+    phase: &watch::Sender<Phase>,
+    patience: Duration,
+    stop: &mut Stop,
+) -> Result<(), AppError> {
+    let deadline = Instant::now() + patience;
+    tracing::info!(requests = workers.requests(), "draining");
+    phase.send_replace(Phase::Draining);
+    tokio::select! {
+        () = quiet(&workers) => {}
+        () = sleep_until(deadline) => {}
+        () = stop.asked() => return Err(AppError::Impatient),
+    }
+    for acceptor in acceptors {
+        acceptor.abort();
+        _ = acceptor.await;
+    }
+    phase.send_replace(Phase::Closing);
+    let workers = Rc::into_inner(workers);
+    let gone = tokio::task::spawn_blocking(move || workers.map(Workers::join));
+    tokio::select! {
+        gone = timeout_at(deadline, gone) => match gone {
+            Ok(_) => tracing::info!("stopped"),
+            Err(_elapsed) => tracing::warn!("server.drain_timeout is over, running transfers were cut"),
+        },
+        () = stop.asked() => return Err(AppError::Impatient),
+    }
+    Ok(())
+}
+
+/// Waits until no request has been under way for a while.
+async fn quiet(workers: &Workers) {
+    let mut counts = interval(COUNT);
+    let mut since = Instant::now();
+    while since.elapsed() < QUIET {
+        counts.tick().await;
+        if workers.requests() > 0 {
+            since = Instant::now();
+        }
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn tickets() -> Result<Arc<dyn ProducesTickets>, Problems> {
+    tls::tickets()
+        .map_err(|error| Problem::new("tls", format!("cannot make keys for session tickets: {error}")).into())
+}
+
+fn passwords(auth: &Auth) -> auth::Settings {
+    auth::Settings {
+        cache_ttl: auth.cache_ttl,
+        cache_size: auth.cache_size,
+        hash_threads: auth.hash_threads,
+        hash_queue: auth.hash_queue,
+    }
+}
+
+fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {
+    let advice = |address: SocketAddr, error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "the port is in use; `ss -ltnp 'sport = :{}'` shows by whom; stop that program or choose another port",
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => {
+            "not permitted; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; `ip address` lists those it has".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    let bind = |&address: &SocketAddr| {
+        bind(address).map_err(|error| AppError::Bind(address, advice(address, error)))
+    };
+    addresses.iter().map(bind).collect()
+}
+
+fn start_log(log: &Log) {
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Fails only when a log has been started already, by whoever uses this as a library.
+    _ = match log.format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+    };
+}
+
+/// Passwords and keys are in this memory: no core dump, no debugger of the same user. Then room for
+/// as many connections as the system allows.
+fn keep_memory_private() {
+    _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let files = getrlimit(Resource::Nofile);
+    _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
+}

@@ -1,1 +1,138 @@
-//! state
+//! What the process knows: one immutable view of everything that can be reloaded, and beside it
+//! what outlives a reload.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+use http::HeaderValue;
+use rustls::server::ProducesTickets;
+
+use crate::agent::Agents;
+use crate::auth::{HtpasswdFile, Verifier, readable_by_others};
+use crate::config::{AuthMode, Config, Problem, Problems, ServerAddress};
+use crate::log::access::AccessLog;
+use crate::tls::{self, ServerTls};
+use crate::upstream::Destination;
+
+/// Everything made of the settings and the files they name. Never changed, only replaced.
+pub struct State {
+    /// The settings.
+    pub config: Config,
+    /// Which user agents come in.
+    pub agents: Agents,
+    /// The users; none when `auth.mode` is `off`.
+    pub users: Option<HtpasswdFile>,
+    /// The `WWW-Authenticate` of a 401.
+    pub challenge: HeaderValue,
+    /// The TLS configuration of new connections.
+    pub tls: ServerTls,
+    /// Where requests go.
+    pub destination: Destination,
+    /// What is not wrong but will be, or may be meant otherwise.
+    pub warnings: Vec<Problem>,
+}
+
+impl State {
+    /// Reads every file that the settings name. Fails with all that is wrong at once.
+    pub fn build(config: Config, tickets: Arc<dyn ProducesTickets>) -> Result<State, Problems> {
+        let mut problems = Vec::new();
+        let mut keep = |found: Problems| problems.extend(found.0);
+        let tls = tls::server(&config.tls, &config.server.names, tickets).map_err(&mut keep).ok();
+        let users = match config.auth.mode {
+            AuthMode::Off => None,
+            AuthMode::Basic => {
+                HtpasswdFile::open(&config.auth.htpasswd, config.auth.legacy_hashes).map_err(&mut keep).ok()
+            }
+        };
+        let client = match &config.upstream.server {
+            ServerAddress::Tcp { tls: true, .. } => {
+                tls::client(config.upstream.ca.as_deref()).map_err(&mut keep).ok()
+            }
+            ServerAddress::Tcp { .. } | ServerAddress::Unix(_) => None,
+        };
+        let Some(mut tls) = tls.filter(|_| problems.is_empty()) else {
+            return Err(Problems(problems));
+        };
+        let destination = Destination {
+            server: config.upstream.server.clone(),
+            tls: client,
+            connect_timeout: config.upstream.connect_timeout,
+            read_timeout: config.upstream.read_timeout,
+        };
+        let mut warnings = std::mem::take(&mut tls.warnings);
+        if users.is_some() && readable_by_others(&config.auth.htpasswd).unwrap_or_default() {
+            warnings.push(readable(&config.auth.htpasswd));
+        }
+        Ok(State {
+            agents: Agents::new(config.user_agents.deny.clone(), config.user_agents.allow.clone()),
+            challenge: challenge(&config.auth.realm),
+            users,
+            tls,
+            destination,
+            warnings,
+            config,
+        })
+    }
+
+    /// The files whose change calls for a reload, besides the settings themselves.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let certificates = &self.config.tls.certificates;
+        let pairs = certificates.iter().flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]);
+        pairs.chain(self.config.upstream.ca.clone()).collect()
+    }
+}
+
+fn readable(htpasswd: &Path) -> Problem {
+    let place = htpasswd.display().to_string();
+    let message = format!("every user of this machine can read the hashes; run `chmod o-r {place}`");
+    Problem::new(place, message)
+}
+
+/// RFC 7617 section 2; the realm is a quoted-string.
+fn challenge(realm: &str) -> HeaderValue {
+    let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
+    HeaderValue::try_from(format!("Basic realm=\"{quoted}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("Basic realm=\"registry\""))
+}
+
+/// What all cores share.
+pub struct Shared {
+    state: ArcSwap<State>,
+    /// Checks passwords; keeps what it has verified over a reload.
+    pub verifier: Verifier,
+    /// The keys of TLS session tickets.
+    pub tickets: Arc<dyn ProducesTickets>,
+    /// Where the lines about requests go.
+    pub access_log: AccessLog,
+    requests: AtomicU64,
+}
+
+impl Shared {
+    /// Puts together what the process starts with.
+    pub fn new(
+        state: State,
+        verifier: Verifier,
+        tickets: Arc<dyn ProducesTickets>,
+        access_log: AccessLog,
+    ) -> Self {
+        let state = ArcSwap::from_pointee(state);
+        Self { state, verifier, tickets, access_log, requests: AtomicU64::new(0) }
+    }
+
+    /// The state of this moment. A request takes it once and keeps to it.
+    pub fn state(&self) -> Guard<Arc<State>> {
+        self.state.load()
+    }
+
+    /// Puts a new state in the place of the old one; requests under way keep theirs.
+    pub fn replace(&self, state: State) {
+        self.state.store(Arc::new(state));
+    }
+
+    /// A number for a request, unique in this process.
+    pub fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+}

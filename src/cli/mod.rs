@@ -1,1 +1,51 @@
-//! cli
+//! The commands.
+
+mod check;
+mod serve;
+
+pub mod cert;
+pub mod htpasswd;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// sysexits(3): wrong usage of a command.
+const USAGE: u8 = 64;
+
+/// The front door of a container registry: TLS, passwords and streaming in one binary.
+#[derive(Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Start here: deploy/quickstart.sh sets up a registry with TLS and a password.\n\
+    Exit codes: 0 fine, 64 usage, 66 a file is missing, 71 cannot listen, 78 an error in the settings.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Check(check::Check),
+    Htpasswd(htpasswd::Htpasswd),
+    #[command(subcommand)]
+    Cert(cert::Cert),
+}
+
+/// Runs the command that `arguments` name, the program's own name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments.command,
+        Err(error) => {
+            _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match command {
+        Command::Serve(serve) => serve.run(),
+        Command::Check(check) => check.run(),
+        Command::Htpasswd(htpasswd) => htpasswd::run(htpasswd),
+        Command::Cert(cert) => cert::run(&cert),
+    }
+}

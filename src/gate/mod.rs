@@ -1,1 +1,103 @@
-//! gate
+//! The life of a request, from top to bottom.
+
+mod forward;
+mod hygiene;
+mod ledger;
+mod reject;
+mod reply;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::access::{self, Identity};
+use crate::auth::Verdict;
+use crate::body::Flow;
+use crate::header::credentials::{self, Credentials};
+use crate::header::forwarded;
+use crate::registry::target;
+use crate::state::{Shared, State};
+use crate::upstream::Upstream;
+
+use ledger::Ledger;
+use reject::Refusal;
+pub use reply::Reply;
+
+/// What a request needs of the core that runs it.
+pub struct Gate {
+    /// What all cores share.
+    pub shared: Arc<Shared>,
+    /// This core's connections to the registry.
+    pub upstream: Rc<Upstream>,
+}
+
+/// Answers one request. Never fails: what goes wrong is an answer too, or the end of its body.
+/// `guard` is held until the response has been sent or given up.
+pub async fn handle<G>(
+    gate: Rc<Gate>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+    flow: Rc<Flow>,
+    guard: G,
+) -> Response<Reply<G>> {
+    let state = gate.shared.state().clone();
+    let mut ledger = Ledger::open(gate.shared.clone(), peer, &request, flow.clone());
+    let unread = hygiene::has_body(&request);
+    let response = match pass(&gate, &state, peer, request, &flow, &mut ledger).await {
+        Ok(response) => response,
+        Err(refusal) => reject::respond(refusal, &state, unread, &mut ledger),
+    };
+    reply::hand_over(response, flow, ledger, guard)
+}
+
+async fn pass(
+    gate: &Gate,
+    state: &State,
+    peer: IpAddr,
+    request: Request<Incoming>,
+    flow: &Rc<Flow>,
+    ledger: &mut Ledger,
+) -> Result<Response<reply::Source>, Refusal> {
+    let config = &state.config;
+    let authority = hygiene::check(&request, config)?;
+    if !state.agents.admits(forward::user_agent(&request)) {
+        return Err(Refusal::Agent(config.user_agents.status));
+    }
+    if !request.uri().path().starts_with("/v2/") {
+        return Err(Refusal::NoSuchPath);
+    }
+    let client = forwarded::client(request.headers(), peer, &config.server.trusted_proxies);
+    let target = target::parse(request.method(), request.uri().path());
+    let operation = target.operation;
+    ledger.learn(&client, &target);
+
+    let identity = identify(gate, state, &request).await?;
+    ledger.user(&identity);
+    let permit = access::decide(identity);
+
+    let onward = forward::rewrite(request, &permit, &client, &authority, operation, config, flow)?;
+    ledger.upstream(&state.destination.server);
+    let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
+    reply::rewrite(answer, client.https, &authority, &state.destination.server)
+}
+
+/// Who sent this? A stranger, a wrong password and an unknown user cannot be told apart by the answer.
+async fn identify(gate: &Gate, state: &State, request: &Request<Incoming>) -> Result<Identity, Refusal> {
+    let credentials = credentials::read(request.headers())?;
+    let Some(users) = &state.users else {
+        return Ok(Identity::Anyone);
+    };
+    let basic = match credentials {
+        Credentials::Basic(basic) => basic,
+        Credentials::None => return Err(Refusal::Unauthorized("no credentials")),
+        Credentials::Malformed => return Err(Refusal::Unauthorized("malformed credentials")),
+    };
+    match gate.shared.verifier.verify(&users.current(), &basic.user, &basic.password).await {
+        Verdict::Right => Ok(Identity::User(basic.user)),
+        Verdict::Wrong => Err(Refusal::Unauthorized("wrong user or password")),
+        Verdict::Busy => Err(Refusal::Busy),
+    }
+}

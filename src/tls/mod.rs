@@ -1,1 +1,143 @@
-//! tls
+//! TLS: certificates and keys from their files to the configuration that a handshake uses.
+
+mod check;
+#[cfg(test)]
+pub(crate) mod material;
+pub(crate) mod pair;
+mod pem;
+mod provider;
+mod resolver;
+mod roots;
+pub(crate) mod x509;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
+use time::OffsetDateTime;
+
+use self::resolver::Resolver;
+pub use self::roots::client;
+use self::x509::Facts;
+use crate::config::{self, Alpn, Problem, Problems, TlsVersion};
+
+/// What the listener needs to speak TLS.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    /// For every handshake from now on.
+    pub config: Arc<ServerConfig>,
+    /// What works today and deserves a line in the log.
+    pub warnings: Vec<Problem>,
+    /// When the first of the servers' own certificates expires.
+    pub expires: SystemTime,
+}
+
+/// Reads every certificate and key, checks them, and makes a configuration of them: the versions and ALPN
+/// names of `tls`, our cipher order, no early data, two tickets per handshake from `tickets`, no session cache.
+/// `names` are the host names that the certificates should bear; a name they lack is a warning.
+///
+/// `tickets` outlives a reload, so that clients resume across it; it must not be shared by servers whose
+/// demands on client certificates differ. Blocks on files, and up to 100 ms for a pair that is being replaced.
+///
+/// # Errors
+/// Everything that is wrong with every file, each as a sentence whose place is the file's path.
+pub fn server(
+    tls: &config::Tls,
+    names: &[String],
+    tickets: Arc<dyn ProducesTickets>,
+) -> Result<ServerTls, Problems> {
+    server_at(tls, names, tickets, OffsetDateTime::now_utc())
+}
+
+/// A source of session tickets (RFC 5077, RFC 8446): the keys live in memory, change every six hours, and a
+/// ticket is good for twelve. Share one between all cores.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn tickets() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+    Ticketer::new()
+}
+
+fn server_at(
+    tls: &config::Tls,
+    names: &[String],
+    tickets: Arc<dyn ProducesTickets>,
+    now: OffsetDateTime,
+) -> Result<ServerTls, Problems> {
+    let Loaded { certificates, mut warnings } = load(&tls.certificates, now)?;
+    let own = || certificates.iter().map(|(_, facts)| facts);
+    warnings.extend(check::names(names, own()));
+    let Some(expires) = own().map(|facts| facts.not_after).min() else {
+        return Err(Problems(vec![whole("names no certificate; set tls.certificate and tls.key")]));
+    };
+    let config =
+        configure(tls, certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect(), tickets)
+            .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))?;
+    Ok(ServerTls { config: Arc::new(config), warnings, expires: expires.into() })
+}
+
+struct Loaded {
+    certificates: Vec<(CertifiedKey, Facts)>,
+    warnings: Vec<Problem>,
+}
+
+fn load(files: &[config::CertificateFiles], now: OffsetDateTime) -> Result<Loaded, Problems> {
+    let mut loaded = Loaded { certificates: Vec::new(), warnings: Vec::new() };
+    let mut errors = Vec::new();
+    for files in files {
+        let pair = pair::read(files);
+        errors.extend(pair.problems);
+        let Some(chain) = pair.chain else { continue };
+        let findings = check::chain(&files.certificate, &chain, now);
+        errors.extend(findings.errors);
+        loaded.warnings.extend(findings.warnings);
+        if let (Some(key), Some(leaf)) = (pair.key, chain.first()) {
+            let facts = leaf.facts.clone();
+            let chain = chain.into_iter().map(|certificate| certificate.der).collect();
+            loaded.certificates.push((CertifiedKey::new(chain, key.signing), facts));
+        }
+    }
+    if errors.is_empty() { Ok(loaded) } else { Err(Problems(errors)) }
+}
+
+fn configure(
+    tls: &config::Tls,
+    certificates: Vec<(CertifiedKey, &Facts)>,
+    tickets: Arc<dyn ProducesTickets>,
+) -> Result<ServerConfig, rustls::Error> {
+    let versions: &[&SupportedProtocolVersion] = match tls.min_version {
+        TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
+        TlsVersion::Tls13 => &[&version::TLS13],
+    };
+    let mut config = ServerConfig::builder_with_provider(provider::provider())
+        .with_protocol_versions(versions)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Resolver::new(certificates)));
+    // Our order of ciphers, not the client's: OpenSSL asks for AES-256 first.
+    config.ignore_client_order = true;
+    config.alpn_protocols = tls.alpn.iter().map(|name| alpn(*name).to_vec()).collect();
+    config.max_early_data_size = 0;
+    config.ticketer = tickets;
+    config.send_tls13_tickets = 2;
+    // Tickets hold the sessions; a cache would be memory that any stranger can fill.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+/// The registered names of RFC 7301.
+fn alpn(protocol: Alpn) -> &'static [u8] {
+    match protocol {
+        Alpn::H2 => b"h2",
+        Alpn::Http11 => b"http/1.1",
+    }
+}
+
+fn whole(message: impl Into<String>) -> Problem {
+    Problem { place: "tls".to_owned(), message: message.into(), missing: false }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! The htpasswd file on disk, and the last good content of it.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+
+use crate::config::{Problem, Problems};
+
+use super::htpasswd::{BadLine, Htpasswd};
+
+/// More than half a million users; what is larger is no htpasswd.
+const LARGEST: u64 = 64 << 20;
+/// A file that changed less than so long before it was read may change again and look the same.
+const RACY_NANOS: i128 = 100_000_000;
+/// The same where time stamps are whole seconds.
+const RACY_NANOS_COARSE: i128 = 2_000_000_000;
+/// A file emptied in place less than so long ago is one that somebody is writing.
+const WRITING_NANOS: i128 = 1_000_000_000;
+
+/// An htpasswd file whose edits count at the next request. Shared by all cores.
+pub struct HtpasswdFile {
+    path: PathBuf,
+    legacy_hashes: bool,
+    loaded: ArcSwap<Loaded>,
+    /// Held by the one thread that reads the file anew; remembers what has been said of it.
+    complaint: Mutex<Option<Complaint>>,
+}
+
+struct Loaded {
+    users: Arc<Htpasswd>,
+    signature: Signature,
+    /// Whether an unchanged signature means an unchanged file.
+    settled: bool,
+}
+
+/// What is logged once and not again until it changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Complaint {
+    Unreadable(io::ErrorKind),
+    Bad(Signature),
+}
+
+impl HtpasswdFile {
+    /// Reads the file for the first time: here a missing file and every bad line is an error.
+    pub fn open(path: &Path, legacy_hashes: bool) -> Result<HtpasswdFile, Problems> {
+        let reading = Reading::of(path).map_err(|error| Problems(vec![unreadable(path, &error)]))?;
+        let users =
+            Htpasswd::parse(&reading.text, legacy_hashes).map_err(|bad| Problems(problems(path, &bad)))?;
+        let loaded = Loaded {
+            users: Arc::new(users),
+            signature: reading.signature,
+            settled: reading.is_settled(SystemTime::now()),
+        };
+        Ok(Self {
+            path: path.into(),
+            legacy_hashes,
+            loaded: ArcSwap::from_pointee(loaded),
+            complaint: Mutex::new(None),
+        })
+    }
+
+    /// The users as they are on disk now. Costs one stat when the file has not changed; symbolic links are
+    /// followed. A changed file is read by the first who sees it. One that is missing or bad leaves the users
+    /// as they were, which is logged once.
+    pub fn current(&self) -> Arc<Htpasswd> {
+        let loaded = self.loaded.load();
+        if loaded.settled
+            && fs::metadata(&self.path).is_ok_and(|seen| Signature::of(&seen) == loaded.signature)
+        {
+            return Arc::clone(&loaded.users);
+        }
+        let mut complaint = match self.complaint.try_lock() {
+            Ok(complaint) => complaint,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Arc::clone(&loaded.users),
+        };
+        self.read_anew(&mut complaint)
+    }
+
+    fn read_anew(&self, complaint: &mut Option<Complaint>) -> Arc<Htpasswd> {
+        let old = self.loaded.load_full();
+        let mut say = |reason, problems: Vec<Problem>| {
+            if complaint.replace(reason) != Some(reason) {
+                for problem in problems {
+                    tracing::error!(%problem, "the htpasswd file cannot be used, its old content stays");
+                }
+            }
+        };
+        let reading = match Reading::of(&self.path) {
+            Ok(reading) => reading,
+            Err(error) => {
+                say(Complaint::Unreadable(error.kind()), vec![unreadable(&self.path, &error)]);
+                return Arc::clone(&old.users);
+            }
+        };
+        let now = SystemTime::now();
+        let changed = reading.signature != old.signature;
+        if reading.is_being_written(&old.signature, now) || (old.settled && !changed) {
+            return Arc::clone(&old.users);
+        }
+        let users = match Htpasswd::parse(&reading.text, self.legacy_hashes) {
+            Ok(users) => {
+                *complaint = None;
+                if changed {
+                    tracing::info!(path = %self.path.display(), users = users.len(), "htpasswd read anew");
+                }
+                Arc::new(users)
+            }
+            Err(bad) => {
+                say(Complaint::Bad(reading.signature), problems(&self.path, &bad));
+                Arc::clone(&old.users)
+            }
+        };
+        let settled = reading.is_settled(now);
+        self.loaded.store(Arc::new(Loaded {
+            users: Arc::clone(&users),
+            signature: reading.signature,
+            settled,
+        }));
+        users
+    }
+}
+
+/// Whether every account of the machine can read the file, and try its hashes at leisure.
+pub fn readable_by_others(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.mode() & 0o004 != 0)
+}
+
+/// Tells one state of a file from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Signature {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// Nanoseconds since 1970, as are all times here.
+    modified: i128,
+    changed: i128,
+}
+
+impl Signature {
+    fn of(metadata: &Metadata) -> Self {
+        let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
+            changed: nanos(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// One reading of the file.
+struct Reading {
+    text: Vec<u8>,
+    signature: Signature,
+    /// Nobody wrote to it between the first byte and the last.
+    whole: bool,
+}
+
+impl Reading {
+    fn of(path: &Path) -> io::Result<Self> {
+        // A FIFO would otherwise block until somebody writes to it.
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let mut file = File::options().read(true).custom_flags(nonblocking).open(path)?;
+        let before = file.metadata()?;
+        if !before.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let mut text = Vec::new();
+        (&mut file).take(LARGEST + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > LARGEST {
+            return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
+        }
+        let signature = Signature::of(&before);
+        let whole = Signature::of(&file.metadata()?) == signature;
+        Ok(Self { text, signature, whole })
+    }
+
+    /// A second edit within the grain of the clock leaves the signature as it is, as git knows of its index.
+    /// The time of the last change of status counts: nobody can set it.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let coarse = self.signature.changed % 1_000_000_000 == 0;
+        self.whole
+            && !is_recent(self.signature.changed, if coarse { RACY_NANOS_COARSE } else { RACY_NANOS }, now)
+    }
+
+    /// Emptied and not replaced: an editor, or Apache's htpasswd, is about to write the new content.
+    fn is_being_written(&self, old: &Signature, now: SystemTime) -> bool {
+        let same_file = (self.signature.device, self.signature.inode) == (old.device, old.inode);
+        same_file && self.text.is_empty() && is_recent(self.signature.modified, WRITING_NANOS, now)
+    }
+}
+
+/// Whether a time lies less than `limit` back. One that lies ahead counts for as long: clocks differ a little,
+/// and a time far ahead would be recent for ever.
+fn is_recent(time: i128, limit: i128, now: SystemTime) -> bool {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos().cast_signed());
+    (now - time).abs() < limit
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    let message = match missing {
+        true => "the htpasswd file does not exist; make it with: tidegate htpasswd add FILE USER".into(),
+        false => format!("the htpasswd file cannot be read: {error}"),
+    };
+    Problem { place: path.display().to_string(), message, missing }
+}
+
+fn problems(path: &Path, bad: &[BadLine]) -> Vec<Problem> {
+    let problem = |bad: &BadLine| Problem {
+        place: format!("{}:{}", path.display(), bad.line),
+        message: bad.message.clone(),
+        missing: false,
+    };
+    bad.iter().map(problem).collect()
+}
+
+#[cfg(test)]
+mod tests;

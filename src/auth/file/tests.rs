@@ -1,0 +1,172 @@
+use super::*;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
+
+const HASH: &str = "$2y$04$Tju/QotMV39d5.XvElOMEOCPs7VPknc5JoEJru8bbqf6RiS2cajUe";
+
+fn line(user: &str) -> String {
+    format!("{user}:{HASH}\n")
+}
+
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+fn names(file: &HtpasswdFile) -> Vec<String> {
+    let users = file.current();
+    users.users().into_iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect()
+}
+
+/// A folder with an htpasswd of one user, alice.
+fn folder() -> (tempfile::TempDir, PathBuf, HtpasswdFile) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("htpasswd");
+    fs::write(&path, line("alice")).unwrap();
+    let file = HtpasswdFile::open(&path, false).unwrap();
+    (folder, path, file)
+}
+
+#[test]
+fn an_edit_counts_at_the_next_look() {
+    let (_folder, path, file) = folder();
+    assert_eq!(names(&file), ["alice"]);
+    replace(&path, &line("bobby"));
+    assert_eq!(names(&file), ["bobby"]);
+    fs::write(&path, line("carol")).unwrap();
+    assert_eq!(names(&file), ["carol"]);
+}
+
+#[test]
+fn an_edit_of_the_same_size_within_the_grain_of_the_clock_counts() {
+    let (_folder, path, file) = folder();
+    for number in 0..200 {
+        let user = format!("user{number:03}");
+        fs::write(&path, line(&user)).unwrap();
+        assert_eq!(names(&file), [user]);
+    }
+}
+
+#[test]
+fn a_fresh_signature_is_not_trusted_yet() {
+    let (_folder, path, _) = folder();
+    let reading = Reading::of(&path).unwrap();
+    let at = |nanos: i128| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos.try_into().unwrap());
+    let coarse = Signature { changed: 1_700_000_000 * 1_000_000_000, ..reading.signature };
+    let fine = Signature { changed: coarse.changed + 123, ..coarse };
+    for (signature, limit) in [(coarse, RACY_NANOS_COARSE), (fine, RACY_NANOS)] {
+        let reading = Reading { text: Vec::new(), signature, whole: true };
+        assert!(!reading.is_settled(at(signature.changed)));
+        assert!(!reading.is_settled(at(signature.changed + limit - 1)));
+        assert!(reading.is_settled(at(signature.changed + limit)));
+        assert!(reading.is_settled(at(signature.changed - limit)), "a time ahead is not fresh for ever");
+        assert!(!Reading { whole: false, ..reading }.is_settled(at(signature.changed + limit)));
+    }
+}
+
+#[test]
+fn an_unchanged_file_is_not_read_again() {
+    let (_folder, path, file) = folder();
+    let signature = Signature::of(&fs::metadata(&path).unwrap());
+    let users = file.current();
+    file.loaded.store(Arc::new(Loaded { users: Arc::clone(&users), signature, settled: true }));
+    assert!(Arc::ptr_eq(&users, &file.current()));
+}
+
+#[test]
+fn a_bad_or_missing_file_leaves_the_old_users_and_is_said_once() {
+    let (_folder, path, file) = folder();
+    replace(&path, "alice without a colon\n");
+    assert_eq!(names(&file), ["alice"]);
+    let signature = Signature::of(&fs::metadata(&path).unwrap());
+    assert!(*file.complaint.lock().unwrap() == Some(Complaint::Bad(signature)));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(names(&file), ["alice"]);
+    assert!(*file.complaint.lock().unwrap() == Some(Complaint::Unreadable(io::ErrorKind::NotFound)));
+    fs::create_dir(&path).unwrap();
+    assert_eq!(names(&file), ["alice"]);
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, line("bobby")).unwrap();
+    assert_eq!(names(&file), ["bobby"]);
+    assert!(file.complaint.lock().unwrap().is_none());
+}
+
+#[test]
+fn emptied_in_place_is_being_written_emptied_by_rename_is_empty() {
+    let (_folder, path, file) = folder();
+    let emptied = File::create(&path).unwrap();
+    emptied.set_modified(SystemTime::now() + Duration::from_millis(900)).unwrap();
+    assert_eq!(names(&file), ["alice"]);
+    emptied.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+    assert_eq!(names(&file), [""; 0]);
+
+    let (_folder, path, file) = folder();
+    replace(&path, "");
+    assert_eq!(names(&file), [""; 0]);
+}
+
+#[test]
+fn symbolic_links_are_followed_when_they_are_swapped() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (version, user) in [("..1", "alice"), ("..2", "bobby")] {
+        fs::create_dir(at(version)).unwrap();
+        fs::write(at(version).join("htpasswd"), line(user)).unwrap();
+    }
+    symlink("..1", at("..data")).unwrap();
+    symlink("..data/htpasswd", at("htpasswd")).unwrap();
+    let file = HtpasswdFile::open(&at("htpasswd"), false).unwrap();
+    assert_eq!(names(&file), ["alice"]);
+    symlink("..2", at("..data_tmp")).unwrap();
+    fs::rename(at("..data_tmp"), at("..data")).unwrap();
+    assert_eq!(names(&file), ["bobby"]);
+}
+
+#[test]
+fn at_the_start_everything_wrong_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("htpasswd");
+    let problems = |path: &Path| HtpasswdFile::open(path, false).map(|_| ()).unwrap_err().0;
+    let missing = problems(&path);
+    assert!(missing.len() == 1 && missing[0].missing, "{missing:?}");
+    assert_eq!(missing[0].place, path.display().to_string());
+
+    fs::write(&path, format!("# users\nalice\n{}{}", line("bob"), line("bob"))).unwrap();
+    let bad = problems(&path);
+    let places: Vec<_> = bad.iter().map(|problem| problem.place.clone()).collect();
+    assert_eq!(places, [2, 4].map(|line| format!("{}:{line}", path.display())));
+    assert!(bad.iter().all(|problem| !problem.missing));
+
+    assert!(!problems(folder.path())[0].missing, "a folder is no file");
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+    assert!(problems(&fifo)[0].message.contains("regular"), "a FIFO does not block");
+}
+
+#[test]
+fn many_threads_may_look_at_once() {
+    let (_folder, path, file) = folder();
+    replace(&path, &line("bobby"));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let found = names(&file);
+                    assert!(found == ["alice"] || found == ["bobby"]);
+                }
+            });
+        }
+    });
+    assert_eq!(names(&file), ["bobby"]);
+}
+
+#[test]
+fn tells_whether_others_can_read() {
+    let (_folder, path, _) = folder();
+    for (mode, expected) in [(0o640, false), (0o600, false), (0o644, true)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(readable_by_others(&path).unwrap(), expected);
+    }
+    assert!(readable_by_others(&path.with_extension("missing")).is_err());
+}

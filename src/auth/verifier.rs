@@ -1,0 +1,228 @@
+//! Whether a password is a user's: at the cost of one hash, not of one hash per request.
+//!
+//! A failed check costs the same whoever was asked for (see [`check`]), so that the time it takes does not
+//! tell who exists. Everything that happens between two requests happens under one short lock.
+
+mod check;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use tokio::sync::watch;
+
+use crate::secret::Secret;
+
+use super::cache::{Cache, Key};
+use super::hash::{Fingerprint, StoredHash};
+use super::htpasswd::Htpasswd;
+use super::pool::Pool;
+use check::{Checked, check};
+
+/// Wrong passwords are remembered so long: enough for a client that tries again at once.
+const WRONG_LIFE: Duration = Duration::from_secs(3);
+/// And so many of them, whoever sends them.
+const WRONG_SIZE: usize = 1024;
+/// How often a check waits for another of the same password that was made against a different stored hash.
+/// It takes an edit of the file between the two; more than a few in a row are somebody's game.
+const PATIENCE: usize = 8;
+
+/// What the settings say about checking passwords.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long a right password is remembered; zero is not at all.
+    pub cache_ttl: Duration,
+    /// How many right passwords are remembered.
+    pub cache_size: usize,
+    /// Threads that hash, at least one.
+    pub hash_threads: usize,
+    /// Checks that may wait for a thread; beyond it the answer is [`Verdict::Busy`].
+    pub hash_queue: usize,
+}
+
+/// The answer to a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is this user's.
+    Right,
+    /// It is not, or there is no such user; which of the two nobody learns.
+    Wrong,
+    /// It could not be checked now. Ask again later.
+    Busy,
+}
+
+/// Checks passwords for the whole process, shared by all cores.
+pub struct Verifier {
+    shared: Arc<Shared>,
+    pool: Pool,
+    key: hmac::Key,
+}
+
+/// What the hashing threads write to as well.
+struct Shared {
+    state: Mutex<State>,
+    computations: AtomicU64,
+    work: AtomicU64,
+}
+
+/// A stored hash of `None` is a user who does not exist.
+struct State {
+    right: Cache<Fingerprint>,
+    wrong: Cache<Option<Fingerprint>>,
+    running: HashMap<Key, Running>,
+}
+
+/// A check that waits in the queue or is being computed.
+#[derive(Clone)]
+struct Running {
+    against: Option<Fingerprint>,
+    outcome: watch::Receiver<Option<bool>>,
+}
+
+/// How far a look at the state brings a request.
+enum Step {
+    Answered(Verdict),
+    Wait(Running),
+}
+
+impl Verifier {
+    /// Starts the hashing threads. Fails when the system gives no thread or no randomness.
+    pub fn new(settings: Settings) -> io::Result<Verifier> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
+            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        let state = State {
+            right: Cache::new(settings.cache_size, settings.cache_ttl),
+            wrong: Cache::new(WRONG_SIZE, WRONG_LIFE),
+            running: HashMap::new(),
+        };
+        let shared =
+            Shared { state: Mutex::new(state), computations: AtomicU64::new(0), work: AtomicU64::new(0) };
+        let pool = Pool::start(settings.hash_threads, settings.hash_queue)?;
+        Ok(Self { shared: Arc::new(shared), pool, key })
+    }
+
+    /// Checks a password against `users` as they are now: a user who was removed, or whose hash was changed,
+    /// is judged anew whatever was remembered of him.
+    ///
+    /// Works on any runtime and may be dropped at any time; a check that has begun is finished and remembered.
+    /// Looks at the first 72 bytes of the password where the stored hash is bcrypt.
+    pub async fn verify(&self, users: &Htpasswd, user: &[u8], password: &Secret) -> Verdict {
+        if password.expose().contains(&0) {
+            return Verdict::Wrong;
+        }
+        let key = self.key(user, password);
+        let stored = users.get(user);
+        let against = stored.map(|stored| *stored.fingerprint());
+        for _ in 0..PATIENCE {
+            let mut running = match self.step(key, stored, users.highest_cost(), password) {
+                Step::Answered(verdict) => return verdict,
+                Step::Wait(running) => running,
+            };
+            // An error is a check that died of a panic.
+            let outcome =
+                running.outcome.wait_for(Option::is_some).await.map(|outcome| *outcome).ok().flatten();
+            if running.against == against {
+                return match outcome {
+                    Some(true) => Verdict::Right,
+                    Some(false) => Verdict::Wrong,
+                    None => Verdict::Busy,
+                };
+            }
+        }
+        Verdict::Busy
+    }
+
+    /// How many checks were computed since the start; one that was answered from memory is none.
+    pub fn computations(&self) -> u64 {
+        self.shared.computations.load(Ordering::Relaxed)
+    }
+
+    /// The work of all these checks: a bcrypt hash of cost c counts 2^c.
+    pub fn work(&self) -> u64 {
+        self.shared.work.load(Ordering::Relaxed)
+    }
+
+    /// The lengths keep `a` with `bc` apart from `ab` with `c`. Nothing of the server's state goes in: who
+    /// asks for two users or two files must not be able to tell them apart by what is shared.
+    fn key(&self, user: &[u8], password: &Secret) -> Key {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [user, password.expose()] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let mut key = [0; 32];
+        key.copy_from_slice(context.sign().as_ref());
+        Key(key)
+    }
+
+    /// Answers from memory, or joins the check of this password that runs, or starts it.
+    fn step(&self, key: Key, stored: Option<&Arc<StoredHash>>, cost: u32, password: &Secret) -> Step {
+        let against = stored.map(|stored| *stored.fingerprint());
+        let now = Instant::now();
+        let mut state = self.shared.state();
+        if against.is_some() && state.right.get(&key, now) == against.as_ref() {
+            return Step::Answered(Verdict::Right);
+        }
+        if state.wrong.get(&key, now) == Some(&against) {
+            return Step::Answered(Verdict::Wrong);
+        }
+        if let Some(running) = state.running.get(&key) {
+            return Step::Wait(running.clone());
+        }
+
+        let (sender, outcome) = watch::channel(None);
+        let shared = Arc::clone(&self.shared);
+        let (stored, password) = (stored.cloned(), password.clone());
+        let submitted = self.pool.submit(Box::new(move || {
+            let mut landing = Landing { shared: &shared, key, against, right: None, sender };
+            let Checked { right, work } = check(stored.as_deref(), cost, password.expose());
+            shared.computations.fetch_add(1, Ordering::Relaxed);
+            shared.work.fetch_add(work, Ordering::Relaxed);
+            landing.right = Some(right);
+        }));
+        if submitted.is_err() {
+            return Step::Answered(Verdict::Busy);
+        }
+        // The lock is still held: the check cannot land before it is known to run.
+        let running = Running { against, outcome };
+        state.running.insert(key, running.clone());
+        Step::Wait(running)
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a check, also one that panics: its result is remembered, and those who wait are told.
+struct Landing<'a> {
+    shared: &'a Shared,
+    key: Key,
+    against: Option<Fingerprint>,
+    right: Option<bool>,
+    sender: watch::Sender<Option<bool>>,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let mut state = self.shared.state();
+        match (self.right, self.against) {
+            (Some(true), Some(stored)) => state.right.insert(self.key, stored, now),
+            (Some(false), against) => state.wrong.insert(self.key, against, now),
+            (Some(true), None) | (None, _) => (),
+        }
+        state.running.remove(&self.key);
+        drop(state);
+        self.sender.send_replace(self.right);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+use super::*;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
+
+const SETTINGS: Settings =
+    Settings { cache_ttl: Duration::from_secs(300), cache_size: 64, hash_threads: 1, hash_queue: 16 };
+
+fn verifier() -> Verifier {
+    Verifier::new(SETTINGS).unwrap()
+}
+
+fn users(entries: &[(&str, &str)]) -> Htpasswd {
+    let line = |(user, password): &(&str, &str)| {
+        format!("{user}:{}\n", StoredHash::make(password.as_bytes(), 4).unwrap())
+    };
+    Htpasswd::parse(entries.iter().map(line).collect::<String>().as_bytes(), false).unwrap()
+}
+
+async fn verify(verifier: &Verifier, users: &Htpasswd, user: &str, password: &str) -> Verdict {
+    verifier.verify(users, user.as_bytes(), &Secret::new(password.as_bytes())).await
+}
+
+fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Keeps the only hashing thread busy until dropped.
+struct Blocked(#[expect(dead_code, reason = "dropping it is what counts")] mpsc::Sender<()>);
+
+fn block(verifier: &Verifier) -> Blocked {
+    let (started, has_started) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let job = move || {
+        started.send(()).unwrap();
+        let _ = released.recv();
+    };
+    verifier.pool.submit(Box::new(job)).unwrap();
+    has_started.recv().unwrap();
+    Blocked(release)
+}
+
+#[tokio::test]
+async fn a_thousand_requests_cost_one_hash() {
+    let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
+    for _ in 0..1000 {
+        assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    }
+    assert_eq!(verifier.computations(), 1);
+    assert_eq!(verifier.work(), 1 << 4);
+}
+
+#[test]
+fn requests_at_once_on_several_runtimes_share_one_hash() {
+    let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
+    let blocked = block(&verifier);
+    let (waiting, are_waiting) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            let (verifier, users, waiting) = (&verifier, &users, waiting.clone());
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                runtime.block_on(async {
+                    let mut check = pin!(verify(verifier, users, "alice", "secret"));
+                    assert_eq!(poll_once(check.as_mut()), Poll::Pending);
+                    waiting.send(()).unwrap();
+                    assert_eq!(check.await, Verdict::Right);
+                });
+            });
+        }
+        for _ in 0..8 {
+            are_waiting.recv().unwrap();
+        }
+        drop(blocked);
+    });
+    assert_eq!(verifier.computations(), 1);
+}
+
+#[tokio::test]
+async fn wrong_unknown_and_empty_are_wrong_and_cost_the_same() {
+    let text = format!(
+        "low:{}\nhigh:{}\nweak:{{SHA}}87u9ZqY9S/F0eUBXjsPQEDUw4h0=\n",
+        StoredHash::make(b"a", 4).unwrap(),
+        StoredHash::make(b"a", 6).unwrap()
+    );
+    let (verifier, users) = (verifier(), Htpasswd::parse(text.as_bytes(), true).unwrap());
+    for (number, user) in (1..).zip(["low", "high", "weak", "nobody"]) {
+        assert_eq!(verify(&verifier, &users, user, "b").await, Verdict::Wrong);
+        assert_eq!((verifier.computations(), verifier.work()), (number, number << 6), "{user}");
+    }
+    assert_eq!(verify(&verifier, &users, "low", "").await, Verdict::Wrong);
+    assert_eq!(verify(&verifier, &users, "", "").await, Verdict::Wrong);
+}
+
+#[tokio::test]
+async fn user_and_password_are_kept_apart() {
+    let (verifier, users) = (verifier(), users(&[("ab", "c"), ("a", "x")]));
+    assert_eq!(verify(&verifier, &users, "ab", "c").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "a", "bc").await, Verdict::Wrong);
+}
+
+#[tokio::test]
+async fn a_nul_is_wrong_without_a_hash() {
+    let (verifier, users) = (verifier(), users(&[("alice", "abc")]));
+    assert_eq!(verify(&verifier, &users, "alice", "abc\0abc").await, Verdict::Wrong);
+    assert_eq!(verifier.computations(), 0);
+}
+
+#[tokio::test]
+async fn a_wrong_password_sent_again_is_answered_from_memory() {
+    let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
+    for user in ["alice", "nobody"] {
+        for _ in 0..10 {
+            assert_eq!(verify(&verifier, &users, user, "wrong").await, Verdict::Wrong);
+        }
+    }
+    assert!(verifier.computations() < 20, "ten of each in a few seconds");
+}
+
+#[tokio::test]
+async fn a_flood_of_wrong_passwords_pushes_nobody_out() {
+    let settings = Settings { cache_size: 2, ..SETTINGS };
+    let (verifier, users) = (Verifier::new(settings).unwrap(), users(&[("alice", "secret")]));
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    for number in 0..50 {
+        assert_eq!(verify(&verifier, &users, "alice", &number.to_string()).await, Verdict::Wrong);
+    }
+    let computed = verifier.computations();
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    assert_eq!(verifier.computations(), computed);
+}
+
+#[tokio::test]
+async fn a_changed_hash_or_a_removed_user_counts_at_once() {
+    let verifier = verifier();
+    let before = users(&[("alice", "old"), ("bob", "old")]);
+    let after = users(&[("alice", "new")]);
+    for user in ["alice", "bob"] {
+        assert_eq!(verify(&verifier, &before, user, "old").await, Verdict::Right);
+        assert_eq!(verify(&verifier, &after, user, "old").await, Verdict::Wrong, "{user}");
+    }
+    assert_eq!(verify(&verifier, &after, "alice", "new").await, Verdict::Right);
+}
+
+#[tokio::test]
+async fn a_password_that_was_wrong_becomes_right_at_once() {
+    let verifier = verifier();
+    for (before, after) in
+        [(users(&[]), users(&[("alice", "new")])), (users(&[("alice", "old")]), users(&[("alice", "new")]))]
+    {
+        assert_eq!(verify(&verifier, &before, "alice", "new").await, Verdict::Wrong);
+        assert_eq!(verify(&verifier, &after, "alice", "new").await, Verdict::Right);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_takes_no_result_of_another_stored_hash() {
+    let verifier = verifier();
+    let (before, after) = (users(&[("alice", "old")]), users(&[("alice", "new")]));
+    let blocked = block(&verifier);
+    let mut first = pin!(verify(&verifier, &before, "alice", "old"));
+    let mut second = pin!(verify(&verifier, &after, "alice", "old"));
+    assert!(poll_once(first.as_mut()).is_pending());
+    assert!(poll_once(second.as_mut()).is_pending());
+    drop(blocked);
+    assert_eq!(first.await, Verdict::Right);
+    assert_eq!(second.await, Verdict::Wrong);
+    assert_eq!(verifier.computations(), 2);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_busy_except_for_those_who_are_in() {
+    let settings = Settings { hash_queue: 1, ..SETTINGS };
+    let verifier = Verifier::new(settings).unwrap();
+    let users = users(&[("alice", "a"), ("bob", "b"), ("carol", "c")]);
+    assert_eq!(verify(&verifier, &users, "carol", "c").await, Verdict::Right);
+    let blocked = block(&verifier);
+    let mut queued = pin!(verify(&verifier, &users, "alice", "a"));
+    assert!(poll_once(queued.as_mut()).is_pending());
+    let mut joined = pin!(verify(&verifier, &users, "alice", "a"));
+    assert!(poll_once(joined.as_mut()).is_pending(), "joining takes no room");
+    assert_eq!(verify(&verifier, &users, "bob", "b").await, Verdict::Busy);
+    assert_eq!(verify(&verifier, &users, "nobody", "b").await, Verdict::Busy);
+    assert_eq!(verify(&verifier, &users, "carol", "c").await, Verdict::Right);
+    drop(blocked);
+    assert_eq!(queued.await, Verdict::Right);
+    assert_eq!(joined.await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "bob", "b").await, Verdict::Right);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_nothing_with_him() {
+    let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
+    let blocked = block(&verifier);
+    let mut leader = Box::pin(verify(&verifier, &users, "alice", "secret"));
+    let mut gone = Box::pin(verify(&verifier, &users, "alice", "secret"));
+    let mut stays = pin!(verify(&verifier, &users, "alice", "secret"));
+    assert!(poll_once(leader.as_mut()).is_pending());
+    assert!(poll_once(gone.as_mut()).is_pending());
+    assert!(poll_once(stays.as_mut()).is_pending());
+    drop(leader);
+    drop(gone);
+    drop(blocked);
+    assert_eq!(stays.await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    assert_eq!(verifier.computations(), 1);
+}
+
+#[tokio::test]
+async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
+    let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
+    let key = verifier.key(b"alice", &Secret::new(*b"secret"));
+    let against = users.get(b"alice").map(|stored| *stored.fingerprint());
+    let (sender, outcome) = watch::channel(None);
+    verifier.shared.state().running.insert(key, Running { against, outcome });
+    let mut waiting = pin!(verify(&verifier, &users, "alice", "secret"));
+    assert!(poll_once(waiting.as_mut()).is_pending());
+    let shared = Arc::clone(&verifier.shared);
+    let job = move || {
+        let _landing = Landing { shared: &shared, key, against, right: None, sender };
+        panic!("on purpose");
+    };
+    verifier.pool.submit(Box::new(job)).unwrap();
+    assert_eq!(waiting.await, Verdict::Busy);
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+}
+
+#[tokio::test]
+async fn without_a_cache_every_request_is_a_hash() {
+    let settings = Settings { cache_ttl: Duration::ZERO, ..SETTINGS };
+    let (verifier, users) = (Verifier::new(settings).unwrap(), users(&[("alice", "secret")]));
+    for _ in 0..5 {
+        assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    }
+    assert_eq!(verifier.computations(), 5);
+}
+
+#[tokio::test]
+async fn users_and_passwords_are_bytes() {
+    let text = [b"j\xf6rg:", StoredHash::make(b"p\xe4ss:w\xf6rd", 4).unwrap().as_bytes()].concat();
+    let (verifier, users) = (verifier(), Htpasswd::parse(&text, false).unwrap());
+    assert_eq!(verifier.verify(&users, b"j\xf6rg", &Secret::new(*b"p\xe4ss:w\xf6rd")).await, Verdict::Right);
+}
+
+#[test]
+fn the_future_can_be_spawned_anywhere() {
+    fn is_send<T: Send>(_: T) {}
+    let (verifier, users) = (verifier(), users(&[]));
+    is_send(verify(&verifier, &users, "alice", "secret"));
+}

@@ -1,0 +1,172 @@
+//! The body of a request on its way to the upstream.
+
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{ClientFault, Flow, Pace};
+
+/// What a request body has to keep to.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest time without a byte while the client is waited for.
+    pub idle: Duration,
+    /// Bytes per second, taken over 20 s; 0 for none.
+    pub min_rate: u64,
+    /// Most bytes in all; `u64::MAX` for no limit.
+    pub bytes: u64,
+}
+
+/// Streams a client's body to the upstream, counts it, and notes in [`Flow`] what the client does
+/// wrong, so that its fault is not answered as one of the upstream. Trailers are not forwarded.
+pub struct ClientBody {
+    /// None for a request that has no body.
+    incoming: Option<Incoming>,
+    flow: Rc<Flow>,
+    pace: Pace,
+    most: u64,
+    /// Since when the client has been waited for, and the alarm for when that gets too long.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl ClientBody {
+    /// Wraps what hyper received.
+    pub fn new(incoming: Incoming, flow: Rc<Flow>, limits: Limits) -> Self {
+        Self {
+            incoming: Some(incoming),
+            flow,
+            pace: Pace::new(limits.idle, limits.min_rate),
+            most: limits.bytes,
+            waiting: None,
+        }
+    }
+
+    /// No body at all.
+    pub fn empty(flow: Rc<Flow>) -> Self {
+        Self { incoming: None, flow, pace: Pace::new(Duration::MAX, 0), most: 0, waiting: None }
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(incoming).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                let bytes = match &frame {
+                    Some(Ok(frame)) => frame.data_ref().map_or(0, |data| data.len() as u64),
+                    Some(Err(_)) | None => 0,
+                };
+                if let Some((since, _)) = self.waiting.take() {
+                    self.flow.waits_for_upload(false);
+                    if self.pace.waited(since.elapsed(), bytes) && bytes > 0 {
+                        return Poll::Ready(Some(Err(ClientFault::TooSlow)));
+                    }
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(fault)))
+            }
+            Poll::Pending => {
+                self.flow.waits_for_upload(true);
+                let patience = self.pace.patience();
+                let (since, alarm) =
+                    self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(patience))));
+                ready!(alarm.as_mut().poll(cx));
+                let waited = since.elapsed();
+                self.waiting = None;
+                if self.pace.waited(waited, 0) {
+                    return Poll::Ready(Some(Err(ClientFault::TooSlow)));
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = ClientError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
+        let result = match ready!(self.poll_incoming(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(fault)) => Err(fault),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    self.flow.received(data.len() as u64);
+                    if self.flow.bytes_in() > self.most { Err(ClientFault::TooLarge) } else { Ok(data) }
+                }
+                Err(frame) if frame.trailers_ref().is_some_and(forbidden) => Err(ClientFault::Malformed),
+                Err(_) => return Poll::Ready(None),
+            },
+        };
+        Poll::Ready(Some(match result {
+            Ok(data) => Ok(Frame::data(data)),
+            Err(fault) => {
+                self.flow.fail(fault);
+                Err(ClientError(fault))
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for ClientBody {
+    fn drop(&mut self) {
+        self.flow.waits_for_upload(false);
+    }
+}
+
+/// The client's body ended badly; [`Flow::fault`] says the same.
+#[derive(Debug, thiserror::Error)]
+#[error("the client's body ended badly: {0:?}")]
+pub struct ClientError(ClientFault);
+
+/// hyper reports broken chunks as `InvalidData` or `InvalidInput`, h2 a body that belies its Content-Length as
+/// `PROTOCOL_ERROR`; everything else is a body that ended too early.
+fn fault(error: hyper::Error) -> ClientFault {
+    let source = error.source();
+    let io = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+    let h2 = source.and_then(|source| source.downcast_ref::<h2::Error>()).and_then(h2::Error::reason);
+    match (io, h2) {
+        (Some(ErrorKind::InvalidData | ErrorKind::InvalidInput), _) => ClientFault::Malformed,
+        (_, Some(h2::Reason::PROTOCOL_ERROR)) => ClientFault::Malformed,
+        _ => ClientFault::Gone,
+    }
+}
+
+/// Fields that RFC 9110 section 6.5.1 keeps out of trailers, because somebody might take them for the head's.
+fn forbidden(trailers: &HeaderMap) -> bool {
+    const NAMES: [header::HeaderName; 9] = [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::HOST,
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::CONTENT_RANGE,
+        header::CONNECTION,
+        header::EXPECT,
+    ];
+    NAMES.iter().any(|name| trailers.contains_key(name))
+        || trailers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
+}

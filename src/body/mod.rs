@@ -1,0 +1,12 @@
+//! What moves through a request: its bytes, how fast they have to come, and how they end.
+//!
+//! Bodies stay on the core that accepted their connection, so all of this is single-threaded.
+
+mod client;
+mod flow;
+mod pace;
+
+pub use client::ClientError;
+pub use client::{ClientBody, Limits};
+pub use flow::{ClientFault, Flow};
+pub use pace::Pace;

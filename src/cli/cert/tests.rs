@@ -1,0 +1,262 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use clap::Parser;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, Error, RootCertStore};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ParsedExtension;
+
+use super::*;
+use crate::config::{Alpn, CertificateFiles, Tls, TlsVersion};
+use crate::tls::material::{Folder, Signer, set_mode};
+use crate::tls::pair;
+
+#[derive(Parser)]
+struct Command {
+    #[command(subcommand)]
+    cert: Cert,
+}
+
+/// Runs `tidegate cert` with `arguments`; `@` in them is the folder.
+fn cert(folder: &Folder, arguments: &str) -> Result<String, Failure> {
+    let root = folder.path("").display().to_string();
+    let arguments = format!("tidegate {arguments}").replace("@", root.trim_end_matches('/'));
+    execute(&Command::try_parse_from(arguments.split(' ')).unwrap().cert)
+}
+
+fn refusal(folder: &Folder, arguments: &str) -> (String, u8) {
+    let failure = cert(folder, arguments).unwrap_err();
+    (
+        failure.to_string().replace(folder.path("").to_str().unwrap().trim_end_matches('/'), "@"),
+        failure.exit_code(),
+    )
+}
+
+fn der(path: PathBuf) -> CertificateDer<'static> {
+    let read = pair::read(&CertificateFiles { key: path.with_extension("key"), certificate: path });
+    assert!(read.problems.is_empty(), "{:?}", read.problems);
+    let mut chain = read.chain.unwrap();
+    assert_eq!(chain.len(), 1);
+    chain.remove(0).der
+}
+
+fn parse<'a>(der: &'a CertificateDer<'static>) -> X509Certificate<'a> {
+    x509_parser::parse_x509_certificate(der).unwrap().1
+}
+
+fn mode(path: PathBuf) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_ca_may_sign_certificates_and_no_further_ca() {
+    let folder = Folder::new();
+    let report = cert(&folder, "ca --out @/ca --name Wharf --days 10").unwrap();
+    let der = der(folder.path("ca/ca.crt"));
+    let ca = parse(&der);
+    assert_eq!(ca.subject().to_string(), "CN=Wharf");
+    assert_eq!(ca.issuer(), ca.subject());
+    let constraints = ca.basic_constraints().unwrap().unwrap();
+    assert!(constraints.critical && constraints.value.ca);
+    assert_eq!(constraints.value.path_len_constraint, Some(0));
+    let usage = ca.key_usage().unwrap().unwrap();
+    assert!(usage.critical && usage.value.key_cert_sign() && usage.value.crl_sign());
+    assert!(!usage.value.digital_signature());
+    let life = ca.validity().not_after.timestamp() - ca.validity().not_before.timestamp();
+    assert_eq!(life, 10 * 86_400 + 3_600);
+    assert_eq!(mode(folder.path("ca/ca.crt")), 0o644);
+    assert_eq!(mode(folder.path("ca/ca.key")), 0o600);
+    for hint in ["/etc/docker/certs.d/<host>:<port>/ca.crt", "update-ca-certificates", "curl --cacert"] {
+        assert!(report.contains(hint), "{report}");
+    }
+}
+
+#[test]
+fn a_server_certificate_says_what_clients_want_to_read() {
+    let folder = Folder::new();
+    cert(&folder, "ca --out @/ca").unwrap();
+    cert(&folder, "server --ca @/ca --out @/certs R.example.com *.example.com 10.0.0.5 ::1 r.example.com")
+        .unwrap();
+    let (ca_der, der) = (der(folder.path("ca/ca.crt")), der(folder.path("certs/domain.crt")));
+    let (ca, leaf) = (parse(&ca_der), parse(&der));
+    leaf.verify_signature(Some(ca.public_key())).unwrap();
+    assert_eq!(leaf.issuer().as_raw(), ca.subject().as_raw());
+    assert_eq!(leaf.subject().to_string(), "CN=r.example.com");
+    let names: Vec<_> = leaf
+        .subject_alternative_name()
+        .unwrap()
+        .unwrap()
+        .value
+        .general_names
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "DNSName(r.example.com)",
+            "DNSName(*.example.com)",
+            "IPAddress(0a:00:00:05)",
+            "IPAddress(00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:01)"
+        ]
+    );
+    assert!(!leaf.basic_constraints().unwrap().unwrap().value.ca);
+    assert_eq!(leaf.key_usage().unwrap().unwrap().value.flags, 1);
+    let purpose = leaf.extended_key_usage().unwrap().unwrap().value;
+    assert!(purpose.server_auth && !purpose.client_auth);
+    assert_ne!(leaf.raw_serial(), ca.raw_serial());
+    assert!((8..=17).contains(&leaf.raw_serial().len()), "{}", leaf.raw_serial_as_string());
+    let key_id = |certificate: &X509Certificate<'_>| {
+        certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+            _ => None,
+        })
+    };
+    let authority = leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0.to_vec()),
+        _ => None,
+    });
+    assert!(key_id(&leaf).is_some() && authority.is_some());
+    assert_eq!(authority, key_id(&ca));
+    assert_eq!(mode(folder.path("certs/domain.crt")), 0o644);
+    assert_eq!(mode(folder.path("certs/domain.key")), 0o600);
+}
+
+#[test]
+fn a_client_that_trusts_the_ca_accepts_the_server_by_its_names_only() {
+    let folder = Folder::new();
+    cert(&folder, "ca --out @/ca").unwrap();
+    cert(&folder, "server --ca @/ca --out @/certs r.example.com *.example.com 10.0.0.5").unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(der(folder.path("ca/ca.crt"))).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    let leaf = der(folder.path("certs/domain.crt"));
+    let verify = |name| {
+        verifier.verify_server_cert(&leaf, &[], &ServerName::try_from(name).unwrap(), &[], UnixTime::now())
+    };
+    for name in ["r.example.com", "other.example.com", "10.0.0.5"] {
+        verify(name).unwrap();
+    }
+    for name in ["example.com", "10.0.0.6"] {
+        let error = verify(name).unwrap_err();
+        assert!(
+            matches!(error, Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. })),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn tidegate_serves_what_it_made_without_a_warning() {
+    let folder = Folder::new();
+    cert(&folder, "ca --out @/ca").unwrap();
+    cert(&folder, "server --ca @/ca --out @/certs r.example.com").unwrap();
+    let files = CertificateFiles {
+        certificate: folder.path("certs/domain.crt"),
+        key: folder.path("certs/domain.key"),
+    };
+    let tls = Tls { certificates: vec![files], min_version: TlsVersion::Tls12, alpn: vec![Alpn::H2] };
+    let made =
+        crate::tls::server(&tls, &["r.example.com".to_owned()], crate::tls::tickets().unwrap()).unwrap();
+    assert!(made.warnings.is_empty(), "{:?}", made.warnings);
+}
+
+#[test]
+fn what_is_there_is_replaced_only_on_demand() {
+    let folder = Folder::new();
+    cert(&folder, "ca --out @/ca").unwrap();
+    let before = fs::read(folder.path("ca/ca.key")).unwrap();
+    assert_eq!(
+        refusal(&folder, "ca --out @/ca"),
+        ("@/ca/ca.crt exists; nothing was written, `--force` replaces the CA".to_owned(), 73)
+    );
+    assert_eq!(fs::read(folder.path("ca/ca.key")).unwrap(), before);
+    cert(&folder, "ca --out @/ca --force").unwrap();
+    assert_ne!(fs::read(folder.path("ca/ca.key")).unwrap(), before);
+
+    cert(&folder, "server --ca @/ca --out @/certs a.test").unwrap();
+    fs::remove_file(folder.path("certs/domain.crt")).unwrap();
+    assert_eq!(
+        refusal(&folder, "server --ca @/ca --out @/certs a.test"),
+        ("@/certs/domain.key exists; nothing was written, `--renew` replaces it".to_owned(), 73)
+    );
+}
+
+#[test]
+fn renewal_keeps_the_mode_but_never_a_key_open_to_all() {
+    let folder = Folder::new();
+    cert(&folder, "ca --out @/ca").unwrap();
+    cert(&folder, "server --ca @/ca --out @/certs a.test").unwrap();
+    set_mode(&folder.path("certs/domain.key"), 0o640);
+    cert(&folder, "server --ca @/ca --out @/certs --renew a.test").unwrap();
+    assert_eq!(mode(folder.path("certs/domain.key")), 0o640);
+    set_mode(&folder.path("certs/domain.key"), 0o644);
+    cert(&folder, "server --ca @/ca --out @/certs --renew a.test").unwrap();
+    assert_eq!(mode(folder.path("certs/domain.key")), 0o640);
+    let left: Vec<_> =
+        fs::read_dir(folder.path("certs")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn a_certificate_ends_with_its_ca() {
+    let folder = Folder::new();
+    cert(&folder, "ca --out @/ca --days 5").unwrap();
+    let report = cert(&folder, "server --ca @/ca --out @/certs a.test").unwrap();
+    assert!(report.contains("it expires together with the CA"), "{report}");
+    let (ca, leaf) = (der(folder.path("ca/ca.crt")), der(folder.path("certs/domain.crt")));
+    assert_eq!(parse(&leaf).validity().not_after, parse(&ca).validity().not_after);
+}
+
+#[test]
+fn an_unusable_ca_is_named() {
+    let folder = Folder::new();
+    let arguments = "server --ca @ --out @/certs a.test";
+    assert_eq!(
+        refusal(&folder, arguments),
+        ("@: there is no CA here; make one with `tidegate cert ca --out @`".to_owned(), 66)
+    );
+    folder.write("ca.crt", Signer::new("ca").certificate.pem());
+    assert_eq!(
+        refusal(&folder, arguments),
+        ("@/ca.key: there is no such file; check the path, or create it".to_owned(), 65)
+    );
+    let (certificate, key) = Signer::new("ca").server(&["a.test"]);
+    folder.pair("ca", &certificate.pem(), &key);
+    assert_eq!(
+        refusal(&folder, arguments),
+        ("@/ca.crt: is not the certificate of a CA; make one with `tidegate cert ca`".to_owned(), 65)
+    );
+    assert!(!folder.path("certs").exists());
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let folder = Folder::new();
+    folder.write("file", "");
+    let (sentence, code) = refusal(&folder, "ca --out @/file/ca");
+    assert!(sentence.starts_with("@/file/ca: cannot be written: "), "{sentence}");
+    assert_eq!(code, 73);
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused() {
+    for arguments in [
+        "ca",
+        "ca --out d --days 0",
+        "ca --out d --days 36501",
+        "server --ca d --out d",
+        "server --ca d --out d a.test:5000",
+    ] {
+        let arguments = format!("tidegate {arguments}");
+        assert!(Command::try_parse_from(arguments.split(' ')).is_err(), "{arguments}");
+    }
+    assert!(common_name(&"x".repeat(65)).is_err());
+    assert!(common_name(" ").is_err());
+    assert_eq!(common_name(" Wharf ").as_deref(), Ok("Wharf"));
+}

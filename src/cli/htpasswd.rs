@@ -1,0 +1,235 @@
+//! `tidegate htpasswd`: the users of an htpasswd file, without Apache's tools.
+
+mod password;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::auth::htpasswd::{BadLine, Htpasswd as Users, check_user};
+use crate::auth::rewrite::{Rewrite, remove_user, set_user};
+use crate::auth::{HIGHEST_COST, LOWEST_COST, StoredHash};
+use crate::secret::Secret;
+
+/// Manage the users of an htpasswd file
+///
+/// A running tidegate takes every change at its next request; nothing has to be restarted.
+///
+/// Passwords are asked for on the terminal, or read as one line from standard input when that is a pipe or a
+/// file. They are never arguments: those are seen by everybody on the machine and kept in the shell's history.
+///
+/// Exit codes: 0 done; 1 the password is wrong or there is no such user; 64 usage; 66 the file is missing;
+/// 74 reading or writing failed; 78 the file holds a line that cannot be used.
+#[derive(Args, Debug)]
+pub struct Htpasswd {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Add a user, or give one who is there a new password
+    ///
+    /// The file is made when it does not exist, with mode 0640. Otherwise it is replaced in one step, so that
+    /// nobody reads half of it; its mode, its owner and every other line stay as they are.
+    Add {
+        /// The htpasswd file
+        file: PathBuf,
+        /// The user's name: any bytes but a colon and control characters
+        user: OsString,
+        /// How slow bcrypt is made: each step doubles the time of a check and of every guess
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(i64::from(LOWEST_COST)..=i64::from(HIGHEST_COST)))]
+        cost: u32,
+    },
+    /// Remove a user; he is out at his next request
+    Remove {
+        /// The htpasswd file
+        file: PathBuf,
+        /// The user's name
+        user: OsString,
+    },
+    /// Tell whether a password is the user's: exit code 0 when it is, 1 when not
+    Verify {
+        /// The htpasswd file
+        file: PathBuf,
+        /// The user's name
+        user: OsString,
+    },
+    /// Print the users, one per line: the name, a tab, the kind of hash
+    List {
+        /// The htpasswd file
+        file: PathBuf,
+    },
+}
+
+/// Runs the command on the real standard input, output and error.
+pub fn run(args: Htpasswd) -> ExitCode {
+    let done = execute(args.command, &mut io::stdout().lock(), password::read);
+    let Err(failure) = done else { return ExitCode::SUCCESS };
+    // With standard error gone there is nobody left to tell.
+    let _ = writeln!(io::stderr(), "{failure}");
+    ExitCode::from(failure.exit_code())
+}
+
+/// Why it was not done, in words for standard error.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    No(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{}: {}", .0.display(), reason(.1))]
+    File(PathBuf, io::Error),
+    #[error("{}", bad_lines(.0, .1))]
+    Bad(PathBuf, Vec<BadLine>),
+    #[error("{0}")]
+    System(String),
+}
+
+impl Failure {
+    /// After sysexits.h.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::No(_) => 1,
+            Self::Usage(_) => 64,
+            Self::File(_, error) if error.kind() == ErrorKind::NotFound => 66,
+            Self::File(..) | Self::System(_) => 74,
+            Self::Bad(..) => 78,
+        }
+    }
+}
+
+/// `ask` gets the password of the user it is given the name of, a new one when the flag says so.
+fn execute(
+    command: Command,
+    out: &mut dyn Write,
+    ask: impl FnOnce(&str, bool) -> Result<Secret, Failure>,
+) -> Result<(), Failure> {
+    match command {
+        Command::Add { file, user, cost } => add(&file, user.as_bytes(), cost, out, ask),
+        Command::Remove { file, user } => remove(&file, user.as_bytes(), out),
+        Command::Verify { file, user } => verify(&file, user.as_bytes(), out, ask),
+        Command::List { file } => list(&file, out),
+    }
+}
+
+fn add(
+    file: &Path,
+    user: &[u8],
+    cost: u32,
+    out: &mut dyn Write,
+    ask: impl FnOnce(&str, bool) -> Result<Secret, Failure>,
+) -> Result<(), Failure> {
+    check_user(user).map_err(|error| Failure::Usage(error.to_string()))?;
+    let name = String::from_utf8_lossy(user);
+    let password = ask(&name, true)?;
+    password::check(password.expose())?;
+    let hash =
+        StoredHash::make(password.expose(), cost).map_err(|error| Failure::System(error.to_string()))?;
+
+    let at = |error| Failure::File(file.into(), error);
+    let rewrite = Rewrite::begin(file, true).map_err(at)?;
+    let (text, replaced) = set_user(rewrite.text(), user, &hash);
+    expect_good(file, rewrite.text(), &text)?;
+    let new = rewrite.is_new();
+    rewrite.commit(&text).map_err(at)?;
+    let file = file.display();
+    print(
+        out,
+        match (new, replaced) {
+            (true, _) => format!("made {file} with user {name}\n"),
+            (_, false) => format!("added user {name} to {file}\n"),
+            (_, true) => format!("changed the password of user {name} in {file}\n"),
+        },
+    )
+}
+
+fn remove(file: &Path, user: &[u8], out: &mut dyn Write) -> Result<(), Failure> {
+    let at = |error| Failure::File(file.into(), error);
+    let rewrite = Rewrite::begin(file, false).map_err(at)?;
+    let text = remove_user(rewrite.text(), user).ok_or_else(|| nobody(file, user))?;
+    expect_good(file, rewrite.text(), &text)?;
+    rewrite.commit(&text).map_err(at)?;
+    print(out, format!("removed user {} from {}\n", String::from_utf8_lossy(user), file.display()))
+}
+
+fn verify(
+    file: &Path,
+    user: &[u8],
+    out: &mut dyn Write,
+    ask: impl FnOnce(&str, bool) -> Result<Secret, Failure>,
+) -> Result<(), Failure> {
+    let users = read(file)?;
+    let (_, stored) =
+        users.users().into_iter().find(|(name, _)| *name == user).ok_or_else(|| nobody(file, user))?;
+    let name = String::from_utf8_lossy(user);
+    let password = ask(&name, false)?;
+    // The proxy takes no control characters either.
+    if password.expose().iter().any(u8::is_ascii_control) || !stored.matches(password.expose()) {
+        return Err(Failure::No(format!("the password of user {name} is wrong")));
+    }
+    print(out, format!("the password of user {name} is right\n"))
+}
+
+fn list(file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    for (user, stored) in read(file)?.users() {
+        text.extend_from_slice(user);
+        let kind = match stored.is_legacy() {
+            false => format!("bcrypt, cost {}", stored.cost()),
+            true => format!("{}, legacy", stored.name()),
+        };
+        text.extend_from_slice(format!("\t{kind}\n").as_bytes());
+    }
+    print(out, text)
+}
+
+fn read(file: &Path) -> Result<Users, Failure> {
+    parse(file, &fs::read(file).map_err(|error| Failure::File(file.into(), error))?)
+}
+
+/// Legacy hashes are as good as others here: whether the proxy takes them is a matter of its settings.
+fn parse(file: &Path, text: &[u8]) -> Result<Users, Failure> {
+    Users::parse(text, true).map_err(|bad| Failure::Bad(file.into(), bad))
+}
+
+/// A change that leaves a bad line is refused: the proxy would keep the old users, and nobody would know why.
+/// The lines are counted in the file as it is.
+fn expect_good(file: &Path, old: &[u8], new: &[u8]) -> Result<(), Failure> {
+    parse(file, new).or_else(|failure| parse(file, old).and(Err(failure))).map(drop)
+}
+
+fn nobody(file: &Path, user: &[u8]) -> Failure {
+    Failure::No(format!("there is no user {} in {}", String::from_utf8_lossy(user), file.display()))
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "the file, or the folder it is in, does not exist".into(),
+        _ => error.to_string(),
+    }
+}
+
+fn bad_lines(file: &Path, bad: &[BadLine]) -> String {
+    let lines: Vec<_> =
+        bad.iter().map(|bad| format!("{}:{}: {}", file.display(), bad.line, bad.message)).collect();
+    lines.join("\n")
+}
+
+/// A reader that has gone, as `head` does, has read enough.
+fn print(out: &mut dyn Write, text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::System(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! `tidegate serve`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::app::{self, AppError};
+
+/// sysexits(3): the system refuses something that is not a matter of the settings.
+const OS_ERROR: u8 = 71;
+
+/// Run the proxy in the foreground.
+///
+/// SIGHUP reads the settings and all files anew (a changed file is also noticed by itself); with an
+/// error anywhere, what runs stays. SIGTERM and SIGINT let running transfers finish within
+/// server.drain_timeout; a second one stops at once.
+#[derive(Args)]
+pub(super) struct Serve {
+    /// The settings; proxy.toml.example explains every key.
+    #[arg(short, long, value_name = "FILE", default_value = "proxy.toml", env = "TIDEGATE_CONFIG")]
+    config: PathBuf,
+}
+
+impl Serve {
+    #[expect(clippy::print_stderr, reason = "a command speaks to its terminal")]
+    pub(super) fn run(self) -> ExitCode {
+        let error = match app::serve(&self.config) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error,
+        };
+        eprintln!("{error}");
+        match error {
+            AppError::Settings(problems) => ExitCode::from(problems.exit_code()),
+            AppError::Impatient => ExitCode::FAILURE,
+            AppError::Bind(..) | AppError::AccessLog(_) | AppError::System(_) => ExitCode::from(OS_ERROR),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Where a registry listens: `http://host:port`, `https://host:port`, `unix:/path`.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::names::host_name;
+
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
+
+/// One server of `upstream.servers`. Displays as it is written in proxy.toml, without the port when
+/// it is the scheme's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ServerAddress {
+    /// `http://` or `https://`.
+    Tcp {
+        /// A lower-case host name, an IPv4 address, or an IPv6 address without brackets.
+        host: String,
+        /// Never 0.
+        port: u16,
+        /// The scheme is https.
+        tls: bool,
+    },
+    /// `unix:/path`: plain HTTP over a socket of the file system; the path is absolute.
+    Unix(PathBuf),
+}
+
+impl ServerAddress {
+    /// Host and port as in a URL of this server (RFC 3986, 3.2): `registry:5000`, `[::1]:5000`, without
+    /// the port when it is the scheme's own; `localhost` for a Unix socket.
+    pub fn authority(&self) -> String {
+        match self {
+            Self::Tcp { host, port, tls } => {
+                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+                if *port == default_port(*tls) { host } else { format!("{host}:{port}") }
+            }
+            Self::Unix(_) => "localhost".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { tls: false, .. } => write!(f, "http://{}", self.authority()),
+            Self::Tcp { tls: true, .. } => write!(f, "https://{}", self.authority()),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for ServerAddress {
+    /// What is wrong with the text.
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return socket(path);
+        }
+        let (scheme, rest) =
+            text.split_once("://").ok_or("http:// or https:// is missing before the host")?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => return Err("the scheme is none of http, https, unix".to_owned()),
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains('@') {
+            return Err("a user or password has no place here; see upstream.authorization".to_owned());
+        }
+        if authority.contains(['/', '?', '#']) {
+            return Err("a path has no place here: requests go to /v2/ of the server".to_owned());
+        }
+        let (host, port) = split_port(authority)?;
+        let port = match port {
+            None => default_port(tls),
+            Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse().ok().filter(|port| *port != 0).ok_or("the port is not between 1 and 65535")?
+            }
+            Some(_) => return Err("the port is not a number".to_owned()),
+        };
+        Ok(Self::Tcp { host, port, tls })
+    }
+}
+
+fn default_port(tls: bool) -> u16 {
+    if tls { HTTPS_PORT } else { HTTP_PORT }
+}
+
+fn socket(path: &str) -> Result<ServerAddress, String> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if !path.starts_with('/') || path.contains('\0') {
+        return Err("the path of a socket begins with /".to_owned());
+    }
+    Ok(ServerAddress::Unix(PathBuf::from(path)))
+}
+
+fn split_port(authority: &str) -> Result<(String, Option<&str>), String> {
+    if let Some(bracketed) = authority.strip_prefix('[') {
+        let (address, rest) = bracketed.split_once(']').ok_or("the bracket of the address is not closed")?;
+        let address: Ipv6Addr = address.parse().map_err(|_| "no IPv6 address stands in the brackets")?;
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((address.to_string(), Some(port))),
+            None if rest.is_empty() => Ok((address.to_string(), None)),
+            None => Err("only :port may follow the bracket".to_owned()),
+        };
+    }
+    if authority.parse::<Ipv6Addr>().is_ok() {
+        return Err("an IPv6 address stands in brackets".to_owned());
+    }
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    Ok((host_name(host)?, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tcp(host: &str, port: u16, tls: bool) -> ServerAddress {
+        ServerAddress::Tcp { host: host.to_owned(), port, tls }
+    }
+
+    #[test]
+    fn reads_what_operators_write() {
+        for (text, address, authority) in [
+            ("http://registry:5000", tcp("registry", 5000, false), "registry:5000"),
+            ("http://127.0.0.1:5000/", tcp("127.0.0.1", 5000, false), "127.0.0.1:5000"),
+            ("https://Registry.Example", tcp("registry.example", 443, true), "registry.example"),
+            ("http://my_registry.1:80", tcp("my_registry.1", 80, false), "my_registry.1"),
+            ("http://[::1]:5000", tcp("::1", 5000, false), "[::1]:5000"),
+            ("unix:/run/r.sock", ServerAddress::Unix("/run/r.sock".into()), "localhost"),
+            ("unix:///run/r.sock", ServerAddress::Unix("/run/r.sock".into()), "localhost"),
+        ] {
+            let parsed: ServerAddress = text.parse().unwrap();
+            assert_eq!(parsed, address);
+            assert_eq!(parsed.authority(), authority);
+            assert_eq!(parsed.to_string().parse(), Ok(address));
+        }
+        assert_eq!(tcp("registry", 5000, false).to_string(), "http://registry:5000");
+    }
+
+    #[test]
+    fn refuses_what_is_no_server() {
+        for text in [
+            "",
+            "registry:5000",
+            "ftp://registry",
+            "http://",
+            "http://:5000",
+            "http://registry:",
+            "http://registry:0",
+            "http://registry:65536",
+            "http://registry:+80",
+            "http://registry:5000/v2/",
+            "http://user:pw@registry",
+            "http://::1",
+            "http://[::1",
+            "http://[::1]5000",
+            "http://a b",
+            "unix:run/r.sock",
+            "unix:",
+        ] {
+            assert!(text.parse::<ServerAddress>().is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_prints_and_parses_again(text in "(https?://|unix:/)[a-zA-Z0-9.:\\[\\]_/-]{0,20}") {
+            if let Ok(address) = text.parse::<ServerAddress>() {
+                prop_assert_eq!(address.to_string().parse(), Ok(address));
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_without_panic(text in ".*") {
+            let _ = text.parse::<ServerAddress>();
+        }
+    }
+}

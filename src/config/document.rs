@@ -1,0 +1,70 @@
+//! Hands out the sections one by one; what is left at the end is a problem by construction.
+
+use toml::de::{DeTable, DeValue};
+
+use super::environment::Environment;
+use super::keys;
+use super::quote::{describe, quoted};
+use super::report::{Place, Report};
+use super::section::{NOT_YET, Section, unused};
+
+/// The sections that nobody has read yet.
+pub(super) struct Document<'r, 'i> {
+    table: DeTable<'i>,
+    environment: Environment,
+    report: &'r mut Report,
+}
+
+impl<'r, 'i> Document<'r, 'i> {
+    pub(super) fn new(table: DeTable<'i>, environment: &[(String, String)], report: &'r mut Report) -> Self {
+        Self { table, environment: Environment::new(environment), report }
+    }
+
+    /// Reads one section, which may be absent, and reports what `read` leaves of it.
+    pub(super) fn section<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_, 'i>) -> Option<T>,
+    ) -> Option<T> {
+        let (header, table) = match self.table.remove(name) {
+            None => (Place::File(0), DeTable::new()),
+            Some(value) => {
+                let header = Place::File(value.span().start);
+                match value.into_inner() {
+                    DeValue::Table(table) => (header, table),
+                    other => {
+                        let found = describe(&other);
+                        let help = format!("write [{name}] on a line of its own and the keys below it");
+                        self.report.wrong(&header, format!("{name}: found {found}; {help}"));
+                        self.environment.take(name);
+                        return None;
+                    }
+                }
+            }
+        };
+        let variables = self.environment.take(name);
+        let mut section = Section { name, header, table, variables, report: self.report };
+        let value = read(&mut section);
+        section.finish();
+        value
+    }
+
+    /// Reports the sections that nobody read.
+    pub(super) fn finish(self) {
+        for (key, value) in &self.table {
+            let place = Place::File(key.span().start);
+            let name = key.get_ref().as_ref();
+            let message = if keys::is_later_section(name) {
+                format!("tidegate knows [{name}], {NOT_YET}: remove the section")
+            } else if matches!(value.get_ref(), DeValue::Table(_)) {
+                format!("unknown section [{}]; {}", name.escape_debug(), keys::section_advice(name))
+            } else {
+                format!("unknown key {} outside of any section; {}", quoted(name), keys::advice("", name))
+            };
+            self.report.wrong(&place, message);
+        }
+        for (section, key, variable) in self.environment.rest() {
+            self.report.wrong(&Place::Environment(variable.name), unused(section, &key));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What is wrong with the settings, in words for the operator.
+
+use std::fmt;
+
+/// `EX_NOINPUT` of sysexits: a file is not there.
+const FILE_MISSING: u8 = 66;
+/// `EX_CONFIG` of sysexits: a file is there and wrong.
+const CONFIGURATION: u8 = 78;
+
+/// One thing that is wrong, where it stands, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// `proxy.toml:12:5` (line and column, counted from 1, columns in characters),
+    /// `environment: TIDEGATE_X`, or the path of a file, maybe with `:line`.
+    pub place: String,
+    /// A sentence on one line: what was found and what to write. Holds no secret.
+    pub message: String,
+    /// The problem is a file that is not there.
+    pub missing: bool,
+}
+
+impl Problem {
+    /// Something at `place` that is wrong.
+    pub fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { place: place.into(), message: message.into(), missing: false }
+    }
+
+    /// A file that is not there, asked for at `place`.
+    pub fn missing(place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { place: place.into(), message: message.into(), missing: true }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// Everything that is wrong, found in one pass; displays as one line per problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// What the process exits with, after sysexits: 66 when nothing but missing files is wrong, else 78.
+    pub fn exit_code(&self) -> u8 {
+        if !self.0.is_empty() && self.0.iter().all(|problem| problem.missing) {
+            FILE_MISSING
+        } else {
+            CONFIGURATION
+        }
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_code_tells_missing_from_wrong() {
+        let missing = Problem::missing("proxy.toml", "no such file");
+        let wrong = Problem::new("proxy.toml:1:1", "wrong");
+        assert_eq!(Problems(vec![missing.clone()]).exit_code(), 66);
+        assert_eq!(Problems(vec![missing, wrong]).exit_code(), 78);
+        assert_eq!(Problems(Vec::new()).exit_code(), 78);
+    }
+
+    #[test]
+    fn displays_one_line_per_problem() {
+        let problems = Problems(vec![Problem::new("a:1:2", "x"), Problem::new("a:3:4", "y")]);
+        assert_eq!(problems.to_string(), "a:1:2: x\na:3:4: y");
+    }
+}

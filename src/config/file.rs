@@ -1,0 +1,333 @@
+//! From what is written to what is meant: the only place that knows which section holds which keys.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use http::StatusCode;
+use toml::de::DeTable;
+
+use super::Config;
+use super::address::ServerAddress;
+use super::document::Document;
+use super::expression::{level, regex};
+use super::keys::CERTIFICATE_ENTRY;
+use super::names::{network, served_name, socket_address};
+use super::report::{NamedFile, Place, Report};
+use super::section::{NOT_YET, Section, Separator};
+use super::settings::{
+    AccessTarget, Auth, AuthMode, CertificateFiles, Limits, Log, Server, Tls, Upstream, UserAgents,
+};
+use super::syntax::sound_part;
+use super::words;
+
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// A wait that has to end, and may not end at once.
+const WAIT: RangeInclusive<Duration> = LEAST_WAIT..=LONGEST_WAIT;
+/// Zero means at once, or not at all.
+const WAIT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=LONGEST_WAIT;
+
+const MOST_CONNECTIONS: usize = 1_000_000;
+const MOST_THREADS: usize = 1024;
+/// The least that hyper takes as the size of its buffer for a head.
+const LEAST_HEADER_BYTES: u64 = 8 << 10;
+const MOST_HEADER_BYTES: u64 = 1 << 20;
+const MOST_HEADERS: usize = 10_000;
+const MOST_BYTES: u64 = 1 << 30;
+
+const CERTIFICATE_REMEDY: &str = "make one with `tidegate cert server`, or name the one you have";
+
+/// Reads all of it. The settings are `None` only if the report holds a problem.
+pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) -> (Option<Config>, Report) {
+    let mut report = Report::new(path, text);
+    let sound = sound_part(text, &mut report);
+    let (table, _) = DeTable::parse_recoverable(&sound);
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut document = Document::new(table.into_inner(), environment, &mut report);
+
+    let server = document.section("server", server);
+    let limits = document.section("limits", limits);
+    let tls = document.section("tls", |section| tls(section, base));
+    let upstream = document.section("upstream", |section| upstream(section, base));
+    let auth = document.section("auth", |section| auth(section, base));
+    let user_agents = document.section("user_agents", user_agents);
+    let log = document.section("log", |section| log(section, base));
+    document.finish();
+
+    let config = || {
+        Some(Config {
+            path: path.to_owned(),
+            server: server?,
+            limits: limits?,
+            tls: tls?,
+            upstream: upstream?,
+            auth: auth?,
+            user_agents: user_agents?,
+            log: log?,
+        })
+    };
+    (config(), report)
+}
+
+fn server(section: &mut Section<'_, '_>) -> Option<Server> {
+    let wanted = r#"an IP address and a port, such as "0.0.0.0:443" or "[::]:443""#;
+    let listen = several(section, "listen", wanted, socket_address, |address| address.port() == 0);
+    let wanted = r#"a host name without port, such as "registry.example.com""#;
+    let names = values(section.list("names", Separator::Comma, wanted, served_name));
+    let wanted = r#"a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#;
+    let trusted_proxies = values(section.list("trusted_proxies", Separator::Comma, wanted, network));
+    let drain_timeout = section.duration("drain_timeout", WAIT_OR_NONE);
+    let threads = section.number("threads", 0..=MOST_THREADS);
+    Some(Server {
+        listen: listen?,
+        names: names?,
+        trusted_proxies: trusted_proxies?,
+        drain_timeout: drain_timeout?,
+        threads: or_share_of_cores(threads?, 1),
+    })
+}
+
+fn limits(section: &mut Section<'_, '_>) -> Option<Limits> {
+    let connections = section.number("connections", 1..=MOST_CONNECTIONS);
+    let connections_per_ip = section.number("connections_per_ip", 0..=MOST_CONNECTIONS);
+    let handshake_timeout = section.duration("handshake_timeout", WAIT);
+    let header_timeout = section.duration("header_timeout", WAIT);
+    let idle_timeout = section.duration("idle_timeout", WAIT);
+    let min_rate = section.rate("min_rate", MOST_BYTES);
+    let header_bytes = section.size("header_bytes", LEAST_HEADER_BYTES..=MOST_HEADER_BYTES);
+    let headers = section.number("headers", 1..=MOST_HEADERS);
+    let manifest_bytes = section.size("manifest_bytes", 1..=MOST_BYTES);
+    Some(Limits {
+        connections: connections?,
+        connections_per_ip: connections_per_ip?,
+        handshake_timeout: handshake_timeout?,
+        header_timeout: header_timeout?,
+        idle_timeout: idle_timeout?,
+        min_rate: min_rate?,
+        header_bytes: usize::try_from(header_bytes?).ok()?,
+        headers: headers?,
+        manifest_bytes: manifest_bytes?,
+    })
+}
+
+fn tls(section: &mut Section<'_, '_>, base: &Path) -> Option<Tls> {
+    let certificates = certificates(section, base);
+    let min_version = section.word("min_version", words::TLS_VERSIONS);
+    let parse = |text: &str| words::choose(words::ALPN, text).ok_or_else(String::new);
+    let alpn = several(section, "alpn", &words::choices(words::ALPN), parse, |_| false);
+    Some(Tls { certificates: certificates?, min_version: min_version?, alpn: alpn? })
+}
+
+/// One pair of keys, or the list of several.
+fn certificates(section: &mut Section<'_, '_>, base: &Path) -> Option<Vec<CertificateFiles>> {
+    let list_place = section.place("certificates");
+    let wanted = r#"a list such as [{ certificate = "a.crt", key = "a.key" }]"#;
+    let list = section.entries("certificates", CERTIFICATE_ENTRY, wanted, |entry| pair(entry, base));
+    let pair_written = section.is_written("certificate") || section.is_written("key");
+    match list {
+        Some(list) if list.is_empty() && pair_written => pair(section, base).map(|pair| vec![pair]),
+        Some(list) if list.is_empty() => {
+            let message = "tls.certificate and tls.key are missing; write certificate = \"certs/domain.crt\" \
+                           and key = \"certs/domain.key\", or make them with `tidegate cert server`";
+            let header = section.header.clone();
+            section.report.forgotten(&header, message);
+            None
+        }
+        list if pair_written => {
+            pair(section, base);
+            let message =
+                "tls.certificates stands beside tls.certificate and tls.key; keep the list or the pair";
+            section.report.wrong(&list_place, message);
+            list
+        }
+        list => list,
+    }
+}
+
+fn pair(section: &mut Section<'_, '_>, base: &Path) -> Option<CertificateFiles> {
+    for (here, other) in [("certificate", "key"), ("key", "certificate")] {
+        if !section.is_written(other) {
+            let place = section.place(here);
+            let example = if other == "key" { "certs/domain.key" } else { "certs/domain.crt" };
+            let message = format!("{}.{other} is missing; write {other} = {example:?}", section.name);
+            section.report.forgotten(&place, message);
+        }
+    }
+    let certificate = file(section, "certificate", "tls.certificate", base, CERTIFICATE_REMEDY.to_owned());
+    let key = file(section, "key", "tls.key", base, CERTIFICATE_REMEDY.to_owned());
+    Some(CertificateFiles { certificate: certificate?, key: key? })
+}
+
+fn upstream(section: &mut Section<'_, '_>, base: &Path) -> Option<Upstream> {
+    let server = single_server(section);
+    let ca_place = section.place("ca");
+    let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
+    let ca = section.text("ca", wanted, |text| match text {
+        "" => Ok(None),
+        text => path(text, base).map(Some),
+    });
+    if let Some(Some(path)) = &ca {
+        let remedy =
+            "name a PEM file with the root, or leave it empty for the roots of the system".to_owned();
+        section.report.files.push(NamedFile {
+            key: "upstream.ca",
+            path: path.clone(),
+            place: ca_place,
+            remedy,
+        });
+    }
+    let connect_timeout = section.duration("connect_timeout", WAIT);
+    let read_timeout = section.duration("read_timeout", WAIT);
+    let authorization = section.word("authorization", words::UPSTREAM_AUTHORIZATION);
+    Some(Upstream {
+        server: server?,
+        ca: ca?,
+        connect_timeout: connect_timeout?,
+        read_timeout: read_timeout?,
+        authorization: authorization?,
+    })
+}
+
+fn single_server(section: &mut Section<'_, '_>) -> Option<ServerAddress> {
+    let wanted = r#"a server such as "http://registry:5000", "https://registry.example.com" or "unix:/run/registry.sock""#;
+    let place = section.place("servers");
+    let servers = section.list("servers", Separator::Comma, wanted, str::parse)?;
+    if let Some((second, _)) = servers.get(1) {
+        let message = "upstream.servers: several servers are not available yet; keep one of them";
+        section.report.wrong(second, message);
+        return None;
+    }
+    let server = servers.into_iter().next().map(|(_, server)| server);
+    if server.is_none() {
+        section.report.wrong(&place, format!("upstream.servers: found an empty list; write {wanted}"));
+    }
+    server
+}
+
+fn auth(section: &mut Section<'_, '_>, base: &Path) -> Option<Auth> {
+    let wanted = words::choices(words::AUTH_MODES);
+    let mode = section.text("mode", &wanted, |text| {
+        let later = || {
+            if text == words::AUTH_MODE_LATER {
+                format!("tidegate knows it, {NOT_YET}")
+            } else {
+                String::new()
+            }
+        };
+        words::choose(words::AUTH_MODES, text).ok_or_else(later)
+    });
+    let realm = section.text("realm", "printable ASCII without quotes and backslashes", |text| {
+        let printable = text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\');
+        if printable && !text.is_empty() { Ok(text.to_owned()) } else { Err(String::new()) }
+    });
+    let htpasswd_place = section.place("htpasswd");
+    // Behind a syntax error another path, or another mode, may be written.
+    let htpasswd_certain = section.is_written("htpasswd") || !section.report.is_torn();
+    let htpasswd =
+        section.text("htpasswd", r#"the path of a file, such as "auth/htpasswd""#, |text| path(text, base));
+    if let (Some(AuthMode::Basic), Some(path), true) = (mode, &htpasswd, htpasswd_certain) {
+        let remedy = format!("make it with `tidegate htpasswd add {} USER`", path.display());
+        let file = NamedFile { key: "auth.htpasswd", path: path.clone(), place: htpasswd_place, remedy };
+        section.report.files.push(file);
+    }
+    let legacy_hashes = section.flag("legacy_hashes");
+    let cache_ttl = section.duration("cache_ttl", WAIT_OR_NONE);
+    let cache_size = section.number("cache_size", 1..=1_000_000);
+    let hash_threads = section.number("hash_threads", 0..=MOST_THREADS);
+    let hash_queue = section.number("hash_queue", 1..=65_536);
+    Some(Auth {
+        mode: mode?,
+        realm: realm?,
+        htpasswd: htpasswd?,
+        legacy_hashes: legacy_hashes?,
+        cache_ttl: cache_ttl?,
+        cache_size: cache_size?,
+        hash_threads: or_share_of_cores(hash_threads?, 2),
+        hash_queue: hash_queue?,
+    })
+}
+
+fn user_agents(section: &mut Section<'_, '_>) -> Option<UserAgents> {
+    let wanted = r"a regular expression in single quotes, such as '^docker/1\.[345]'";
+    let deny = values(section.list("deny", Separator::Newline, wanted, regex));
+    let allow = values(section.list("allow", Separator::Newline, wanted, regex));
+    let status = section.number("status", 400..=499);
+    let status = status.and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
+    Some(UserAgents { deny: deny?, allow: allow?, status: status? })
+}
+
+fn log(section: &mut Section<'_, '_>, base: &Path) -> Option<Log> {
+    let wanted =
+        r#""error", "warn", "info", "debug" or "trace", maybe by module: "info,tidegate::tls=debug""#;
+    let level = section.text("level", wanted, level);
+    let format = section.word("format", words::LOG_FORMATS);
+    let access = section.text("access", r#""stdout", "off" or the path of a file"#, |text| match text {
+        "off" => Ok(AccessTarget::Off),
+        "stdout" => Ok(AccessTarget::Stdout),
+        "stderr" => Err("the log of the program goes there".to_owned()),
+        text => path(text, base).map(AccessTarget::File),
+    });
+    let access_format = section.word("access_format", words::ACCESS_FORMATS);
+    Some(Log { level: level?, format: format?, access: access?, access_format: access_format? })
+}
+
+fn path(text: &str, base: &Path) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if text.contains('\0') {
+        return Err("a path holds no NUL".to_owned());
+    }
+    Ok(base.join(text.trim_start_matches("./")))
+}
+
+/// A file that has to be there.
+fn file(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    full_key: &'static str,
+    base: &Path,
+    remedy: String,
+) -> Option<PathBuf> {
+    let place = section.place(key);
+    let path = section.text(key, "the path of a PEM file", |text| path(text, base))?;
+    section.report.files.push(NamedFile { key: full_key, path: path.clone(), place, remedy });
+    Some(path)
+}
+
+/// A list with at least one value and none twice, but for those that may repeat.
+fn several<T: PartialEq>(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    wanted: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+    may_repeat: impl Fn(&T) -> bool,
+) -> Option<Vec<T>> {
+    let place = section.place(key);
+    let list = section.list(key, Separator::Comma, wanted, parse)?;
+    if list.is_empty() {
+        section.report.wrong(&place, format!("{}.{key}: found an empty list; write {wanted}", section.name));
+        return None;
+    }
+    let again = list.iter().enumerate().find(|(index, (_, value))| {
+        !may_repeat(value) && list.iter().take(*index).any(|(_, earlier)| earlier == value)
+    });
+    if let Some((_, (place, _))) = again {
+        section
+            .report
+            .wrong(place, format!("{}.{key}: this stands here a second time; remove it", section.name));
+        return None;
+    }
+    values(Some(list))
+}
+
+fn values<T>(list: Option<Vec<(Place, T)>>) -> Option<Vec<T>> {
+    list.map(|list| list.into_iter().map(|(_, value)| value).collect())
+}
+
+/// The number, or for 0 the cores divided by `divisor`, at least one.
+fn or_share_of_cores(number: usize, divisor: usize) -> usize {
+    if number > 0 { number } else { (available_parallelism().map_or(1, usize::from) / divisor).max(1) }
+}

@@ -1,0 +1,156 @@
+//! Host names, addresses to listen on, networks: the values of `[server]` that have a grammar.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use ipnet::IpNet;
+
+const LONGEST_NAME: usize = 253;
+const LONGEST_LABEL: usize = 63;
+
+/// A host name or IPv4 address in lower case (RFC 1123, 2.1; underscores too, as container networks
+/// have them). The error says what is wrong with it.
+pub(super) fn host_name(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("the host name is empty".to_owned());
+    }
+    if text.ends_with('.') {
+        return Err("a host name stands without the dot at its end".to_owned());
+    }
+    if !text.is_ascii() {
+        return Err("a host name beyond ASCII is written in its xn-- form".to_owned());
+    }
+    if text.len() > LONGEST_NAME {
+        return Err(format!("a host name has at most {LONGEST_NAME} characters"));
+    }
+    for label in text.split('.') {
+        let letters = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if label.is_empty()
+            || label.len() > LONGEST_LABEL
+            || !letters
+            || label.starts_with('-')
+            || label.ends_with('-')
+        {
+            return Err(format!("{label:?} is no part of a host name"));
+        }
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// A name as clients ask for it: a host name, an IPv4 address, or an IPv6 address, which gets brackets.
+pub(super) fn served_name(text: &str) -> Result<String, String> {
+    if text.contains("://") || text.contains('/') {
+        return Err("a name is no URL".to_owned());
+    }
+    if text.starts_with("*.") {
+        return Err("wildcards are not available; list the names".to_owned());
+    }
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse::<Ipv6Addr>() {
+        return Ok(format!("[{address}]"));
+    }
+    if text.contains(':') {
+        return Err("a name has no port".to_owned());
+    }
+    host_name(text)
+}
+
+/// An IP address and a port; port 0 lets the system choose.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let complaint = if text.parse::<IpAddr>().is_ok() {
+            "the port is missing"
+        } else if text.bytes().all(|b| b.is_ascii_digit()) || text.starts_with(':') {
+            "the IP address before the port is missing; 0.0.0.0 stands for every IPv4 address, [::] for all"
+        } else if text.contains("://") {
+            "it is a URL, not an IP address and a port"
+        } else if text.starts_with('*')
+            || text.rsplit_once(':').is_some_and(|(host, _)| host_name(host).is_ok())
+        {
+            "no valid IP address and port; names are not looked up"
+        } else {
+            "no valid IP address and port"
+        };
+        complaint.to_owned()
+    })
+}
+
+/// A network in CIDR notation, or one address; bits beyond the prefix are cut off.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    if let Ok(network) = text.parse::<IpNet>() {
+        return Ok(network.trunc());
+    }
+    text.parse::<IpAddr>().map(IpNet::from).map_err(|_| match text.split_once('/') {
+        Some((address, _)) if address.parse::<IpAddr>().is_ok() => {
+            "the prefix length does not fit".to_owned()
+        }
+        _ => "it is no IP network".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn served_names() {
+        assert_eq!(served_name("Registry.Example.COM"), Ok("registry.example.com".to_owned()));
+        assert_eq!(served_name("10.0.0.1"), Ok("10.0.0.1".to_owned()));
+        assert_eq!(served_name("0:0::1"), Ok("[::1]".to_owned()));
+        assert_eq!(served_name("[::1]"), Ok("[::1]".to_owned()));
+        for bad in [
+            "",
+            ".",
+            "a.",
+            "a..b",
+            "-a",
+            "a-",
+            "a b",
+            "a:443",
+            "https://a",
+            "a/b",
+            "*.a",
+            "ä.de",
+            "a\n",
+            "[::1]:5",
+        ] {
+            assert!(served_name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn socket_addresses() {
+        assert_eq!(socket_address("0.0.0.0:443").unwrap().port(), 443);
+        assert!(socket_address("[::]:0").is_ok());
+        for bad in [
+            "",
+            "443",
+            ":443",
+            "*:443",
+            "localhost:443",
+            "0.0.0.0",
+            "::443",
+            "0.0.0.0:65536",
+            "https://0.0.0.0",
+        ] {
+            assert!(socket_address(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn networks() {
+        assert_eq!(network("10.1.2.3/8"), Ok("10.0.0.0/8".parse().unwrap()));
+        assert_eq!(network("192.0.2.7"), Ok("192.0.2.7/32".parse().unwrap()));
+        assert_eq!(network("fd00::/8"), Ok("fd00::/8".parse().unwrap()));
+        assert_eq!(network("10.0.0.0/33"), Err("the prefix length does not fit".to_owned()));
+        assert!(network("proxies").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in ".*") {
+            let _ = (served_name(&text), socket_address(&text), network(&text), host_name(&text));
+        }
+    }
+}

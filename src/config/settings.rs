@@ -1,0 +1,205 @@
+//! What is meant: one struct per section of proxy.toml, every value parsed and in range.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::StatusCode;
+use ipnet::IpNet;
+use regex::bytes::Regex;
+
+use super::address::ServerAddress;
+
+/// `[server]`: where clients come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Addresses to accept TLS on; at least one, none twice but for port 0.
+    pub listen: Vec<SocketAddr>,
+    /// Host names served, in lower case, IPv6 addresses in brackets; empty means any.
+    pub names: Vec<String>,
+    /// Peers whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long running transfers may finish after SIGTERM; zero cuts them.
+    pub drain_timeout: Duration,
+    /// Worker threads, at least one: 0 in the file is the number of cores here.
+    pub threads: usize,
+}
+
+/// `[limits]`: what one client, and all of them, may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open client connections; beyond it accept waits. At least one.
+    pub connections: usize,
+    /// Of these, from one address; 0 means no limit.
+    pub connections_per_ip: usize,
+    /// From accept to the first request head. Not zero.
+    pub handshake_timeout: Duration,
+    /// For every later request head, and the idle time between requests. Not zero.
+    pub header_timeout: Duration,
+    /// A transfer that moves no byte for so long is ended. Not zero.
+    pub idle_timeout: Duration,
+    /// Bytes per second below which a transfer is ended; 0 means no minimum.
+    pub min_rate: u64,
+    /// Bytes of a request head, from 8 KiB (the least that hyper takes) to 1 MiB.
+    pub header_bytes: usize,
+    /// Fields of a request head. At least one.
+    pub headers: usize,
+    /// Bytes of a manifest that is pushed. At least one.
+    pub manifest_bytes: u64,
+}
+
+/// `[tls]`: what tidegate shows to clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// At least one; the first is for clients whose SNI matches none.
+    pub certificates: Vec<CertificateFiles>,
+    /// The oldest version that is accepted.
+    pub min_version: TlsVersion,
+    /// Protocols offered, the preferred first; at least one, none twice.
+    pub alpn: Vec<Alpn>,
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// A version of TLS that a registry may still speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+/// A protocol that ALPN (RFC 7301) can choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpn {
+    /// `h2`.
+    H2,
+    /// `http/1.1`.
+    Http11,
+}
+
+/// `[upstream]`: the registry behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Where it listens.
+    pub server: ServerAddress,
+    /// PEM roots for an https server; `None` means those of the system.
+    pub ca: Option<PathBuf>,
+    /// Until a connection stands, TLS included. Not zero.
+    pub connect_timeout: Duration,
+    /// Until the response head, and between pieces of the body. Not zero.
+    pub read_timeout: Duration,
+    /// What becomes of the client's Authorization.
+    pub authorization: UpstreamAuthorization,
+}
+
+/// What the registry gets as `Authorization`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamAuthorization {
+    /// `user`: Basic with the verified name and no password.
+    User,
+    /// `pass`: what the client sent.
+    Pass,
+    /// `none`: nothing.
+    None,
+}
+
+/// `[auth]`: who may come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// How clients prove who they are.
+    pub mode: AuthMode,
+    /// The realm of the challenge: printable ASCII, neither quote nor backslash.
+    pub realm: String,
+    /// Users and password hashes. Checked to exist only when `mode` is basic.
+    pub htpasswd: PathBuf,
+    /// Also accept the older hashes of Apache and crypt(3).
+    pub legacy_hashes: bool,
+    /// How long a verified password need not be hashed again; zero means it always is.
+    pub cache_ttl: Duration,
+    /// How many verified passwords are remembered. At least one.
+    pub cache_size: usize,
+    /// Threads that compute hashes, at least one: 0 in the file is half the cores here.
+    pub hash_threads: usize,
+    /// Hashes that may wait for a thread; beyond it clients are told to come back. At least one.
+    pub hash_queue: usize,
+}
+
+/// How clients prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// User and password, RFC 7617.
+    Basic,
+    /// Not at all: everyone may do everything.
+    Off,
+}
+
+/// `[user_agents]`: clients too old to speak to a v2 registry.
+#[derive(Clone, Debug)]
+pub struct UserAgents {
+    /// Refused if one of these matches ...
+    pub deny: Vec<Regex>,
+    /// ... and none of these does.
+    pub allow: Vec<Regex>,
+    /// The refusal: a 4xx.
+    pub status: StatusCode,
+}
+
+impl PartialEq for UserAgents {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |a: &[Regex], b: &[Regex]| a.iter().map(Regex::as_str).eq(b.iter().map(Regex::as_str));
+        same(&self.deny, &other.deny) && same(&self.allow, &other.allow) && self.status == other.status
+    }
+}
+
+impl Eq for UserAgents {}
+
+/// `[log]`: what is written where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Directives of `tracing_subscriber::EnvFilter`, known to parse.
+    pub level: String,
+    /// The shape of the program's own log, which goes to stderr.
+    pub format: LogFormat,
+    /// Where the access log goes.
+    pub access: AccessTarget,
+    /// The shape of its lines.
+    pub access_format: AccessFormat,
+}
+
+/// The shape of the program's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object per line.
+    Json,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessTarget {
+    /// Nowhere.
+    Off,
+    /// To the standard output.
+    Stdout,
+    /// To the end of this file, which is reopened on SIGHUP.
+    File(PathBuf),
+}
+
+/// The shape of the access log's lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessFormat {
+    /// One object per line.
+    Json,
+    /// Apache's combined format.
+    Combined,
+}

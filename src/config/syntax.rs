@@ -1,0 +1,208 @@
+//! Finds every place where a file is no TOML, not only the first.
+//!
+//! The parser loses its way after some errors and reports what follows from them. So only its first
+//! error counts; the statement that holds it is blanked, byte for byte, and the rest is parsed again.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, Error};
+
+use super::report::{Report, position};
+
+/// More broken statements than this are not worth a message each.
+const MOST_ERRORS: usize = 50;
+
+/// Reports every syntax error and returns the text with the broken statements blanked: as long as
+/// `text`, the rest of it at its old offsets.
+pub(super) fn sound_part(text: &str, report: &mut Report) -> String {
+    let mut sound = text.to_owned();
+    for _ in 0..MOST_ERRORS {
+        let errors = DeTable::parse_recoverable(&sound).1;
+        let Some(error) = errors.iter().filter(|error| !is_duplicate(error)).min_by_key(|error| start(error))
+        else {
+            for error in &errors {
+                report.torn(start(error), duplicate(text, error));
+            }
+            return sound;
+        };
+        let offset = start(error);
+        let broken = statement(&sound, offset, error.message());
+        report.torn(offset, describe(&sound, offset, &broken, error.message()));
+        let blanked = blank(&sound, broken);
+        if blanked == sound {
+            break;
+        }
+        sound = blanked;
+    }
+    sound
+}
+
+fn start(error: &Error) -> usize {
+    error.span().map_or(0, |span| span.start)
+}
+
+fn is_duplicate(error: &Error) -> bool {
+    error.message().starts_with("duplicate key")
+}
+
+fn duplicate(text: &str, error: &Error) -> String {
+    let name = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+    format!("{name} stands here a second time; keep one of the two")
+}
+
+fn describe(text: &str, offset: usize, broken: &Range<usize>, message: &str) -> String {
+    let plain = match message {
+        message
+            if message.starts_with("string values must be quoted") || message.contains("expected `nan`") =>
+        {
+            "a value is missing, or text stands without quotes"
+        }
+        message if message.starts_with("missing escaped value") => {
+            "a backslash stands in double quotes; write the text in 'single quotes'"
+        }
+        message => message,
+    };
+    let (first, here) = (position(text, broken.start).0, position(text, offset).0);
+    if first < here {
+        format!("not valid TOML: {plain}; look at what begins on line {first}")
+    } else {
+        format!("not valid TOML: {plain}")
+    }
+}
+
+/// The lines to blank for an error at `offset`.
+fn statement(text: &str, offset: usize, message: &str) -> Range<usize> {
+    let lines = lines(text);
+    let here = lines.iter().rposition(|line| line.start <= offset).unwrap_or(0);
+    let content = |index: usize| lines.get(index).and_then(|line| text.get(line.clone())).unwrap_or_default();
+    let range = |first: usize, last: usize| {
+        lines.get(first).map_or(0, |line| line.start)..lines.get(last).map_or(text.len(), |line| line.end)
+    };
+    if message.contains("multi-line") {
+        let opening = (0..=here)
+            .rev()
+            .find(|index| content(*index).contains(r#"""""#) || content(*index).contains("'''"));
+        return range(opening.unwrap_or(here), lines.len());
+    }
+    // A line that is sound by itself suffers from a bracket left open above it.
+    let sound_alone = DeTable::parse(content(here)).is_ok();
+    let last = if sound_alone { here.saturating_sub(1) } else { here };
+    let mut first = (0..=last).rev().find(|index| begins_statement(content(*index))).unwrap_or(last);
+    // A line after a complete statement does not continue it.
+    if first < last && text.get(range(first, last - 1)).is_some_and(|above| DeTable::parse(above).is_ok()) {
+        first = last;
+    }
+    if content(first).trim_start().starts_with('[') {
+        // Without its header the keys of a section would seem to be of the section above.
+        let next = (first + 1..lines.len()).find(|index| content(*index).starts_with('['));
+        return range(first, next.map_or(lines.len(), |next| next - 1));
+    }
+    range(first, last)
+}
+
+fn begins_statement(line: &str) -> bool {
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'' | ' ' | '\t');
+    let line = line.trim();
+    let header =
+        line.starts_with('[') && line.trim_start_matches('[').starts_with(|c: char| c.is_ascii_alphabetic());
+    let pair = line.split_once('=').is_some_and(|(key, _)| !key.is_empty() && key.chars().all(bare));
+    header || pair
+}
+
+fn lines(text: &str) -> Vec<Range<usize>> {
+    let mut start = 0;
+    text.split_inclusive('\n')
+        .map(|line| {
+            let range = start..start + line.len();
+            start = range.end;
+            range
+        })
+        .collect()
+}
+
+fn blank(text: &str, broken: Range<usize>) -> String {
+    let blanked = |byte: u8| if matches!(byte, b'\n' | b'\r') { byte } else { b' ' };
+    let bytes: Vec<u8> = text
+        .bytes()
+        .enumerate()
+        .map(|(at, byte)| if broken.contains(&at) { blanked(byte) } else { byte })
+        .collect();
+    // Whole lines are blanked, so no character is cut in two.
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn errors(text: &str) -> (Vec<String>, String) {
+        let mut report = Report::new(Path::new("f"), text);
+        let sound = sound_part(text, &mut report);
+        assert_eq!(sound.len(), text.len());
+        let problems = report.problems().map(|problems| problems.0).unwrap_or_default();
+        (problems.iter().map(ToString::to_string).collect(), sound)
+    }
+
+    fn places(text: &str) -> Vec<String> {
+        errors(text)
+            .0
+            .iter()
+            .map(|error| error.splitn(4, ':').take(3).collect::<Vec<_>>().join(":"))
+            .collect()
+    }
+
+    #[test]
+    fn sound_text_stays() {
+        let text = "[a]\nb = 1\n";
+        assert_eq!(errors(text), (Vec::new(), text.to_owned()));
+    }
+
+    #[test]
+    fn every_broken_statement_is_one_problem() {
+        let text = "[a]\nb = \nc: 3\nd 4\ne = 30s\nf = foo\n[b]\ng = \"\\d\"\nh = 'x\ni = 1\n";
+        let places = places(text);
+        assert_eq!(places, ["f:2:5", "f:3:2", "f:4:3", "f:5:5", "f:6:5", "f:8:7", "f:9:7"]);
+    }
+
+    #[test]
+    fn open_brackets_do_not_eat_the_file() {
+        for opening in ["listen = [\"a\"", "listen = { a = 1", "listen = [\n  \"a\","] {
+            let text = format!("[server]\n{opening}\nnames = []\n[limits]\nheaders = x\n");
+            let (errors, sound) = errors(&text);
+            assert_eq!(errors.len(), 2, "{errors:?}");
+            assert!(errors[0].ends_with("look at what begins on line 2"), "{errors:?}");
+            assert!(sound.contains("names = []\n[limits]"), "{sound}");
+        }
+    }
+
+    #[test]
+    fn an_open_multi_line_string_is_one_problem() {
+        assert_eq!(errors("[a]\nb = \"\"\"x\nc = 1\nd = foo\n").0.len(), 1);
+    }
+
+    #[test]
+    fn a_broken_header_takes_its_section_with_it() {
+        let (errors, sound) = errors("[server\nlisten = 1\n[limits]\nheaders = 3\n");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(sound.trim(), "[limits]\nheaders = 3");
+    }
+
+    #[test]
+    fn duplicates_are_named() {
+        let (errors, _) = errors("[a]\nb = 1\nb = 2\n[c]\n[a]\n");
+        assert_eq!(errors.len(), 2);
+        assert_eq!(errors[0], "f:3:1: b stands here a second time; keep one of the two");
+        assert!(errors[1].starts_with("f:5:2: a stands"), "{errors:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "([a-z\\[\\]{}=\"',.#0-9 \\\\ü]|\n|\r\n|'''|\"\"\"){0,60}") {
+            errors(&text);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Whole files in, settings or problems out.
+
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+mod example;
+mod files;
+mod overrides;
+mod problems;
+
+const PAIR: &str = "[tls]\ncertificate = \"c.crt\"\nkey = \"c.key\"\n";
+
+fn parse(text: &str) -> Result<Config, Problems> {
+    Config::parse(Path::new("proxy.toml"), text, &[])
+}
+
+/// The problems of a file that has some, as they are printed.
+fn problems(text: &str) -> Vec<String> {
+    parse(text).unwrap_err().0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_smallest_file_means_the_defaults() {
+    let config = Config::parse(Path::new("/etc/tidegate/proxy.toml"), PAIR, &[]).unwrap();
+    assert_eq!(config.server.listen, ["0.0.0.0:443".parse().unwrap()]);
+    assert_eq!(config.server.drain_timeout, Duration::from_secs(60));
+    assert!(config.server.threads >= 1);
+    assert_eq!(config.limits.min_rate, 500);
+    assert_eq!(config.limits.header_bytes, 32 << 10);
+    assert_eq!(config.limits.manifest_bytes, 4 << 20);
+    assert_eq!(config.tls.certificates[0].certificate, Path::new("/etc/tidegate/c.crt"));
+    assert_eq!(config.tls.min_version, TlsVersion::Tls12);
+    assert_eq!(config.tls.alpn, [Alpn::H2, Alpn::Http11]);
+    assert_eq!(config.upstream.server.to_string(), "http://127.0.0.1:5000");
+    assert_eq!(config.upstream.ca, None);
+    assert_eq!(config.upstream.read_timeout, Duration::from_secs(900));
+    assert_eq!(config.upstream.authorization, UpstreamAuthorization::User);
+    assert_eq!(config.auth.mode, AuthMode::Basic);
+    assert_eq!(config.auth.realm, "registry.localhost");
+    assert_eq!(config.auth.htpasswd, Path::new("/etc/tidegate/auth/htpasswd"));
+    assert!(config.auth.hash_threads >= 1);
+    assert_eq!(config.user_agents.deny.len(), 2);
+    assert_eq!(config.user_agents.status, http::StatusCode::NOT_FOUND);
+    assert_eq!(config.log.access, AccessTarget::Stdout);
+}
+
+/// Every key away from its default.
+const EVERYTHING: &str = r#"
+[server]
+listen = ["127.0.0.1:0", "127.0.0.1:0", "[::1]:8443"]
+names = ["Registry.Example", "::1"]
+trusted_proxies = ["10.0.0.0/8", "fd00::1"]
+drain_timeout = "0s"
+threads = 3
+[limits]
+connections = 1
+connections_per_ip = 0x10
+handshake_timeout = "1500ms"
+header_timeout = "90s"
+idle_timeout = "24h"
+min_rate = "0B/s"
+header_bytes = 65_536
+headers = 7
+manifest_bytes = "1MB"
+[[tls.certificates]]
+certificate = "a.crt"
+key = "/abs/a.key"
+[[tls.certificates]]
+certificate = "../b.crt"
+key = "b'.key"
+[tls]
+min_version = "1.3"
+alpn = ["http/1.1"]
+[upstream]
+servers = ["unix:/run/registry.sock"]
+ca = "roots.pem"
+connect_timeout = "1s"
+read_timeout = "1h"
+authorization = "none"
+[auth]
+mode = "off"
+realm = "My Registry"
+htpasswd = "users"
+legacy_hashes = true
+cache_ttl = "0s"
+cache_size = 1
+hash_threads = 2
+hash_queue = 1
+[user_agents]
+deny = ['it''s "odd" \d{1,3}', "a\tb"]
+allow = []
+status = 403
+[log]
+level = "warn,tidegate::tls=debug"
+format = "json"
+access = "./off"
+access_format = "combined"
+"#;
+
+#[test]
+fn settings_print_as_a_file_that_means_the_same() {
+    let everything = EVERYTHING.replace(r#"'it''s "odd" \d{1,3}'"#, r#""it's \"odd\" \\d{1,3}""#);
+    for path in ["proxy.toml", "conf/proxy.toml", "/etc/tidegate/proxy.toml"] {
+        for text in [PAIR, &everything] {
+            let config = Config::parse(Path::new(path), text, &[]).unwrap();
+            let printed = config.to_toml();
+            assert_eq!(Config::parse(Path::new(path), &printed, &[]).unwrap(), config, "{printed}");
+        }
+    }
+    let config = parse(&everything).unwrap();
+    assert_eq!(config.server.names, ["registry.example", "[::1]"]);
+    assert_eq!(config.log.access, AccessTarget::File("off".into()));
+    assert_eq!(config.tls.certificates[1].certificate, Path::new("../b.crt"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_without_panic(text in "(?s).{0,200}", value in ".{0,40}") {
+        let _ = parse(&text);
+        let _ = parse(&format!("{PAIR}[server]\nlisten = {value}\n"));
+    }
+
+    #[test]
+    fn a_mutilated_file_is_read_without_panic(cut in 0usize..2000, insert in "[\\[\\]{}=\"'#\n,.a-z0-9é]{0,8}") {
+        let text = include_str!("../../proxy.toml.example").replace("# ", "");
+        let cut = (0..=cut.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap();
+        let _ = parse(&format!("{}{insert}{}", &text[..cut], &text[cut..]));
+    }
+
+    #[test]
+    fn any_value_in_the_environment_is_read_without_panic(index in 0..keys::KEYS.len(), value in ".{0,40}") {
+        let key = &keys::KEYS[index];
+        let name = format!("TIDEGATE_{}_{}", key.section, key.name).to_uppercase();
+        let _ = Config::parse(Path::new("proxy.toml"), PAIR, &[(name, value)]);
+    }
+}

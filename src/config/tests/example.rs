@@ -1,0 +1,54 @@
+//! proxy.toml.example is true: it parses, it holds every key, and the defaults it shows are the defaults.
+
+use super::super::keys::{CERTIFICATE_ENTRY, KEYS, Standing};
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../proxy.toml.example");
+
+/// `key = value` of a line, commented out or not, without the explanation behind it.
+fn pair(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ")?;
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    is_key.then(|| (key, value.split(" #").next().unwrap_or_default().trim_end()))
+}
+
+fn uncommented() -> String {
+    let lines =
+        EXAMPLE.lines().map(|line| if pair(line).is_some() { line.trim_start_matches("# ") } else { line });
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn it_parses_as_it_is_and_with_every_key_uncommented() {
+    let text = uncommented();
+    assert!(!text.contains("\n# listen") && text.contains("\nlisten = ["), "{text}");
+    assert_eq!(parse(EXAMPLE).unwrap(), parse(&text).unwrap());
+    let minimal = parse("[tls]\ncertificate = \"certs/domain.crt\"\nkey = \"certs/domain.key\"\n").unwrap();
+    assert_eq!(parse(EXAMPLE).unwrap(), minimal);
+}
+
+#[test]
+fn it_shows_every_key_with_its_default_and_no_other() {
+    let mut section = "";
+    let mut shown = Vec::new();
+    for line in EXAMPLE.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name;
+        } else if let Some((key, value)) = pair(line) {
+            shown.push((section, key, value, line.starts_with('#')));
+        }
+    }
+    let supported: Vec<_> = KEYS
+        .iter()
+        .filter(|key| key.section != CERTIFICATE_ENTRY)
+        .filter_map(|key| match key.standing {
+            Standing::Default(default) => Some((key.section, key.name, default, true)),
+            Standing::Required if key.name == "certificate" => {
+                Some((key.section, key.name, r#""certs/domain.crt""#, false))
+            }
+            Standing::Required => Some((key.section, key.name, r#""certs/domain.key""#, false)),
+            Standing::Later => None,
+        })
+        .collect();
+    assert_eq!(shown, supported);
+}

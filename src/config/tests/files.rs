@@ -1,0 +1,105 @@
+//! The files that the settings name.
+
+use std::fs;
+
+use super::*;
+
+fn load(path: &Path) -> Result<Config, Problems> {
+    Config::load_with(path, &[])
+}
+
+#[test]
+fn an_absent_proxy_toml_is_missing_and_says_where_to_get_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.toml");
+    let problems = load(&path).unwrap_err();
+    assert_eq!(problems.exit_code(), 66);
+    assert_eq!(problems.0.len(), 1);
+    assert_eq!(problems.0[0].place, path.display().to_string());
+    assert!(problems.0[0].message.contains("copy proxy.toml.example"), "{problems}");
+}
+
+#[test]
+fn what_is_no_text_file_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let problems = load(directory.path()).unwrap_err();
+    assert_eq!(problems.exit_code(), 78);
+    assert!(problems.to_string().ends_with("cannot be read: it is a directory"), "{problems}");
+
+    let path = directory.path().join("proxy.toml");
+    fs::write(&path, b"[tls]\nk\xC3\xBC = \xFF").unwrap();
+    let problems = load(&path).unwrap_err();
+    assert!(problems.0[0].place.ends_with("proxy.toml:2:6"), "{problems}");
+
+    fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+    assert!(load(&path).unwrap_err().to_string().contains("larger than 1 MiB"));
+}
+
+#[test]
+fn named_files_have_to_be_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.toml");
+    fs::write(&path, format!("{PAIR}[upstream]\nca = \"ca.pem\"\n[auth]\nrealm = \"r\"\n")).unwrap();
+    let problems = load(&path).unwrap_err();
+    assert_eq!(problems.exit_code(), 66);
+    let shown: Vec<String> = problems
+        .0
+        .iter()
+        .map(|problem| problem.to_string().replace(&format!("{}/", directory.path().display()), ""))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "proxy.toml:2:15: tls.certificate names c.crt, which does not exist; make one with `tidegate cert server`, or name the one you have",
+            "proxy.toml:3:7: tls.key names c.key, which does not exist; make one with `tidegate cert server`, or name the one you have",
+            "proxy.toml:5:6: upstream.ca names ca.pem, which does not exist; name a PEM file with the root, or leave it empty for the roots of the system",
+            "proxy.toml:6:1: auth.htpasswd names auth/htpasswd, which does not exist; make it with `tidegate htpasswd add auth/htpasswd USER`",
+        ]
+    );
+
+    for file in ["c.crt", "c.key", "ca.pem", "auth/htpasswd"] {
+        let file = directory.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "").unwrap();
+    }
+    load(&path).unwrap();
+
+    fs::remove_file(directory.path().join("c.key")).unwrap();
+    fs::create_dir(directory.path().join("c.key")).unwrap();
+    let problems = load(&path).unwrap_err();
+    assert_eq!(problems.exit_code(), 78);
+    assert!(problems.to_string().ends_with("which cannot be read: it is a directory"), "{problems}");
+}
+
+#[test]
+fn without_passwords_no_htpasswd_is_needed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.toml");
+    fs::write(&path, format!("{PAIR}[auth]\nmode = \"off\"\n")).unwrap();
+    fs::write(directory.path().join("c.crt"), "").unwrap();
+    fs::write(directory.path().join("c.key"), "").unwrap();
+    load(&path).unwrap();
+}
+
+#[test]
+fn missing_files_are_told_together_with_other_problems() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.toml");
+    fs::write(&path, format!("[server]\nthreads = \"x\"\n{PAIR}")).unwrap();
+    let problems = load(&path).unwrap_err();
+    assert_eq!(problems.exit_code(), 78);
+    assert_eq!(
+        problems.0.iter().map(|problem| problem.missing).collect::<Vec<_>>(),
+        [true, false, true, true]
+    );
+}
+
+#[test]
+fn a_default_path_is_not_missed_behind_a_syntax_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.toml");
+    fs::write(&path, "[auth]\nhtpasswd = users\n").unwrap();
+    let problems = load(&path).unwrap_err();
+    assert_eq!(problems.0.len(), 1, "{problems}");
+    assert!(problems.0[0].place.ends_with("proxy.toml:2:12"), "{problems}");
+}

@@ -1,0 +1,89 @@
+//! The environment wins over the file.
+
+use super::*;
+
+fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let variables: Vec<_> = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    Config::parse(Path::new("conf/proxy.toml"), text, &variables)
+        .map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn variables_win_over_the_file() {
+    let config = parse_with(
+        "[server]\nlisten = [3]\nthreads = 2\n[auth]\nmode = \"basic\"\n",
+        &[
+            ("TIDEGATE_SERVER_LISTEN", "127.0.0.1:1, [::1]:2,"),
+            ("TIDEGATE_SERVER_NAMES", ""),
+            ("TIDEGATE_LIMITS_HEADER_BYTES", "16384"),
+            ("TIDEGATE_LIMITS_IDLE_TIMEOUT", "5s"),
+            ("TIDEGATE_TLS_CERTIFICATE", "c.crt"),
+            ("TIDEGATE_TLS_KEY", "/run/secrets/key"),
+            ("TIDEGATE_UPSTREAM_SERVERS", "http://registry:5000"),
+            ("TIDEGATE_AUTH_MODE", "off"),
+            ("TIDEGATE_AUTH_LEGACY_HASHES", "true"),
+            ("TIDEGATE_AUTH_CACHE_SIZE", "12"),
+            ("TIDEGATE_USER_AGENTS_DENY", "^a{1,3}\n^b\n"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.server.listen.len(), 2);
+    assert_eq!(config.server.threads, 2);
+    assert_eq!(config.limits.header_bytes, 16384);
+    assert_eq!(config.limits.idle_timeout, Duration::from_secs(5));
+    assert_eq!(config.tls.certificates[0].certificate, Path::new("conf/c.crt"));
+    assert_eq!(config.tls.certificates[0].key, Path::new("/run/secrets/key"));
+    assert_eq!(config.upstream.server.authority(), "registry:5000");
+    assert_eq!(config.auth.mode, AuthMode::Off);
+    assert!(config.auth.legacy_hashes);
+    assert_eq!(config.auth.cache_size, 12);
+    assert_eq!(config.user_agents.deny[0].as_str(), "^a{1,3}");
+    assert_eq!(config.user_agents.deny[1].as_str(), "^b");
+}
+
+#[test]
+fn a_list_of_certificates_is_written_as_in_the_file() {
+    let list = "[{ certificate = 'a.crt', key = 'a.key' }, { certificate = 'b.crt', key = 'b.key' }]";
+    let config = parse_with("", &[("TIDEGATE_TLS_CERTIFICATES", list)]).unwrap();
+    assert_eq!(config.tls.certificates[1].key, Path::new("conf/b.key"));
+    for (bad, message) in [
+        ("a.crt", r#"tls.certificates: found "a.crt"; write a list such as"#),
+        ("[{ certificate = 'a.crt' }]", "tls.certificates.key is missing; write key"),
+    ] {
+        let problems = parse_with("", &[("TIDEGATE_TLS_CERTIFICATES", bad)]).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with("environment: TIDEGATE_TLS_CERTIFICATES: "), "{problems:?}");
+        assert!(problems[0].contains(message), "{problems:?}");
+    }
+}
+
+#[test]
+fn wrong_variables_are_named() {
+    let problems = parse_with(
+        PAIR,
+        &[
+            ("TIDEGATE_CONFIG", "x"),
+            ("TIDEGATE_PORT", "5043"),
+            ("TIDEGATE_SERVER_LISTN", "x"),
+            ("TIDEGATE_LIMITS_HEADERS", "many"),
+            ("TIDEGATE_SERVER_PLAIN", "0.0.0.0:80"),
+            ("TIDEGATE_TLS_CLIENT_VERIFY", "required"),
+            ("TIDEGATE_ACME_NAMES", "a"),
+        ],
+    )
+    .unwrap_err();
+    let mut problems: Vec<&str> = problems.iter().map(String::as_str).collect();
+    problems.sort_unstable();
+    let not_yet = "but it does not work in this version: remove it";
+    assert_eq!(
+        problems,
+        [
+            format!("environment: TIDEGATE_ACME_NAMES: tidegate knows acme.names, {not_yet}").as_str(),
+            r#"environment: TIDEGATE_LIMITS_HEADERS: limits.headers: found "many"; write a whole number from 1 to 10000, without quotes"#,
+            r#"environment: TIDEGATE_SERVER_LISTN: unknown key "listn" in [server]; did you mean "listen"?"#,
+            format!("environment: TIDEGATE_SERVER_PLAIN: tidegate knows server.plain, {not_yet}").as_str(),
+            format!("environment: TIDEGATE_TLS_CLIENT_VERIFY: tidegate knows tls.client.verify, {not_yet}")
+                .as_str(),
+        ]
+    );
+}

@@ -1,0 +1,224 @@
+//! Every mistake is one clear sentence at the right place.
+
+use super::*;
+
+/// The only problem of `lines` below a sound `[tls]`, which takes lines 1 to 3.
+fn problem(lines: &str) -> String {
+    let problems = problems(&format!("{PAIR}{lines}\n"));
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    problems[0].clone()
+}
+
+#[test]
+fn five_mistakes_are_five_problems_in_file_order() {
+    let text = r#"[server]
+listen = ["0.0.0.0:443", "localhost"]
+drain_timout = "60s"
+trusted_proxies = ["10.0.0.0/33"]
+
+[limits]
+idle_timeout = 60
+connections = 0
+
+[tls]
+certificate = "c.crt"
+"#;
+    assert_eq!(
+        problems(text),
+        [
+            r#"proxy.toml:2:26: server.listen: found "localhost" (no valid IP address and port); write an IP address and a port, such as "0.0.0.0:443" or "[::]:443""#,
+            r#"proxy.toml:3:1: unknown key "drain_timout" in [server]; did you mean "drain_timeout"?"#,
+            r#"proxy.toml:4:20: server.trusted_proxies: found "10.0.0.0/33" (the prefix length does not fit); write a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#,
+            r#"proxy.toml:7:16: limits.idle_timeout: found the number 60; write a duration from "1ms" to "1d", such as "500ms", "30s", "15m" or "2h""#,
+            "proxy.toml:8:15: limits.connections: found 0; write a whole number from 1 to 1000000, without quotes"
+                .replace("found 0", "found the number 0")
+                .as_str(),
+            r#"proxy.toml:11:15: tls.key is missing; write key = "certs/domain.key""#,
+        ]
+    );
+}
+
+#[test]
+fn syntax_errors_do_not_hide_the_rest() {
+    let text = "[server]\nlisten = [\"0.0.0.0:443\"\nnames = []\n[limits]\nheaders = many\nidle_timeout = \"1x\"\n\
+                idle_timeout = \"1s\"\n[lg]\n";
+    let problems = problems(text);
+    let places: Vec<_> =
+        problems.iter().map(|problem| problem.split(": ").next().unwrap_or_default()).collect();
+    let expected =
+        ["proxy.toml:3:1", "proxy.toml:5:11", "proxy.toml:6:16", "proxy.toml:7:1", "proxy.toml:8:2"];
+    assert_eq!(places, expected, "{problems:#?}");
+}
+
+#[test]
+fn what_does_not_work_yet_is_refused_by_name() {
+    for (lines, place, name) in [
+        ("client = { ca = \"x\" }", "4:1", "tls.client"),
+        ("[tls.client]\nverify = \"off\"", "4:6", "tls.client"),
+        ("[server]\nplain = []", "5:1", "server.plain"),
+        ("[server]\nadmin = \"\"", "5:1", "server.admin"),
+        ("[server]\nproxy_protocol = false", "5:1", "server.proxy_protocol"),
+        ("[acme]\nnames = []", "4:2", "[acme]"),
+        ("[upstream]\nbalance = \"round-robin\"", "5:1", "upstream.balance"),
+        ("[upstream]\nresolve_every = \"10s\"", "5:1", "upstream.resolve_every"),
+        ("[upstream]\nhealth_path = \"/v2/\"", "5:1", "upstream.health_path"),
+        ("[upstream]\nhealth_every = \"10s\"", "5:1", "upstream.health_every"),
+        ("[auth]\nclient_certificate = \"both\"", "5:1", "auth.client_certificate"),
+        ("[auth.throttle]\nfailures = 3", "4:7", "auth.throttle"),
+        ("[groups]\na = []", "4:2", "[groups]"),
+        ("[[access]]\nusers = []\n[[access]]\nusers = []", "4:3", "[access]"),
+        ("[policy]", "4:2", "[policy]"),
+        ("[token]", "4:2", "[token]"),
+        ("[log]\naudit = \"\"", "5:1", "log.audit"),
+    ] {
+        let problem = problem(lines);
+        let start = format!(
+            "proxy.toml:{place}: tidegate knows {name}, but it does not work in this version: remove "
+        );
+        assert!(problem.starts_with(&start), "{problem}");
+    }
+    assert_eq!(
+        problem("[auth]\nmode = \"token\""),
+        r#"proxy.toml:5:8: auth.mode: found "token" (tidegate knows it, but it does not work in this version); write "basic" or "off""#
+    );
+    let several = problem("[upstream]\nservers = [\"http://a\", \"http://b\"]");
+    assert_eq!(
+        several,
+        "proxy.toml:5:24: upstream.servers: several servers are not available yet; keep one of them"
+    );
+}
+
+#[test]
+fn unknown_names_get_advice() {
+    for (lines, message) in [
+        ("listen = []", r#"4:1: unknown key "listen" in [tls]; it belongs to [server]"#),
+        ("[sever]\nlisten = []", "4:2: unknown section [sever]; did you mean [server]?"),
+        ("[server.limits]", r#"4:9: unknown key "limits" in [server]; [server] has listen, names"#),
+        ("[log]\nüber = 1", "5:1: "),
+    ] {
+        let problems = problems(&format!("{PAIR}{lines}\n"));
+        assert!(problems[0].starts_with(&format!("proxy.toml:{message}")), "{problems:?}");
+    }
+    let outside = problems(&format!("listen = []\ncolour = 1\n{PAIR}"));
+    assert_eq!(
+        outside[0],
+        r#"proxy.toml:1:1: unknown key "listen" outside of any section; it belongs to [server]"#
+    );
+    assert!(outside[1].contains("the sections are [server], "), "{outside:?}");
+    assert!(
+        problems("server = 1\n")
+            .iter()
+            .any(|problem| problem.contains("write [server] on a line of its own"))
+    );
+}
+
+#[test]
+fn values_of_the_wrong_type_or_out_of_range() {
+    for (lines, message) in [
+        ("min_version = 1.2", r#"4:15: tls.min_version: found the number 1.2; write "1.2" or "1.3""#),
+        ("alpn = [\"h3\"]", r#"4:9: tls.alpn: found "h3"; write "h2" or "http/1.1""#),
+        ("alpn = []", "4:8: tls.alpn: found an empty list; write "),
+        ("alpn = [\"h2\", \"h2\"]", "4:15: tls.alpn: this stands here a second time; remove it"),
+        (
+            "[server]\nlisten = \"0.0.0.0:443\"",
+            r#"5:10: server.listen: found "0.0.0.0:443"; write a list: [an IP"#,
+        ),
+        ("[server]\nlisten = []", "5:10: server.listen: found an empty list; write an IP address"),
+        ("[server]\nlisten = [443]", "5:11: server.listen: found the number 443; write"),
+        (
+            "[server]\nthreads = -1",
+            "5:11: server.threads: found the number -1; write a whole number from 0 to",
+        ),
+        ("[server]\nthreads = \"2\"", r#"5:11: server.threads: found "2"; write a whole number"#),
+        ("[server]\nnames = [\"a:443\"]", r#"5:10: server.names: found "a:443" (a name has no port); write"#),
+        ("[limits]\nidle_timeout = \"0s\"", r#"5:16: limits.idle_timeout: found "0s" (it is out of range)"#),
+        (
+            "[limits]\nmin_rate = \"500\"",
+            r#"5:12: limits.min_rate: found "500" (it does not end in /s); write a"#,
+        ),
+        (
+            "[limits]\nheader_bytes = \"1KiB\"",
+            r#"5:16: limits.header_bytes: found "1KiB" (it is out of range)"#,
+        ),
+        (
+            "[limits]\nheader_bytes = \"32K\"",
+            r#"5:16: limits.header_bytes: found "32K" (there is no unit "K" "#,
+        ),
+        (
+            "[upstream]\nservers = [\"r:5000\"]",
+            r#"5:12: upstream.servers: found "r:5000" (http:// or https:// is"#,
+        ),
+        ("[upstream]\nservers = []", "5:11: upstream.servers: found an empty list; write a server"),
+        ("[auth]\nlegacy_hashes = \"no\"", r#"5:17: auth.legacy_hashes: found "no"; write true or false"#),
+        ("[auth]\nrealm = 'a\"b'", r#"5:9: auth.realm: found "a"b"; write printable ASCII"#),
+        (
+            "[auth]\nhtpasswd = \"\"",
+            r#"5:12: auth.htpasswd: found "" (it is empty); write the path of a file"#,
+        ),
+        (
+            "[user_agents]\nstatus = 200",
+            "5:10: user_agents.status: found the number 200; write a whole number",
+        ),
+        (
+            "[user_agents]\ndeny = ['(']",
+            r#"5:9: user_agents.deny: found "(" (unclosed group); write a regular"#,
+        ),
+        (
+            "[log]\nlevel = \"inof\"",
+            r#"5:9: log.level: found "inof" ("inof" is no level; did you mean "info"?)"#,
+        ),
+        ("[log]\nlevel = \"a=loud\"", r#"5:9: log.level: found "a=loud" ("#),
+        ("[log]\nlevel = \"\"", r#"5:9: log.level: found ""#),
+        (
+            "[log]\naccess = \"stderr\"",
+            r#"5:10: log.access: found "stderr" (the log of the program goes there)"#,
+        ),
+    ] {
+        let problem = problem(lines);
+        assert!(problem.starts_with(&format!("proxy.toml:{message}")), "{problem}");
+        assert!(!problem.contains('\n'), "{problem}");
+    }
+}
+
+#[test]
+fn the_expression_of_the_recipe_is_explained() {
+    let problem = problem(
+        r"[user_agents]
+deny = ['^(docker\/1\.(3|4|5(?!\.[0-9]-dev))|Go ).*$']",
+    );
+    assert!(problem.contains("look-around"), "{problem}");
+    assert!(problem.contains("put what is to pass into user_agents.allow"), "{problem}");
+}
+
+#[test]
+fn certificates_are_a_pair_or_a_list() {
+    let missing = problems("\n[tls]\n");
+    assert!(
+        missing[0].starts_with("proxy.toml:2:1: tls.certificate and tls.key are missing; write "),
+        "{missing:?}"
+    );
+    assert!(problems("")[0].starts_with("proxy.toml:1:1: tls.certificate and tls.key are missing"));
+    assert!(
+        problems("[tls]\nkey = 'k'\n")[0].starts_with("proxy.toml:2:7: tls.certificate is missing; write ")
+    );
+
+    let list = "certificates = [{ certificate = 'a', key = 'b' }]";
+    assert!(
+        problem(list)
+            .starts_with("proxy.toml:4:16: tls.certificates stands beside tls.certificate and tls.key")
+    );
+    assert_eq!(
+        problems("[tls]\ncertificates = [{ certificate = 'a', kye = 'b' }, 3]\n"),
+        [
+            r#"proxy.toml:2:33: tls.certificates.key is missing; write key = "certs/domain.key""#,
+            r#"proxy.toml:2:38: unknown key "kye" in [tls.certificates]; did you mean "key"?"#,
+            r#"proxy.toml:2:51: tls.certificates: found an entry that is no table; write a list such as [{ certificate = "a.crt", key = "a.key" }]"#,
+        ]
+    );
+}
+
+#[test]
+fn passwords_in_urls_are_not_repeated() {
+    let problem = problem("[upstream]\nservers = [\"http://bob:hunter2@registry\"]");
+    assert!(!problem.contains("hunter2"), "{problem}");
+}

@@ -1,0 +1,147 @@
+//! Every refusal, and the one place that turns it into a response.
+
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode, Version};
+
+use super::hygiene::METHODS;
+use super::ledger::Ledger;
+use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
+use crate::body::ClientFault;
+use crate::header::credentials::TwoAuthorizations;
+use crate::registry::error::{Code, error_body};
+use crate::state::State;
+use crate::upstream::UpstreamError;
+
+/// Why a request is not forwarded, or its answer not handed on.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The request is not well-formed HTTP, or can be read in two ways.
+    Malformed(&'static str),
+    /// Its path or query can.
+    Path,
+    /// A host that is not among `server.names`.
+    Misdirected,
+    /// A user agent that is not admitted, and the status configured for it.
+    Agent(StatusCode),
+    /// A path outside of the API.
+    NoSuchPath,
+    /// A method outside of the API.
+    Method,
+    /// An `Expect` other than `100-continue`.
+    Expectation,
+    /// The head of the request is over its limit.
+    HeadTooLarge,
+    /// Nobody knows who this is; the reason is for the log alone.
+    Unauthorized(&'static str),
+    /// Too many passwords wait to be checked.
+    Busy,
+    /// The body is over the limit for its kind.
+    BodyTooLarge,
+    /// The client's body ended badly.
+    Client(ClientFault),
+    /// The registry cannot be reached or answers what is no answer; the sentence is for the log.
+    BadGateway(String),
+    /// The registry is silent.
+    GatewayTimeout,
+}
+
+impl From<TwoAuthorizations> for Refusal {
+    fn from(_: TwoAuthorizations) -> Self {
+        Self::Malformed("two Authorization fields")
+    }
+}
+
+impl From<UpstreamError> for Refusal {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Client(ClientFault::TooLarge) => Self::BodyTooLarge,
+            UpstreamError::Client(fault) => Self::Client(fault),
+            UpstreamError::Silent => Self::GatewayTimeout,
+            UpstreamError::Connect(_) | UpstreamError::ConnectTimeout | UpstreamError::NoAnswer(_) => {
+                Self::BadGateway(error.to_string())
+            }
+        }
+    }
+}
+
+/// Makes the response. `unread` says that a request body may still be on its way: the connection then ends with this answer.
+pub(super) fn respond(
+    refusal: Refusal,
+    state: &State,
+    unread: bool,
+    ledger: &mut Ledger,
+) -> Response<Source> {
+    let (status, code, message) = describe(&refusal);
+    ledger.refused(message);
+    match &refusal {
+        Refusal::BadGateway(reason) => {
+            tracing::warn!(server = %state.destination.server, %reason, "the registry did not answer");
+        }
+        Refusal::GatewayTimeout => {
+            tracing::warn!(server = %state.destination.server, "the registry was silent for upstream.read_timeout");
+        }
+        Refusal::Unauthorized(reason) => ledger.refused(reason),
+        _ => {}
+    }
+    let mut response = Response::new(Source::from(error_body(code, message, None)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(API_VERSION, API_VERSION_VALUE);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    match refusal {
+        Refusal::Unauthorized(_) => _ = headers.insert(WWW_AUTHENTICATE, state.challenge.clone()),
+        Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static(METHODS)),
+        Refusal::Busy => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("2")),
+        _ => {}
+    }
+    let in_doubt = matches!(refusal, Refusal::Malformed(_) | Refusal::Client(_));
+    if (unread || in_doubt) && ledger.version() < Version::HTTP_2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// What the client may know. The codes are those of the distribution specification.
+fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
+    match refusal {
+        Refusal::Malformed(reason) => (StatusCode::BAD_REQUEST, Code::Unsupported, reason),
+        Refusal::Path => {
+            (StatusCode::BAD_REQUEST, Code::NameInvalid, "the path or query can be read in more than one way")
+        }
+        Refusal::Misdirected => {
+            (StatusCode::MISDIRECTED_REQUEST, Code::Unsupported, "this host name is not served here")
+        }
+        Refusal::Agent(status) => {
+            (*status, Code::Unsupported, "this client is too old for a registry of version 2")
+        }
+        Refusal::NoSuchPath => (StatusCode::NOT_FOUND, Code::Unsupported, "only /v2/ is served here"),
+        Refusal::Method => {
+            (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, "the method is not one of the registry API")
+        }
+        Refusal::Expectation => {
+            (StatusCode::EXPECTATION_FAILED, Code::Unsupported, "only Expect: 100-continue is understood")
+        }
+        Refusal::HeadTooLarge => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Code::Unsupported,
+            "the head of the request is larger than allowed",
+        ),
+        Refusal::Unauthorized(_) => (StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required"),
+        Refusal::Busy => {
+            (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many logins at once, try again soon")
+        }
+        Refusal::BodyTooLarge => {
+            (StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, "the manifest is larger than allowed")
+        }
+        Refusal::Client(ClientFault::TooSlow) => {
+            (StatusCode::REQUEST_TIMEOUT, Code::Unknown, "the request body came too slowly")
+        }
+        Refusal::Client(_) => (StatusCode::BAD_REQUEST, Code::Unknown, "the request body ended badly"),
+        Refusal::BadGateway(_) => {
+            (StatusCode::BAD_GATEWAY, Code::Unavailable, "the registry cannot be reached")
+        }
+        Refusal::GatewayTimeout => {
+            (StatusCode::GATEWAY_TIMEOUT, Code::Unavailable, "the registry did not answer in time")
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! From the registry's answer to the client's, and the body that both answers and refusals are sent as.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+
+use super::ledger::Ledger;
+use super::reject::Refusal;
+use crate::body::Flow;
+use crate::config::ServerAddress;
+use crate::header::{hop, location};
+use crate::upstream::{Answer, AnswerError};
+
+pub(super) const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+pub(super) const API_VERSION_VALUE: HeaderValue = HeaderValue::from_static("registry/2.0");
+
+/// Makes the head of the answer the client's: its framing, its Location, the API version once.
+pub(super) fn rewrite(
+    mut answer: Response<Answer>,
+    https: bool,
+    authority: &HeaderValue,
+    server: &ServerAddress,
+) -> Result<Response<Source>, Refusal> {
+    let status = answer.status();
+    check(status, answer.headers())?;
+    let headers = answer.headers_mut();
+    hop::strip(headers);
+    headers.insert(API_VERSION, API_VERSION_VALUE);
+    let host = authority.to_str().unwrap_or_default();
+    let location = headers
+        .get(LOCATION)
+        .and_then(|from| location::rewrite(from, status, https, host, &server.authority()));
+    if let Some(location) = location {
+        headers.insert(LOCATION, location);
+    }
+    Ok(answer.map(Source::Answer))
+}
+
+/// Where the end of the body is in doubt, or the protocol is, the answer is none.
+fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Refusal> {
+    let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let encodings = headers.get_all(TRANSFER_ENCODING);
+    let reason = if status.is_informational() {
+        "it switched protocols unasked"
+    } else if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        "its answer has both Content-Length and Transfer-Encoding"
+    } else if encodings.iter().count() > 1 || !encodings.iter().all(chunked) {
+        "its answer has a Transfer-Encoding other than chunked"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::BadGateway(reason.to_owned()))
+}
+
+/// Completes a response: from here on its body keeps the account and closes it.
+pub(super) fn hand_over<G>(
+    response: Response<Source>,
+    flow: Rc<Flow>,
+    mut ledger: Ledger,
+    guard: G,
+) -> Response<Reply<G>> {
+    ledger.answered(response.status());
+    response.map(|source| {
+        if source.is_end_stream() || ledger.is_head() {
+            ledger.finished();
+        }
+        Reply { source, flow, ledger, _guard: guard }
+    })
+}
+
+/// Where the bytes of a response come from.
+pub(super) enum Source {
+    /// A text of our own, once.
+    Text(Option<Bytes>),
+    /// The registry.
+    Answer(Answer),
+}
+
+impl From<Bytes> for Source {
+    fn from(text: Bytes) -> Self {
+        Self::Text(Some(text))
+    }
+}
+
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        match self {
+            Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Self::Answer(answer) => Pin::new(answer).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_none(),
+            Self::Answer(answer) => answer.is_end_stream(),
+        }
+    }
+}
+
+/// The body of a response. When it is dropped, complete or not, the access log gets its line and `G` is let go.
+pub struct Reply<G> {
+    source: Source,
+    flow: Rc<Flow>,
+    ledger: Ledger,
+    _guard: G,
+}
+
+impl<G: Unpin> Body for Reply<G> {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        let reply = &mut *self;
+        reply.flow.asked_for_more();
+        let frame = ready!(reply.source.poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => reply.flow.delivered(frame.data_ref().map_or(0, Bytes::len) as u64),
+            Some(Err(error)) => reply.ledger.torn(error),
+            None => {}
+        }
+        if frame.is_none() || reply.source.is_end_stream() {
+            reply.ledger.finished();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
+            Source::Answer(answer) => answer.size_hint(),
+        }
+    }
+}

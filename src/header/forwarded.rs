@@ -1,0 +1,190 @@
+//! Who the client is, as far as it can be believed, and what the registry is told about it.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Proxies in one chain that are looked at and passed on, counted from the nearest.
+const MAX_HOPS: usize = 32;
+/// Longest text that can be an address: an IPv6 address in brackets, with its port.
+const MAX_ADDRESS: usize = 64;
+
+/// The client of a request. IPv4-mapped IPv6 addresses stand as the IPv4 addresses that they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// Who the request is from: the peer, unless a trusted proxy named another.
+    pub address: IpAddr,
+    /// Whether the client speaks TLS: true, unless a trusted proxy said `X-Forwarded-Proto: http`.
+    pub https: bool,
+    /// The new value of `X-Forwarded-For`: what a trusted peer sent, and the peer.
+    pub forwarded_for: String,
+}
+
+/// Finds the client behind the proxies in `trusted`. Call it before [`super::hop::strip`], so that a client
+/// who names `X-Forwarded-For` in `Connection` does not hide behind a proxy that passed that on.
+///
+/// Starting at the peer, the walk goes from right to left through all `X-Forwarded-For` lines while the
+/// address is trusted; what is no address ends it. Nothing is believed of a peer that is not trusted.
+pub fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Client {
+    let peer = peer.to_canonical();
+    if !is_trusted(peer, trusted) {
+        return Client { peer, address: peer, https: true, forwarded_for: peer.to_string() };
+    }
+    let hops = hops(headers);
+    let mut address = peer;
+    for hop in hops.iter().rev() {
+        match hop {
+            Some(hop) if is_trusted(address, trusted) => address = *hop,
+            _ => break,
+        }
+    }
+    let chain: Vec<String> = hops.iter().flatten().chain([&peer]).map(IpAddr::to_string).collect();
+    Client { peer, address, https: !says_http(headers), forwarded_for: chain.join(", ") }
+}
+
+/// Drops every field in which a client could claim an address, a name, a host, a path or a method, then tells
+/// the registry what is known. `host` is the authority that the client asked for.
+pub fn rewrite(headers: &mut HeaderMap, client: &Client, host: &HeaderValue) {
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
+    if let Ok(address) = HeaderValue::try_from(client.address.to_string()) {
+        headers.insert(&X_REAL_IP, address);
+    }
+    if let Ok(chain) = HeaderValue::try_from(client.forwarded_for.as_str()) {
+        headers.insert(&X_FORWARDED_FOR, chain);
+    }
+    let proto = if client.https { "https" } else { "http" };
+    headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    headers.insert(&X_FORWARDED_HOST, host.clone());
+}
+
+/// The nearest entries of the received chain, left to right; `None` for one that is no address. Empty entries
+/// do not count (RFC 9110, 5.6.1).
+fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let mut hops: Vec<_> = headers
+        .get_all(&X_FORWARDED_FOR)
+        .iter()
+        .rev()
+        .flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|entry| !entry.is_empty())
+        .take(MAX_HOPS)
+        .map(address)
+        .collect();
+    hops.reverse();
+    hops
+}
+
+/// Reads `192.0.2.1`, `192.0.2.1:555`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:99`.
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(entry).ok().filter(|text| text.len() <= MAX_ADDRESS)?;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match bare {
+        Some(inner) => IpAddr::V6(inner.parse().ok()?),
+        None => {
+            text.parse().or_else(|_| text.parse().map(|socket: std::net::SocketAddr| socket.ip())).ok()?
+        }
+    };
+    Some(address.to_canonical())
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| match (net, address) {
+        // A network written as ::ffff:192.0.2.0/120 means the IPv4 one. ::/0 does not: who trusts all of
+        // IPv6 has said nothing of IPv4.
+        (IpNet::V6(v6), IpAddr::V4(v4)) => {
+            v6.prefix_len() >= 96 && v6.addr().to_ipv4_mapped().is_some() && v6.contains(&v4.to_ipv6_mapped())
+        }
+        _ => net.contains(&address),
+    })
+}
+
+/// Whether the one and only `X-Forwarded-Proto` is `http`.
+fn says_http(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(&X_FORWARDED_PROTO).iter();
+    lines.next().is_some_and(|proto| proto == "http") && lines.next().is_none()
+}
+
+/// Whether some proxy or application server takes this field for the truth about a client. `name` is in
+/// lower case, as [`HeaderName`] keeps it.
+fn is_claim(name: &str) -> bool {
+    // CGI-style backends fold what is no letter, digit or hyphen to one character, so that X_Real_IP and
+    // X.Real.IP arrive as X-Real-IP.
+    if name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-') {
+        return true;
+    }
+    match name.strip_prefix("x-") {
+        Some(rest) => {
+            matches!(
+                rest,
+                "real-ip"
+                    | "cluster-client-ip"
+                    | "proxyuser-ip"
+                    | "originating-ip"
+                    | "appengine-user-ip"
+                    | "azure-clientip"
+                    | "azure-socketip"
+                    | "arr-clientcert"
+                    | "rewrite-url"
+                    | "method-override"
+                    | "host"
+                    | "scheme"
+                    | "url-scheme"
+            ) || [
+                "forwarded",
+                "client-",
+                "ssl-",
+                "tls-",
+                "original-",
+                "http-method",
+                "http-host-override",
+                "remote-",
+                "webauth-",
+                "auth-",
+                "authenticated-",
+                "envoy-",
+                "user",
+                "tidegate-",
+                "amzn-oidc-",
+                "goog-authenticated-user-",
+                "goog-iap-",
+                "ms-client-principal",
+            ]
+            .iter()
+            .any(|prefix| rest.starts_with(prefix))
+        }
+        None => {
+            matches!(
+                name,
+                "forwarded"
+                    | "client-ip"
+                    | "true-client-ip"
+                    | "cf-connecting-ip"
+                    | "cf-connecting-ipv6"
+                    | "fastly-client-ip"
+                    | "fly-client-ip"
+                    | "wl-proxy-client-ip"
+                    | "client-cert"
+                    | "client-cert-chain"
+                    | "front-end-https"
+                    // CGI programs find this one in HTTP_PROXY and take it for their own proxy.
+                    | "proxy"
+            ) || name.starts_with("ssl-")
+                || name.starts_with("remote-")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

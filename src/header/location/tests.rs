@@ -1,0 +1,161 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const HOST: &str = "registry.example.com:5043";
+const UPSTREAM: &str = "registry:5000";
+
+fn rewritten(location: &str, status: u16, https: bool, host: &str, upstream: &str) -> Option<String> {
+    let status = StatusCode::from_u16(status).unwrap();
+    let value = rewrite(&location.parse().unwrap(), status, https, host, upstream)?;
+    Some(value.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn an_upload_goes_on_where_the_client_came_in() {
+    let expected = "https://registry.example.com:5043/v2/x/blobs/uploads/u?_state=a";
+    for location in [
+        "/v2/x/blobs/uploads/u?_state=a",
+        "//registry:5000/v2/x/blobs/uploads/u?_state=a",
+        "//other.example/v2/x/blobs/uploads/u?_state=a",
+        "http://registry:5000/v2/x/blobs/uploads/u?_state=a",
+        "HTTP://REGISTRY:5000/v2/x/blobs/uploads/u?_state=a",
+        "https://registry.example.com:5043/v2/x/blobs/uploads/u?_state=a",
+        "http://registry.example.com/v2/x/blobs/uploads/u?_state=a",
+        "https://other.example:8443/prefix/v2/x/blobs/uploads/u?_state=a",
+        "/prefix/v2/x/blobs/uploads/u?_state=a",
+        "http://user:password@registry:5000/v2/x/blobs/uploads/u?_state=a",
+        "http://[::1]:5000/v2/x/blobs/uploads/u?_state=a",
+        "http://[2001:db8::1]/v2/x/blobs/uploads/u?_state=a",
+    ] {
+        for status in [200, 201, 202, 204] {
+            assert_eq!(
+                rewritten(location, status, true, HOST, UPSTREAM).as_deref(),
+                Some(expected),
+                "{location}"
+            );
+        }
+    }
+}
+
+#[test]
+fn scheme_and_host_are_those_the_client_used() {
+    for (https, host, expected) in [
+        (true, "localhost", "https://localhost/v2/x/"),
+        (true, "localhost:5043", "https://localhost:5043/v2/x/"),
+        (true, "[::1]:5043", "https://[::1]:5043/v2/x/"),
+        (true, "[2001:db8::1]", "https://[2001:db8::1]/v2/x/"),
+        (false, "10.0.0.1:80", "http://10.0.0.1:80/v2/x/"),
+    ] {
+        assert_eq!(
+            rewritten("http://registry:5000/v2/x/", 202, https, host, UPSTREAM).as_deref(),
+            Some(expected)
+        );
+        assert_eq!(rewritten("/v2/x/", 307, https, host, UPSTREAM).as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn the_first_api_base_of_the_path_counts() {
+    for (location, expected) in [
+        ("/v2/v2/blobs/uploads/u", "https://h/v2/v2/blobs/uploads/u"),
+        ("/v2/a/v2/blobs/uploads/u", "https://h/v2/a/v2/blobs/uploads/u"),
+        ("/a/v2/b?c=/v2/d", "https://h/v2/b?c=/v2/d"),
+        ("/v2/?a#/v2/", "https://h/v2/?a#/v2/"),
+        // No base in the path: nothing is cut.
+        ("/a?b=/v2/c", "https://h/a?b=/v2/c"),
+        ("http://registry:5000/a", "https://h/a"),
+    ] {
+        assert_eq!(rewritten(location, 201, true, "h", UPSTREAM).as_deref(), Some(expected), "{location}");
+    }
+}
+
+#[test]
+fn redirects_to_another_host_pass() {
+    for location in [
+        "https://bucket.s3.eu-central-1.amazonaws.com/docker/registry/v2/blobs/sha256/ab/abcd/data?X-Amz-Signature=0",
+        "http://other.example/v2/x",
+        "https://registry.example.com:9000/bucket/data",
+        "http://registry:5001/v2/x",
+        "https://registry/v2/x",
+        "http://registry:5000@other.example/v2/x",
+        "https://[::1]:5000/v2/x",
+        "https://",
+        "//",
+        "///v2/x",
+    ] {
+        assert_eq!(rewritten(location, 307, true, HOST, UPSTREAM), None, "{location}");
+    }
+}
+
+#[test]
+fn redirects_of_the_registry_to_itself() {
+    for (location, host, upstream, expected) in [
+        ("/v2/x/tags/list/", HOST, UPSTREAM, "https://registry.example.com:5043/v2/x/tags/list/"),
+        ("/prefix/v2/x", HOST, UPSTREAM, "https://registry.example.com:5043/prefix/v2/x"),
+        ("http://registry:5000/v2/x", HOST, UPSTREAM, "https://registry.example.com:5043/v2/x"),
+        ("http://Registry.Example.com:5043/v2/x", HOST, UPSTREAM, "https://registry.example.com:5043/v2/x"),
+        ("//registry:5000/v2/x", HOST, UPSTREAM, "https://registry.example.com:5043/v2/x"),
+        ("http://u@registry:5000/v2/x", HOST, UPSTREAM, "https://registry.example.com:5043/v2/x"),
+        ("http://registry:5000?x=1", HOST, UPSTREAM, "https://registry.example.com:5043?x=1"),
+        // The default port may be written or not.
+        ("http://registry/v2/x", "h", "registry:80", "https://h/v2/x"),
+        ("http://registry:80/v2/x", "h", "registry", "https://h/v2/x"),
+        ("https://registry:/v2/x", "h", "registry:443", "https://h/v2/x"),
+        ("https://h:443/v2/x", "h", UPSTREAM, "https://h/v2/x"),
+        ("http://h/v2/x", "h", UPSTREAM, "https://h/v2/x"),
+        ("http://[::1]:5000/v2/x", "[::1]:5043", "[::1]:5000", "https://[::1]:5043/v2/x"),
+        ("http://[::1]/v2/x", "h", "[::1]:80", "https://h/v2/x"),
+        // Another host without a scheme gets the client's.
+        ("//s3.example/data", HOST, UPSTREAM, "https://s3.example/data"),
+    ] {
+        assert_eq!(rewritten(location, 307, true, host, upstream).as_deref(), Some(expected), "{location}");
+    }
+}
+
+#[test]
+fn what_is_no_reference_to_a_host_is_left_alone() {
+    for location in
+        ["", "x", "v2/x", "?a", "#a", "mailto:a@b", "ftp://registry:5000/v2/x", "http:/v2/x", "httpx://h/v2/"]
+    {
+        for status in [202, 307, 404] {
+            assert_eq!(rewritten(location, status, true, HOST, UPSTREAM), None, "{location}");
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_not_ascii_stay() {
+    let location = HeaderValue::from_bytes(b"/v2/\xff?\xe4").unwrap();
+    let value = rewrite(&location, StatusCode::ACCEPTED, true, "h", UPSTREAM).unwrap();
+    assert_eq!(value.as_bytes(), b"https://h/v2/\xff?\xe4");
+}
+
+#[test]
+fn a_host_that_fits_no_field_changes_nothing() {
+    assert_eq!(rewritten("/v2/", 202, true, "a\nb", UPSTREAM), None);
+}
+
+proptest! {
+    #[test]
+    fn never_panics(location in prop::collection::vec(any::<u8>(), 0..40), status in 100u16..600, host: String, upstream: String) {
+        if let Ok(location) = HeaderValue::from_bytes(&location) {
+            rewrite(&location, StatusCode::from_u16(status).unwrap(), true, &host, &upstream);
+        }
+    }
+
+    #[test]
+    fn a_path_of_the_api_is_kept_whole(
+        origin in "(https?:)?//([a-z]{1,5}@)?[a-z.]{1,8}(:[0-9]{1,5})?(/[a-z]{1,5}){0,2}|(/[a-z]{1,5}){0,2}",
+        path in "/v2/[a-z0-9/%_.-]{0,20}(\\?[a-z=&/]{0,10})?",
+    ) {
+        let value = rewritten(&format!("{origin}{path}"), 202, true, HOST, UPSTREAM);
+        prop_assert_eq!(value, Some(format!("https://{HOST}{path}")));
+    }
+
+    #[test]
+    fn twice_is_once(path in "/([a-z0-9][a-z0-9/]{0,20})?", status in prop::sample::select(vec![201u16, 307])) {
+        let once = rewritten(&path, status, true, HOST, UPSTREAM).unwrap();
+        prop_assert_eq!(rewritten(&once, status, true, HOST, UPSTREAM), Some(once));
+    }
+}

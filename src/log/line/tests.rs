@@ -1,0 +1,222 @@
+use http::Version;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn record() -> Record {
+    Record {
+        time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_042),
+        peer: "10.0.0.1".parse().unwrap(),
+        client: "2001:db8::1".parse().unwrap(),
+        user: Some("alice".to_owned()),
+        method: "PATCH".to_owned(),
+        path: "/v2/team/app/blobs/uploads/u-1".to_owned(),
+        version: Version::HTTP_2,
+        host: "registry.example.com:5043".to_owned(),
+        operation: "upload-chunk",
+        repository: Some("team/app".to_owned()),
+        reference: Some("u-1".to_owned()),
+        status: 202,
+        bytes_in: 1 << 40,
+        bytes_out: 17,
+        duration: Duration::from_micros(1_234_567),
+        first_byte: Some(Duration::from_micros(1_500)),
+        upstream: Some("http://registry:5000".to_owned()),
+        user_agent: "docker/27.3.1 go/go1.22.7".to_owned(),
+        torn: Some(Torn::Client),
+        id: "01j".to_owned(),
+        reason: None,
+    }
+}
+
+/// A record of a request of which nothing became known.
+fn bare() -> Record {
+    Record {
+        user: None,
+        repository: None,
+        reference: None,
+        first_byte: None,
+        upstream: None,
+        user_agent: String::new(),
+        torn: None,
+        bytes_out: 0,
+        reason: Some("bad Host"),
+        operation: "other",
+        ..record()
+    }
+}
+
+fn parsed(record: &Record) -> Value {
+    serde_json::from_str(&record.json()).unwrap()
+}
+
+#[test]
+fn json_says_everything() {
+    assert_eq!(
+        record().json(),
+        concat!(
+            r#"{"time":"2023-11-14T22:13:20.042Z","id":"01j","peer":"10.0.0.1","client":"2001:db8::1","#,
+            r#""user":"alice","method":"PATCH","host":"registry.example.com:5043","#,
+            r#""path":"/v2/team/app/blobs/uploads/u-1","protocol":"HTTP/2.0","operation":"upload-chunk","#,
+            r#""repository":"team/app","reference":"u-1","status":202,"bytes_in":1099511627776,"bytes_out":17,"#,
+            r#""duration_ms":1234.567,"first_byte_ms":1.5,"upstream":"http://registry:5000","#,
+            r#""user_agent":"docker/27.3.1 go/go1.22.7","cut":"client"}"#
+        )
+    );
+}
+
+#[test]
+fn json_leaves_out_what_is_not_known() {
+    let keys: Vec<_> = parsed(&bare()).as_object().unwrap().keys().cloned().collect();
+    let mut expected = [
+        "time",
+        "id",
+        "peer",
+        "client",
+        "method",
+        "host",
+        "path",
+        "protocol",
+        "operation",
+        "status",
+        "bytes_in",
+        "bytes_out",
+        "duration_ms",
+        "reason",
+    ];
+    expected.sort_unstable();
+    let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn combined_as_apache_writes_it() {
+    assert_eq!(
+        record().combined(),
+        concat!(
+            r#"2001:db8::1 - alice [14/Nov/2023:22:13:20 +0000] "PATCH /v2/team/app/blobs/uploads/u-1 HTTP/2.0" "#,
+            r#"202 17 "-" "docker/27.3.1 go/go1.22.7""#
+        )
+    );
+    assert_eq!(
+        Record { version: Version::HTTP_11, status: 400, ..bare() }.combined(),
+        concat!(
+            r#"2001:db8::1 - - [14/Nov/2023:22:13:20 +0000] "PATCH /v2/team/app/blobs/uploads/u-1 HTTP/1.1" "#,
+            r#"400 - "-" "-""#
+        )
+    );
+}
+
+#[test]
+fn combined_keeps_its_fields_apart() {
+    let hostile =
+        Record { user: Some("a b\"".to_owned()), user_agent: "x\" 200 \\ \n\u{7f}ä".to_owned(), ..record() };
+    let line = hostile.combined();
+    assert!(line.starts_with(r#"2001:db8::1 - a\x20b\" ["#), "{line}");
+    assert!(line.ends_with(r#" "-" "x\" 200 \\ \x0a\x7f\xc3\xa4""#), "{line}");
+    assert!(Record { user: Some(String::new()), ..record() }.combined().contains(" - \"\" ["));
+}
+
+#[test]
+fn json_escapes_what_a_terminal_acts_upon() {
+    let agent = "\u{1b}[2J\r\n\u{7f}\u{9b}2J\u{2028}\u{202e}ä\"\\";
+    let hostile = Record { user_agent: agent.to_owned(), ..record() };
+    let line = hostile.json();
+    assert!(line.contains(r#""user_agent":"\u001b[2J\r\n\u007f\u009b2J\u2028\u202eä\"\\""#), "{line}");
+    assert_eq!(parsed(&hostile)["user_agent"], agent);
+}
+
+#[test]
+fn credentials_in_urls_are_hidden() {
+    let hostile = Record {
+        path: "http://bob:hunter2@registry/v2/?token=hunter2#hunter2".to_owned(),
+        host: "bob:hunter2@registry".to_owned(),
+        upstream: Some("http://bob:hunter2@registry:5000".to_owned()),
+        user_agent: "curl //bob:hunt/er2@a https://bob:hunter2@b (me@example.com)".to_owned(),
+        user: Some("bob@example.com".to_owned()),
+        ..record()
+    };
+    let line = parsed(&hostile);
+    assert_eq!(line["path"], "http://***@registry/v2/");
+    assert_eq!(line["host"], "***@registry");
+    assert_eq!(line["upstream"], "***@registry:5000");
+    assert_eq!(line["user_agent"], "curl //***@a https://***@b (me@example.com)");
+    assert_eq!(line["user"], "bob@example.com");
+    assert!(!hostile.combined().contains("hunter2"));
+}
+
+#[test]
+fn a_query_is_never_written() {
+    let hostile = Record { path: "/v2/x/blobs/uploads/u?_state=secret".to_owned(), ..record() };
+    assert_eq!(parsed(&hostile)["path"], "/v2/x/blobs/uploads/u");
+    assert!(!hostile.combined().contains("secret"));
+}
+
+#[test]
+fn long_fields_are_cut_between_characters() {
+    let long =
+        Record { user_agent: format!("x{}", "ä".repeat(5000)), path: "/".repeat(100_000), ..record() };
+    assert_eq!(parsed(&long)["user_agent"], json!(format!("x{}...", "ä".repeat((MAX_FIELD - 1) / 2))));
+    assert!(long.json().len() < 4 * MAX_FIELD);
+    assert!(long.combined().len() < 8 * MAX_FIELD);
+}
+
+#[test]
+fn clocks_that_are_wrong() {
+    let year = 366 * 24 * 3600;
+    for time in [
+        SystemTime::UNIX_EPOCH - Duration::from_secs(1),
+        SystemTime::UNIX_EPOCH + Duration::from_secs(9000 * year),
+    ] {
+        assert_eq!(parsed(&Record { time, ..record() })["time"], "1970-01-01T00:00:00.000Z");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_gives_one_line(
+        text in prop_oneof![any::<String>(), "[a-z@:/ \\\\\"\n\u{7f}-\u{9f}]{0,40}"],
+        duration: Duration,
+    ) {
+        let hostile = Record {
+            user: Some(text.clone()),
+            method: text.clone(),
+            path: text.clone(),
+            host: text.clone(),
+            repository: Some(text.clone()),
+            reference: Some(text.clone()),
+            upstream: Some(text.clone()),
+            user_agent: text.clone(),
+            id: text.clone(),
+            duration,
+            ..record()
+        };
+        let json = hostile.json();
+        prop_assert!(!json.chars().any(acts));
+        if !text.contains('@') {
+            prop_assert_eq!(&parsed(&hostile)["user"], &json!(text));
+        }
+        let combined = hostile.combined();
+        prop_assert!(combined.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+        // Request, referrer and agent are the only ones in quotes.
+        let quotes = combined.replace("\\\\", "").replace("\\\"", "").matches('"').count();
+        prop_assert_eq!(quotes, if text.is_empty() { 8 } else { 6 });
+    }
+
+    #[test]
+    fn user_information_never_shows(password in "[a-z/:@?# ]{0,10}", host in "[a-z/]{0,10}") {
+        let secret = format!("http://u:5ecret{}@{host}", password.replace(char::is_whitespace, ""));
+        let hostile = Record {
+            path: secret.split(['?', '#']).next().unwrap().to_owned(),
+            host: secret.clone(),
+            upstream: Some(secret.clone()),
+            user_agent: secret.clone(),
+            ..record()
+        };
+        prop_assume!(hostile.path.contains('@'));
+        prop_assert!(!hostile.json().contains("5ecret"));
+        prop_assert!(!hostile.combined().contains("5ecret"));
+    }
+}

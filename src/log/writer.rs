@@ -1,0 +1,220 @@
+//! A queue of log lines and the thread that empties it.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Opens the place where lines go; called at the start and at every reopening.
+pub(super) type Open = Box<dyn FnMut() -> io::Result<Box<dyn Write + Send>> + Send>;
+
+/// Takes lines from any number of threads and writes them from one. Dropping it ends the thread, after the
+/// lines that wait.
+///
+/// The queue is one buffer that the thread swaps for an empty one: a line costs a copy, and a batch of lines
+/// one system call.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Something is to be done: lines, a reopening, the end.
+    wake: Condvar,
+    /// The thread has ended.
+    ended: Condvar,
+    /// Bytes that may wait, beside the batch being written.
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: Vec<u8>,
+    /// Lines that found the queue full since the thread last looked.
+    dropped: u64,
+    /// How many of the waiting bytes still belong to the place as it was, when a reopening is asked for.
+    reopen: Option<usize>,
+    closing: bool,
+    ended: bool,
+}
+
+impl Writer {
+    /// Opens the place and starts the thread. Up to `capacity` bytes wait while another such batch is
+    /// written.
+    ///
+    /// # Errors
+    /// When the place cannot be opened or the thread cannot be started.
+    pub(super) fn start(mut open: Open, capacity: usize) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            ended: Condvar::new(),
+            capacity,
+        });
+        let out = Out { to: open()?, open, broken: false, midline: false, lost: 0 };
+        let ending = Ending(Arc::clone(&shared));
+        thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+            let ending = ending;
+            ending.0.run(out);
+        })?;
+        Ok(Self { shared })
+    }
+
+    /// Queues one line, its line feed included, or drops and counts it. Says whether it was queued.
+    pub(super) fn push(&self, line: &[u8]) -> bool {
+        let mut queue = self.shared.lock();
+        if queue.closing {
+            return false;
+        }
+        if queue.lines.len() + line.len() > self.shared.capacity {
+            queue.dropped += 1;
+            return false;
+        }
+        let idle = queue.lines.is_empty();
+        queue.lines.extend_from_slice(line);
+        drop(queue);
+        if idle {
+            self.shared.wake.notify_one();
+        }
+        true
+    }
+
+    /// Has the place opened anew, after the lines that wait now.
+    pub(super) fn reopen(&self) {
+        let mut queue = self.shared.lock();
+        let waiting = queue.lines.len();
+        queue.reopen.get_or_insert(waiting);
+        drop(queue);
+        self.shared.wake.notify_one();
+    }
+
+    /// Refuses further lines and waits until those that wait are written; false when that took too long.
+    pub(super) fn close(&self, limit: Duration) -> bool {
+        self.end();
+        let wait = self.shared.ended.wait_timeout_while(self.shared.lock(), limit, |queue| !queue.ended);
+        wait.unwrap_or_else(PoisonError::into_inner).0.ended
+    }
+
+    fn end(&self) {
+        self.shared.lock().closing = true;
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Says that the thread has ended, however it did.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.closing = true;
+        queue.ended = true;
+        self.0.ended.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, mut out: Out) {
+        let mut batch = Vec::new();
+        loop {
+            let idle = |queue: &mut Queue| queue.lines.is_empty() && queue.reopen.is_none() && !queue.closing;
+            let mut queue = self.wake.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+            batch.clear();
+            std::mem::swap(&mut batch, &mut queue.lines);
+            let (dropped, reopen, closing) =
+                (std::mem::take(&mut queue.dropped), queue.reopen.take(), queue.closing);
+            drop(queue);
+
+            let (before, after) = batch.split_at(reopen.unwrap_or(0).min(batch.len()));
+            out.write(before);
+            if reopen.is_some() {
+                out.reopen();
+            }
+            out.write(after);
+            if dropped > 0 {
+                tracing::warn!(lines = dropped, "the access log could not keep up; lines were dropped");
+            }
+            if closing {
+                return;
+            }
+        }
+    }
+}
+
+/// The place where lines go, and how it has fared. Errors are told once, when they begin, and once when they
+/// are over.
+struct Out {
+    to: Box<dyn Write + Send>,
+    open: Open,
+    broken: bool,
+    /// A failed write left half a line.
+    midline: bool,
+    /// Lines lost to failed writes.
+    lost: usize,
+}
+
+impl Out {
+    fn reopen(&mut self) {
+        match (self.open)() {
+            Ok(to) => {
+                self.to = to;
+                self.midline = false;
+            }
+            Err(error) => tracing::warn!(%error, "cannot reopen the access log; the old file stays in use"),
+        }
+    }
+
+    fn write(&mut self, lines: &[u8]) {
+        if lines.is_empty() {
+            return;
+        }
+        match self.try_write(lines) {
+            Ok(()) if self.broken => {
+                tracing::warn!(lines = self.lost, "the access log is written again; lines were lost");
+                (self.broken, self.lost) = (false, 0);
+            }
+            Ok(()) => {}
+            Err((error, rest)) => {
+                self.lost += rest.iter().filter(|&&byte| byte == b'\n').count();
+                if !self.broken {
+                    tracing::warn!(%error, "cannot write the access log; lines are lost until it works again");
+                    self.broken = true;
+                }
+            }
+        }
+    }
+
+    /// Writes everything, or says what was not written.
+    fn try_write<'a>(&mut self, lines: &'a [u8]) -> Result<(), (io::Error, &'a [u8])> {
+        if self.midline {
+            self.to.write_all(b"\n").map_err(|error| (error, lines))?;
+            self.midline = false;
+        }
+        let mut rest = lines;
+        while !rest.is_empty() {
+            match self.to.write(rest) {
+                Ok(0) => return Err((io::ErrorKind::WriteZero.into(), rest)),
+                Ok(written) => {
+                    self.midline = rest[..written].last() != Some(&b'\n');
+                    rest = &rest[written..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err((error, rest)),
+            }
+        }
+        self.to.flush().map_err(|error| (error, rest))
+    }
+}
+
+#[cfg(test)]
+mod tests;

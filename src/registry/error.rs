@@ -1,0 +1,99 @@
+//! Error bodies as the OCI distribution specification words them, section "Error Codes".
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The codes that tidegate answers with. Clients branch on them; people read the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// No identity, or one that did not verify.
+    Unauthorized,
+    /// The identity may not do this.
+    Denied,
+    /// The operation is not offered.
+    Unsupported,
+    /// The repository name, tag or digest does not fit the grammar.
+    NameInvalid,
+    /// Nothing is known under this name.
+    NameUnknown,
+    /// The body is longer than is allowed or was announced.
+    SizeInvalid,
+    /// Ask again later; the answer says when.
+    TooManyRequests,
+    /// The registry cannot be reached, or tidegate is busy.
+    Unavailable,
+    /// Whatever has no code of its own.
+    Unknown,
+}
+
+impl Code {
+    /// The code as it stands in the body.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::Denied => "DENIED",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::NameInvalid => "NAME_INVALID",
+            Self::NameUnknown => "NAME_UNKNOWN",
+            Self::SizeInvalid => "SIZE_INVALID",
+            Self::TooManyRequests => "TOOMANYREQUESTS",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// The body `{"errors":[{"code","message","detail"}]}` with one error; `detail` is left out when there is
+/// none. Send it as `application/json`.
+pub fn error_body(code: Code, message: &str, detail: Option<Value>) -> Bytes {
+    let body = Body { errors: [Entry { code: code.as_str(), message, detail }] };
+    // Strings and a `Value` always serialize; the fallback keeps this free of a panic.
+    serde_json::to_vec(&body)
+        .map_or_else(|_| Bytes::from_static(br#"{"errors":[{"code":"UNKNOWN"}]}"#), Bytes::from)
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    errors: [Entry<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn without_detail() {
+        assert_eq!(
+            error_body(Code::Unauthorized, "authentication required", None),
+            r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#
+        );
+    }
+
+    #[test]
+    fn with_detail() {
+        let detail = json!([{"Type": "repository", "Action": "pull"}]);
+        let body: Value =
+            serde_json::from_slice(&error_body(Code::Denied, "no", Some(detail.clone()))).unwrap();
+        assert_eq!(body, json!({"errors": [{"code": "DENIED", "message": "no", "detail": detail}]}));
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_comes_back(message in any::<String>()) {
+            let body: Value = serde_json::from_slice(&error_body(Code::Unknown, &message, None)).unwrap();
+            prop_assert_eq!(body["errors"][0]["message"].as_str(), Some(message.as_str()));
+        }
+    }
+}

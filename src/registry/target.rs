@@ -1,0 +1,171 @@
+//! What a request asks for: method and path, read as the registry reads them.
+
+use http::Method;
+
+use super::name;
+
+/// What is asked of which repository. The parts borrow from the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// What is to be done.
+    pub operation: Operation,
+    /// The repository, where the path names one.
+    pub repository: Option<&'a str>,
+    /// Tag or digest of a manifest, digest of a blob or of a referrers list, id of an upload.
+    pub reference: Option<&'a str>,
+}
+
+/// The requests of the registry API. Each stands for its HEAD too where it is a GET.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `GET /v2/`
+    Ping,
+    /// `GET /v2/_catalog`
+    Catalog,
+    /// `GET /v2/<name>/manifests/<reference>`
+    ManifestGet,
+    /// `PUT /v2/<name>/manifests/<reference>`
+    ManifestPut,
+    /// `DELETE /v2/<name>/manifests/<reference>`
+    ManifestDelete,
+    /// `GET /v2/<name>/blobs/<digest>`
+    BlobGet,
+    /// `DELETE /v2/<name>/blobs/<digest>`
+    BlobDelete,
+    /// `GET /v2/<name>/tags/list`
+    Tags,
+    /// `GET /v2/<name>/referrers/<digest>`
+    Referrers,
+    /// `POST /v2/<name>/blobs/uploads/`, a mount included
+    UploadStart,
+    /// `PATCH /v2/<name>/blobs/uploads/<id>`
+    UploadChunk,
+    /// `PUT /v2/<name>/blobs/uploads/<id>`
+    UploadFinish,
+    /// `GET /v2/<name>/blobs/uploads/<id>`
+    UploadState,
+    /// `DELETE /v2/<name>/blobs/uploads/<id>`
+    UploadCancel,
+    /// No request of the API: an unknown path, or a method that the path does not have. In the second case
+    /// the target still names the repository, and [`allow`] the methods.
+    Other,
+}
+
+impl Operation {
+    /// The name in the access log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Catalog => "catalog",
+            Self::ManifestGet => "manifest-get",
+            Self::ManifestPut => "manifest-put",
+            Self::ManifestDelete => "manifest-delete",
+            Self::BlobGet => "blob-get",
+            Self::BlobDelete => "blob-delete",
+            Self::Tags => "tags",
+            Self::Referrers => "referrers",
+            Self::UploadStart => "upload-start",
+            Self::UploadChunk => "upload-chunk",
+            Self::UploadFinish => "upload-finish",
+            Self::UploadState => "upload-state",
+            Self::UploadCancel => "upload-cancel",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Reads method and path (without query). The repository is everything before the last `/manifests/`,
+/// `/blobs/`, `/tags/` or `/referrers/`, so it may itself be called `manifests`. Nothing is decoded: a path
+/// with an escape, an empty or a dot segment fits no name and is [`Operation::Other`].
+pub fn parse<'a>(method: &Method, path: &'a str) -> Target<'a> {
+    match locate(path) {
+        Some(Place { resource, repository, reference }) => {
+            Target { operation: resource.operation(method), repository, reference }
+        }
+        None => Target { operation: Operation::Other, repository: None, reference: None },
+    }
+}
+
+/// The methods that the API has for a path, as the value of `Allow`; `None` when the path is not of the API.
+pub fn allow(path: &str) -> Option<&'static str> {
+    locate(path).map(|place| place.resource.methods())
+}
+
+struct Place<'a> {
+    resource: Resource,
+    repository: Option<&'a str>,
+    reference: Option<&'a str>,
+}
+
+#[derive(Clone, Copy)]
+enum Resource {
+    Base,
+    Catalog,
+    Manifest,
+    Blob,
+    Tags,
+    Referrers,
+    Uploads,
+    Upload,
+}
+
+impl Resource {
+    fn operation(self, method: &Method) -> Operation {
+        use Operation as O;
+        let get = method == Method::GET || method == Method::HEAD;
+        match self {
+            Self::Base if get => O::Ping,
+            Self::Catalog if get => O::Catalog,
+            Self::Manifest if get => O::ManifestGet,
+            Self::Manifest if method == Method::PUT => O::ManifestPut,
+            Self::Manifest if method == Method::DELETE => O::ManifestDelete,
+            Self::Blob if get => O::BlobGet,
+            Self::Blob if method == Method::DELETE => O::BlobDelete,
+            Self::Tags if get => O::Tags,
+            Self::Referrers if get => O::Referrers,
+            Self::Uploads if method == Method::POST => O::UploadStart,
+            Self::Upload if get => O::UploadState,
+            Self::Upload if method == Method::PATCH => O::UploadChunk,
+            Self::Upload if method == Method::PUT => O::UploadFinish,
+            Self::Upload if method == Method::DELETE => O::UploadCancel,
+            _ => O::Other,
+        }
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Base | Self::Catalog | Self::Tags | Self::Referrers => "GET, HEAD",
+            Self::Manifest => "GET, HEAD, PUT, DELETE",
+            Self::Blob => "GET, HEAD, DELETE",
+            Self::Uploads => "POST",
+            Self::Upload => "GET, HEAD, PATCH, PUT, DELETE",
+        }
+    }
+}
+
+fn locate(path: &str) -> Option<Place<'_>> {
+    let rest = path.strip_prefix("/v2/")?;
+    match rest {
+        "" => return Some(Place { resource: Resource::Base, repository: None, reference: None }),
+        "_catalog" => return Some(Place { resource: Resource::Catalog, repository: None, reference: None }),
+        _ => {}
+    }
+    // No reference holds a slash, so the last marker is found by reading two or three segments from the
+    // right.
+    let (head, last) = rest.rsplit_once('/')?;
+    let (repository, kind) = head.rsplit_once('/')?;
+    let (resource, repository) = match kind {
+        "manifests" if name::is_tag(last) || name::is_digest(last) => (Resource::Manifest, repository),
+        "blobs" if name::is_digest(last) => (Resource::Blob, repository),
+        "tags" if last == "list" => (Resource::Tags, repository),
+        "referrers" if name::is_digest(last) => (Resource::Referrers, repository),
+        "uploads" if last.is_empty() => (Resource::Uploads, repository.strip_suffix("/blobs")?),
+        "uploads" if name::is_upload(last) => (Resource::Upload, repository.strip_suffix("/blobs")?),
+        _ => return None,
+    };
+    let reference = (!matches!(resource, Resource::Tags | Resource::Uploads)).then_some(last);
+    name::is_repository(repository).then_some(Place { resource, repository: Some(repository), reference })
+}
+
+#[cfg(test)]
+mod tests;

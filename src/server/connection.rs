@@ -1,0 +1,199 @@
+//! One client connection: TLS, then HTTP/1.1 or HTTP/2 as ALPN has chosen.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::meter::Metered;
+use super::watch::{Busy, Ending, Watch};
+use super::workers::{Core, Counted, Phase};
+use crate::body::Flow;
+use crate::config::Limits;
+use crate::gate::{self, Reply};
+
+/// How long a connection that was asked to end may take for it.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Most bytes that HTTP/1.1 reads or gathers for writing at once.
+const BUFFER: usize = 128 * 1024;
+/// Bytes that a client may send ahead on one HTTP/2 stream, and on all of a connection.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Bytes of one HTTP/2 response that wait for the client.
+const SEND_BUFFER: usize = 128 * 1024;
+const STREAMS: u32 = 100;
+const PING: Duration = Duration::from_secs(30);
+
+/// What a response holds until it is over.
+type Guard = (Busy, Counted);
+type Client = TokioIo<TlsStream<Metered>>;
+
+/// Serves a connection to its end. Its settings are those of the moment in which it came.
+pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: IpAddr) {
+    let state = core.gate.shared.state().clone();
+    let limits = &state.config.limits;
+    let deadline = Instant::now() + limits.handshake_timeout;
+    let acceptor = TlsAcceptor::from(state.tls.config.clone());
+    let stream = match timeout_at(deadline, handshake(core, socket, acceptor)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
+        Err(_elapsed) => return tracing::debug!(%peer, "no TLS handshake within limits.handshake_timeout"),
+    };
+    let (metered, session) = stream.get_ref();
+    let watch = Watch::new(metered.meter(), limits, deadline);
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    let client = TokioIo::new(stream);
+    if http2 {
+        serve_http2(core, client, peer, watch, limits).await;
+    } else {
+        serve_http1(core, client, peer, watch, limits).await;
+    }
+}
+
+/// A silent socket holds no place among the handshakes.
+async fn handshake(
+    core: &Core,
+    socket: std::net::TcpStream,
+    acceptor: TlsAcceptor,
+) -> io::Result<TlsStream<Metered>> {
+    let socket = TcpStream::from_std(socket)?;
+    socket.set_nodelay(true)?;
+    socket.readable().await?;
+    let _place = core.handshakes.acquire().await.map_err(io::Error::other)?;
+    acceptor.accept(Metered::new(socket)).await
+}
+
+async fn serve_http1(core: &Rc<Core>, client: Client, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
+    let service = service_fn(|request| {
+        let flow = Rc::new(Flow::default());
+        watch.follow(&flow);
+        answer(core, &watch, peer, request, flow)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_headers(limits.headers)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(BUFFER.max(limits.header_bytes))
+        .serve_connection(client, service);
+    drive(connection, |connection| connection.graceful_shutdown(), &watch, core, peer).await;
+}
+
+async fn serve_http2(core: &Rc<Core>, client: Client, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
+    let streams = Streams { watch: watch.clone(), newest: Rc::default() };
+    let newest = streams.newest.clone();
+    let service = service_fn(|request| {
+        let flow = Rc::new(Flow::default());
+        newest.replace(Some(flow.clone()));
+        answer(core, &watch, peer, request, flow)
+    });
+    let connection = http2::Builder::new(streams)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .serve_connection(client, service);
+    drive(connection, |connection| connection.graceful_shutdown(), &watch, core, peer).await;
+}
+
+fn answer(
+    core: &Core,
+    watch: &Rc<Watch>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+    flow: Rc<Flow>,
+) -> impl Future<Output = Result<Response<Reply<Guard>>, Infallible>> + 'static {
+    let guard = (watch.begin(), Counted::new(&core.load));
+    let gate = core.gate.clone();
+    async move { Ok(gate::handle(gate, peer, request, flow, guard).await) }
+}
+
+/// Polls a connection until it ends by itself, the client fails to do its part, or the process ends.
+async fn drive<C>(connection: C, end: impl Fn(Pin<&mut C>), watch: &Watch, core: &Core, peer: IpAddr)
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    let mut phase = core.phase.clone();
+    // A connection that came after the process began to drain belongs to a transfer that is still running.
+    let enough = match *phase.borrow() {
+        Phase::Running => Phase::Draining,
+        Phase::Draining | Phase::Closing => Phase::Closing,
+    };
+    let called = async {
+        // The sender lives as long as the process.
+        _ = phase.wait_for(|phase| *phase as u8 >= enough as u8).await;
+    };
+    let mut called = pin!(called);
+    let mut ending = pin!(watch.ending());
+    let mut told = false;
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "connection failed");
+                }
+                return;
+            }
+            ending = ending.as_mut() => {
+                tracing::debug!(%peer, ?ending, "connection ended");
+                if ending == Ending::Quiet {
+                    end(connection.as_mut());
+                    _ = timeout(FAREWELL, connection).await;
+                }
+                return;
+            }
+            () = called.as_mut(), if !told => {
+                told = true;
+                end(connection.as_mut());
+            }
+        }
+    }
+}
+
+/// Runs the streams of an HTTP/2 connection, each until it is over or its client has let it lie for
+/// too long; dropping a stream resets it.
+#[derive(Clone)]
+struct Streams {
+    watch: Rc<Watch>,
+    /// The account of the request that hyper has just handed to the service; it asks for the
+    /// stream to be run next.
+    newest: Rc<RefCell<Option<Rc<Flow>>>>,
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, stream: F) {
+        let watch = self.watch.clone();
+        let flow = self.newest.take();
+        spawn_local(async move {
+            match flow {
+                Some(flow) => tokio::select! {
+                    () = stream => {}
+                    () = watch.stalled(&flow) => {}
+                },
+                None => stream.await,
+            }
+        });
+    }
+}

@@ -1,0 +1,189 @@
+//! Whether clients will accept a chain: its dates, its order, its purpose, its names.
+
+use std::path::Path;
+
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
+
+use super::pair::{Certificate, problem};
+use super::x509::Facts;
+use crate::config::Problem;
+
+/// What is wrong with a chain, and what soon will be.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// No client accepts it.
+    pub(crate) errors: Vec<Problem>,
+    /// Some client will refuse it, or all will before long.
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// Judges the chain of one file at the moment `now`.
+pub(crate) fn chain(path: &Path, chain: &[Certificate], now: OffsetDateTime) -> Findings {
+    let mut findings = Findings::default();
+    let Some((leaf, issuers)) = chain.split_first() else { return findings };
+    let mut error = |message: String| findings.errors.push(problem(path, message));
+    if let Some(message) = dates(&leaf.facts, now) {
+        error(message);
+    }
+    if let Some(message) = unfit(&leaf.facts) {
+        error(message);
+    }
+    if let Some(message) = disorder(chain) {
+        error(message);
+    }
+    let mut warn = |message: String| findings.warnings.push(problem(path, message));
+    if let Some(message) = expires_soon(&leaf.facts, now) {
+        warn(message);
+    }
+    for message in doubts(&leaf.facts, issuers) {
+        warn(message);
+    }
+    for issuer in issuers.iter().filter(|issuer| issuer.facts.not_after < now) {
+        warn(format!(
+            "the issuer certificate {} in the file expired on {}; get the current one from your CA",
+            issuer.facts.label,
+            date(issuer.facts.not_after)
+        ));
+    }
+    findings
+}
+
+/// A warning for each host name that the settings promise and no certificate bears.
+pub(crate) fn names<'a>(
+    names: &[String],
+    certificates: impl Iterator<Item = &'a Facts> + Clone,
+) -> Vec<Problem> {
+    let borne = || certificates.clone().flat_map(Facts::names).collect::<Vec<_>>().join(", ");
+    names
+        .iter()
+        .filter(|name| !certificates.clone().any(|facts| facts.covers(name)))
+        .map(|name| Problem {
+            place: "server.names".to_owned(),
+            message: format!(
+                "no certificate bears the name {name} (they bear: {}); clients that use it will refuse the connection",
+                borne()
+            ),
+            missing: false,
+        })
+        .collect()
+}
+
+/// Renewal of a 90-day certificate is due 30 days ahead; at 21 it has failed for a while.
+const SOON: Duration = Duration::days(21);
+
+fn dates(leaf: &Facts, now: OffsetDateTime) -> Option<String> {
+    if now < leaf.not_before {
+        return Some(format!(
+            "the certificate is not valid before {}, {} from now; check this machine's clock, or wait",
+            date(leaf.not_before),
+            span(leaf.not_before - now)
+        ));
+    }
+    (now > leaf.not_after).then(|| {
+        format!(
+            "the certificate expired on {}, {} ago; renew it",
+            date(leaf.not_after),
+            span(now - leaf.not_after)
+        )
+    })
+}
+
+fn expires_soon(leaf: &Facts, now: OffsetDateTime) -> Option<String> {
+    let left = leaf.not_after - now;
+    (!left.is_negative() && left < SOON)
+        .then(|| format!("the certificate expires on {}, in {}; renew it", date(leaf.not_after), span(left)))
+}
+
+fn unfit(leaf: &Facts) -> Option<String> {
+    if !leaf.version_3 {
+        return Some(
+            "the certificate is of the old X.509 version 1, which cannot name a host; have it made with \
+             extensions and a subjectAltName (`openssl x509 -req -extfile …`)"
+                .to_owned(),
+        );
+    }
+    // `openssl req -x509` marks every certificate as a CA's, also a server's, and docker accepts that: the
+    // documentation of the registry makes its example so.
+    let stands_for_a_server = leaf.self_issued() && leaf.names().next().is_some();
+    (leaf.ca && !stands_for_a_server).then(|| {
+        format!(
+            "the first certificate ({}) is a CA's, not a server's; put first the one that this CA issued for the \
+             server, or make one with `tidegate cert server`",
+            leaf.label
+        )
+    })
+}
+
+/// Each certificate after the first must be the issuer of one before it. Stricter than RFC 8446 section 4.4.2,
+/// which lets a client sort; not all do. A second certificate of one issuer (a cross-signed one) may stand.
+fn disorder(chain: &[Certificate]) -> Option<String> {
+    (1..chain.len()).find_map(|index| {
+        let (before, rest) = chain.split_at(index);
+        let stray = rest.first()?;
+        let issued = before.iter().any(|one| one.facts.issuer == stray.facts.subject);
+        (!issued).then(|| {
+            format!(
+                "the chain is not in order: certificate {} ({}) did not issue one of those before it; put the \
+                 server's own first, then its issuer, then the issuer's issuer, and nothing else",
+                index + 1,
+                stray.facts.label
+            )
+        })
+    })
+}
+
+fn doubts(leaf: &Facts, issuers: &[Certificate]) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if leaf.ca && leaf.self_issued() {
+        doubts.push(
+            "the certificate is its own CA; docker, podman and curl accept that when they trust it, others may \
+             not: `tidegate cert ca` and `tidegate cert server` make a proper pair"
+                .to_owned(),
+        );
+    }
+    if issuers.is_empty() && !leaf.self_issued() && leaf.names_issuer_url {
+        doubts.push(
+            "the file holds only the server's own certificate, which an intermediate CA seems to have issued; \
+             append the CA's chain (often called fullchain.pem), or docker and others will refuse the connection"
+                .to_owned(),
+        );
+    }
+    if leaf.version_3 && leaf.names().next().is_none() {
+        doubts.push(
+            "the certificate bears no subjectAltName; docker and all current clients ignore the common name and \
+             will refuse the connection"
+                .to_owned(),
+        );
+    }
+    if !leaf.for_servers {
+        doubts.push(
+            "the certificate is not meant for a server (its extendedKeyUsage lacks serverAuth); clients will \
+             refuse the connection"
+                .to_owned(),
+        );
+    }
+    if let Some(hash) = leaf.broken_hash.filter(|_| !leaf.self_issued()) {
+        doubts.push(format!("the certificate is signed with {hash}, which clients no longer accept"));
+    }
+    doubts
+}
+
+fn date(moment: OffsetDateTime) -> String {
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    moment.format(format).unwrap_or_else(|_| moment.to_string())
+}
+
+/// A length of time in the largest unit of which there are at least two.
+fn span(length: Duration) -> String {
+    let seconds = length.whole_seconds();
+    match (seconds / 86_400, seconds / 3_600, seconds / 60) {
+        (days @ 2.., _, _) => format!("{days} days"),
+        (_, hours @ 2.., _) => format!("{hours} hours"),
+        (_, _, minutes @ 2..) => format!("{minutes} minutes"),
+        _ => format!("{seconds} seconds"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+use rcgen::{Certificate, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+
+use super::*;
+use crate::tls::material::Signer;
+use crate::tls::provider::provider;
+
+const ECDSA: &[SignatureScheme] = &[SignatureScheme::ECDSA_NISTP256_SHA256];
+const RSA: &[SignatureScheme] = &[SignatureScheme::RSA_PSS_SHA256, SignatureScheme::RSA_PKCS1_SHA256];
+const BOTH: &[SignatureScheme] = &[SignatureScheme::RSA_PSS_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256];
+
+fn resolver(pairs: &[(Certificate, KeyPair)]) -> Resolver {
+    let facts: Vec<_> = pairs.iter().map(|(one, _)| Facts::read(one.der()).unwrap()).collect();
+    let certified = pairs.iter().map(|(certificate, key)| {
+        let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        CertifiedKey::from_der(vec![certificate.der().clone()], der, &provider()).unwrap()
+    });
+    Resolver::new(certified.zip(&facts).collect())
+}
+
+/// Which of `pairs` is chosen.
+fn chosen(pairs: &[(Certificate, KeyPair)], name: Option<&str>, schemes: &[SignatureScheme]) -> usize {
+    let certified = resolver(pairs).pick(name, schemes).unwrap();
+    pairs.iter().position(|(certificate, _)| certified.cert[0] == *certificate.der()).unwrap()
+}
+
+#[test]
+fn the_name_chooses_exactly_then_by_wildcard_then_the_first() {
+    let ca = Signer::new("ca");
+    let pairs = [
+        ca.server(&["first.test"]),
+        ca.server(&["*.example.com", "z.test"]),
+        ca.server(&["a.example.com", "example.com"]),
+    ];
+    for (name, expected) in [
+        (Some("first.test"), 0),
+        (Some("a.example.com"), 2),
+        (Some("A.Example.COM"), 2),
+        (Some("a.example.com."), 2),
+        (Some("example.com"), 2),
+        (Some("b.example.com"), 1),
+        (Some("Z.test"), 1),
+        (Some("a.b.example.com"), 0),
+        (Some("*.example.com"), 1),
+        (Some("unknown"), 0),
+        (Some(""), 0),
+        (None, 0),
+    ] {
+        assert_eq!(chosen(&pairs, name, ECDSA), expected, "{name:?}");
+    }
+}
+
+#[test]
+fn the_clients_signature_schemes_choose_among_keys_ecdsa_first() {
+    let ca = Signer::new("ca");
+    let pairs = [ca.rsa_server(&["a.test"]), ca.server(&["a.test"])];
+    assert_eq!(chosen(&pairs, Some("a.test"), BOTH), 1);
+    assert_eq!(chosen(&pairs, Some("a.test"), ECDSA), 1);
+    assert_eq!(chosen(&pairs, Some("a.test"), RSA), 0);
+    assert_eq!(chosen(&pairs, Some("a.test"), &[SignatureScheme::ED448]), 1);
+}
+
+#[test]
+fn without_a_name_the_first_is_taken_unless_only_its_twin_suits() {
+    let ca = Signer::new("ca");
+    let pairs = [ca.rsa_server(&["a.test"]), ca.server(&["b.test"]), ca.server(&["a.test"])];
+    assert_eq!(chosen(&pairs, None, BOTH), 0);
+    assert_eq!(chosen(&pairs, None, ECDSA), 2);
+}
+
+#[test]
+fn without_certificates_there_is_none() {
+    assert!(resolver(&[]).pick(Some("a.test"), ECDSA).is_none());
+}

@@ -1,0 +1,68 @@
+//! TLS towards a registry behind `https://`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+
+use super::pair::{open, problem, unreadable};
+use super::pem;
+use super::provider::provider;
+use crate::config::{Problem, Problems};
+
+/// A client's configuration: TLS 1.2 and 1.3, HTTP/1.1 by ALPN, resumption in memory. The server must prove
+/// itself to one of the certificates in the PEM file `ca`, or of the system's when there is none.
+///
+/// # Errors
+/// The file is missing, is no PEM file, or holds a certificate that cannot be a root; or the system has none.
+pub fn client(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Problems> {
+    let roots = match ca {
+        Some(path) => file(path)?,
+        None => system()?,
+    };
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Problems(vec![whole(format!("TLS cannot be set up: {error}"))]))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn file(path: &Path) -> Result<RootCertStore, Problems> {
+    let content = open(path).map_err(|error| Problems(vec![unreadable(path, &error)]))?;
+    let certificates =
+        pem::certificates(&content.bytes).map_err(|fault| Problems(vec![problem(path, fault)]))?;
+    let mut roots = RootCertStore::empty();
+    let mut problems = Vec::new();
+    for (index, certificate) in certificates.into_iter().enumerate() {
+        if let Err(error) = roots.add(certificate) {
+            problems.push(problem(
+                path,
+                format_args!("certificate {} of the file cannot be used as a root: {error}", index + 1),
+            ));
+        }
+    }
+    if problems.is_empty() { Ok(roots) } else { Err(Problems(problems)) }
+}
+
+fn system() -> Result<RootCertStore, Problems> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // A system's store holds oddities that nobody can repair; what is usable counts.
+    let (usable, _) = roots.add_parsable_certificates(found.certs);
+    if usable > 0 {
+        return Ok(roots);
+    }
+    let cause = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+    Err(Problems(vec![whole(format!(
+        "the system has no root certificates{cause}; install the package ca-certificates, or set upstream.ca"
+    ))]))
+}
+
+fn whole(message: String) -> Problem {
+    Problem { place: "upstream.ca".to_owned(), message, missing: false }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The body of an answer on its way to the client.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+
+use super::connection::Connection;
+use super::{Destination, Upstream};
+use crate::body::Flow;
+use crate::config::ServerAddress;
+
+/// Streams an answer and drives the connection it comes on; at its end the connection goes back to
+/// the pool. Dropped before its end, it closes the connection.
+pub struct Answer {
+    incoming: Incoming,
+    link: Option<Link>,
+    flow: Rc<Flow>,
+    read_timeout: Duration,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+struct Link {
+    connection: Connection,
+    pool: Rc<Upstream>,
+    server: ServerAddress,
+}
+
+impl Answer {
+    pub(super) fn new(
+        incoming: Incoming,
+        connection: Connection,
+        pool: Rc<Upstream>,
+        to: &Destination,
+        flow: Rc<Flow>,
+    ) -> Self {
+        let link = Link { connection, pool, server: to.server.clone() };
+        let mut answer =
+            Self { incoming, link: Some(link), flow, read_timeout: to.read_timeout, alarm: None };
+        if answer.incoming.is_end_stream() {
+            answer.release();
+        }
+        answer
+    }
+
+    fn release(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.pool.checkin(link.connection, link.server);
+        }
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timeout = self.read_timeout;
+        self.alarm.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx)
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        loop {
+            if let Some(link) = &mut self.link {
+                link.connection.drive(cx);
+            }
+            let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    ready!(self.poll_silence(cx));
+                    self.link = None;
+                    return Poll::Ready(Some(Err(AnswerError::Silent)));
+                }
+            };
+            self.alarm = None;
+            match frame {
+                // Trailers of the registry are not forwarded.
+                Some(Ok(frame)) if frame.is_trailers() => {}
+                Some(Ok(frame)) => {
+                    if self.incoming.is_end_stream() {
+                        self.release();
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Some(Err(error)) => {
+                    self.link = None;
+                    let error = match self.flow.fault() {
+                        Some(_) => AnswerError::Client,
+                        None => AnswerError::Torn(error),
+                    };
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => {
+                    self.release();
+                    return Poll::Ready(None);
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// Why an answer ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The registry's connection or framing broke.
+    #[error("the registry's answer was cut: {0}")]
+    Torn(hyper::Error),
+    /// No byte within the read timeout.
+    #[error("the registry fell silent")]
+    Silent,
+    /// The client broke its own request while the answer was already on its way.
+    #[error("the client's body ended badly")]
+    Client,
+}

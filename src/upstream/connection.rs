@@ -1,0 +1,128 @@
+//! One connection to the registry, driven by whoever holds it.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::UpstreamError;
+use crate::body::{ClientBody, Flow};
+
+/// A stream of bytes to a registry: TCP, TLS over TCP, or a Unix socket.
+pub(super) trait Stream: AsyncRead + AsyncWrite {}
+impl<S: AsyncRead + AsyncWrite> Stream for S {}
+
+/// More than half of a level-two cache in one chunk costs more than it saves.
+const READ_BUFFER: usize = 256 * 1024;
+
+type Driver = http1::Connection<TokioIo<Pin<Box<dyn Stream>>>, ClientBody>;
+
+pub(super) struct Connection {
+    sender: SendRequest<ClientBody>,
+    /// Gone when it has come to its end.
+    driver: Option<Pin<Box<Driver>>>,
+}
+
+/// A request without an answer.
+pub(super) enum Failed {
+    /// The connection was closed before a byte of the request was written; here it is back.
+    Unsent(Box<Request<ClientBody>>),
+    /// Nobody knows what the registry has seen of it.
+    Sent(SentError),
+}
+
+pub(super) enum SentError {
+    Connection(hyper::Error),
+    Silent,
+}
+
+impl SentError {
+    /// Whether the connection ended without a complete head of an answer.
+    pub(super) fn is_dead_connection(&self) -> bool {
+        match self {
+            Self::Connection(error) => !error.is_parse() && !error.is_timeout() && !error.is_user(),
+            Self::Silent => false,
+        }
+    }
+
+    /// A client that ends its body badly breaks the request to the registry as well: then the fault is the client's.
+    pub(super) fn into_upstream(self, flow: &Flow) -> UpstreamError {
+        match (flow.fault(), self) {
+            (Some(fault), _) => UpstreamError::Client(fault),
+            (None, Self::Silent) => UpstreamError::Silent,
+            (None, Self::Connection(error)) => UpstreamError::NoAnswer(error),
+        }
+    }
+}
+
+impl Connection {
+    pub(super) async fn open(stream: Pin<Box<dyn Stream>>) -> hyper::Result<Self> {
+        let (sender, driver) =
+            http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
+        Ok(Self { sender, driver: Some(Box::pin(driver)) })
+    }
+
+    /// Sends a request and waits until the head of the answer is there.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<ClientBody>,
+        flow: &Rc<Flow>,
+        timeout: Duration,
+    ) -> Result<Response<Incoming>, Failed> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let driver = &mut self.driver;
+        let mut alarm = pin!(sleep(timeout));
+        poll_fn(|cx| {
+            drive(driver, cx);
+            if let Poll::Ready(result) = answer.as_mut().poll(cx) {
+                return Poll::Ready(result.map_err(|mut failed| match failed.take_message() {
+                    Some(request) => Failed::Unsent(Box::new(request)),
+                    None => Failed::Sent(SentError::Connection(failed.into_error())),
+                }));
+            }
+            if is_silent(alarm.as_mut(), flow, timeout, cx) {
+                return Poll::Ready(Err(Failed::Sent(SentError::Silent)));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Lets the connection read and write what it can.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        drive(&mut self.driver, cx);
+    }
+
+    /// Whether another request may go out on it: the last exchange is over and the registry has not closed.
+    pub(super) fn is_usable(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.driver.is_some() && self.sender.is_ready()
+    }
+}
+
+/// How the connection ends shows in the answer or its body, so the result itself is of no use.
+fn drive(driver: &mut Option<Pin<Box<Driver>>>, cx: &mut Context<'_>) {
+    if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
+        *driver = None;
+    }
+}
+
+/// The clock runs from the last byte of the request that came from the client, so that an upload may take for ever.
+fn is_silent(mut alarm: Pin<&mut Sleep>, flow: &Flow, timeout: Duration, cx: &mut Context<'_>) -> bool {
+    while alarm.as_mut().poll(cx).is_ready() {
+        let silence = flow.upstream_silence();
+        if silence >= timeout {
+            return true;
+        }
+        alarm.as_mut().reset(Instant::now() + (timeout - silence));
+    }
+    false
+}
