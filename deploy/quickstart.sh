@@ -14,7 +14,7 @@ its images, its CA and its password. Delete the folder to begin anew.
 
 Environment:
   TIDEGATE_PORT            port of tidegate, on all addresses      (5043)
-  TIDEGATE_REGISTRY_PORT   port of the registry, on 127.0.0.1      (5044)
+  TIDEGATE_REGISTRY_PORT   port of the registry, on 127.0.0.1      (5044, or the next free one)
   TIDEGATE_HOME            the folder        (quickstart-data in the repository)
 END
 }
@@ -28,7 +28,7 @@ die() {
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 port=${TIDEGATE_PORT:-5043}
-registry_port=${TIDEGATE_REGISTRY_PORT:-5044}
+registry_port=${TIDEGATE_REGISTRY_PORT:-} # empty: the first free one from 5044 on
 folder=${TIDEGATE_HOME:-$repository/quickstart-data}
 # tidegate reads settings from TIDEGATE_<SECTION>_<KEY>; ours are none of them.
 unset TIDEGATE_PORT TIDEGATE_REGISTRY_PORT TIDEGATE_HOME
@@ -46,6 +46,7 @@ main() {
     check_rust
     "$repository/deploy/install-packages.sh" docker-registry curl cc=build-essential
     build
+    choose_ports
     prepare_folder
     trap stop EXIT
     trap 'exit 130' INT
@@ -77,7 +78,7 @@ read_arguments() {
             ;;
     esac
     is_port "$port" || die "TIDEGATE_PORT is '$port'; write a number from 1 to 65535"
-    is_port "$registry_port" ||
+    [[ -z $registry_port ]] || is_port "$registry_port" ||
         die "TIDEGATE_REGISTRY_PORT is '$registry_port'; write a number from 1 to 65535"
     [[ $port != "$registry_port" ]] ||
         die "TIDEGATE_PORT and TIDEGATE_REGISTRY_PORT are both $port; choose two different ports"
@@ -110,6 +111,31 @@ build() {
         die 'the build failed; the reason stands above'
     binary=$(cd "$repository" && realpath "$target")/release/tidegate
 }
+
+# ---- The ports
+
+# The port of tidegate is what clients are told, so it is never moved silently. Nobody
+# needs to know the registry's.
+choose_ports() {
+    refuse_taken "$port" TIDEGATE_PORT
+    if [[ -n $registry_port ]]; then
+        refuse_taken "$registry_port" TIDEGATE_REGISTRY_PORT
+    else
+        registry_port=5044
+        while [[ $registry_port == "$port" ]] || is_taken "$registry_port"; do
+            ((++registry_port < 5144)) ||
+                die 'no port from 5044 to 5143 is free for the registry; choose one with TIDEGATE_REGISTRY_PORT'
+        done
+    fi
+}
+
+refuse_taken() { # port, the variable that moves it
+    if is_taken "$1"; then
+        die "port $1 is in use by another program. Choose another one: $2=$(($1 < 65000 ? $1 + 100 : 5143)) deploy/quickstart.sh"
+    fi
+}
+
+is_taken() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # ---- The folder: CA, certificate, password, two configuration files
 
@@ -197,14 +223,12 @@ END
 # ---- The two servers
 
 start_registry() {
-    refuse_taken "$registry_port" TIDEGATE_REGISTRY_PORT
     in_background docker-registry serve "$folder/registry.yml" >"$folder/registry.log" 2>&1 &
     registry_pid=$!
     await registry "$registry_pid" "$folder/registry.log" "http://127.0.0.1:$registry_port/v2/" 200
 }
 
 start_tidegate() {
-    refuse_taken "$port" TIDEGATE_PORT
     in_background "$binary" serve --config "$folder/proxy.toml" >"$folder/access.log" 2>"$folder/tidegate.log" &
     tidegate_pid=$!
     await tidegate "$tidegate_pid" "$folder/tidegate.log" "https://$host/v2/" 401
@@ -213,12 +237,6 @@ start_tidegate() {
 # A session of its own keeps the terminal's Ctrl-C away from the servers: they are
 # stopped by `stop`, in order. When this script is killed the hard way they end too.
 in_background() { exec setsid setpriv --pdeathsig TERM -- "$@" </dev/null; }
-
-refuse_taken() { # port, the variable that moves it
-    if (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then
-        die "port $1 is in use by another program. Choose another one: $2=$(($1 < 65000 ? $1 + 100 : 5143)) deploy/quickstart.sh"
-    fi
-}
 
 await() { # name, pid, log file, address, the status that shows it is ready
     local deadline=$((SECONDS + 30))
