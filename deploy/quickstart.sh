@@ -104,7 +104,7 @@ check_rust() {
 
 build() {
     local target=${CARGO_TARGET_DIR:-$repository/target} quiet=()
-    [[ -x $target/release/tidegate ]] || say 'Building tidegate; the first time takes some minutes'
+    say 'Building tidegate; the first time takes some minutes'
     # Without a terminal there is no progress bar, only a line for each of 150 crates.
     [[ -t 2 ]] || quiet=(--quiet)
     (cd "$repository" && cargo build --release --locked --bin tidegate --target-dir "$target" "${quiet[@]}") ||
