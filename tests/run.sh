@@ -44,4 +44,4 @@ section 'Lints'
 cargo clippy --locked --all-targets -- -D warnings
 
 section 'Tests'
-cargo test --locked
+cargo test --locked --no-fail-fast
