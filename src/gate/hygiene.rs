@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header}
 use http_body::Body;
 
 use super::reject::Refusal;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 
 /// The methods of the registry API.
 pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
@@ -19,7 +19,7 @@ pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 pub(super) fn check<B: Body>(request: &Request<B>, config: &Config) -> Result<HeaderValue, Refusal> {
     method(request.method())?;
     field_values(request.headers())?;
-    head_size(request, config.limits.header_bytes)?;
+    head_size(request, &config.limits)?;
     transfer_encoding(request)?;
     content_length(request.headers())?;
     bodiless(request)?;
@@ -55,10 +55,14 @@ fn field_values(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-fn head_size<B>(request: &Request<B>, most: usize) -> Result<(), Refusal> {
+/// hyper counts the same for HTTP/1.1; HTTP/2 has no limit on the number of fields.
+fn head_size<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refusal> {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    if fields.sum::<usize>() + target > most { Err(Refusal::HeadTooLarge) } else { Ok(()) }
+    match fields.sum::<usize>() + target > limits.header_bytes || request.headers().len() > limits.headers {
+        true => Err(Refusal::HeadTooLarge),
+        false => Ok(()),
+    }
 }
 
 /// RFC 9112 section 6.1: `chunked` and nothing else, in one line, and not in HTTP/1.0 or HTTP/2.

@@ -28,7 +28,7 @@ use crate::config::Limits;
 use crate::gate::{self, Reply};
 
 /// How long a connection that was asked to end may take for it.
-const FAREWELL: Duration = Duration::from_secs(3);
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Most bytes that HTTP/1.1 reads or gathers for writing at once.
 const BUFFER: usize = 128 * 1024;
 /// Bytes that a client may send ahead on one HTTP/2 stream, and on all of a connection.

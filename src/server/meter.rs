@@ -46,6 +46,11 @@ impl Meter {
         self.blocked.get()
     }
 
+    /// Has the connection reset when it is closed. What the client does not take would else stay with the kernel for minutes.
+    pub(super) fn give_up(&self) {
+        _ = self.tcp.borrow().set_zero_linger();
+    }
+
     fn outstanding(&self) -> u64 {
         unacknowledged(&*self.tcp.borrow()).unwrap_or_default()
     }

@@ -31,6 +31,8 @@ pub(super) struct Watch {
     min_rate: u64,
     /// Requests whose response has not ended.
     busy: Cell<usize>,
+    /// Whether a response has ended. What is on its way before that is TLS's own.
+    answered: Cell<bool>,
     /// When the next request has to be there, as long as none is under way.
     deadline: Cell<Instant>,
     /// The one request of an HTTP/1.1 connection; HTTP/2 watches each of its streams by itself.
@@ -46,6 +48,7 @@ impl Watch {
             header_timeout: limits.header_timeout,
             min_rate: limits.min_rate,
             busy: Cell::new(0),
+            answered: Cell::new(false),
             deadline: Cell::new(first),
             current: RefCell::new(None),
         })
@@ -85,9 +88,10 @@ impl Watch {
             if !waits {
                 pace = self.pace();
             } else if pace.waited(since.elapsed(), now.saturating_sub(seen)) {
+                self.meter.give_up();
                 return Ending::Stalled;
             }
-            if sending {
+            if sending && self.answered.get() {
                 self.postpone();
             }
             seen = now;
@@ -136,6 +140,7 @@ pub(super) struct Busy(Rc<Watch>);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.busy.set(self.0.busy.get() - 1);
+        self.0.answered.set(true);
         self.0.postpone();
     }
 }
