@@ -59,6 +59,7 @@ main() {
         push_and_pull
         say '' 'Check passed.'
     else
+        trap 'say "" "Stopping"; exit 0' INT TERM
         show_how_to_use
         run_until_stopped
     fi
@@ -254,7 +255,6 @@ await() { # name, pid, log file, address, the status that shows it is ready
 }
 
 run_until_stopped() {
-    trap 'say "" "Stopping"; exit 0' INT TERM
     local ended=tidegate
     wait -n "$registry_pid" "$tidegate_pid" || true
     kill -0 "$tidegate_pid" 2>/dev/null && ended=registry
