@@ -1,0 +1,193 @@
+//! One line per request, written when its body has ended, with everything but secrets.
+
+use serde_json::Value;
+
+use crate::harness::fake::refusing;
+use crate::harness::http1::{self, Client};
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::{basic, http2};
+
+const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
+const UPLOAD: &str = "/v2/team/app/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
+
+/// The line of the request whose user agent is `agent`.
+fn line(tidegate: &Tidegate, agent: &str) -> Value {
+    let line = tidegate.access.wait_for(agent, |line| line.contains(agent));
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"))
+}
+
+#[test]
+fn a_line_holds_what_an_operator_asks_for() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    let host = format!("Host: {}", tidegate.host());
+    let mut client = Client::connect(&tidegate);
+    client.exchange("GET /v2/team/app/manifests/latest?state=token", &[&host, AUTH, "User-Agent: reader/1"]);
+    let read = line(&tidegate, "reader/1");
+    for (key, expected) in [
+        ("peer", "127.0.0.1"),
+        ("client", "127.0.0.1"),
+        ("user", "testuser"),
+        ("method", "GET"),
+        ("path", "/v2/team/app/manifests/latest"),
+        ("host", &tidegate.host()),
+        ("operation", "manifest-get"),
+        ("repository", "team/app"),
+        ("reference", "latest"),
+        ("user_agent", "reader/1"),
+    ] {
+        assert_eq!(read[key], expected, "{key} in {read}");
+    }
+    assert_eq!(
+        (&read["status"], &read["bytes_in"], &read["bytes_out"]),
+        (&200.into(), &0.into(), &2.into()),
+        "{read}"
+    );
+    for key in ["time", "protocol", "duration", "first_byte", "upstream", "id"] {
+        assert!(read.as_object().unwrap().keys().any(|name| name.starts_with(key)), "{key} in {read}");
+    }
+    assert!(
+        read["upstream"].as_str().unwrap().contains(recorder.url().rsplit('/').next().unwrap()),
+        "{read}"
+    );
+
+    client
+        .send(http1::head(&format!("PATCH {UPLOAD}"), &[AUTH, "User-Agent: writer/1", "Content-Length: 5"]));
+    client.send(b"HELLO");
+    client.response(false).unwrap();
+    let written = line(&tidegate, "writer/1");
+    assert_eq!(written["operation"], "upload-chunk");
+    assert_eq!((&written["bytes_in"], &written["bytes_out"]), (&5.into(), &2.into()), "{written}");
+
+    let mut client = http2::Client::connect(&tidegate);
+    client.exchange(http2::request("HEAD", "localhost", "/v2/", &[AUTH, "User-Agent: second/1"]));
+    let second = line(&tidegate, "second/1");
+    assert_eq!((&second["method"], &second["operation"]), (&"HEAD".into(), &"ping".into()), "{second}");
+    assert!(second["protocol"].as_str().unwrap().contains('2'), "{second}");
+    assert_eq!(second["bytes_out"], 0, "{second}");
+}
+
+#[test]
+fn refusals_are_logged_too_with_the_reason() {
+    let tidegate = Tidegate::start(Settings::for_upstream(&refusing()));
+    let wrong = format!("Authorization: {}", basic("testuser", "wrong"));
+    for (fields, agent, status) in [
+        (vec![wrong.as_str()], "stranger/1", 401),
+        (vec![AUTH], "hopeful/1", 502),
+        (vec![AUTH], "docker/1.3.0", 404),
+        (vec![AUTH, "Host: b"], "twohosts/1", 400),
+    ] {
+        let agent_field = format!("User-Agent: {agent}");
+        let mut fields = fields;
+        fields.push(&agent_field);
+        if agent.starts_with("twohosts") {
+            fields.push("Host: a");
+        }
+        let response = Client::connect(&tidegate).exchange("GET /v2/", &fields);
+        assert_eq!(response.status, status, "{agent}");
+        let refused = line(&tidegate, agent);
+        assert_eq!(refused["status"], status, "{refused}");
+        assert!(refused["reason"].is_string(), "{refused}");
+        if status == 401 {
+            assert!(refused["user"].is_null(), "nobody has proved to be anybody: {refused}");
+        }
+    }
+}
+
+#[test]
+fn there_is_one_line_for_each_request_and_none_is_lost_at_the_end() {
+    let recorder = Recorder::start();
+    let mut tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    for _ in 0..5 {
+        let mut client = Client::connect(&tidegate);
+        for _ in 0..20 {
+            client.exchange("GET /v2/", &[AUTH]);
+        }
+    }
+    tidegate.signal(rustix::process::Signal::TERM);
+    assert_eq!(tidegate.wait().code(), Some(0));
+    assert_eq!(tidegate.access.to_end().len(), 100);
+}
+
+#[test]
+fn no_output_holds_a_secret() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url()).set("log.level", r#""trace""#);
+    let mut tidegate = Tidegate::start(settings);
+    let encoded = "dGVzdHVzZXI6dGVzdHBhc3M";
+    let hash = std::fs::read_to_string(tidegate.settings.path().join("htpasswd")).unwrap();
+    let hash = hash.trim().split(':').nth(1).unwrap().to_owned();
+    let wrong_password = format!("Authorization: {}", basic("testuser", "hunter2"));
+    let password_as_user = format!("Authorization: {}", basic("hunter2", "testuser"));
+    let unreadable = "Authorization: Basic hunter2";
+    let token = "Authorization: Bearer hunter2";
+    for field in [AUTH, &wrong_password, &password_as_user, unreadable, token] {
+        Client::connect(&tidegate).exchange("GET /v2/?_state=hunter2", &[field]);
+        http2::Client::connect(&tidegate).exchange(http2::request(
+            "GET",
+            "localhost",
+            "/v2/?_state=hunter2",
+            &[field],
+        ));
+    }
+    Client::connect(&tidegate).exchange("GET /v2/", &[AUTH, "Cookie: hunter2", "X Y: broken"]);
+    tidegate.signal(rustix::process::Signal::TERM);
+    assert_eq!(tidegate.wait().code(), Some(0));
+    let mut output = tidegate.log.to_end();
+    output.extend(tidegate.access.to_end());
+    for secret in ["testpass", encoded, "hunter2", "aHVudGVyMg", "aHVudGVyMjp0ZXN0dXNlcg", hash.as_str()] {
+        let told = output.iter().find(|line| line.contains(secret));
+        assert_eq!(told, None, "{secret} was told");
+    }
+}
+
+#[test]
+fn the_combined_format_is_what_log_analysers_read() {
+    let recorder = Recorder::start();
+    let tidegate =
+        Tidegate::start(Settings::for_upstream(&recorder.url()).set("log.access_format", r#""combined""#));
+    Client::connect(&tidegate).exchange("GET /v2/", &[AUTH, "User-Agent: a \"quoted\" one"]);
+    let line = tidegate.access.wait_for("the line", |line| line.contains("quoted"));
+    let combined = regex::Regex::new(
+        r#"^127\.0\.0\.1 - testuser \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET /v2/ HTTP/1\.1" 200 2 "-" "a \\"quoted\\" one""#,
+    );
+    assert!(combined.unwrap().is_match(&line), "{line}");
+}
+
+#[test]
+fn a_file_is_written_and_reopened_after_it_was_moved() {
+    let recorder = Recorder::start();
+    let tidegate =
+        Tidegate::start(Settings::for_upstream(&recorder.url()).set("log.access", r#""access.log""#));
+    let (file, moved) =
+        (tidegate.settings.path().join("access.log"), tidegate.settings.path().join("access.log.1"));
+    let mut client = Client::connect(&tidegate);
+    client.exchange("GET /v2/", &[AUTH, "User-Agent: before/1"]);
+    std::fs::rename(&file, &moved).unwrap();
+    let start = tidegate.log.len();
+    tidegate.signal(rustix::process::Signal::HUP);
+    tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
+    client.exchange("GET /v2/", &[AUTH, "User-Agent: after/1"]);
+    let mut tidegate = tidegate;
+    tidegate.signal(rustix::process::Signal::TERM);
+    assert_eq!(tidegate.wait().code(), Some(0));
+    assert!(std::fs::read_to_string(moved).unwrap().contains("before/1"));
+    let after = std::fs::read_to_string(file).unwrap();
+    assert!(after.contains("after/1") && !after.contains("before/1"), "{after}");
+}
+
+#[test]
+fn the_log_of_the_program_itself_can_be_json() {
+    let recorder = Recorder::start();
+    let mut tidegate =
+        Tidegate::start(Settings::for_upstream(&recorder.url()).set("log.format", r#""json""#));
+    tidegate.signal(rustix::process::Signal::HUP);
+    tidegate.log.wait_for("the reload", |line| line.contains("reloaded"));
+    tidegate.signal(rustix::process::Signal::TERM);
+    assert_eq!(tidegate.wait().code(), Some(0));
+    for line in tidegate.log.to_end() {
+        let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        assert!(line["message"].is_string() && line["level"].is_string(), "{line}");
+    }
+}

@@ -1,0 +1,209 @@
+//! The clients people use, in front of a real registry.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::harness::registry::Registry;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tools::{self, succeed};
+
+const CREDENTIALS: &str = "testuser:testpass";
+
+struct House {
+    _registry: Registry,
+    tidegate: Tidegate,
+}
+
+impl House {
+    fn start() -> House {
+        let registry = Registry::start();
+        let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
+        let trust = tidegate.settings.path().join("trust");
+        fs::create_dir(&trust).unwrap();
+        fs::write(trust.join("ca.crt"), tidegate.settings.authority.pem()).unwrap();
+        House { _registry: registry, tidegate }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.tidegate.settings.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    fn image(&self, name: &str) -> String {
+        format!("docker://{}/{name}", self.tidegate.host())
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `size` bytes that no compression shrinks.
+fn noise(size: usize) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    aws_lc_rs::rand::fill(&mut bytes).unwrap();
+    bytes
+}
+
+/// An OCI layout with one image of one layer, made from nothing; the digest of its manifest.
+fn write_image(folder: &Path, tag: &str) -> String {
+    let root = folder.join("rootfs");
+    let blobs = folder.join("blobs/sha256");
+    fs::create_dir_all(&root).unwrap();
+    fs::create_dir_all(&blobs).unwrap();
+    fs::write(root.join("noise"), noise(3 << 20)).unwrap();
+    let (tar, root) = (folder.join("layer.tar"), root.to_str().unwrap().to_owned());
+    let tar_name = tar.to_str().unwrap().to_owned();
+    succeed(
+        "tar",
+        &["--create", "--file", &tar_name, "--owner=0", "--group=0", "--directory", &root, "noise"],
+    );
+    let difference = sha256(&fs::read(&tar).unwrap());
+    succeed("gzip", &["--no-name", &tar_name]);
+    let layer = fs::read(folder.join("layer.tar.gz")).unwrap();
+
+    let put = |bytes: &[u8], kind: &str| {
+        let digest = sha256(bytes);
+        fs::write(blobs.join(&digest), bytes).unwrap();
+        json!({"mediaType": kind, "digest": format!("sha256:{digest}"), "size": bytes.len()})
+    };
+    let layer = put(&layer, "application/vnd.oci.image.layer.v1.tar+gzip");
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{difference}")]},
+        "history": [{"created_by": "a test"}],
+    });
+    let config = put(config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json");
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": config, "layers": [layer],
+    });
+    let mut manifest = put(manifest.to_string().as_bytes(), "application/vnd.oci.image.manifest.v1+json");
+    let digest = manifest["digest"].as_str().unwrap().to_owned();
+    manifest["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
+    let index = json!({"schemaVersion": 2, "manifests": [manifest]});
+    fs::write(folder.join("index.json"), index.to_string()).unwrap();
+    fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    digest
+}
+
+#[test]
+fn skopeo_pushes_and_pulls() {
+    let house = House::start();
+    let digest = write_image(&house.path("image"), "one");
+    let trust = house.text("trust");
+    let there = house.image("team/app:one");
+    let oci = format!("oci:{}:one", house.text("image"));
+    succeed(
+        "skopeo",
+        &["--insecure-policy", "copy", "--dest-creds", CREDENTIALS, "--dest-cert-dir", &trust, &oci, &there],
+    );
+    let inspected = succeed("skopeo", &["inspect", "--creds", CREDENTIALS, "--cert-dir", &trust, &there]);
+    let inspected: Value = serde_json::from_str(&inspected).unwrap();
+    assert_eq!(inspected["Digest"], digest.as_str());
+    let back = format!("oci:{}:one", house.text("back"));
+    succeed(
+        "skopeo",
+        &["--insecure-policy", "copy", "--src-creds", CREDENTIALS, "--src-cert-dir", &trust, &there, &back],
+    );
+    for blob in fs::read_dir(house.path("image/blobs/sha256")).unwrap() {
+        let name = blob.unwrap().file_name();
+        let bytes = fs::read(house.path("back/blobs/sha256").join(&name)).expect("every blob came back");
+        assert_eq!(sha256(&bytes), name.to_str().unwrap());
+    }
+    succeed("skopeo", &["delete", "--creds", CREDENTIALS, "--cert-dir", &trust, &there]);
+
+    let refused = tools::run(
+        "skopeo",
+        &["inspect", "--creds", "testuser:wrong", "--cert-dir", &trust, &house.image("team/app:one")],
+    );
+    assert!(!refused.success);
+    assert!(
+        refused.stderr.contains("authentication required") || refused.stderr.contains("unauthorized"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn podman_logs_in_pushes_and_pulls() {
+    let house = House::start();
+    write_image(&house.path("image"), "one");
+    let folder = house.text("");
+    // In the folder, because podman makes a name of the path of an OCI layout, and names are lower case.
+    let podman = |command: &str| {
+        let storage = format!("--root {folder}storage --runroot {folder}state --storage-driver vfs");
+        let command = format!("--chdir {folder} podman {storage} --events-backend none {command}");
+        succeed("env", &command.split(' ').collect::<Vec<_>>()).trim().to_owned()
+    };
+    let (host, there) = (house.tidegate.host(), house.image("team/app:one"));
+    let trust = "--authfile auth.json --cert-dir trust";
+    podman(&format!("login {trust} --username testuser --password testpass {host}"));
+    let made = podman("pull --quiet oci:image:one");
+    podman(&format!("push --quiet {trust} {made} {there}"));
+    podman(&format!("rmi --force {made}"));
+    let pulled = podman(&format!("pull --quiet {trust} {there}"));
+    assert_eq!(pulled, made, "the image comes back with the same id");
+}
+
+/// One upload with curl: how the bytes travel is the difference.
+fn curl_round_trip(house: &House, protocol: &str, chunked: bool) {
+    let blob = noise(3 << 20);
+    let (blob_file, ca) = (house.path("blob"), house.path("trust/ca.crt"));
+    fs::write(&blob_file, &blob).unwrap();
+    let digest = format!("sha256:{}", sha256(&blob));
+    let base = format!("https://{}/v2/team/blobs", house.tidegate.host());
+    let curl = |arguments: &[&str]| {
+        let mut all = vec![
+            protocol,
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_version} %{http_code} %header{location}",
+        ];
+        all.extend(arguments);
+        tools::curl(&ca, &all, Some(File::open(&blob_file).unwrap()))
+    };
+    let version = if protocol == "--http2" { "2" } else { "1.1" };
+    let location = |said: String, status: u16| {
+        let start = format!("{version} {status} ");
+        said.strip_prefix(&start).unwrap_or_else(|| panic!("{said}, not {start}")).to_owned()
+    };
+    let upload = location(curl(&["--request", "POST", "--data", "", &format!("{base}/uploads/")]), 202);
+    let finish = |upload: &str| format!("{upload}&digest={digest}");
+    if chunked {
+        let octets = "Content-Type: application/octet-stream";
+        let upload =
+            location(curl(&["--request", "PATCH", "--header", octets, "--upload-file", "-", &upload]), 202);
+        location(curl(&["--request", "PUT", "--data", "", &finish(&upload)]), 201);
+    } else {
+        location(curl(&["--upload-file", blob_file.to_str().unwrap(), &finish(&upload)]), 201);
+    }
+    let back = house.text("back");
+    let get = [
+        "--output",
+        &back,
+        "--write-out",
+        "%{http_version} %{http_code}",
+        protocol,
+        &format!("{base}/{digest}"),
+    ];
+    assert_eq!(tools::curl(&ca, &get, None), format!("{version} 200"));
+    assert_eq!(format!("sha256:{}", sha256(&fs::read(&back).unwrap())), digest);
+}
+
+#[test]
+fn curl_uploads_chunked_and_with_a_length_over_both_protocols() {
+    let house = House::start();
+    for protocol in ["--http1.1", "--http2"] {
+        for chunked in [true, false] {
+            curl_round_trip(&house, protocol, chunked);
+        }
+    }
+}

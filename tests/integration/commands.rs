@@ -1,0 +1,74 @@
+//! From nothing to a running front door with the program's own commands, as the README tells it.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tools::{self, Run};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegate");
+
+/// Runs a command line of tidegate's, its words split at blanks; `input` is its standard input.
+fn tidegate(line: &str, input: &str, folder: &Path) -> Run {
+    let file = folder.join("input");
+    fs::write(&file, input).unwrap();
+    let words: Vec<&str> = line.split(' ').collect();
+    tools::run_reading(PROGRAM, &words, Stdio::from(File::open(&file).unwrap()))
+}
+
+#[test]
+fn what_the_commands_write_is_what_serve_needs() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url())
+        .set("tls.certificate", r#""certs/domain.crt""#)
+        .set("tls.key", r#""certs/domain.key""#)
+        .set("auth.htpasswd", r#""auth/users""#);
+    let folder = settings.path().to_owned();
+    let here = folder.display();
+    let succeed = |line: String, input: &str| {
+        let run = tidegate(&line, input, &folder);
+        assert!(run.success, "{line}: {}{}", run.stdout, run.stderr);
+        run.stdout
+    };
+    succeed(format!("cert ca --out {here}/ca"), "");
+    succeed(format!("cert server --ca {here}/ca --out {here}/certs localhost 127.0.0.1"), "");
+    fs::create_dir(folder.join("auth")).unwrap();
+    succeed(format!("htpasswd add --cost 5 {here}/auth/users testuser"), "testpass\n");
+    succeed(format!("htpasswd add --cost 5 {here}/auth/users other"), "else\n");
+    fs::write(settings.file(), settings.toml()).unwrap();
+    succeed(format!("check --config {here}/proxy.toml"), "");
+
+    // What is printed as the settings in force can be read again, and means the same.
+    let dump = succeed(format!("check --dump --config {here}/proxy.toml"), "");
+    fs::write(folder.join("again.toml"), &dump).unwrap();
+    assert_eq!(succeed(format!("check --dump --config {here}/again.toml"), ""), dump);
+
+    let running = Tidegate::start(settings);
+    let url = format!("https://{}/v2/", running.host());
+    let ca = folder.join("ca/ca.crt");
+    let status = || tools::curl(&ca, &["--output", "/dev/null", "--write-out", "%{http_code}", &url], None);
+    assert_eq!(status(), "200");
+
+    let start = running.log.len();
+    succeed(format!("cert server --renew --ca {here}/ca --out {here}/certs localhost 127.0.0.1"), "");
+    running.log.wait_after(start, "the new certificate", |line| line.contains("reloaded"));
+    assert_eq!(status(), "200");
+
+    succeed(format!("htpasswd remove {here}/auth/users testuser"), "");
+    assert_eq!(status(), "401");
+}
+
+#[test]
+fn check_says_what_serve_would_say() {
+    let recorder = Recorder::start();
+    let settings =
+        Settings::for_upstream(&recorder.url()).set("limits.headers", "\"many\"").set("tls.ciphers", "[]");
+    let refusal = settings.refused();
+    let run = tidegate(&format!("check --config {}", settings.file().display()), "", settings.path());
+    assert_eq!(run.code, Some(refusal.code));
+    let said = |lines: &str| lines.lines().filter(|line| line.contains("proxy.toml:")).count();
+    assert_eq!(said(&format!("{}\n{}", run.stdout, run.stderr)), 2, "{}{}", run.stdout, run.stderr);
+    assert_eq!(said(&refusal.output.join("\n")), 2, "{:?}", refusal.output);
+}

@@ -1,0 +1,155 @@
+//! What the registry is told of a client.
+
+use crate::harness::http1::{self, authorized};
+use crate::harness::http2;
+use crate::harness::recorder::{Recorder, Seen};
+use crate::harness::tidegate::{Settings, Tidegate};
+
+/// What a client may claim, and nobody believes.
+const CLAIMS: [&str; 12] = [
+    "Forwarded: for=9.9.9.9;host=evil;proto=http",
+    "X-Forwarded-For: 9.9.9.9",
+    "X-Forwarded-Proto: http",
+    "X-Forwarded-Host: evil",
+    "X-Forwarded-Port: 80",
+    "X-Forwarded-Prefix: /evil",
+    "X-Real-IP: 9.9.9.9",
+    "X-Forwarded-User: admin",
+    "X-Original-URL: /v2/_catalog",
+    "X-HTTP-Method-Override: DELETE",
+    "X_Forwarded_For: 9.9.9.9",
+    "Remote-User: admin",
+];
+
+fn the_one(recorder: &Recorder) -> Seen {
+    let record = recorder.settle().expect("every request is whole");
+    assert!(record.faults.is_empty(), "{:?}", record.faults);
+    assert_eq!(record.requests.len(), 1, "{:#?}", record.requests);
+    record.requests.into_iter().next().unwrap()
+}
+
+fn assert_told_the_truth(seen: &Seen, host: &str) {
+    assert_eq!(seen.all("Host"), [host]);
+    assert_eq!(seen.all("X-Real-IP"), ["127.0.0.1"]);
+    assert_eq!(seen.all("X-Forwarded-For"), ["127.0.0.1"]);
+    assert_eq!(seen.all("X-Forwarded-Proto"), ["https"]);
+    assert_eq!(seen.all("X-Forwarded-Host"), [host]);
+    for claim in [
+        "Forwarded",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-User",
+        "X-Original-URL",
+        "Remote-User",
+    ] {
+        assert!(seen.all(claim).is_empty(), "{claim} reached the registry");
+    }
+    assert!(seen.all("X-HTTP-Method-Override").is_empty() && seen.all("X_Forwarded_For").is_empty());
+    let evil =
+        seen.head.headers.iter().find(|(_, value)| value.contains("evil") || value.contains("9.9.9.9"));
+    assert_eq!(evil, None);
+}
+
+#[test]
+fn the_registry_sees_the_host_and_port_the_client_used_and_the_real_peer() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    let host = format!("Host: {}", tidegate.host());
+    let mut fields = vec![host.as_str(), "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M="];
+    fields.extend(CLAIMS);
+    assert_eq!(http1::Client::connect(&tidegate).exchange("GET /v2/", &fields).status, 200);
+    assert_told_the_truth(&the_one(&recorder), &tidegate.host());
+
+    let request = http2::request("GET", &tidegate.host(), "/v2/", &fields[1..]);
+    assert_eq!(http2::Client::connect(&tidegate).exchange(request).status(), 200);
+    assert_told_the_truth(&the_one(&recorder), &tidegate.host());
+}
+
+#[test]
+fn what_any_connection_line_names_goes_no_further() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    let response = http1::Client::connect(&tidegate).exchange(
+        "GET /v2/",
+        &[
+            &authorized(),
+            "Connection: keep-alive, X-First",
+            "Connection: X-Second , X-Forwarded-For,X-Real-IP, Host, Authorization",
+            "X-First: 1",
+            "X-Second: 2",
+            "X-Third: 3",
+            "Keep-Alive: timeout=5",
+            "Proxy-Connection: keep-alive",
+            "TE: trailers",
+            "Upgrade: websocket",
+        ],
+    );
+    assert_eq!(response.status, 200);
+    let seen = the_one(&recorder);
+    for gone in ["X-First", "X-Second", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade"] {
+        assert!(seen.all(gone).is_empty(), "{gone} reached the registry");
+    }
+    assert_eq!(seen.all("X-Third"), ["3"]);
+    assert_eq!(seen.all("X-Real-IP"), ["127.0.0.1"]);
+    assert_eq!(seen.all("X-Forwarded-For"), ["127.0.0.1"]);
+    assert_eq!(seen.all("Host"), ["localhost"]);
+    assert_eq!(seen.all("Authorization").len(), 1);
+}
+
+#[test]
+fn the_registry_gets_the_name_and_not_the_password() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    http1::Client::connect(&tidegate).exchange("GET /v2/", &[&authorized()]);
+    assert_eq!(the_one(&recorder).all("Authorization"), [crate::harness::basic("testuser", "")]);
+}
+
+#[test]
+fn the_registry_gets_the_credentials_as_they_came_or_none_when_told_so() {
+    for (setting, expected) in [("pass", Some(crate::harness::BASIC)), ("none", None)] {
+        let recorder = Recorder::start();
+        let settings =
+            Settings::for_upstream(&recorder.url()).set("upstream.authorization", &format!("{setting:?}"));
+        let tidegate = Tidegate::start(settings);
+        http1::Client::connect(&tidegate).exchange("GET /v2/", &[&authorized()]);
+        assert_eq!(the_one(&recorder).all("Authorization"), expected.as_slice());
+    }
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_and_added_to() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url())
+        .set("server.trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
+    let tidegate = Tidegate::start(settings);
+    let response = http1::Client::connect(&tidegate).exchange(
+        "GET /v2/",
+        &[
+            &authorized(),
+            "X-Forwarded-For: 6.6.6.6, 198.51.100.7, 10.1.2.3",
+            "X-Forwarded-Proto: http",
+            "Forwarded: for=9.9.9.9",
+            "X-Real-IP: 9.9.9.9",
+        ],
+    );
+    assert_eq!(response.status, 200);
+    let seen = the_one(&recorder);
+    assert_eq!(seen.all("X-Forwarded-For"), ["6.6.6.6, 198.51.100.7, 10.1.2.3, 127.0.0.1"]);
+    assert_eq!(seen.all("X-Real-IP"), ["198.51.100.7"], "the rightmost address that is not a trusted proxy");
+    assert_eq!(seen.all("X-Forwarded-Proto"), ["http"]);
+    assert!(seen.all("Forwarded").is_empty());
+    let line = tidegate.access.wait_for("the access line", |line| line.contains("198.51.100.7"));
+    assert!(line.contains("127.0.0.1"), "peer and client both stand in {line}");
+}
+
+#[test]
+fn a_request_for_a_name_that_is_not_served_is_misdirected() {
+    let recorder = Recorder::start();
+    let settings =
+        Settings::for_upstream(&recorder.url()).set("server.names", r#"["registry.localhost", "localhost"]"#);
+    let tidegate = Tidegate::start(settings);
+    let mut client = http1::Client::connect(&tidegate);
+    assert_eq!(client.exchange("GET /v2/", &[&authorized(), "Host: Registry.Localhost:5000"]).status, 200);
+    assert_eq!(client.exchange("GET /v2/", &[&authorized(), "Host: other.example"]).status, 421);
+    assert_eq!(recorder.record().requests.len(), 1);
+}

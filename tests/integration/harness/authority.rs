@@ -1,0 +1,113 @@
+//! A private certificate authority for one test.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::CertificateDer;
+use time::OffsetDateTime;
+
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    der: CertificateDer<'static>,
+}
+
+/// A server certificate and its key, both PEM.
+pub struct Identity {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Authority {
+    pub fn new() -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "tidegate test authority");
+        let certificate = params.self_signed(&key).unwrap();
+        let (pem, der) = (certificate.pem(), certificate.der().clone());
+        Authority { issuer: Issuer::new(params, key), pem, der }
+    }
+
+    /// A certificate for localhost and 127.0.0.1 whose common name tells it from others.
+    pub fn issue(&self, name: &str) -> Identity {
+        self.issue_for(name, &["localhost", "127.0.0.1"])
+    }
+
+    pub fn issue_dated(&self, name: &str, from: OffsetDateTime, until: OffsetDateTime) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        self.sign_dated(&key, name, &["localhost", "127.0.0.1"], from, until)
+    }
+
+    /// A certificate for other host names.
+    pub fn issue_for(&self, name: &str, hosts: &[&str]) -> Identity {
+        self.sign(&KeyPair::generate().unwrap(), name, hosts)
+    }
+
+    /// A certificate for a key that is there already.
+    pub fn sign(&self, key: &KeyPair, name: &str, hosts: &[&str]) -> Identity {
+        let now = OffsetDateTime::now_utc();
+        self.sign_dated(key, name, hosts, now - time::Duration::days(1), now + time::Duration::days(90))
+    }
+
+    fn sign_dated(
+        &self,
+        key: &KeyPair,
+        name: &str,
+        hosts: &[&str],
+        from: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Identity {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let mut params = CertificateParams::new(hosts).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = from;
+        params.not_after = until;
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A client that trusts this authority and offers `protocols` by ALPN.
+    pub fn client(&self, protocols: &[&str]) -> Arc<rustls::ClientConfig> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+}
+
+impl Identity {
+    /// Writes `<stem>.crt` and `<stem>.key`, the key for its owner alone.
+    pub fn write(&self, folder: &Path, stem: &str) {
+        write_private(&folder.join(format!("{stem}.key")), &self.key);
+        fs::write(folder.join(format!("{stem}.crt")), &self.certificate).unwrap();
+    }
+}
+
+fn write_private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// The common name of the certificate a server showed.
+pub fn common_name(certificate: &CertificateDer<'_>) -> String {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).unwrap();
+    parsed.subject().iter_common_name().next().unwrap().as_str().unwrap().to_owned()
+}

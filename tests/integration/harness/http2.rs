@@ -1,0 +1,142 @@
+//! A blocking HTTP/2 client: the `h2` crate, driven by a thread of its own.
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use http::{Request, Response};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsConnector;
+
+use super::DEADLINE;
+use super::tidegate::Tidegate;
+
+/// One HTTP/2 connection to tidegate.
+pub struct Client {
+    runtime: Runtime,
+    requests: SendRequest<Bytes>,
+}
+
+/// An answer and what became of its body: `Ok` when it ended with END_STREAM.
+pub struct Answer {
+    pub head: Response<()>,
+    pub body: Vec<u8>,
+    pub end: Result<(), h2::Error>,
+}
+
+impl Answer {
+    pub fn status(&self) -> u16 {
+        self.head.status().as_u16()
+    }
+
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.head.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+    }
+}
+
+impl Client {
+    pub fn connect(tidegate: &Tidegate) -> Client {
+        Client::connect_with(tidegate, 1 << 20)
+    }
+
+    /// With a receive window, of the streams and of the connection, of `window` bytes.
+    pub fn connect_with(tidegate: &Tidegate, window: u32) -> Client {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let connector = TlsConnector::from(Arc::clone(&tidegate.settings.authority.client(&["h2"])));
+        let address = tidegate.address;
+        let (requests, connection) = runtime
+            .block_on(limited(async move {
+                let socket = TcpStream::connect(address).await.unwrap();
+                let name = ServerName::try_from("localhost").unwrap();
+                let stream = connector.connect(name, socket).await.unwrap();
+                let mut builder = h2::client::Builder::new();
+                builder.initial_window_size(window).initial_connection_window_size(window.max(65_535));
+                builder.handshake(stream).await
+            }))
+            .unwrap();
+        runtime.spawn(connection);
+        Client { runtime, requests }
+    }
+
+    /// Sends a request head. `end` says that no body follows.
+    pub fn send(&mut self, request: Request<()>, end: bool) -> (ResponseFuture, SendStream<Bytes>) {
+        let mut ready = self.requests.clone();
+        self.runtime.block_on(limited(poll_fn(|context| ready.poll_ready(context)))).unwrap();
+        self.requests.send_request(request, end).unwrap()
+    }
+
+    /// Sends body bytes, as the window lets them.
+    pub fn data(&self, stream: &mut SendStream<Bytes>, data: &[u8], end: bool) -> Result<(), h2::Error> {
+        let mut rest = Bytes::copy_from_slice(data);
+        self.runtime.block_on(limited(async {
+            while !rest.is_empty() {
+                stream.reserve_capacity(rest.len());
+                match poll_fn(|context| stream.poll_capacity(context)).await {
+                    Some(Ok(0)) => {}
+                    Some(Ok(room)) => stream.send_data(rest.split_to(room.min(rest.len())), false)?,
+                    Some(Err(error)) => return Err(error),
+                    None => return Err(h2::Error::from(h2::Reason::STREAM_CLOSED)),
+                }
+            }
+            if end {
+                stream.send_data(Bytes::new(), true)?;
+            }
+            Ok(())
+        }))
+    }
+
+    /// The head of the answer.
+    pub fn head(&self, response: ResponseFuture) -> Result<Response<RecvStream>, h2::Error> {
+        self.runtime.block_on(limited(response))
+    }
+
+    /// The next bytes of a body; `None` at its end.
+    pub fn some(&self, body: &mut RecvStream) -> Option<Result<Bytes, h2::Error>> {
+        self.runtime.block_on(limited(async {
+            let data = body.data().await;
+            if let Some(Ok(data)) = &data {
+                let _ = body.flow_control().release_capacity(data.len());
+            }
+            data
+        }))
+    }
+
+    /// The whole answer.
+    pub fn answer(&self, response: ResponseFuture) -> Result<Answer, h2::Error> {
+        let (parts, mut stream) = self.head(response)?.into_parts();
+        let mut body = Vec::new();
+        let end = loop {
+            match self.some(&mut stream) {
+                Some(Ok(data)) => body.extend_from_slice(&data),
+                Some(Err(error)) => break Err(error),
+                None => break Ok(()),
+            }
+        };
+        Ok(Answer { head: Response::from_parts(parts, ()), body, end })
+    }
+
+    /// A request without a body, and its answer.
+    pub fn exchange(&mut self, request: Request<()>) -> Answer {
+        let (response, _) = self.send(request, true);
+        self.answer(response).unwrap()
+    }
+}
+
+/// A request for `path` at `host` with fields written as `Name: value`.
+pub fn request(method: &str, host: &str, path: &str, fields: &[&str]) -> Request<()> {
+    let mut builder = Request::builder().method(method).uri(format!("https://{host}{path}"));
+    for field in fields {
+        let (name, value) = field.split_once(": ").unwrap();
+        builder = builder.header(name, value);
+    }
+    builder.body(()).unwrap()
+}
+
+async fn limited<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.expect("an event of the HTTP/2 connection in time")
+}

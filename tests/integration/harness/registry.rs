@@ -1,0 +1,54 @@
+//! A real registry: Debian's `docker-registry` on a port of the kernel's choice.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::child;
+use super::lines::Lines;
+
+pub struct Registry {
+    pub address: SocketAddr,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Registry {
+    pub fn start() -> Registry {
+        Registry::start_with("")
+    }
+
+    /// With more lines for the `http` section of its configuration, each indented by two spaces.
+    pub fn start_with(http: &str) -> Registry {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("config.yml");
+        let data = folder.path().join("data");
+        let text = format!(
+            "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  \
+             delete: {{enabled: true}}\nhttp:\n  addr: 127.0.0.1:0\n  secret: one\n{http}",
+            data.display()
+        );
+        fs::write(&file, text).unwrap();
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = child::spawn(command).expect("docker-registry is installed: tests/run.sh does it");
+        let log = Lines::follow(child.stderr.take().unwrap());
+        let listening = log.wait_for("the registry's address", |line| line.contains("listening on"));
+        let address = listening.split("listening on ").nth(1).unwrap();
+        let address = address.split(['"', ' ']).next().unwrap().parse().unwrap();
+        Registry { address, child, _folder: folder }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,226 @@
+//! The program under test, in a folder of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use super::authority::Authority;
+use super::lines::Lines;
+use super::{DEADLINE, PASSWORD, USER, child};
+
+/// What stands in proxy.toml, and the folder it stands in.
+pub struct Settings {
+    pub folder: TempDir,
+    pub authority: Authority,
+    values: BTreeMap<String, BTreeMap<String, String>>,
+    environment: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// A working proxy.toml for one upstream, as in the README: port 0, one certificate, one user.
+    pub fn for_upstream(server: &str) -> Settings {
+        let settings = Settings {
+            folder: TempDir::new().unwrap(),
+            authority: Authority::new(),
+            values: BTreeMap::new(),
+            environment: Vec::new(),
+        };
+        settings.authority.issue("first").write(settings.path(), "server");
+        fs::write(settings.path().join("ca.crt"), settings.authority.pem()).unwrap();
+        settings.write_users(&[(USER, PASSWORD)]);
+        settings
+            .set("server.listen", r#"["127.0.0.1:0"]"#)
+            .set("tls.certificate", r#""server.crt""#)
+            .set("tls.key", r#""server.key""#)
+            .set("upstream.servers", &format!("[{server:?}]"))
+            .set("auth.htpasswd", r#""htpasswd""#)
+    }
+
+    /// Sets `section.key` to a TOML value.
+    pub fn set(mut self, key: &str, value: &str) -> Settings {
+        let (section, key) = key.split_once('.').unwrap();
+        self.values.entry(section.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Leaves `section.key` out.
+    pub fn unset(mut self, key: &str) -> Settings {
+        let (section, key) = key.split_once('.').unwrap();
+        self.values.get_mut(section).unwrap().remove(key);
+        self
+    }
+
+    /// Sets a variable of the program's environment.
+    pub fn environment(mut self, name: &str, value: &str) -> Settings {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.path().join("proxy.toml")
+    }
+
+    /// Replaces the htpasswd file; cheap hashes, so that a test costs no time.
+    pub fn write_users(&self, users: &[(&str, &str)]) {
+        self.write_users_at_cost(users, 4);
+    }
+
+    pub fn write_users_at_cost(&self, users: &[(&str, &str)], cost: u32) {
+        let file = self.path().join("htpasswd");
+        fs::write(&file, htpasswd(users, cost)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    }
+
+    pub fn toml(&self) -> String {
+        let mut text = String::new();
+        for (section, keys) in &self.values {
+            text.push_str(&format!("[{section}]\n"));
+            for (key, value) in keys {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        text
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.arg("serve").arg("--config").arg(self.file());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_remove("RUST_LOG");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs the program that is expected to refuse to start.
+    pub fn refused(&self) -> Refusal {
+        fs::write(self.file(), self.toml()).unwrap();
+        self.refused_as_written()
+    }
+
+    /// The same, with proxy.toml as it lies in the folder.
+    pub fn refused_as_written(&self) -> Refusal {
+        let mut child = child::spawn(self.command()).unwrap();
+        let stdout = Lines::follow(child.stdout.take().unwrap());
+        let stderr = Lines::follow(child.stderr.take().unwrap());
+        let status = wait(&mut child, "a refused start to end");
+        let mut output = stdout.to_end();
+        output.extend(stderr.to_end());
+        Refusal { code: status.code().expect("it exits and is not killed"), output }
+    }
+}
+
+pub struct Refusal {
+    pub code: i32,
+    pub output: Vec<String>,
+}
+
+pub fn htpasswd(users: &[(&str, &str)], cost: u32) -> String {
+    users
+        .iter()
+        .map(|(user, password)| {
+            let hash = bcrypt::hash_with_result(password, cost).unwrap();
+            format!("{user}:{}\n", hash.format_for_version(bcrypt::Version::TwoY))
+        })
+        .collect()
+}
+
+/// A running tidegate; killed when dropped.
+pub struct Tidegate {
+    pub settings: Settings,
+    pub address: SocketAddr,
+    pub log: Lines,
+    pub access: Lines,
+    child: Child,
+}
+
+impl Tidegate {
+    pub fn start(settings: Settings) -> Tidegate {
+        fs::write(settings.file(), settings.toml()).unwrap();
+        let mut child = child::spawn(settings.command()).unwrap();
+        let log = Lines::follow(child.stderr.take().unwrap());
+        let access = Lines::follow(child.stdout.take().unwrap());
+        let listening = log.wait_for("the listening line", |line| line.contains("listening"));
+        // `address=1.2.3.4:5` in text, `"address":"1.2.3.4:5"` in JSON.
+        let (_, address) = listening.split_once("address").expect("the line names the address");
+        let address = address.trim_start_matches(['=', '"', ':']).split([' ', '"']).next().unwrap();
+        let address = address.parse().unwrap();
+        Tidegate { settings, address, log, access, child }
+    }
+
+    /// The name clients use: localhost and the port.
+    pub fn host(&self) -> String {
+        format!("localhost:{}", self.address.port())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the program to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.child, "tidegate to end")
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// From now on no file takes a byte from it: a write to one fails.
+    pub fn forbid_files(&self) {
+        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, none).unwrap();
+    }
+
+    /// User and system time used so far, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+    }
+}
+
+impl Drop for Tidegate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("tidegate said:\n{}", self.log.so_far().join("\n"));
+        }
+    }
+}
+
+/// `Child::wait` with a deadline.
+fn wait(child: &mut Child, what: &str) -> ExitStatus {
+    let pid = rustix::process::Pid::from_child(child);
+    let handle = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+    let mut poll = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let _ = child.kill();
+            panic!("waited too long for {what}");
+        }
+        let timeout = rustix::event::Timespec { tv_sec: left.as_secs() as i64, tv_nsec: 0 };
+        if rustix::event::poll(&mut poll, Some(&timeout)).is_ok_and(|ready| ready > 0) {
+            return child.wait().unwrap();
+        }
+    }
+}

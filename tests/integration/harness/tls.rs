@@ -1,0 +1,91 @@
+//! TLS on raw bytes: what a test wants to send is sent, byte for byte.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+use super::DEADLINE;
+use super::tidegate::Tidegate;
+
+/// A TLS connection to localhost. Reads give up after `DEADLINE`.
+pub struct Tls {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+}
+
+impl Tls {
+    pub fn connect(tidegate: &Tidegate, protocol: &str) -> Tls {
+        Tls::connect_with(tidegate.address, tidegate.settings.authority.client(&[protocol])).unwrap()
+    }
+
+    pub fn connect_with(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Tls> {
+        let socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        Tls::over(socket, config)
+    }
+
+    /// The handshake over a socket that is already there.
+    pub fn over(mut socket: TcpStream, config: Arc<ClientConfig>) -> io::Result<Tls> {
+        socket.set_read_timeout(Some(DEADLINE))?;
+        socket.set_write_timeout(Some(DEADLINE))?;
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut connection = ClientConnection::new(config, name).unwrap();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut socket)?;
+        }
+        Ok(Tls { stream: StreamOwned::new(connection, socket) })
+    }
+
+    /// The common name of the server's certificate.
+    pub fn peer_name(&self) -> String {
+        super::authority::common_name(&self.stream.conn.peer_certificates().unwrap()[0])
+    }
+
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.stream.conn.alpn_protocol()
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
+    }
+
+    /// Says close_notify and ends this side's half of the TCP connection.
+    pub fn finish(&mut self) {
+        self.stream.conn.send_close_notify();
+        let _ = self.stream.flush();
+        let _ = self.stream.sock.shutdown(Shutdown::Write);
+    }
+
+    pub fn socket(&self) -> &TcpStream {
+        &self.stream.sock
+    }
+
+    /// The next bytes; `Ok(0)` when the connection has ended in whatever way. A connection that stays
+    /// open and silent past the socket's read timeout is an error of kind `WouldBlock`.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(io::Error::from(io::ErrorKind::WouldBlock))
+            }
+            Err(_) => Ok(0),
+            read => read,
+        }
+    }
+
+    /// Everything until the connection ends; panics when it does not end in time.
+    pub fn receive_to_end(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match self.receive(&mut buffer) {
+                Ok(0) => return all,
+                Ok(read) => all.extend_from_slice(&buffer[..read]),
+                Err(_) => panic!("the connection stays open after {} bytes", all.len()),
+            }
+        }
+    }
+}

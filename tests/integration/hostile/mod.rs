@@ -1,0 +1,149 @@
+//! Hostile and odd requests, record by record, over TLS, in front of the strict recorder.
+//!
+//! `tests/data/requests.json` holds the records; `cases` makes a test of each; `verdict` judges.
+
+mod cases;
+mod observe;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{LazyLock, Mutex};
+
+use serde::Deserialize;
+
+use observe::Stage;
+
+/// One record of `tests/data/requests.json`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    pub id: String,
+    pub family: String,
+    pub proto: Proto,
+    pub method: String,
+    /// The bytes after the TLS handshake, each a character of Latin-1.
+    pub raw: String,
+    pub expect: Expect,
+    pub why: String,
+    /// What a careful proxy does where the record allows two things; not judged.
+    #[serde(default, rename = "best")]
+    _best: Option<String>,
+    /// How many complete requests the registry may see when the request is accepted.
+    #[serde(default = "one")]
+    pub max_upstream: usize,
+    #[serde(default)]
+    pub phase: Phase,
+    /// The only statuses that count as refusal.
+    pub status: Option<Vec<u16>>,
+    /// Names, or name=value, that must not reach the registry.
+    #[serde(default)]
+    pub absent: Vec<String>,
+    /// What must reach it, exactly once.
+    #[serde(default)]
+    pub value: BTreeMap<String, String>,
+    /// What must be the last element of a list that reaches it.
+    #[serde(default)]
+    pub last: BTreeMap<String, String>,
+    /// The connection must end after the answer.
+    #[serde(default)]
+    pub close: bool,
+    /// No 100 Continue may come.
+    #[serde(default)]
+    pub no100: bool,
+    /// Whether the record carries the valid password.
+    #[serde(default = "yes")]
+    pub auth: bool,
+    /// The client ends here itself.
+    #[serde(default)]
+    pub eof: bool,
+    /// Passes when nothing reached the registry, whatever the answer.
+    #[serde(default)]
+    pub upstream_only: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proto {
+    H1,
+    H2,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expect {
+    Ok,
+    Reject,
+    RejectOrNormalise,
+}
+
+/// Where the fault lies, and so what may have reached the registry when the request is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Nothing.
+    #[default]
+    Head,
+    /// A torn request.
+    Body,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+static RECORDS: LazyLock<Vec<Record>> = LazyLock::new(|| {
+    let text = include_str!("../../data/requests.json");
+    serde_json::from_str(text).expect("tests/data/requests.json holds records")
+});
+
+/// Stages that wait for their next record. They end with the process.
+static STAGES: Mutex<Vec<Stage>> = Mutex::new(Vec::new());
+
+/// Runs one record and panics with what went wrong.
+fn run(id: &str) {
+    let record = RECORDS.iter().find(|record| record.id == id).expect("a record of that id");
+    let stage = STAGES.lock().unwrap().pop();
+    let stage = stage.unwrap_or_else(Stage::start);
+    let outcome = stage.play(record);
+    if !outcome.unsettled {
+        STAGES.lock().unwrap().push(stage);
+    }
+    if let Err(fault) = verdict::judge(record, &outcome) {
+        panic!("{} {id}: {fault}\n{}\n{outcome:#?}", record.family, record.why);
+    }
+}
+
+#[test]
+fn every_record_has_its_test() {
+    let records: BTreeSet<&str> = RECORDS.iter().map(|record| record.id.as_str()).collect();
+    let cases: BTreeSet<&str> = cases::IDS.iter().copied().collect();
+    assert_eq!(records.len(), RECORDS.len(), "an id stands twice in requests.json");
+    assert_eq!(cases.len(), cases::IDS.len(), "an id stands twice in cases.rs");
+    assert_eq!(records, cases);
+}
+
+#[test]
+fn the_whole_set_gets_its_verdicts_while_four_streams_of_it_run_side_by_side() {
+    let queue = Mutex::new(RECORDS.iter());
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let stage = Stage::start();
+                loop {
+                    let Some(record) = queue.lock().unwrap().next() else { return };
+                    let outcome = stage.play(record);
+                    if let Err(fault) = verdict::judge(record, &outcome) {
+                        failures.lock().unwrap().push(format!("{}: {fault}", record.id));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} records failed:\n{}", failures.len(), failures.join("\n"));
+}

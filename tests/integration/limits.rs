@@ -1,0 +1,110 @@
+//! Sizes and numbers that are bounded.
+
+use crate::harness::http1::{self, Client};
+use crate::harness::http2;
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tls::Tls;
+
+const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
+
+#[test]
+fn a_head_that_is_too_long_or_has_too_many_fields_is_refused() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url())
+        .set("limits.header_bytes", r#""8KiB""#)
+        .set("limits.headers", "20");
+    let tidegate = Tidegate::start(settings);
+    let long = format!("X-Long: {}", "a".repeat(9000));
+    let many: Vec<String> = (0..30).map(|number| format!("X-{number}: x")).collect();
+    let many: Vec<&str> = [AUTH].into_iter().chain(many.iter().map(String::as_str)).collect();
+    for fields in [&[AUTH, &long][..], &many] {
+        let response = Client::connect(&tidegate).exchange("GET /v2/", fields);
+        assert_eq!(response.status, 431, "{} fields", fields.len());
+        let mut client = http2::Client::connect(&tidegate);
+        let (answer, _) = client.send(http2::request("GET", "localhost", "/v2/", fields), true);
+        match client.answer(answer) {
+            Ok(answer) => assert_eq!(answer.status(), 431, "{} fields", fields.len()),
+            Err(error) => assert!(error.is_reset() || error.is_go_away(), "{error}"),
+        }
+    }
+    assert!(recorder.record().requests.is_empty());
+}
+
+#[test]
+fn a_manifest_beyond_the_limit_is_refused_and_a_blob_is_not() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url()).set("limits.manifest_bytes", r#""1KiB""#);
+    let tidegate = Tidegate::start(settings);
+    let manifest = "PUT /v2/a/manifests/latest";
+    let upload = "PATCH /v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
+    let sized = |line: &str, size: usize| {
+        let mut client = Client::connect(&tidegate);
+        client.send(http1::head(line, &[AUTH, &format!("Content-Length: {size}")]));
+        client.send(vec![b' '; size]);
+        client.response(false).unwrap().status
+    };
+    assert_eq!(sized(manifest, 1024), 200);
+    assert_eq!(sized(upload, 4096), 200);
+    recorder.settle().unwrap();
+    assert_eq!(sized(manifest, 1025), 413);
+    assert!(recorder.record().requests.is_empty(), "its length says it before it is sent");
+
+    let mut client = Client::connect(&tidegate);
+    client.send(http1::head(manifest, &[AUTH, "Transfer-Encoding: chunked"]));
+    client.send(format!("1000\r\n{}\r\n0\r\n\r\n", " ".repeat(4096)));
+    assert_eq!(client.response(false).unwrap().status, 413);
+    let record = recorder.settle().unwrap();
+    let whole =
+        |seen: &&crate::harness::recorder::Seen| seen.state == crate::harness::recorder::State::Complete;
+    assert_eq!(record.requests.iter().filter(whole).count(), 0, "a manifest without a length is cut");
+
+    let mut client = http2::Client::connect(&tidegate);
+    let (answer, mut body) =
+        client.send(http2::request("PUT", "localhost", "/v2/a/manifests/latest", &[AUTH]), false);
+    let _ = client.data(&mut body, &[b' '; 4096], true);
+    assert_eq!(client.answer(answer).unwrap().status(), 413);
+}
+
+#[test]
+fn one_address_gets_no_more_than_its_share_of_connections() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url()).set("limits.connections_per_ip", "3");
+    let tidegate = Tidegate::start(settings);
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(&tidegate)).collect();
+    for client in &mut clients {
+        assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
+    }
+    let config = tidegate.settings.authority.client(&["http/1.1"]);
+    assert!(Tls::connect_with(tidegate.address, config).is_err(), "the fourth is turned away");
+    // One leaves, one may come: as soon as tidegate has seen the end.
+    let mut leaver = clients.pop().unwrap();
+    leaver.send(http1::head("GET /v2/", &[AUTH, "Connection: close"]));
+    assert_eq!(leaver.response(false).unwrap().status, 200);
+    assert!(leaver.ends());
+    drop(leaver);
+    let deadline = std::time::Instant::now() + crate::harness::DEADLINE;
+    let config = tidegate.settings.authority.client(&["http/1.1"]);
+    while Tls::connect_with(tidegate.address, config.clone()).is_err() {
+        assert!(std::time::Instant::now() < deadline, "a place that was given back stays taken");
+    }
+}
+
+#[test]
+fn beyond_the_most_connections_newcomers_wait_and_are_served_later() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()).set("limits.connections", "2"));
+    let (mut first, mut second) = (Client::connect(&tidegate), Client::connect(&tidegate));
+    assert_eq!(first.exchange("GET /v2/", &[AUTH]).status, 200);
+    assert_eq!(second.exchange("GET /v2/", &[AUTH]).status, 200);
+    std::thread::scope(|scope| {
+        let third = scope.spawn(|| Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status);
+        // Those inside work on while the third waits.
+        for _ in 0..10 {
+            assert_eq!(second.exchange("GET /v2/", &[AUTH]).status, 200);
+        }
+        assert!(!third.is_finished(), "the third is not served beside two others");
+        drop(first);
+        assert_eq!(third.join().unwrap(), 200);
+    });
+}

@@ -1,0 +1,29 @@
+//! tidegate as its users meet it: the built program, real TLS, real clients, and fakes of the registry
+//! that are named by what they do.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test panics when the world is not as it made it"
+)]
+#![allow(clippy::print_stderr, reason = "a failing test tells what it saw")]
+#![allow(unreachable_pub, reason = "a test binary has no public face")]
+
+mod harness;
+
+mod access_log;
+mod architecture;
+mod certificates;
+mod clients;
+mod commands;
+mod forwarding;
+mod hostile;
+mod limits;
+mod location;
+mod mistakes;
+mod passwords;
+mod recipe;
+mod reload;
+mod streaming;
+mod time_limits;
+mod upstreams;

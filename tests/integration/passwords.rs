@@ -1,0 +1,97 @@
+//! What passwords cost.
+
+use crate::harness::basic;
+use crate::harness::http1::{Client, authorized};
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::{Settings, Tidegate};
+
+fn with_cost(cost: u32) -> (Recorder, Tidegate) {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url());
+    settings.write_users_at_cost(&[("testuser", "testpass")], cost);
+    (recorder, Tidegate::start(settings))
+}
+
+#[test]
+fn a_thousand_requests_with_one_password_cost_one_hash() {
+    let (_recorder, tidegate) = with_cost(12);
+    let mut client = Client::connect(&tidegate);
+    let before = tidegate.cpu_seconds();
+    assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 200);
+    let one_hash = tidegate.cpu_seconds() - before;
+    for request in 1..1000 {
+        // Now and then a new connection: what is remembered belongs to the process.
+        if request % 100 == 0 {
+            client = Client::connect(&tidegate);
+        }
+        assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 200);
+    }
+    let all = tidegate.cpu_seconds() - before;
+    assert!(one_hash > 0.05, "a hash of cost 12 is work: {one_hash} s");
+    assert!(all < one_hash * 100.0, "1000 requests took {all} s of CPU time, the first one {one_hash} s");
+}
+
+#[test]
+fn an_unknown_user_costs_what_a_wrong_password_costs() {
+    let (_recorder, tidegate) = with_cost(11);
+    let mut client = Client::connect(&tidegate);
+    let mut cost_of = |user: &str| {
+        let before = tidegate.cpu_seconds();
+        for attempt in 0..5 {
+            let field = format!(
+                "Authorization: {}",
+                basic(&user.replace('#', &attempt.to_string()), &format!("wrong{attempt}"))
+            );
+            let response = client.exchange("GET /v2/", &[&field]);
+            assert_eq!(response.status, 401);
+        }
+        tidegate.cpu_seconds() - before
+    };
+    let (wrong, unknown) = (cost_of("testuser"), cost_of("unknown#"));
+    assert!(wrong > 0.1, "five hashes of cost 11 are work: {wrong} s");
+    assert!((0.5..2.0).contains(&(unknown / wrong)), "wrong passwords {wrong} s, unknown users {unknown} s");
+}
+
+#[test]
+fn passwords_are_bytes() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url());
+    let users = [("colon", "a:b:c"), ("empty", ""), ("umlaut", "gr\u{fc}n"), ("space", " a b ")];
+    settings.write_users(&users);
+    let tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    for (user, password) in users {
+        let right = format!("Authorization: {}", basic(user, password));
+        assert_eq!(client.exchange("GET /v2/", &[&right]).status, 200, "{user}");
+        let wrong = format!("Authorization: {}", basic(user, &format!("{password}x")));
+        assert_eq!(client.exchange("GET /v2/", &[&wrong]).status, 401, "{user}");
+    }
+}
+
+#[test]
+fn a_flood_of_wrong_passwords_does_not_keep_out_those_who_are_in() {
+    let (_recorder, tidegate) = with_cost(12);
+    let mut client = Client::connect(&tidegate);
+    assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 200);
+    std::thread::scope(|scope| {
+        let mut strangers = Vec::new();
+        for stranger in 0..8 {
+            let tidegate = &tidegate;
+            strangers.push(scope.spawn(move || {
+                let field = format!("Authorization: {}", basic("testuser", &format!("wrong{stranger}")));
+                let status = Client::connect(tidegate).exchange("GET /v2/", &[&field]).status;
+                assert!(status == 401 || status == 503 || status == 429, "{status}");
+            }));
+        }
+        for _ in 0..50 {
+            assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 200);
+        }
+    });
+}
+
+#[test]
+fn with_authentication_off_everybody_passes() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()).set("auth.mode", r#""off""#));
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[]).status, 200);
+}

@@ -1,0 +1,308 @@
+//! Changes while transfers run, and the end of the process.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use rustix::process::Signal;
+
+use crate::harness::authority::Authority;
+use crate::harness::fake::Fake;
+use crate::harness::http1::{self, Client, authorized};
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::{Settings, Tidegate, htpasswd};
+use crate::harness::tls::Tls;
+use crate::harness::{DEADLINE, basic, http2};
+
+const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
+const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
+const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const PIECE: usize = 1 << 20;
+const PIECES: usize = 6;
+
+/// A registry with one blob, which it sends a piece at a time, each when the test says so, and one
+/// upload, of which it tells the test each piece that has come. Anything else is answered 200.
+struct Paced {
+    fake: Fake,
+    send: Sender<()>,
+    received: Receiver<usize>,
+}
+
+impl Paced {
+    fn start() -> Paced {
+        let (send, gate) = channel();
+        let (report, received) = channel();
+        let (gate, report) = (Mutex::new(gate), Mutex::new(report));
+        let fake = Fake::start(move |conversation| {
+            while let Some(head) = conversation.read_head() {
+                let going_on = if head[0].starts_with("GET /v2/a/blobs/sha256") {
+                    conversation.write(
+                        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", PIECE * PIECES).as_bytes(),
+                    );
+                    let gate = gate.lock().unwrap();
+                    (0..PIECES).all(|_| gate.recv().is_ok() && conversation.write(&[7; PIECE]))
+                } else {
+                    if head[0].starts_with("PATCH") {
+                        let mut received = 0;
+                        while received < PIECE * PIECES {
+                            let Some(bytes) = conversation.read_some() else { return };
+                            received += bytes.len();
+                            let _ = report.lock().unwrap().send(received);
+                        }
+                    }
+                    conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                };
+                if !going_on {
+                    return;
+                }
+            }
+        });
+        Paced { fake, send, received }
+    }
+
+    /// Waits until `pieces` of the upload have come.
+    fn wait_for(&self, pieces: usize) {
+        while self.received.recv_timeout(DEADLINE).expect("the upload goes on") < pieces * PIECE {}
+    }
+}
+
+/// A pull and a push that go on piece by piece.
+struct Transfers<'a> {
+    registry: &'a Paced,
+    pull: Client,
+    push: Client,
+    done: usize,
+}
+
+impl<'a> Transfers<'a> {
+    fn begin(tidegate: &Tidegate, registry: &'a Paced) -> Transfers<'a> {
+        let (mut pull, mut push) = (Client::connect(tidegate), Client::connect(tidegate));
+        pull.send(http1::head(&format!("GET {BLOB}"), &[AUTH]));
+        push.send(http1::head(
+            &format!("PATCH {UPLOAD}"),
+            &[AUTH, &format!("Content-Length: {}", PIECE * PIECES)],
+        ));
+        let mut transfers = Transfers { registry, pull, push, done: 0 };
+        assert_eq!(transfers.pull.head_only().unwrap().0, 200);
+        transfers.step();
+        transfers
+    }
+
+    /// One more piece of each goes all the way.
+    fn step(&mut self) {
+        self.done += 1;
+        self.registry.send.send(()).unwrap();
+        let (piece, whole) = self.pull.exactly(PIECE);
+        assert!(whole && piece.iter().all(|byte| *byte == 7), "the pull breaks off in piece {}", self.done);
+        self.push.send([9; PIECE]);
+        self.registry.wait_for(self.done);
+    }
+
+    fn finish(mut self) {
+        while self.done < PIECES {
+            self.step();
+        }
+        assert_eq!(self.push.response(false).unwrap().status, 200);
+    }
+}
+
+/// Does something, then waits for what the log says of the reload.
+fn reload(tidegate: &Tidegate, word: &str, change: impl FnOnce()) -> String {
+    let start = tidegate.log.len();
+    change();
+    tidegate.log.wait_after(start, word, |line| line.contains(word))
+}
+
+fn shown_to_newcomers(tidegate: &Tidegate) -> String {
+    let config = tidegate.settings.authority.client(&["http/1.1"]);
+    Tls::connect_with(tidegate.address, config).unwrap().peer_name()
+}
+
+#[test]
+fn a_pull_and_a_push_outlive_every_reload_and_the_end_of_the_process() {
+    let registry = Paced::start();
+    // A watch on the files would do what the signal is to be seen to do, or see a half-made change: the
+    // certificate is replaced key first, and the signal comes right after.
+    let mut tidegate = Tidegate::start(Settings::for_upstream(&registry.fake.url()));
+    let mut transfers = Transfers::begin(&tidegate, &registry);
+    assert_eq!(shown_to_newcomers(&tidegate), "first");
+
+    reload(&tidegate, "reloaded", || {
+        tidegate.settings.authority.issue("second").write(tidegate.settings.path(), "server");
+        tidegate.signal(Signal::HUP);
+    });
+    assert_eq!(shown_to_newcomers(&tidegate), "second");
+    transfers.step();
+
+    reload(&tidegate, "reloaded", || {
+        tidegate.settings.write_users(&[("other", "secret")]);
+        tidegate.signal(Signal::HUP);
+    });
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status, 401);
+    let other = format!("Authorization: {}", basic("other", "secret"));
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[&other]).status, 200);
+    transfers.step();
+
+    let start = tidegate.log.len();
+    reload(&tidegate, "not reloaded", || {
+        fs::write(tidegate.settings.file(), "[server]\nlisten = 5\n").unwrap();
+        tidegate.signal(Signal::HUP);
+    });
+    tidegate.log.wait_after(start, "the mistake", |line| line.contains("proxy.toml:2:"));
+    assert_eq!(shown_to_newcomers(&tidegate), "second");
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[&other]).status, 200);
+    transfers.step();
+
+    reload(&tidegate, "draining", || tidegate.signal(Signal::TERM));
+    transfers.step();
+    assert!(tidegate.is_running(), "it waits for the transfers");
+    // Who is in the middle of a push sends his next request, maybe over a new connection.
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[&other]).status, 200);
+    transfers.finish();
+    assert_eq!(tidegate.wait().code(), Some(0));
+}
+
+#[test]
+fn http2_transfers_outlive_the_end_of_the_process_too() {
+    let registry = Paced::start();
+    let mut tidegate = Tidegate::start(Settings::for_upstream(&registry.fake.url()));
+    let mut client = http2::Client::connect(&tidegate);
+    let (pull, _) = client.send(http2::request("GET", "localhost", BLOB, &[AUTH]), true);
+    let (push, mut upload) = client.send(http2::request("PATCH", "localhost", UPLOAD, &[AUTH]), false);
+    client.data(&mut upload, &[9; PIECE], false).unwrap();
+    registry.wait_for(1);
+
+    reload(&tidegate, "draining", || tidegate.signal(Signal::TERM));
+    for _ in 0..PIECES {
+        registry.send.send(()).unwrap();
+    }
+    let pull = client.answer(pull).unwrap();
+    assert!(pull.end.is_ok());
+    assert_eq!((pull.status(), pull.body.len()), (200, PIECE * PIECES));
+    client.data(&mut upload, &[9; PIECE * (PIECES - 1)], true).unwrap();
+    assert_eq!(client.answer(push).unwrap().status(), 200);
+    assert_eq!(tidegate.wait().code(), Some(0));
+}
+
+#[test]
+fn with_nothing_running_the_end_comes_at_once() {
+    let recorder = Recorder::start();
+    let mut tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    // An idle connection is nothing to wait for.
+    let mut idle = Client::connect(&tidegate);
+    assert_eq!(idle.exchange("GET /v2/", &[AUTH]).status, 200);
+    let start = std::time::Instant::now();
+    tidegate.signal(Signal::TERM);
+    assert_eq!(tidegate.wait().code(), Some(0));
+    assert!(start.elapsed().as_secs() < 20, "far below the drain timeout");
+    assert!(idle.ends());
+}
+
+#[test]
+fn a_transfer_that_does_not_end_is_cut_at_the_drain_timeout() {
+    let registry = Paced::start();
+    let settings = Settings::for_upstream(&registry.fake.url()).set("server.drain_timeout", r#""1s""#);
+    let mut tidegate = Tidegate::start(settings);
+    let transfers = Transfers::begin(&tidegate, &registry);
+    tidegate.signal(Signal::TERM);
+    tidegate.wait();
+    drop(transfers);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let registry = Paced::start();
+    let mut tidegate = Tidegate::start(Settings::for_upstream(&registry.fake.url()));
+    let transfers = Transfers::begin(&tidegate, &registry);
+    reload(&tidegate, "draining", || tidegate.signal(Signal::TERM));
+    tidegate.signal(Signal::INT);
+    tidegate.wait();
+    drop(transfers);
+}
+
+#[test]
+fn an_edited_htpasswd_counts_at_the_next_request() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url());
+    settings.write_users(&[("testuser", "testpass"), ("leaver", "secret")]);
+    let tidegate = Tidegate::start(settings);
+    let leaver = format!("Authorization: {}", basic("leaver", "secret"));
+    let mut client = Client::connect(&tidegate);
+    assert_eq!(client.exchange("GET /v2/", &[&leaver]).status, 200);
+    assert_eq!(client.exchange("GET /v2/", &[&leaver]).status, 200);
+
+    tidegate.settings.write_users(&[("testuser", "testpass"), ("newcomer", "fresh")]);
+    assert_eq!(client.exchange("GET /v2/", &[&leaver]).status, 401, "a removed user is out");
+    let newcomer = format!("Authorization: {}", basic("newcomer", "fresh"));
+    assert_eq!(client.exchange("GET /v2/", &[&newcomer]).status, 200);
+
+    tidegate.settings.write_users(&[("testuser", "changed"), ("newcomer", "fresh")]);
+    assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 401, "an old password is out");
+    let changed = format!("Authorization: {}", basic("testuser", "changed"));
+    assert_eq!(client.exchange("GET /v2/", &[&changed]).status, 200);
+}
+
+#[test]
+fn a_broken_htpasswd_keeps_the_old_one_and_is_reported_with_its_line() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    let mut client = Client::connect(&tidegate);
+    assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
+    let line = reload(&tidegate, "htpasswd:2", || {
+        let file = tidegate.settings.path().join("htpasswd");
+        fs::write(file, format!("{}broken\n", htpasswd(&[("testuser", "changed")], 4))).unwrap();
+        assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
+    });
+    assert!(!line.contains("broken"), "a line may hold a password: {line}");
+    assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
+}
+
+/// A volume as Kubernetes lays it: the files are symlinks through `..data`, which is swapped whole.
+struct Volume<'a> {
+    folder: &'a Path,
+}
+
+impl Volume<'_> {
+    fn publish(&self, version: &str, authority: &Authority) {
+        let data = self.folder.join(format!("..{version}"));
+        fs::create_dir_all(&data).unwrap();
+        authority.issue(version).write(&data, "tls");
+        let next = self.folder.join("..data_tmp");
+        symlink(format!("..{version}"), &next).unwrap();
+        fs::rename(&next, self.folder.join("..data")).unwrap();
+    }
+}
+
+#[test]
+fn a_swapped_kubernetes_volume_is_taken_up_without_a_signal() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url())
+        .set("tls.certificate", r#""volume/tls.crt""#)
+        .set("tls.key", r#""volume/tls.key""#);
+    let folder = settings.path().join("volume");
+    fs::create_dir(&folder).unwrap();
+    let volume = Volume { folder: &folder };
+    volume.publish("2026_01", &settings.authority);
+    for file in ["tls.crt", "tls.key"] {
+        symlink(format!("..data/{file}"), folder.join(file)).unwrap();
+    }
+    let tidegate = Tidegate::start(settings);
+    assert_eq!(shown_to_newcomers(&tidegate), "2026_01");
+    reload(&tidegate, "reloaded", || volume.publish("2026_02", &tidegate.settings.authority));
+    assert_eq!(shown_to_newcomers(&tidegate), "2026_02");
+}
+
+#[test]
+fn changed_settings_are_taken_up_without_a_signal() {
+    let (old, new) = (Recorder::start(), Recorder::start());
+    let tidegate = Tidegate::start(Settings::for_upstream(&old.url()));
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status, 200);
+    reload(&tidegate, "reloaded", || {
+        let text = tidegate.settings.toml().replace(&old.url(), &new.url());
+        fs::write(tidegate.settings.file(), text).unwrap();
+    });
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status, 200);
+    assert_eq!((old.record().requests.len(), new.record().requests.len()), (1, 1));
+}

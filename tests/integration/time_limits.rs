@@ -1,0 +1,286 @@
+//! Clients that stall are let go within their limit, and keep nobody else from working.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::harness::fake::Fake;
+use crate::harness::frames::{self, Frame, Frames};
+use crate::harness::http1::{self, Client};
+use crate::harness::recorder::{Recorder, State};
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tls::Tls;
+use crate::harness::{DEADLINE, http2};
+
+const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
+const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
+const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// The limit of every wait in these tests' tidegate, and what a busy machine may take instead. Without a
+/// limit, or with a default one, none of the connections would end in that time.
+const LIMIT: &str = r#""1s""#;
+const AT_MOST: Duration = Duration::from_secs(9);
+
+fn impatient(upstream: &str) -> Tidegate {
+    let settings = Settings::for_upstream(upstream)
+        .set("limits.handshake_timeout", LIMIT)
+        .set("limits.header_timeout", LIMIT)
+        .set("limits.idle_timeout", LIMIT);
+    Tidegate::start(settings)
+}
+
+fn recorded() -> (Recorder, Tidegate) {
+    let recorder = Recorder::start();
+    let tidegate = impatient(&recorder.url());
+    (recorder, tidegate)
+}
+
+/// The first half of a TLS hello.
+fn half_a_hello(tidegate: &Tidegate) -> Vec<u8> {
+    let name = "localhost".try_into().unwrap();
+    let config = tidegate.settings.authority.client(&["h2", "http/1.1"]);
+    let mut hello = Vec::new();
+    rustls::ClientConnection::new(config, name).unwrap().write_tls(&mut hello).unwrap();
+    hello.truncate(hello.len() / 2);
+    hello
+}
+
+/// How long the server takes to end the connection.
+fn time_to_end(mut socket: TcpStream) -> Duration {
+    let start = Instant::now();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut buffer = [0; 1024];
+    loop {
+        match socket.read(&mut buffer) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return DEADLINE,
+            Ok(0) | Err(_) => return start.elapsed(),
+        }
+    }
+}
+
+fn assert_ends(mut tls: Tls) -> Vec<u8> {
+    let start = Instant::now();
+    let said = tls.receive_to_end();
+    assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
+    said
+}
+
+#[test]
+fn who_says_nothing_is_let_go() {
+    let (_recorder, tidegate) = recorded();
+    let time = time_to_end(TcpStream::connect(tidegate.address).unwrap());
+    assert!(time < AT_MOST, "{time:?}");
+}
+
+#[test]
+fn who_stops_within_the_tls_hello_is_let_go() {
+    let (_recorder, tidegate) = recorded();
+    let mut socket = TcpStream::connect(tidegate.address).unwrap();
+    socket.write_all(&half_a_hello(&tidegate)).unwrap();
+    let time = time_to_end(socket);
+    assert!(time < AT_MOST, "{time:?}");
+}
+
+#[test]
+fn who_says_nothing_after_tls_is_let_go() {
+    let (_recorder, tidegate) = recorded();
+    for protocol in ["http/1.1", "h2"] {
+        assert_ends(Tls::connect(&tidegate, protocol));
+    }
+}
+
+#[test]
+fn who_sends_the_http2_preface_and_nothing_more_is_let_go() {
+    let (_recorder, tidegate) = recorded();
+    for preface in [&frames::PREFACE[..10], frames::PREFACE] {
+        let mut tls = Tls::connect(&tidegate, "h2");
+        tls.send(preface).unwrap();
+        assert_ends(tls);
+    }
+    let mut tls = Tls::connect(&tidegate, "h2");
+    tls.send(&[frames::PREFACE, &Frame::new(frames::SETTINGS, 0, 0, &[]).bytes()].concat()).unwrap();
+    assert_ends(tls);
+}
+
+#[test]
+fn who_leaves_http2_headers_unfinished_is_let_go() {
+    let (_recorder, tidegate) = recorded();
+    let mut tls = Tls::connect(&tidegate, "h2");
+    let settings = Frame::new(frames::SETTINGS, 0, 0, &[]).bytes();
+    // `:method: GET` of a block whose END_HEADERS never comes.
+    let headers = Frame::new(frames::HEADERS, frames::END_STREAM, 1, &[0x82]).bytes();
+    tls.send(&[frames::PREFACE, &settings, &headers].concat()).unwrap();
+    assert_ends(tls);
+}
+
+#[test]
+fn who_sends_a_head_byte_by_byte_is_let_go() {
+    let (recorder, tidegate) = recorded();
+    let mut tls = Tls::connect(&tidegate, "http/1.1");
+    tls.socket().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let head = http1::head("GET /v2/", &[AUTH, &format!("X-Long: {}", "a".repeat(500))]);
+    let start = Instant::now();
+    let mut buffer = [0; 1024];
+    let mut bytes = head.bytes();
+    loop {
+        let sent = tls.send(&[bytes.next().expect("the limit comes before the end of the head")]);
+        // The wait between two bytes is a wait for the end of the connection.
+        if sent.is_err() || tls.receive(&mut buffer).is_ok_and(|read| read == 0) {
+            break;
+        }
+    }
+    assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
+    assert!(recorder.record().requests.is_empty());
+}
+
+#[test]
+fn a_connection_kept_alive_for_nothing_is_let_go() {
+    let (_recorder, tidegate) = recorded();
+    let mut client = Client::connect(&tidegate);
+    assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
+    assert_ends(client.tls);
+
+    let mut frames = Frames::over(Tls::connect(&tidegate, "h2"));
+    let settings = Frame::new(frames::SETTINGS, 0, 0, &[]).bytes();
+    // GET, https, /, and no authority: refused, which is an answer like another.
+    let headers = Frame::new(frames::HEADERS, 5, 1, &[0x82, 0x87, 0x84]).bytes();
+    frames.tls.send(&[frames::PREFACE, &settings, &headers].concat()).unwrap();
+    loop {
+        let frame = frames.next().unwrap().expect("an answer before the end");
+        if frame.stream == 1 && (frame.ends_stream() || frame.kind == frames::RST_STREAM) {
+            break;
+        }
+    }
+    assert_ends(frames.tls);
+}
+
+#[test]
+fn a_push_that_stops_is_ended() {
+    let (recorder, tidegate) = recorded();
+    let mut client = Client::connect(&tidegate);
+    client.send(http1::head(&format!("PATCH {UPLOAD}"), &[AUTH, "Content-Length: 100"]));
+    client.send(b"first");
+    recorder.wait_for("the first bytes", |seen| seen.body == b"first");
+    let start = Instant::now();
+    recorder.wait_for("the end of the push", |seen| seen.state == State::Torn);
+    let said = String::from_utf8_lossy(&assert_ends(client.tls)).into_owned();
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 408 "), "{said}");
+    assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_push_over_http2_that_stops_is_ended_and_the_connection_goes_on() {
+    let (recorder, tidegate) = recorded();
+    let mut client = http2::Client::connect(&tidegate);
+    let (answer, mut upload) = client.send(http2::request("PATCH", "localhost", UPLOAD, &[AUTH]), false);
+    client.data(&mut upload, b"first", false).unwrap();
+    recorder.wait_for("the first bytes", |seen| seen.body == b"first");
+    let start = Instant::now();
+    recorder.wait_for("the end of the push", |seen| seen.state == State::Torn);
+    match client.answer(answer) {
+        Ok(answer) => assert_eq!(answer.status(), 408),
+        Err(error) => assert!(error.is_reset() || error.is_go_away() || error.is_io(), "{error}"),
+    }
+    assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
+}
+
+/// A registry with an endless blob, which tells how much of it was taken when it is let go.
+fn endless() -> (Fake, Receiver<usize>) {
+    let (gone, told) = channel();
+    let gone = Mutex::new(gone);
+    let fake = Fake::start(move |conversation| {
+        while let Some(head) = conversation.read_head() {
+            if !head[0].starts_with(&format!("GET {BLOB}")) {
+                conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+                continue;
+            }
+            conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
+            let mut sent = 0;
+            while conversation.write(&[7; 1 << 16]) {
+                sent += 1 << 16;
+            }
+            let _ = gone.lock().unwrap().send(sent);
+            return;
+        }
+    });
+    (fake, told)
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_let_go() {
+    let (registry, told) = endless();
+    let tidegate = impatient(&registry.url());
+    let mut client = Client::connect(&tidegate);
+    client.send(http1::head(&format!("GET {BLOB}"), &[AUTH]));
+    assert_eq!(client.head_only().unwrap().0, 200);
+    let taken = told.recv_timeout(AT_MOST + Duration::from_secs(5)).expect("the registry is let go");
+    assert!(taken < 48 << 20, "{taken} bytes were taken for a client who reads none");
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status, 200);
+}
+
+#[test]
+fn a_reader_with_a_closed_http2_window_is_let_go() {
+    let (registry, told) = endless();
+    let tidegate = impatient(&registry.url());
+    let mut client = http2::Client::connect_with(&tidegate, 1000);
+    let (answer, _) = client.send(http2::request("GET", "localhost", BLOB, &[AUTH]), true);
+    let answer = client.head(answer).unwrap();
+    let taken = told.recv_timeout(AT_MOST + Duration::from_secs(5)).expect("the registry is let go");
+    assert!(taken < 48 << 20, "{taken} bytes were taken for a client who reads none");
+    drop(answer);
+}
+
+#[test]
+fn a_push_slower_than_the_least_rate_is_ended() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url()).set("limits.idle_timeout", r#""50s""#);
+    let tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    client.send(http1::head(&format!("PATCH {UPLOAD}"), &[AUTH, "Content-Length: 100000"]));
+    client.tls.socket().set_read_timeout(Some(Duration::from_millis(250))).unwrap();
+    let start = Instant::now();
+    let mut buffer = [0; 1024];
+    // 80 bytes a second, where 500 are asked for, looked at from the twentieth second on.
+    while client.tls.send(&[7; 20]).is_ok() {
+        if client.tls.receive(&mut buffer).is_ok() {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(45), "it trickles on");
+    }
+    recorder.wait_for("the end of the push", |seen| seen.state == State::Torn);
+}
+
+#[test]
+fn fifty_stalled_clients_keep_nobody_from_working() {
+    let recorder = Recorder::start();
+    // With the default limits: they all stay for the length of the test.
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    let mut sockets = Vec::new();
+    let mut connections = Vec::new();
+    for _ in 0..10 {
+        sockets.push(TcpStream::connect(tidegate.address).unwrap());
+        let mut half = TcpStream::connect(tidegate.address).unwrap();
+        half.write_all(&half_a_hello(&tidegate)).unwrap();
+        sockets.push(half);
+        connections.push(Tls::connect(&tidegate, "http/1.1"));
+        let mut preface = Tls::connect(&tidegate, "h2");
+        preface.send(frames::PREFACE).unwrap();
+        connections.push(preface);
+        let mut push = Tls::connect(&tidegate, "http/1.1");
+        push.send(http1::head(&format!("PATCH {UPLOAD}"), &[AUTH, "Content-Length: 100"]).as_bytes())
+            .unwrap();
+        connections.push(push);
+    }
+    assert_eq!(sockets.len() + connections.len(), 50);
+    let start = Instant::now();
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status, 200);
+    let mut client = http2::Client::connect(&tidegate);
+    assert_eq!(client.exchange(http2::request("GET", "localhost", "/v2/", &[AUTH])).status(), 200);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    for socket in sockets {
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+}
