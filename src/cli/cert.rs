@@ -21,8 +21,8 @@ use self::name::HostName;
 /// Clients trust the CA, so renewing the server's certificate changes nothing for
 /// them.
 ///
-///     tidegate cert ca --out ca
-///     tidegate cert server --ca ca --out certs registry.example.com 10.0.0.5
+///   tidegate cert ca --out ca
+///   tidegate cert server --ca ca --out certs registry.example.com 10.0.0.5
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
 pub enum Cert {

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs the Debian packages of the commands that are missing.
+#
+#   deploy/install-packages.sh COMMAND[=PACKAGE]...
+#
+# Needs root, or sudo, only when something is missing. Called by quickstart.sh
+# and tests/run.sh.
+set -euo pipefail
+
+die() {
+    printf 'install-packages: %s\n' "$*" >&2
+    exit 1
+}
+
+packages=()
+for wanted in "$@"; do
+    # Debian keeps some commands in sbin, which is not on every user's PATH.
+    PATH="$PATH:/usr/sbin:/sbin" command -v "${wanted%%=*}" >/dev/null || packages+=("${wanted#*=}")
+done
+((${#packages[@]} > 0)) || exit 0
+
+command -v apt-get >/dev/null ||
+    die "these are missing and there is no apt-get to install them: ${packages[*]}"
+as_root=()
+if ((EUID != 0)); then
+    command -v sudo >/dev/null ||
+        die "these packages are missing; install them as root: apt-get install ${packages[*]}"
+    as_root=(sudo)
+fi
+
+apt_get() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes "$@"
+}
+
+printf 'Installing %s\n' "${packages[*]}"
+report=$(mktemp)
+trap 'rm -f "$report"' EXIT
+# An old package list names versions that the mirror no longer has, so a failure
+# is tried once more with a new list. A fresh image has no list at all.
+if ! apt_get install "${packages[@]}" >"$report" 2>&1 &&
+    ! { apt_get update && apt_get install "${packages[@]}"; } >"$report" 2>&1; then
+    cat "$report" >&2
+    die "could not install ${packages[*]}"
+fi
+
+# Debian's docker-registry starts a service on port 5000 of all addresses when it is
+# installed. Nobody asked for that one; who wants it can enable it.
+if [[ " ${packages[*]} " == *" docker-registry "* && -d /run/systemd/system ]]; then
+    "${as_root[@]}" systemctl --quiet disable --now docker-registry.service || true
+fi

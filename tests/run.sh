@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Runs every check of the repository: format, lints, all tests.
+#
+#   tests/run.sh
+#
+# Installs the Debian packages that the tests need when they are missing. Exits 0
+# when everything passed; stops at the first section that failed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+section() {
+    current=$1
+    printf '\n== %s\n' "$current"
+}
+
+# Called on every exit, so that the last line always tells the outcome.
+outcome() {
+    local status=$?
+    if ((status == 0)); then
+        printf '\ntests/run.sh: everything passed (%d s)\n' "$SECONDS"
+    else
+        printf '\ntests/run.sh: FAILED in "%s"\n' "$current"
+    fi
+}
+current='start'
+trap outcome EXIT
+
+section 'Tools'
+deploy/install-packages.sh docker-registry skopeo podman htpasswd=apache2-utils curl openssl cc=build-essential
+PATH=$PATH:${HOME:-}/.cargo/bin
+if ! command -v cargo >/dev/null; then
+    printf 'cargo is missing. Get Rust from https://rustup.rs, then run this again.\n' >&2
+    exit 1
+fi
+if command -v rustup >/dev/null && ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
+    rustup component add rustfmt clippy
+fi
+cargo --version
+
+section 'Format'
+cargo fmt --all --check
+
+section 'Lints'
+cargo clippy --locked --all-targets -- -D warnings
+
+section 'Tests'
+cargo test --locked --no-fail-fast
