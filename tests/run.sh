@@ -43,5 +43,8 @@ cargo fmt --all --check
 section 'Lints'
 cargo clippy --locked --all-targets -- -D warnings
 
+section 'Examples in the documentation'
+cargo test --locked --doc
+
 section 'Tests'
-cargo test --locked --no-fail-fast
+cargo test --locked --no-fail-fast --all-targets
