@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::{self, Verifier};
@@ -29,6 +29,8 @@ use crate::tls;
 const LOOK: Duration = Duration::from_millis(500);
 /// A client in the middle of a push sends its next request within this time after the last.
 const QUIET: Duration = Duration::from_secs(1);
+/// How long connections that are cut may take to let go of what they hold.
+const CUT: Duration = Duration::from_secs(1);
 /// How often the requests under way are counted while draining.
 const COUNT: Duration = Duration::from_millis(20);
 
@@ -115,8 +117,8 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     result
 }
 
-/// Ends in order: lets requests finish and clients in the middle of a push send their next one, then
-/// closes the listeners and waits for what is left, all of it within `patience`.
+/// Ends in order: lets requests finish and clients in the middle of a push send their next one, for half of `patience` at
+/// most; then closes the listeners and waits for what is left. What is not over within `patience` is cut.
 async fn drain(
     workers: Rc<Workers>,
     acceptors: Vec<JoinHandle<()>>,
@@ -124,38 +126,44 @@ async fn drain(
     patience: Duration,
     stop: &mut Stop,
 ) -> Result<(), AppError> {
-    let deadline = Instant::now() + patience;
+    let begun = Instant::now();
     tracing::info!(requests = workers.requests(), "draining");
     phase.send_replace(Phase::Draining);
-    tokio::select! {
-        () = quiet(&workers) => {}
-        () = sleep_until(deadline) => {}
-        () = stop.asked() => return Err(AppError::Impatient),
-    }
+    let mut result = tokio::select! {
+        () = quiet(&workers) => Ok(()),
+        () = sleep_until(begun + patience / 2) => Ok(()),
+        () = stop.asked() => Err(AppError::Impatient),
+    };
     for acceptor in acceptors {
         acceptor.abort();
         _ = acceptor.await;
     }
     phase.send_replace(Phase::Closing);
+    // The acceptors were the only others to hold them.
     let workers = Rc::into_inner(workers);
-    let gone = tokio::task::spawn_blocking(move || workers.map(Workers::join));
-    tokio::select! {
-        gone = timeout_at(deadline, gone) => match gone {
-            Ok(_) => tracing::info!("stopped"),
-            Err(_elapsed) => tracing::warn!("server.drain_timeout is over, running transfers were cut"),
-        },
-        () = stop.asked() => return Err(AppError::Impatient),
+    let mut gone = tokio::task::spawn_blocking(move || workers.map(Workers::join));
+    if result.is_ok() {
+        result = tokio::select! {
+            _ = &mut gone => return Ok(tracing::info!("stopped")),
+            () = sleep_until(begun + patience) => Ok(()),
+            () = stop.asked() => Err(AppError::Impatient),
+        };
     }
-    Ok(())
+    phase.send_replace(Phase::Cutting);
+    _ = timeout(CUT, gone).await;
+    tracing::warn!("stopped; transfers that were still running were cut");
+    result
 }
 
-/// Waits until no request has been under way for a while.
+/// Waits until no request has been under way and none has begun for a while.
 async fn quiet(workers: &Workers) {
     let mut counts = interval(COUNT);
     let mut since = Instant::now();
+    let mut begun = workers.begun();
     while since.elapsed() < QUIET {
         counts.tick().await;
-        if workers.requests() > 0 {
+        if workers.requests() > 0 || workers.begun() != begun {
+            begun = workers.begun();
             since = Instant::now();
         }
     }

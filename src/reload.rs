@@ -4,16 +4,22 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Config, Problems};
+use crate::config::{AuthMode, Config, Problems};
 use crate::state::{Shared, State};
+
+/// A reload that failed is tried again after so many looks: what was wrong may lie outside of the files that are watched.
+const RETRY: u32 = 10;
 
 /// Puts a new state in the place of the running one when the settings or a file they name have changed.
 pub struct Reloader {
     path: PathBuf,
     shared: Arc<Shared>,
-    /// What the files looked like when they were last taken up, and when they were last looked at.
-    loaded: Vec<Option<Signature>>,
+    /// The files, and what they looked like when they were last read.
+    loaded: Vec<(PathBuf, Option<Signature>)>,
+    /// What they looked like when they were last looked at.
     seen: Vec<Option<Signature>>,
+    /// What was wrong at the last reload, and the looks since then.
+    failed: Option<(String, u32)>,
 }
 
 /// What tells two versions of a file apart. Symlinks are followed, so that a swapped one counts, as
@@ -23,64 +29,88 @@ type Signature = (u64, u64, u64, i64, i64, i64, i64);
 impl Reloader {
     /// `path` is the file of the settings that `shared` was made from.
     pub fn new(path: &Path, shared: Arc<Shared>) -> Self {
-        let mut reloader = Self { path: path.to_owned(), shared, loaded: Vec::new(), seen: Vec::new() };
-        reloader.loaded = reloader.signatures();
-        reloader.seen = reloader.loaded.clone();
-        reloader
+        let loaded = look_at(files(path, &shared.state().config));
+        let seen = signatures(&loaded);
+        Self { path: path.to_owned(), shared, loaded, seen, failed: None }
     }
 
     /// To be called now and then: reloads when a file has changed and has then stayed the same from
     /// one call to the next, so that a pair of files that is being replaced is not read between the two.
     pub fn look(&mut self) {
-        if let Some(users) = &self.shared.state().users {
-            users.current();
-        }
-        let now = self.signatures();
-        let settled = now == self.seen;
+        let now = self.loaded.iter().map(|(file, _)| signature(file)).collect();
+        let settled = self.seen == now;
         self.seen = now;
-        if settled && self.seen != self.loaded {
+        if settled && self.seen != signatures(&self.loaded) {
             self.reload("a file has changed");
+        } else if let Some((_, looks)) = &mut self.failed {
+            *looks += 1;
+            if *looks % RETRY == 0 {
+                self.reload("tried again");
+            }
         }
     }
 
     /// Reads everything anew. With an error anywhere, what runs stays, and the log says why.
     pub fn reload(&mut self, cause: &str) {
-        // Taken before the files are read: a change meanwhile is then seen at the next look.
-        let signatures = self.signatures();
         match self.build() {
-            Ok(state) => {
-                let running = self.shared.state();
-                for key in fixed_at_start(&running.config, &state.config) {
-                    tracing::warn!(key, "takes effect at the next start");
-                }
-                for warning in &state.warnings {
-                    tracing::warn!("{warning}");
-                }
-                drop(running);
-                self.shared.replace(state);
-                tracing::info!(cause, "reloaded");
-                // The new settings may name other files.
-                self.loaded = self.signatures();
-            }
-            Err(problems) => {
-                for problem in problems.0 {
-                    tracing::error!("{problem}");
-                }
-                tracing::error!(cause, "not reloaded, the running settings stay");
-                self.loaded = signatures;
-            }
+            Ok(state) => self.take_up(state, cause),
+            Err(problems) => self.complain(problems, cause),
         }
-        self.seen = self.loaded.clone();
+        self.seen = signatures(&self.loaded);
     }
 
-    fn build(&self) -> Result<State, Problems> {
-        State::build(Config::load(&self.path)?, self.shared.tickets.clone())
+    /// The files are looked at before they are read: a change meanwhile is then seen at the next look.
+    fn build(&mut self) -> Result<State, Problems> {
+        let running = files(&self.path, &self.shared.state().config);
+        self.loaded = look_at(running);
+        let config = Config::load(&self.path)?;
+        let (settings, named) = (self.loaded[0].clone(), files(&self.path, &config));
+        self.loaded = look_at(named);
+        self.loaded[0] = settings;
+        State::build(config, self.shared.tickets.clone())
     }
 
-    fn signatures(&self) -> Vec<Option<Signature>> {
-        let files = self.shared.state().files();
-        std::iter::once(&self.path).chain(&files).map(|file| signature(file)).collect()
+    fn take_up(&mut self, state: State, cause: &str) {
+        for key in fixed_at_start(&self.shared.state().config, &state.config) {
+            tracing::warn!(key, "takes effect at the next start");
+        }
+        for warning in &state.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.shared.replace(state);
+        self.failed = None;
+        tracing::info!(cause, "reloaded");
     }
+
+    fn complain(&mut self, problems: Problems, cause: &str) {
+        let text = problems.to_string();
+        if self.failed.as_ref().is_none_or(|(last, _)| *last != text) || cause == "SIGHUP" {
+            for problem in problems.0 {
+                tracing::error!("{problem}");
+            }
+            tracing::error!(cause, "not reloaded, the running settings stay");
+        }
+        self.failed = Some((text, 0));
+    }
+}
+
+/// The settings first, then the files they name.
+fn files(path: &Path, config: &Config) -> Vec<PathBuf> {
+    let pairs = config.tls.certificates.iter().flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]);
+    let users = (config.auth.mode == AuthMode::Basic).then(|| config.auth.htpasswd.clone());
+    std::iter::once(path.to_owned()).chain(pairs).chain(users).chain(config.upstream.ca.clone()).collect()
+}
+
+fn look_at(files: Vec<PathBuf>) -> Vec<(PathBuf, Option<Signature>)> {
+    let with_signature = |file: PathBuf| {
+        let signature = signature(&file);
+        (file, signature)
+    };
+    files.into_iter().map(with_signature).collect()
+}
+
+fn signatures(files: &[(PathBuf, Option<Signature>)]) -> Vec<Option<Signature>> {
+    files.iter().map(|(_, signature)| *signature).collect()
 }
 
 fn signature(file: &Path) -> Option<Signature> {

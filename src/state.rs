@@ -1,7 +1,7 @@
 //! What the process knows: one immutable view of everything that can be reloaded, and beside it
 //! what outlives a reload.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -74,13 +74,6 @@ impl State {
             warnings,
             config,
         })
-    }
-
-    /// The files whose change calls for a reload, besides the settings themselves.
-    pub fn files(&self) -> Vec<PathBuf> {
-        let certificates = &self.config.tls.certificates;
-        let pairs = certificates.iter().flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]);
-        pairs.chain(self.config.upstream.ca.clone()).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use http::header;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{ClientFault, Flow, Pace};
 
@@ -35,8 +35,10 @@ pub struct ClientBody {
     flow: Rc<Flow>,
     pace: Pace,
     most: u64,
-    /// Since when the client has been waited for, and the alarm for when that gets too long.
-    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Since when the client has been waited for.
+    waiting: Option<Instant>,
+    /// Rings when that may have got too long. Kept from one wait to the next, so it may ring early.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientBody {
@@ -48,12 +50,13 @@ impl ClientBody {
             pace: Pace::new(limits.idle, limits.min_rate),
             most: limits.bytes,
             waiting: None,
+            alarm: None,
         }
     }
 
     /// No body at all.
     pub fn empty(flow: Rc<Flow>) -> Self {
-        Self { incoming: None, flow, pace: Pace::new(Duration::MAX, 0), most: 0, waiting: None }
+        Self { incoming: None, flow, pace: Pace::new(Duration::MAX, 0), most: 0, waiting: None, alarm: None }
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
@@ -66,7 +69,7 @@ impl ClientBody {
                     Some(Ok(frame)) => frame.data_ref().map_or(0, |data| data.len() as u64),
                     Some(Err(_)) | None => 0,
                 };
-                if let Some((since, _)) = self.waiting.take() {
+                if let Some(since) = self.waiting.take() {
                     self.flow.waits_for_upload(false);
                     if self.pace.waited(since.elapsed(), bytes) && bytes > 0 {
                         return Poll::Ready(Some(Err(ClientFault::TooSlow)));
@@ -76,16 +79,18 @@ impl ClientBody {
             }
             Poll::Pending => {
                 self.flow.waits_for_upload(true);
-                let patience = self.pace.patience();
-                let (since, alarm) =
-                    self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(patience))));
-                ready!(alarm.as_mut().poll(cx));
-                let waited = since.elapsed();
-                self.waiting = None;
-                if self.pace.waited(waited, 0) {
-                    return Poll::Ready(Some(Err(ClientFault::TooSlow)));
+                let since = *self.waiting.get_or_insert_with(Instant::now);
+                let due = since + self.pace.patience();
+                let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+                if alarm.deadline() > due {
+                    alarm.as_mut().reset(due);
                 }
-                cx.waker().wake_by_ref();
+                while alarm.as_mut().poll(cx).is_ready() {
+                    if Instant::now() >= due {
+                        return Poll::Ready(Some(Err(ClientFault::TooSlow)));
+                    }
+                    alarm.as_mut().reset(due);
+                }
                 Poll::Pending
             }
         }

@@ -2,50 +2,51 @@
 
 use std::time::Duration;
 
-/// The time over which the rate is taken. A client may be as slow as it likes for one window.
-const WINDOW: Duration = Duration::from_secs(20);
+/// How long a client may be slower than the rate before it has moved anything.
+const GRACE: Duration = Duration::from_secs(20);
 
-/// Judges a client by the time that was spent waiting for it: it has to move a byte within
-/// `idle`, and `min_rate` bytes per second over each 20 s of waiting. Time in which somebody else
-/// was waited for does not count, and there is no limit on the total.
+/// Judges a client by the time that was spent waiting for it: it has to move a byte within `idle`,
+/// and `min_rate` bytes per second on average. Time in which somebody else was waited for does not
+/// count, and there is no limit on the total.
+///
+/// The average is kept as credit: a client begins with 20 s, waiting for it uses them up, and each byte earns
+/// what it may take at the rate. Credit is capped, so that a burst pays for a pause and not for a trickle.
 #[derive(Clone, Debug)]
 pub struct Pace {
     idle: Duration,
     min_rate: u64,
     still: Duration,
-    waited: Duration,
-    moved: u64,
+    credit: Duration,
 }
 
 impl Pace {
     /// `min_rate` is in bytes per second; 0 asks for none.
     pub fn new(idle: Duration, min_rate: u64) -> Self {
-        Self { idle, min_rate, still: Duration::ZERO, waited: Duration::ZERO, moved: 0 }
+        Self { idle, min_rate, still: Duration::ZERO, credit: GRACE }
     }
 
     /// Takes down that the client was waited for during `time` and moved `bytes` in it.
     /// Returns whether it is too slow.
     pub fn waited(&mut self, time: Duration, bytes: u64) -> bool {
         self.still = if bytes == 0 { self.still + time } else { Duration::ZERO };
-        self.waited += time;
-        self.moved += bytes;
         if self.still >= self.idle {
             return true;
         }
-        if self.waited < WINDOW {
+        if self.min_rate == 0 {
             return false;
         }
-        let owed = self.min_rate as f64 * self.waited.as_secs_f64();
-        let slow = (self.moved as f64) < owed;
-        self.waited = Duration::ZERO;
-        self.moved = 0;
-        slow
+        let earned = Duration::from_secs_f64(bytes as f64 / self.min_rate as f64);
+        match (self.credit + earned).checked_sub(time) {
+            Some(credit) if !credit.is_zero() => self.credit = credit.min(GRACE.max(self.idle)),
+            Some(_) | None => return true,
+        }
+        false
     }
 
-    /// How long the client may still do nothing before the next call of [`Pace::waited`] can turn out badly.
+    /// How long the client may still do nothing before the next call of [`Pace::waited`] turns out badly.
     pub fn patience(&self) -> Duration {
         let until_idle = self.idle.saturating_sub(self.still);
-        if self.min_rate == 0 { until_idle } else { until_idle.min(WINDOW.saturating_sub(self.waited)) }
+        if self.min_rate == 0 { until_idle } else { until_idle.min(self.credit) }
     }
 }
 
@@ -68,8 +69,8 @@ mod tests {
     #[test]
     fn a_trickle_is_too_slow_after_twenty_seconds() {
         let mut pace = Pace::new(60 * SECOND, 500);
-        assert!((0..19).all(|_| !pace.waited(SECOND, 499)));
-        assert!(pace.waited(SECOND, 499));
+        assert!((0..20).all(|_| !pace.waited(SECOND, 10)));
+        assert!(pace.waited(SECOND, 10));
     }
 
     #[test]
@@ -79,9 +80,26 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_pays_for_a_pause_up_to_the_idle_time() {
+        let mut pace = Pace::new(60 * SECOND, 500);
+        assert!(!pace.waited(SECOND, 1 << 30));
+        assert_eq!(pace.patience(), 60 * SECOND);
+        assert!(!pace.waited(59 * SECOND, 4096));
+        assert!(!pace.waited(8 * SECOND, 4096));
+    }
+
+    #[test]
     fn a_burst_does_not_pay_for_a_later_trickle() {
         let mut pace = Pace::new(60 * SECOND, 500);
         assert!(!pace.waited(SECOND, 1 << 30));
-        assert!((0..60).any(|_| pace.waited(SECOND, 1)));
+        assert!(!pace.waited(50 * SECOND, 1));
+        assert!(pace.waited(50 * SECOND, 1));
+    }
+
+    #[test]
+    fn steps_of_64_kib_are_no_trickle() {
+        let mut pace = Pace::new(60 * SECOND, 500);
+        assert!(!pace.waited(SECOND, 65536));
+        assert!((0..100).all(|_| !(0..31).any(|_| pace.waited(SECOND, 0)) && !pace.waited(SECOND, 65536)));
     }
 }

@@ -35,6 +35,8 @@ pub(super) enum Refusal {
     Unauthorized(&'static str),
     /// Too many passwords wait to be checked.
     Busy,
+    /// Too many requests are under way.
+    Crowded,
     /// The body is over the limit for its kind.
     BodyTooLarge,
     /// The client's body ended badly.
@@ -56,6 +58,7 @@ impl From<UpstreamError> for Refusal {
         match error {
             UpstreamError::Client(ClientFault::TooLarge) => Self::BodyTooLarge,
             UpstreamError::Client(fault) => Self::Client(fault),
+            UpstreamError::Busy => Self::Crowded,
             UpstreamError::Silent => Self::GatewayTimeout,
             UpstreamError::Connect(_) | UpstreamError::ConnectTimeout | UpstreamError::NoAnswer(_) => {
                 Self::BadGateway(error.to_string())
@@ -91,7 +94,7 @@ pub(super) fn respond(
     match refusal {
         Refusal::Unauthorized(_) => _ = headers.insert(WWW_AUTHENTICATE, state.challenge.clone()),
         Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static(METHODS)),
-        Refusal::Busy => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("2")),
+        Refusal::Busy | Refusal::Crowded => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("2")),
         _ => {}
     }
     let in_doubt = matches!(refusal, Refusal::Malformed(_) | Refusal::Client(_));
@@ -129,6 +132,9 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         Refusal::Unauthorized(_) => (StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required"),
         Refusal::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many logins at once, try again soon")
+        }
+        Refusal::Crowded => {
+            (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many requests at once, try again soon")
         }
         Refusal::BodyTooLarge => {
             (StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, "the manifest is larger than allowed")

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::ledger::Ledger;
@@ -18,6 +18,10 @@ use crate::upstream::{Answer, AnswerError};
 
 pub(super) const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 pub(super) const API_VERSION_VALUE: HeaderValue = HeaderValue::from_static("registry/2.0");
+
+/// HTTP/2 takes a chunk whole and asks for the next when it has nearly sent it: the pieces are the steps in which we see a
+/// client take anything, and what one stream has waiting.
+const HTTP2_PIECE: usize = 16 * 1024;
 
 /// Makes the head of the answer the client's: its framing, its Location, the API version once.
 pub(super) fn rewrite(
@@ -59,18 +63,30 @@ fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Completes a response: from here on its body keeps the account and closes it.
 pub(super) fn hand_over<G>(
-    response: Response<Source>,
+    mut response: Response<Source>,
     flow: Rc<Flow>,
     mut ledger: Ledger,
     guard: G,
 ) -> Response<Reply<G>> {
     ledger.answered(response.status());
+    if ledger.is_head() {
+        withhold_text(&mut response);
+    }
+    let piece = if ledger.version() == Version::HTTP_2 { HTTP2_PIECE } else { usize::MAX };
     response.map(|source| {
-        if source.is_end_stream() || ledger.is_head() {
+        if source.is_end_stream() {
             ledger.finished();
         }
-        Reply { source, flow, ledger, _guard: guard }
+        Reply { source, rest: Bytes::new(), piece, flow, ledger, _guard: guard }
     })
+}
+
+/// A HEAD is told the length of our own text and not the text. hyper sees to that for HTTP/1.1 only.
+fn withhold_text(response: &mut Response<Source>) {
+    if let Source::Text(text) = response.body_mut() {
+        let length = text.take().map_or(0, |text| text.len());
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
 }
 
 /// Where the bytes of a response come from.
@@ -106,9 +122,27 @@ impl Source {
 /// The body of a response. When it is dropped, complete or not, the access log gets its line and `G` is let go.
 pub struct Reply<G> {
     source: Source,
+    /// What is left of the last chunk, and how much of it is given away at once.
+    rest: Bytes,
+    piece: usize,
     flow: Rc<Flow>,
     ledger: Ledger,
     _guard: G,
+}
+
+impl<G> Reply<G> {
+    fn next_piece(&mut self) -> Frame<Bytes> {
+        let piece = self.rest.split_to(self.rest.len().min(self.piece));
+        self.flow.delivered(piece.len() as u64);
+        if self.is_finished() {
+            self.ledger.finished();
+        }
+        Frame::data(piece)
+    }
+
+    fn is_finished(&self) -> bool {
+        self.rest.is_empty() && self.source.is_end_stream()
+    }
 }
 
 impl<G: Unpin> Body for Reply<G> {
@@ -121,20 +155,24 @@ impl<G: Unpin> Body for Reply<G> {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let reply = &mut *self;
         reply.flow.asked_for_more();
-        let frame = ready!(reply.source.poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => reply.flow.delivered(frame.data_ref().map_or(0, Bytes::len) as u64),
-            Some(Err(error)) => reply.ledger.torn(error),
-            None => {}
+        if reply.rest.is_empty() {
+            match ready!(reply.source.poll_frame(cx)) {
+                Some(Ok(frame)) => reply.rest = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => {
+                    reply.ledger.torn(&error);
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => {
+                    reply.ledger.finished();
+                    return Poll::Ready(None);
+                }
+            }
         }
-        if frame.is_none() || reply.source.is_end_stream() {
-            reply.ledger.finished();
-        }
-        Poll::Ready(frame)
+        Poll::Ready(Some(Ok(reply.next_piece())))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.is_end_stream()
+        self.is_finished()
     }
 
     fn size_hint(&self) -> SizeHint {

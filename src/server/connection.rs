@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -27,17 +27,24 @@ use crate::body::Flow;
 use crate::config::Limits;
 use crate::gate::{self, Reply};
 
-/// How long a connection that was asked to end may take for it.
+/// How long a connection without a request that was asked to end may take for it.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Most bytes that HTTP/1.1 reads or gathers for writing at once.
 const BUFFER: usize = 128 * 1024;
 /// Bytes that a client may send ahead on one HTTP/2 stream, and on all of a connection.
 const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// The connection's is that of many streams: one that may send nothing because others wait for the registry would look idle.
+const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
 /// Bytes of one HTTP/2 response that wait for the client.
-const SEND_BUFFER: usize = 128 * 1024;
+const SEND_BUFFER: usize = 64 * 1024;
 const STREAMS: u32 = 100;
 const PING: Duration = Duration::from_secs(30);
+/// An answer to a ping waits behind megabytes in the kernel's buffers when the client reads slowly;
+/// how slowly it may, `watch` knows.
+const PONG: Duration = Duration::from_secs(600);
+/// hyper and h2 refuse what is over their limits without a body and without a line in the log, so they
+/// get twice ours.
+const SLACK: usize = 2;
 
 /// What a response holds until it is over.
 type Guard = (Busy, Counted);
@@ -49,10 +56,14 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
     let limits = &state.config.limits;
     let deadline = Instant::now() + limits.handshake_timeout;
     let acceptor = TlsAcceptor::from(state.tls.config.clone());
-    let stream = match timeout_at(deadline, handshake(core, socket, acceptor)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
-        Err(_elapsed) => return tracing::debug!(%peer, "no TLS handshake within limits.handshake_timeout"),
+    let handshake = timeout_at(deadline, handshake(socket, acceptor));
+    let stream = tokio::select! {
+        stream = handshake => match stream {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
+            Err(_elapsed) => return tracing::debug!(%peer, "no TLS handshake within limits.handshake_timeout"),
+        },
+        () = reached(core, Phase::Closing) => return,
     };
     let (metered, session) = stream.get_ref();
     let watch = Watch::new(metered.meter(), limits, deadline);
@@ -65,17 +76,16 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
     }
 }
 
-/// A silent socket holds no place among the handshakes.
-async fn handshake(
-    core: &Core,
-    socket: std::net::TcpStream,
-    acceptor: TlsAcceptor,
-) -> io::Result<TlsStream<Metered>> {
+async fn handshake(socket: std::net::TcpStream, acceptor: TlsAcceptor) -> io::Result<TlsStream<Metered>> {
     let socket = TcpStream::from_std(socket)?;
     socket.set_nodelay(true)?;
-    socket.readable().await?;
-    let _place = core.handshakes.acquire().await.map_err(io::Error::other)?;
     acceptor.accept(Metered::new(socket)).await
+}
+
+/// Waits until the process is on its way to its end, at least so far.
+async fn reached(core: &Core, phase: Phase) {
+    // The sender lives as long as the process.
+    _ = core.phase.clone().wait_for(|now| *now >= phase).await;
 }
 
 async fn serve_http1(core: &Rc<Core>, client: Client, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
@@ -87,11 +97,11 @@ async fn serve_http1(core: &Rc<Core>, client: Client, peer: IpAddr, watch: Rc<Wa
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_headers(limits.headers)
-        .max_header_size(limits.header_bytes)
-        .max_buf_size(BUFFER.max(limits.header_bytes))
+        .max_headers(SLACK * limits.headers)
+        .max_header_size(SLACK * limits.header_bytes)
+        .max_buf_size(BUFFER.max(SLACK * limits.header_bytes))
         .serve_connection(client, service);
-    drive(connection, |connection| connection.graceful_shutdown(), &watch, core, peer).await;
+    drive(connection, |connection| connection.graceful_shutdown(), FAREWELL, &watch, core, peer).await;
 }
 
 async fn serve_http2(core: &Rc<Core>, client: Client, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
@@ -105,13 +115,15 @@ async fn serve_http2(core: &Rc<Core>, client: Client, peer: IpAddr, watch: Rc<Wa
     let connection = http2::Builder::new(streams)
         .timer(TokioTimer::new())
         .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG)
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(SLACK * limits.header_bytes).unwrap_or(u32::MAX))
         .serve_connection(client, service);
-    drive(connection, |connection| connection.graceful_shutdown(), &watch, core, peer).await;
+    drive(connection, |connection| connection.graceful_shutdown(), limits.idle_timeout, &watch, core, peer)
+        .await;
 }
 
 fn answer(
@@ -126,24 +138,25 @@ fn answer(
     async move { Ok(gate::handle(gate, peer, request, flow, guard).await) }
 }
 
-/// Polls a connection until it ends by itself, the client fails to do its part, or the process ends.
-async fn drive<C>(connection: C, end: impl Fn(Pin<&mut C>), watch: &Watch, core: &Core, peer: IpAddr)
-where
+/// Polls a connection until it ends by itself, the client fails to do its part, or the process ends. `tail` is how
+/// long an answered connection may go on sending when it has no request left.
+async fn drive<C>(
+    connection: C,
+    end: impl Fn(Pin<&mut C>),
+    tail: Duration,
+    watch: &Watch,
+    core: &Core,
+    peer: IpAddr,
+) where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut connection = pin!(connection);
-    let mut phase = core.phase.clone();
     // A connection that came after the process began to drain belongs to a transfer that is still running.
-    let enough = match *phase.borrow() {
-        Phase::Running => Phase::Draining,
-        Phase::Draining | Phase::Closing => Phase::Closing,
-    };
-    let called = async {
-        // The sender lives as long as the process.
-        _ = phase.wait_for(|phase| *phase as u8 >= enough as u8).await;
-    };
-    let mut called = pin!(called);
+    let enough = if *core.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
+    let mut called = pin!(reached(core, enough));
+    let mut cut = pin!(reached(core, Phase::Cutting));
     let mut ending = pin!(watch.ending());
+    let mut farewell = pin!(sleep(Duration::ZERO));
     let mut told = false;
     loop {
         tokio::select! {
@@ -153,19 +166,24 @@ where
                 }
                 return;
             }
-            ending = ending.as_mut() => {
-                tracing::debug!(%peer, ?ending, "connection ended");
-                if ending == Ending::Quiet {
-                    end(connection.as_mut());
-                    _ = timeout(FAREWELL, connection).await;
+            reason = ending.as_mut(), if !told => match reason {
+                Ending::Quiet => {}
+                Ending::Stalled | Ending::Gone => return tracing::debug!(%peer, ?reason, "connection ended"),
+            },
+            () = called.as_mut(), if !told => {}
+            () = farewell.as_mut(), if told => {
+                if !watch.is_busy() {
+                    return;
                 }
-                return;
+                farewell.as_mut().reset(Instant::now() + FAREWELL);
+                continue;
             }
-            () = called.as_mut(), if !told => {
-                told = true;
-                end(connection.as_mut());
-            }
+            () = cut.as_mut() => return,
         }
+        told = true;
+        end(connection.as_mut());
+        let patience = if watch.has_answered() { tail.max(FAREWELL) } else { FAREWELL };
+        farewell.as_mut().reset(Instant::now() + patience);
     }
 }
 

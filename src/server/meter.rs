@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
@@ -44,6 +45,15 @@ impl Meter {
     /// Whether the kernel takes no more.
     pub(super) fn is_blocked(&self) -> bool {
         self.blocked.get()
+    }
+
+    /// Whether the client has closed or reset the connection, whatever it sent before and we have not read.
+    pub(super) fn is_gone(&self) -> bool {
+        let tcp = self.tcp.borrow();
+        let mut sockets = [PollFd::new(&*tcp, PollFlags::RDHUP)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        poll(&mut sockets, Some(&now)).is_ok_and(|_| sockets[0].revents().intersects(gone))
     }
 
     /// Has the connection reset when it is closed. What the client does not take would else stay with the kernel for minutes.

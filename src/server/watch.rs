@@ -14,6 +14,8 @@ use crate::config::Limits;
 /// How often a client that is waited for is looked at, at most.
 const TICK: Duration = Duration::from_secs(1);
 
+const GLANCE: Duration = Duration::from_secs(5);
+
 /// Why a connection has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -21,6 +23,8 @@ pub(super) enum Ending {
     Quiet,
     /// The client does not take what was sent to it.
     Stalled,
+    /// The client has closed the connection, which nobody sees who neither reads nor writes.
+    Gone,
 }
 
 /// Watches one connection.
@@ -65,72 +69,101 @@ impl Watch {
         *self.current.borrow_mut() = Some(flow.clone());
     }
 
+    /// Whether a request is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.get() > 0
+    }
+
+    /// Whether a response has ended on this connection; its last bytes may still be on their way.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.get()
+    }
+
     /// Waits until the connection has to end.
     pub(super) async fn ending(&self) -> Ending {
-        let mut pace = self.pace();
-        let mut seen = self.meter.acknowledged();
+        let mut progress = Progress::new(self);
         loop {
-            let sending = self.busy.get() == 0 && self.meter.is_sending();
-            let waits =
-                sending || self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
-            if self.busy.get() == 0 && !sending {
-                let deadline = self.deadline.get();
-                if Instant::now() >= deadline {
-                    return Ending::Quiet;
-                }
-                sleep_until(deadline).await;
-                (pace, seen) = (self.pace(), self.meter.acknowledged());
-                continue;
-            }
             let since = Instant::now();
-            sleep_until(since + self.tick()).await;
-            let now = self.meter.acknowledged();
-            if !waits {
-                pace = self.pace();
-            } else if pace.waited(since.elapsed(), now.saturating_sub(seen)) {
-                self.meter.give_up();
-                return Ending::Stalled;
+            if self.is_busy() || self.meter.is_sending() {
+                let asked = self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
+                let waits = asked || !self.is_busy() || self.meter.is_blocked();
+                sleep_until(since + self.tick()).await;
+                if self.is_busy() && self.meter.is_gone() {
+                    return Ending::Gone;
+                }
+                if progress.is_too_slow(waits, since.elapsed(), 0) {
+                    self.meter.give_up();
+                    return Ending::Stalled;
+                }
+                if !self.is_busy() && self.has_answered() {
+                    self.postpone();
+                }
+            } else if since >= self.deadline.get() {
+                return Ending::Quiet;
+            } else {
+                sleep_until(self.deadline.get().min(since + self.glance())).await;
+                progress = Progress::new(self);
             }
-            if sending && self.answered.get() {
-                self.postpone();
-            }
-            seen = now;
         }
     }
 
     /// Waits until the client has left one response of several lie for too long. What counts is what
-    /// the stream has handed over; while the socket itself is full, what arrives of anything.
+    /// the stream has handed over, and what arrives of anything while the socket itself is full.
     pub(super) async fn stalled(&self, flow: &Flow) {
-        let progress = || {
-            let arrived = if self.meter.is_blocked() { self.meter.acknowledged() } else { 0 };
-            flow.bytes_out() + arrived
-        };
-        let mut pace = self.pace();
-        let mut seen = progress();
+        let mut progress = Progress::new(self);
         loop {
             let since = Instant::now();
             let waits = flow.waits_for_download();
             sleep_until(since + self.tick()).await;
-            let now = progress();
-            if !waits {
-                pace = self.pace();
-            } else if pace.waited(since.elapsed(), now.saturating_sub(seen)) {
+            if progress.is_too_slow(waits, since.elapsed(), flow.bytes_out()) {
                 return;
             }
-            seen = now;
         }
-    }
-
-    fn pace(&self) -> Pace {
-        Pace::new(self.idle_timeout, self.min_rate)
     }
 
     fn tick(&self) -> Duration {
         (self.idle_timeout / 8).clamp(Duration::from_millis(10), TICK)
     }
 
+    /// How often an idle connection is looked at: whether it still is.
+    fn glance(&self) -> Duration {
+        (self.idle_timeout / 8).clamp(Duration::from_millis(10), GLANCE)
+    }
+
     fn postpone(&self) {
         self.deadline.set(Instant::now() + self.header_timeout);
+    }
+}
+
+/// What a client has taken so far, and how fast.
+struct Progress {
+    meter: Rc<Meter>,
+    fresh: Pace,
+    pace: Pace,
+    acknowledged: u64,
+    delivered: u64,
+}
+
+impl Progress {
+    fn new(watch: &Watch) -> Self {
+        let (meter, fresh) = (watch.meter.clone(), Pace::new(watch.idle_timeout, watch.min_rate));
+        let acknowledged = meter.acknowledged();
+        Self { meter, pace: fresh.clone(), fresh, acknowledged, delivered: 0 }
+    }
+
+    /// Judges the `time` since the last call, in which the client was waited for or not. `delivered` is what its
+    /// stream has handed over in all; 0 counts what the client's host has acknowledged instead.
+    fn is_too_slow(&mut self, waits: bool, time: Duration, delivered: u64) -> bool {
+        let acknowledged = self.meter.acknowledged();
+        let arrived = acknowledged.saturating_sub(self.acknowledged);
+        let handed_over = delivered.saturating_sub(self.delivered);
+        (self.acknowledged, self.delivered) = (acknowledged, delivered);
+        if !waits {
+            self.pace = self.fresh.clone();
+            return false;
+        }
+        let counts = delivered == 0 || self.meter.is_blocked();
+        self.pace.waited(time, handed_over + if counts { arrived } else { 0 })
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::interval;
 
@@ -20,13 +20,11 @@ use crate::gate::Gate;
 use crate::state::Shared;
 use crate::upstream::Upstream;
 
-/// TLS handshakes that one core has under way at once, once the client has sent its first byte.
-const HANDSHAKES: usize = 512;
 /// How often idle connections to the registry are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// How far the process is on its way to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Not at all.
     Running,
@@ -34,6 +32,8 @@ pub enum Phase {
     Draining,
     /// All connections end with the request they have.
     Closing,
+    /// All connections end.
+    Cutting,
 }
 
 /// All worker threads.
@@ -50,6 +50,8 @@ struct Worker {
 pub(super) struct Load {
     connections: AtomicUsize,
     requests: AtomicUsize,
+    /// Requests since the start.
+    begun: AtomicUsize,
 }
 
 /// A connection on its way to its core.
@@ -87,6 +89,11 @@ impl Workers {
         self.0.iter().map(|worker| worker.load.requests.load(Ordering::Relaxed)).sum()
     }
 
+    /// Requests since the start.
+    pub fn begun(&self) -> usize {
+        self.0.iter().map(|worker| worker.load.begun.load(Ordering::Relaxed)).sum()
+    }
+
     /// Gives them no more connections and waits, blocking, until all they have are gone.
     pub fn join(self) {
         for worker in self.0 {
@@ -120,6 +127,7 @@ pub(super) struct Counted(Arc<Load>);
 impl Counted {
     pub(super) fn new(load: &Arc<Load>) -> Self {
         load.requests.fetch_add(1, Ordering::Relaxed);
+        load.begun.fetch_add(1, Ordering::Relaxed);
         Self(load.clone())
     }
 }
@@ -134,7 +142,6 @@ impl Drop for Counted {
 pub(super) struct Core {
     pub(super) gate: Rc<Gate>,
     pub(super) load: Arc<Load>,
-    pub(super) handshakes: Semaphore,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -147,7 +154,7 @@ async fn run(
 ) {
     let upstream = Rc::new(Upstream::default());
     let gate = Rc::new(Gate { shared, upstream: upstream.clone() });
-    let core = Rc::new(Core { gate, load, handshakes: Semaphore::new(HANDSHAKES), phase });
+    let core = Rc::new(Core { gate, load, phase });
     let sweeper = spawn_local(async move {
         let mut ticks = interval(SWEEP);
         loop {

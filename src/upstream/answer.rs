@@ -2,15 +2,15 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::connection::Connection;
+use super::connection::{Connection, is_silent};
 use super::{Destination, Upstream};
 use crate::body::Flow;
 use crate::config::ServerAddress;
@@ -22,6 +22,8 @@ pub struct Answer {
     link: Option<Link>,
     flow: Rc<Flow>,
     read_timeout: Duration,
+    moved: Instant,
+    /// Kept from one wait to the next, so it may ring early.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -40,8 +42,14 @@ impl Answer {
         flow: Rc<Flow>,
     ) -> Self {
         let link = Link { connection, pool, server: to.server.clone() };
-        let mut answer =
-            Self { incoming, link: Some(link), flow, read_timeout: to.read_timeout, alarm: None };
+        let mut answer = Self {
+            incoming,
+            link: Some(link),
+            flow,
+            read_timeout: to.read_timeout,
+            moved: Instant::now(),
+            alarm: None,
+        };
         if answer.incoming.is_end_stream() {
             answer.release();
         }
@@ -54,9 +62,11 @@ impl Answer {
         }
     }
 
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Whether the registry has sent nothing for too long, although it has all that there is of the request.
+    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         let timeout = self.read_timeout;
-        self.alarm.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx)
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        is_silent(alarm.as_mut(), timeout, cx, || self.moved.elapsed().min(self.flow.upstream_silence()))
     }
 }
 
@@ -74,13 +84,13 @@ impl Body for Answer {
             }
             let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Ready(frame) => frame,
-                Poll::Pending => {
-                    ready!(self.poll_silence(cx));
+                Poll::Pending if self.is_silent(cx) => {
                     self.link = None;
                     return Poll::Ready(Some(Err(AnswerError::Silent)));
                 }
+                Poll::Pending => return Poll::Pending,
             };
-            self.alarm = None;
+            self.moved = Instant::now();
             match frame {
                 // Trailers of the registry are not forwarded.
                 Some(Ok(frame)) if frame.is_trailers() => {}

@@ -6,19 +6,26 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::connection::{Connection, Stream};
 use super::{Destination, UpstreamError};
 use crate::config::ServerAddress;
 
-pub(super) async fn connect(to: &Destination) -> Result<Connection, UpstreamError> {
-    let stream = match timeout(to.connect_timeout, open(to)).await {
+/// Opens a connection as soon as there is a place for one.
+pub(super) async fn connect(to: &Destination, places: &Arc<Semaphore>) -> Result<Connection, UpstreamError> {
+    let deadline = Instant::now() + to.connect_timeout;
+    let place = match timeout_at(deadline, places.clone().acquire_owned()).await {
+        Ok(Ok(place)) => place,
+        Ok(Err(_)) | Err(_) => return Err(UpstreamError::Busy),
+    };
+    let stream = match timeout_at(deadline, open(to)).await {
         Ok(stream) => stream.map_err(UpstreamError::Connect)?,
         Err(_elapsed) => return Err(UpstreamError::ConnectTimeout),
     };
-    Connection::open(stream).await.map_err(UpstreamError::NoAnswer)
+    Connection::open(stream, place).await.map_err(UpstreamError::NoAnswer)
 }
 
 async fn open(to: &Destination) -> io::Result<Pin<Box<dyn Stream>>> {

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::UpstreamError;
@@ -21,11 +22,12 @@ pub(super) trait Stream: AsyncRead + AsyncWrite {}
 impl<S: AsyncRead + AsyncWrite> Stream for S {}
 
 /// More than half of a level-two cache in one chunk costs more than it saves.
-const READ_BUFFER: usize = 256 * 1024;
+const READ_BUFFER: usize = 128 * 1024;
 
 type Driver = http1::Connection<TokioIo<Pin<Box<dyn Stream>>>, ClientBody>;
 
 pub(super) struct Connection {
+    _place: OwnedSemaphorePermit,
     sender: SendRequest<ClientBody>,
     /// Gone when it has come to its end.
     driver: Option<Pin<Box<Driver>>>,
@@ -64,10 +66,13 @@ impl SentError {
 }
 
 impl Connection {
-    pub(super) async fn open(stream: Pin<Box<dyn Stream>>) -> hyper::Result<Self> {
+    pub(super) async fn open(
+        stream: Pin<Box<dyn Stream>>,
+        place: OwnedSemaphorePermit,
+    ) -> hyper::Result<Self> {
         let (sender, driver) =
             http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, driver: Some(Box::pin(driver)) })
+        Ok(Self { _place: place, sender, driver: Some(Box::pin(driver)) })
     }
 
     /// Sends a request and waits until the head of the answer is there.
@@ -88,7 +93,7 @@ impl Connection {
                     None => Failed::Sent(SentError::Connection(failed.into_error())),
                 }));
             }
-            if is_silent(alarm.as_mut(), flow, timeout, cx) {
+            if is_silent(alarm.as_mut(), timeout, cx, || flow.upstream_silence()) {
                 return Poll::Ready(Err(Failed::Sent(SentError::Silent)));
             }
             Poll::Pending
@@ -115,10 +120,16 @@ fn drive(driver: &mut Option<Pin<Box<Driver>>>, cx: &mut Context<'_>) {
     }
 }
 
-/// The clock runs from the last byte of the request that came from the client, so that an upload may take for ever.
-fn is_silent(mut alarm: Pin<&mut Sleep>, flow: &Flow, timeout: Duration, cx: &mut Context<'_>) -> bool {
+/// Whether `silence` has lasted for `timeout`, looked at when the alarm rings. The silence of a registry runs from the last
+/// byte of the request that came from the client, so that an upload may take for ever.
+pub(super) fn is_silent(
+    mut alarm: Pin<&mut Sleep>,
+    timeout: Duration,
+    cx: &mut Context<'_>,
+    silence: impl Fn() -> Duration,
+) -> bool {
     while alarm.as_mut().poll(cx).is_ready() {
-        let silence = flow.upstream_silence();
+        let silence = silence();
         if silence >= timeout {
             return true;
         }

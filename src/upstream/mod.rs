@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use http::{Method, Request, Response};
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::access::Permit;
@@ -25,6 +26,8 @@ use crate::config::ServerAddress;
 pub use answer::{Answer, AnswerError};
 use connection::{Connection, Failed};
 
+/// Connections open at once, per core: more than requests should ever be under way.
+const CONNECTIONS: usize = 2048;
 /// Connections kept open for the next request, per core.
 const IDLE_CONNECTIONS: usize = 64;
 /// How long one is kept. A registry that closes idle connections does so later than this.
@@ -49,6 +52,9 @@ pub enum UpstreamError {
     /// No connection: refused, unreachable, unresolvable, bad certificate.
     #[error("cannot connect: {0}")]
     Connect(io::Error),
+    /// Too many requests under way for another connection.
+    #[error("too many connections are open")]
+    Busy,
     /// No connection within `connect_timeout`.
     #[error("no connection within the connect timeout")]
     ConnectTimeout,
@@ -64,9 +70,9 @@ pub enum UpstreamError {
 }
 
 /// The connections of one core.
-#[derive(Default)]
 pub struct Upstream {
     idle: RefCell<VecDeque<Idle>>,
+    places: Arc<Semaphore>,
 }
 
 struct Idle {
@@ -75,12 +81,18 @@ struct Idle {
     since: Instant,
 }
 
+impl Default for Upstream {
+    fn default() -> Self {
+        Self { idle: RefCell::default(), places: Arc::new(Semaphore::new(CONNECTIONS)) }
+    }
+}
+
 impl Upstream {
     /// Sends a request and waits for the head of its answer. `request` is in origin-form, with the
     /// framing and the headers that the registry is to see; `flow` is the one its body writes to.
     ///
-    /// A request is sent a second time only on a fresh connection, and only when not a byte of it
-    /// was written, or when it is a GET or HEAD and a connection from the pool turned out dead.
+    /// A request is sent a second time only when not a byte of it was written, or, once and on a fresh
+    /// connection, when it is a GET or HEAD and a connection from the pool ended without a whole head of an answer.
     pub async fn send(
         self: &Rc<Self>,
         _permit: &Permit,
@@ -103,7 +115,7 @@ impl Upstream {
                 },
             }
         }
-        let mut connection = connect::connect(to).await?;
+        let mut connection = connect::connect(to, &self.places).await?;
         match connection.send(request, flow, to.read_timeout).await {
             Ok(response) => Ok(self.answer(connection, response, to, flow)),
             Err(Failed::Sent(error)) => Err(error.into_upstream(flow)),
