@@ -144,7 +144,10 @@ async fn drain(
     let mut gone = tokio::task::spawn_blocking(move || workers.map(Workers::join));
     if result.is_ok() {
         result = tokio::select! {
-            _ = &mut gone => return Ok(tracing::info!("stopped")),
+            _ = &mut gone => {
+                tracing::info!("stopped");
+                return Ok(());
+            }
             () = sleep_until(begun + patience) => Ok(()),
             () = stop.asked() => Err(AppError::Impatient),
         };

@@ -8,8 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header;
+use http::{HeaderMap, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -32,6 +31,7 @@ pub struct Limits {
 pub struct ClientBody {
     /// None for a request that has no body.
     incoming: Option<Incoming>,
+    http2: bool,
     flow: Rc<Flow>,
     pace: Pace,
     most: u64,
@@ -42,10 +42,11 @@ pub struct ClientBody {
 }
 
 impl ClientBody {
-    /// Wraps what hyper received.
-    pub fn new(incoming: Incoming, flow: Rc<Flow>, limits: Limits) -> Self {
+    /// Wraps what hyper received in a request of `version`.
+    pub fn new(incoming: Incoming, version: Version, flow: Rc<Flow>, limits: Limits) -> Self {
         Self {
             incoming: Some(incoming),
+            http2: version == Version::HTTP_2,
             flow,
             pace: Pace::new(limits.idle, limits.min_rate),
             most: limits.bytes,
@@ -56,7 +57,20 @@ impl ClientBody {
 
     /// No body at all.
     pub fn empty(flow: Rc<Flow>) -> Self {
-        Self { incoming: None, flow, pace: Pace::new(Duration::MAX, 0), most: 0, waiting: None, alarm: None }
+        Self {
+            incoming: None,
+            http2: false,
+            flow,
+            pace: Pace::new(Duration::MAX, 0),
+            most: 0,
+            waiting: None,
+            alarm: None,
+        }
+    }
+
+    /// hyper takes a stream that was reset with NO_ERROR for one that has ended; h2 knows better.
+    fn is_reset(&self) -> bool {
+        self.http2 && self.incoming.as_ref().is_some_and(|incoming| !incoming.is_end_stream())
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
@@ -106,6 +120,7 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
         let result = match ready!(self.poll_incoming(cx)) {
+            None if self.is_reset() => Err(ClientFault::Gone),
             None => return Poll::Ready(None),
             Some(Err(fault)) => Err(fault),
             Some(Ok(frame)) => match frame.into_data() {

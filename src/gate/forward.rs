@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 
@@ -16,10 +16,6 @@ use crate::config::{Config, UpstreamAuthorization};
 use crate::header::forwarded::{self, Client};
 use crate::header::hop;
 use crate::registry::target::Operation;
-
-pub(super) fn user_agent<B>(request: &Request<B>) -> Option<&[u8]> {
-    request.headers().get(USER_AGENT).map(HeaderValue::as_bytes)
-}
 
 /// Makes the request for the registry: written anew from what was understood, in origin-form, with one framing.
 pub(super) fn rewrite(
@@ -36,9 +32,10 @@ pub(super) fn rewrite(
         _ => u64::MAX,
     };
     let has_body = hygiene::has_body(&request);
+    let version = request.version();
     let (mut head, incoming) = request.into_parts();
     let length = match head.method {
-        _ if has_body => declared_length(&head.headers),
+        _ if has_body => hygiene::declared_length(&head.headers),
         Method::POST | Method::PUT | Method::PATCH => Some(0),
         _ => None,
     };
@@ -64,14 +61,10 @@ pub(super) fn rewrite(
 
     let limits = Limits { idle: config.limits.idle_timeout, min_rate: config.limits.min_rate, bytes: most };
     let body = match has_body {
-        true => ClientBody::new(incoming, flow.clone(), limits),
+        true => ClientBody::new(incoming, version, flow.clone(), limits),
         false => ClientBody::empty(flow.clone()),
     };
     Ok(Request::from_parts(head, body))
-}
-
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// RFC 9113 section 8.2.3: HTTP/2 may send a cookie in crumbs, HTTP/1.1 wants it whole.

@@ -4,12 +4,16 @@
 //! refused with 400, its connection is closed and nothing reaches the registry.
 
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
-use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body::Body;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
 
 use super::reject::Refusal;
+use crate::body::ClientFault;
 use crate::config::{Config, Limits};
 
 /// The methods of the registry API.
@@ -22,6 +26,7 @@ pub(super) fn check<B: Body>(request: &Request<B>, config: &Config) -> Result<He
     head_size(request, &config.limits)?;
     transfer_encoding(request)?;
     content_length(request.headers())?;
+    singletons(request.headers())?;
     bodiless(request)?;
     request_target(request)?;
     path(request.uri().path())?;
@@ -35,6 +40,11 @@ pub(super) fn check<B: Body>(request: &Request<B>, config: &Config) -> Result<He
 /// Whether there is something to read after the head.
 pub(super) fn has_body<B: Body>(request: &Request<B>) -> bool {
     !request.body().is_end_stream()
+}
+
+/// The length that the client declared.
+pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn method(method: &Method) -> Result<(), Refusal> {
@@ -59,7 +69,10 @@ fn field_values(headers: &HeaderMap) -> Result<(), Refusal> {
 fn head_size<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refusal> {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    match fields.sum::<usize>() + target > limits.header_bytes || request.headers().len() > limits.headers {
+    // HTTP/2 sends a cookie in as many fields as it likes.
+    let crumbs = request.headers().get_all(header::COOKIE).iter().count().saturating_sub(1);
+    let count = request.headers().len() - crumbs;
+    match fields.sum::<usize>() + target > limits.header_bytes || count > limits.headers {
         true => Err(Refusal::HeadTooLarge),
         false => Ok(()),
     }
@@ -91,21 +104,60 @@ fn content_length(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
+/// Fields with one value, of which one reader takes the first and another the last.
+fn singletons(headers: &HeaderMap) -> Result<(), Refusal> {
+    const NAMES: [HeaderName; 5] = [
+        header::CONTENT_TYPE,
+        header::CONTENT_RANGE,
+        header::CONTENT_ENCODING,
+        header::RANGE,
+        header::USER_AGENT,
+    ];
+    NAMES.into_iter().try_for_each(|name| single(headers, name).map(|_| ()))
+}
+
 /// RFC 9110 section 9.3.1: content in a GET or HEAD means nothing, and hides a second request at best.
+/// Of HTTP/2 the frames have to be seen: [`settle_body`].
 fn bodiless<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
-    match *request.method() {
-        Method::GET | Method::HEAD if has_body(request) => {
-            Err(Refusal::Malformed("GET and HEAD have no body"))
-        }
-        _ => Ok(()),
+    match request.version() != Version::HTTP_2 && has_body(request) && is_read(request.method()) {
+        true => Err(NO_BODY),
+        false => Ok(()),
     }
+}
+
+const NO_BODY: Refusal = Refusal::Malformed("there is a body where there can be none");
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// An HTTP/2 request may end in a frame after its head. One that can have no body is waited for, so that it is forwarded as
+/// what it turns out to be.
+pub(super) async fn settle_body(request: &mut Request<Incoming>, patience: Duration) -> Result<(), Refusal> {
+    let no_body = declared_length(request.headers()) == Some(0) || is_read(request.method());
+    if request.version() != Version::HTTP_2 || !no_body {
+        return Ok(());
+    }
+    let deadline = Instant::now() + patience;
+    while has_body(request) {
+        match timeout_at(deadline, request.body_mut().frame()).await {
+            Ok(Some(Ok(frame))) if frame.data_ref().is_some_and(|data| !data.is_empty()) => {
+                return Err(NO_BODY);
+            }
+            Ok(Some(Ok(_))) => {}
+            Ok(None) if !has_body(request) => {}
+            Ok(None | Some(Err(_))) => return Err(Refusal::Client(ClientFault::Gone)),
+            Err(_elapsed) => return Err(Refusal::Client(ClientFault::TooSlow)),
+        }
+    }
+    Ok(())
 }
 
 /// RFC 9112 section 3.2: origin-form, or absolute-form for the scheme of this connection.
 fn request_target<B>(request: &Request<B>) -> Result<(), Refusal> {
     let uri = request.uri();
     let scheme = match uri.scheme() {
-        Some(scheme) => *scheme == Scheme::HTTPS,
+        Some(scheme) => scheme.as_str().eq_ignore_ascii_case("https"),
         None => uri.authority().is_none(),
     };
     match scheme && uri.path().starts_with('/') {
@@ -190,7 +242,7 @@ fn host_of(authority: &str) -> Option<&str> {
         None => (authority, None),
     };
     let port_fits = port.is_none_or(|port| {
-        !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
     });
     let host_fits = match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok()),
@@ -204,7 +256,11 @@ fn host_of(authority: &str) -> Option<&str> {
 
 /// Equal without regard to case and to the port that https has anyway.
 fn same_host(one: &[u8], other: &[u8]) -> bool {
-    let bare = |host: &[u8]| host.strip_suffix(b":443").unwrap_or(host).to_ascii_lowercase();
+    let bare = |host: &[u8]| {
+        let port =
+            [b":443".as_slice(), b":"].into_iter().find(|port| host.ends_with(port)).unwrap_or_default();
+        host[..host.len() - port.len()].to_ascii_lowercase()
+    };
     bare(one) == bare(other)
 }
 
@@ -240,6 +296,7 @@ mod tests {
             ("[::1]:443", "[::1]"),
             ("[2001:db8::1]", "[2001:db8::1]"),
             ("127.0.0.1:1", "127.0.0.1"),
+            ("localhost:", "localhost"),
         ] {
             assert_eq!(host_of(authority), Some(host), "{authority}");
         }

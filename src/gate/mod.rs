@@ -10,7 +10,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::header::USER_AGENT;
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use crate::access::{self, Identity};
@@ -57,13 +58,13 @@ async fn pass(
     gate: &Gate,
     state: &State,
     peer: IpAddr,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     flow: &Rc<Flow>,
     ledger: &mut Ledger,
 ) -> Result<Response<reply::Source>, Refusal> {
     let config = &state.config;
     let authority = hygiene::check(&request, config)?;
-    if !state.agents.admits(forward::user_agent(&request)) {
+    if !state.agents.admits(user_agent(&request)) {
         return Err(Refusal::Agent(config.user_agents.status));
     }
     if !request.uri().path().starts_with("/v2/") {
@@ -78,10 +79,15 @@ async fn pass(
     ledger.user(&identity);
     let permit = access::decide(identity);
 
+    hygiene::settle_body(&mut request, config.limits.idle_timeout).await?;
     let onward = forward::rewrite(request, &permit, &client, &authority, operation, config, flow)?;
     ledger.upstream(&state.destination.server);
     let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
     reply::rewrite(answer, client.https, &authority, &state.destination.server)
+}
+
+fn user_agent<B>(request: &Request<B>) -> Option<&[u8]> {
+    request.headers().get(USER_AGENT).map(HeaderValue::as_bytes)
 }
 
 /// Who sent this? A stranger, a wrong password and an unknown user cannot be told apart by the answer.

@@ -141,8 +141,28 @@ fn is_claim(name: &str) -> bool {
                     | "host"
                     | "scheme"
                     | "url-scheme"
+                    | "true-ip"
+                    | "true-client-ip"
+                    | "clientip"
+                    | "source-ip"
+                    | "clientcert"
+                    | "subject-dn"
+                    | "https"
+                    | "ssl"
+                    | "script-name"
+                    | "rewrite-uri"
+                    | "request-uri"
+                    | "override-url"
+                    | "backend-host"
+                    | "proxy-user"
             ) || [
                 "forwarded",
+                "forwarder",
+                "cert",
+                "consumer-",
+                "authentik-",
+                "vouch-",
+                "pomerium-",
                 "client-",
                 "ssl-",
                 "tls-",
@@ -178,10 +198,19 @@ fn is_claim(name: &str) -> bool {
                     | "client-cert"
                     | "client-cert-chain"
                     | "front-end-https"
+                    | "forwarded-for"
+                    | "akamai-client-ip"
+                    | "incap-client-ip"
+                    | "do-connecting-ip"
+                    | "cdn-src-ip"
+                    | "wl-proxy-ssl"
+                    | "host-override"
+                    | "impersonate-user"
                     // CGI programs find this one in HTTP_PROXY and take it for their own proxy.
                     | "proxy"
-            ) || name.starts_with("ssl-")
-                || name.starts_with("remote-")
+            ) || ["ssl-", "remote-", "cf-access-", "tailscale-user-"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
         }
     }
 }

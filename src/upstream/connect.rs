@@ -1,7 +1,6 @@
 //! Opening a connection to the registry.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -10,7 +9,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::connection::{Connection, Stream};
+use super::connection::Connection;
+use super::stream::Stream;
 use super::{Destination, UpstreamError};
 use crate::config::ServerAddress;
 
@@ -28,16 +28,16 @@ pub(super) async fn connect(to: &Destination, places: &Arc<Semaphore>) -> Result
     Connection::open(stream, place).await.map_err(UpstreamError::NoAnswer)
 }
 
-async fn open(to: &Destination) -> io::Result<Pin<Box<dyn Stream>>> {
+async fn open(to: &Destination) -> io::Result<Stream> {
     let (host, port) = match &to.server {
-        ServerAddress::Unix(path) => return Ok(Box::pin(UnixStream::connect(path).await?)),
+        ServerAddress::Unix(path) => return Ok(Stream::new(UnixStream::connect(path).await?)),
         ServerAddress::Tcp { host, port, .. } => (host.as_str(), *port),
     };
     let tcp = TcpStream::connect((host, port)).await?;
     tcp.set_nodelay(true)?;
     let Some(config) = &to.tls else {
-        return Ok(Box::pin(tcp));
+        return Ok(Stream::new(tcp));
     };
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    Ok(Box::pin(TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?))
+    Ok(Stream::new(TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?))
 }

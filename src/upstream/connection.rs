@@ -10,21 +10,17 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::UpstreamError;
+use super::stream::Stream;
 use crate::body::{ClientBody, Flow};
-
-/// A stream of bytes to a registry: TCP, TLS over TCP, or a Unix socket.
-pub(super) trait Stream: AsyncRead + AsyncWrite {}
-impl<S: AsyncRead + AsyncWrite> Stream for S {}
 
 /// More than half of a level-two cache in one chunk costs more than it saves.
 const READ_BUFFER: usize = 128 * 1024;
 
-type Driver = http1::Connection<TokioIo<Pin<Box<dyn Stream>>>, ClientBody>;
+type Driver = http1::Connection<TokioIo<Stream>, ClientBody>;
 
 pub(super) struct Connection {
     _place: OwnedSemaphorePermit,
@@ -66,10 +62,7 @@ impl SentError {
 }
 
 impl Connection {
-    pub(super) async fn open(
-        stream: Pin<Box<dyn Stream>>,
-        place: OwnedSemaphorePermit,
-    ) -> hyper::Result<Self> {
+    pub(super) async fn open(stream: Stream, place: OwnedSemaphorePermit) -> hyper::Result<Self> {
         let (sender, driver) =
             http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
         Ok(Self { _place: place, sender, driver: Some(Box::pin(driver)) })

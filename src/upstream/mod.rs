@@ -6,6 +6,7 @@
 mod answer;
 mod connect;
 mod connection;
+mod stream;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
