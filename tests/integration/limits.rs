@@ -1,6 +1,6 @@
 //! Sizes and numbers that are bounded.
 
-use crate::harness::http1::{self, Client};
+use crate::harness::http1::{self, Client, Response};
 use crate::harness::http2;
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
@@ -29,6 +29,59 @@ fn a_head_that_is_too_long_or_has_too_many_fields_is_refused() {
         }
     }
     assert!(recorder.record().requests.is_empty());
+}
+
+/// What every refusal has: the OCI error, the API version once, a line in the access log.
+fn assert_told_and_logged(tidegate: &Tidegate, response: &Response, agent: &str) {
+    assert_eq!(response.status, 431, "{agent}");
+    assert_eq!(response.error_code(), "UNSUPPORTED", "{agent}");
+    assert_eq!(response.all("content-type"), ["application/json"], "{agent}");
+    assert_eq!(response.all("docker-distribution-api-version"), ["registry/2.0"], "{agent}");
+    let line = tidegate.access.wait_for(agent, |line| line.contains(agent));
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["status"], 431, "{line}");
+    assert!(line["reason"].is_string(), "{line}");
+}
+
+#[test]
+fn a_head_that_is_a_little_over_the_limit_is_refused_with_a_body_and_a_line_in_the_log() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url())
+        .set("limits.header_bytes", r#""8KiB""#)
+        .set("limits.headers", "100");
+    let tidegate = Tidegate::start(settings);
+    let long = format!("X-Long: {}", "a".repeat(9000));
+    let many: Vec<String> = (0..120).map(|number| format!("X-{number}: x")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for (name, fields) in [("long", &[long.as_str()][..]), ("many", &many)] {
+        let agent = format!("{name}-one/1");
+        let agent_field = format!("User-Agent: {agent}");
+        let fields: Vec<&str> = [AUTH, &agent_field].into_iter().chain(fields.iter().copied()).collect();
+        let response = Client::connect(&tidegate).exchange("GET /v2/", &fields);
+        assert_told_and_logged(&tidegate, &response, &agent);
+
+        let agent = format!("{name}-two/1");
+        let agent_field = format!("User-Agent: {agent}");
+        let fields: Vec<&str> = [AUTH, &agent_field].into_iter().chain(fields[2..].iter().copied()).collect();
+        let answer =
+            http2::Client::connect(&tidegate).exchange(http2::request("GET", "localhost", "/v2/", &fields));
+        assert!(answer.end.is_ok());
+        assert_told_and_logged(&tidegate, &answer.into(), &agent);
+    }
+    assert!(recorder.record().requests.is_empty());
+}
+
+#[test]
+fn a_cookie_in_two_hundred_crumbs_is_one_field_and_reaches_the_registry_whole() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    let crumbs: Vec<String> = (0..200).map(|number| format!("c{number}=x")).collect();
+    let fields: Vec<String> = crumbs.iter().map(|crumb| format!("cookie: {crumb}")).collect();
+    let fields: Vec<&str> = [AUTH].into_iter().chain(fields.iter().map(String::as_str)).collect();
+    let mut client = http2::Client::connect(&tidegate);
+    assert_eq!(client.exchange(http2::request("GET", "localhost", "/v2/", &fields)).status(), 200);
+    let seen = recorder.wait_for("the request", |_| true);
+    assert_eq!(seen.all("Cookie"), [crumbs.join("; ")]);
 }
 
 #[test]

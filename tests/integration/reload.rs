@@ -1,11 +1,15 @@
 //! Changes while transfers run, and the end of the process.
 
 use std::fs;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
 use rustix::process::Signal;
 
 use crate::harness::authority::Authority;
@@ -257,6 +261,80 @@ fn a_broken_htpasswd_keeps_the_old_one_and_is_reported_with_its_line() {
     });
     assert!(!line.contains("broken"), "a line may hold a password: {line}");
     assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
+}
+
+/// The htpasswd with a line at its end that is none.
+fn break_htpasswd(tidegate: &Tidegate, users: &[(&str, &str)]) {
+    fs::write(tidegate.settings.path().join("htpasswd"), format!("{}broken\n", htpasswd(users, 4))).unwrap();
+}
+
+#[test]
+fn a_certificate_renewed_while_the_htpasswd_is_broken_is_taken_up_when_it_is_repaired() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    let user = ("testuser", "testpass");
+    let start = tidegate.log.len();
+    reload(&tidegate, "not reloaded", || {
+        break_htpasswd(&tidegate, &[user]);
+        tidegate.settings.authority.issue("second").write(tidegate.settings.path(), "server");
+    });
+    tidegate.log.wait_after(start, "the bad line", |line| line.contains("htpasswd:2"));
+    // The line has another number: that it is told shows that the third certificate was there when it failed again.
+    reload(&tidegate, "htpasswd:3", || {
+        tidegate.settings.authority.issue("third").write(tidegate.settings.path(), "server");
+        break_htpasswd(&tidegate, &[user, ("other", "secret")]);
+    });
+    assert_eq!(shown_to_newcomers(&tidegate), "first");
+    reload(&tidegate, "reloaded cause", || tidegate.settings.write_users(&[user]));
+    assert_eq!(shown_to_newcomers(&tidegate), "third");
+}
+
+/// Tells when a file is opened, by whomever.
+struct Opened(OwnedFd);
+
+impl Opened {
+    fn watch(file: &Path) -> Opened {
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&watch, file, inotify::WatchFlags::OPEN).unwrap();
+        Opened(watch)
+    }
+
+    /// Waits until the file was opened once more. The kernel makes one of equal events that nobody has read.
+    fn wait(&self) {
+        let deadline = Timespec { tv_sec: DEADLINE.as_secs() as i64, tv_nsec: 0 };
+        let ready = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&deadline)).unwrap();
+        assert_eq!(ready, 1, "the file is not opened again");
+        let mut buffer = [MaybeUninit::uninit(); 512];
+        inotify::Reader::new(&self.0, &mut buffer).next().unwrap();
+    }
+}
+
+#[test]
+fn a_certificate_that_appears_after_its_settings_is_taken_up_and_its_absence_told_once() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    let folder = tidegate.settings.path();
+    let start = tidegate.log.len();
+    reload(&tidegate, "not reloaded", || {
+        let text = tidegate.settings.toml().replace("server.crt", "later/server.crt");
+        let text = text.replace("server.key", "later/server.key");
+        fs::write(folder.join("next.toml"), text).unwrap();
+        fs::rename(folder.join("next.toml"), tidegate.settings.file()).unwrap();
+    });
+    let opened = Opened::watch(&tidegate.settings.file());
+    // Tried again, and once more, so that the first of them has come to its end.
+    opened.wait();
+    opened.wait();
+    assert_eq!(shown_to_newcomers(&tidegate), "first");
+    fs::create_dir(folder.join("made")).unwrap();
+    tidegate.settings.authority.issue("later").write(&folder.join("made"), "server");
+    reload(&tidegate, "reloaded cause", || {
+        fs::rename(folder.join("made"), folder.join("later")).unwrap();
+    });
+    assert_eq!(shown_to_newcomers(&tidegate), "later");
+    let lines = tidegate.log.so_far();
+    let count = |word: &str| lines[start..].iter().filter(|line| line.contains(word)).count();
+    assert_eq!((count("not reloaded"), count("later/server.crt")), (1, 1), "{lines:#?}");
 }
 
 /// A volume as Kubernetes lays it: the files are symlinks through `..data`, which is swapped whole.

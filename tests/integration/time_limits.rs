@@ -234,6 +234,55 @@ fn a_reader_with_a_closed_http2_window_is_let_go() {
 }
 
 #[test]
+fn a_reader_that_opens_its_http2_window_in_small_steps_is_not_let_go() {
+    const STEP: usize = 4 << 10;
+    const ENOUGH: usize = 320 << 10;
+    let (registry, _told) = endless();
+    let settings = Settings::for_upstream(&registry.url()).set("limits.idle_timeout", r#""2s""#);
+    let tidegate = Tidegate::start(settings);
+    let mut frames = Frames::over(Tls::connect(&tidegate, "h2"));
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", BLOB),
+        ("authorization", crate::harness::BASIC),
+    ];
+    // SETTINGS_INITIAL_WINDOW_SIZE
+    let window = [&[0, 4][..], &(STEP as u32).to_be_bytes()].concat();
+    let opened = |stream: u32, bytes: usize| {
+        Frame::new(frames::WINDOW_UPDATE, 0, stream, &(bytes as u32).to_be_bytes()).bytes()
+    };
+    let asked = [
+        frames::PREFACE.to_vec(),
+        Frame::new(frames::SETTINGS, 0, 0, &window).bytes(),
+        opened(0, 1 << 30),
+        frames::head(1, frames::END_STREAM, &fields).bytes(),
+    ];
+    frames.tls.send(&asked.concat()).unwrap();
+    frames.tls.socket().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let (mut taken, mut room) = (0, STEP);
+    while taken < ENOUGH {
+        match frames.next() {
+            Ok(Some(frame)) if frame.kind == frames::DATA => {
+                taken += frame.payload.len();
+                room -= frame.payload.len();
+            }
+            Ok(Some(frame)) => {
+                assert!(frame.kind != frames::RST_STREAM && frame.kind != frames::GOAWAY, "{frame:?}");
+            }
+            Ok(None) => panic!("the connection ends after {taken} bytes"),
+            // Nothing more comes through the window: forty times the least rate is a step each time.
+            Err(_) if room == 0 => {
+                frames.tls.send(&opened(1, STEP)).unwrap();
+                room = STEP;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+#[test]
 fn a_push_slower_than_the_least_rate_is_ended() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url()).set("limits.idle_timeout", r#""50s""#);

@@ -12,8 +12,10 @@ pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
 
 pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
 pub const ACK: u8 = 1;
 
 #[derive(Debug, Clone)]
@@ -52,6 +54,19 @@ impl Frame {
     }
 }
 
+/// The head of a request in one frame, as literals that no table remembers (RFC 7541 section 6.2.2).
+pub fn head(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Frame {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("a short field"));
+            block.extend(text.bytes());
+        }
+    }
+    Frame::new(HEADERS, flags | END_HEADERS, stream, &block)
+}
+
 /// The frames of a connection, one by one.
 pub struct Frames {
     pub tls: Tls,
@@ -75,6 +90,18 @@ impl Frames {
                 read => self.buffer.extend_from_slice(&buffer[..read]),
             }
         }
+    }
+
+    /// The frames of one stream, up to the one that ends or resets it.
+    pub fn of_stream(&mut self, stream: u32) -> Vec<Frame> {
+        let mut frames: Vec<Frame> = Vec::new();
+        while !frames.last().is_some_and(|last| last.ends_stream() || last.kind == RST_STREAM) {
+            let frame = self.next().unwrap().expect("the stream ends before its connection");
+            if frame.stream == stream {
+                frames.push(frame);
+            }
+        }
+        frames
     }
 }
 

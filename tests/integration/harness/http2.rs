@@ -1,19 +1,23 @@
 //! A blocking HTTP/2 client: the `h2` crate, driven by a thread of its own.
 
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
-use super::DEADLINE;
 use super::tidegate::Tidegate;
+use super::{DEADLINE, http1};
 
 /// One HTTP/2 connection to tidegate.
 pub struct Client {
@@ -35,6 +39,22 @@ impl Answer {
 
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.head.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+    }
+}
+
+/// The same answer as one of HTTP/1.1.
+impl From<Answer> for http1::Response {
+    fn from(answer: Answer) -> Self {
+        let field = |(name, value): (&HeaderName, &HeaderValue)| {
+            (name.to_string(), value.to_str().unwrap().to_owned())
+        };
+        Self {
+            status: answer.status(),
+            headers: answer.head.headers().iter().map(field).collect(),
+            complete: answer.end.is_ok(),
+            body: answer.body,
+            interim: Vec::new(),
+        }
     }
 }
 
@@ -88,6 +108,41 @@ impl Client {
             }
             Ok(())
         }))
+    }
+
+    /// Sends `size` body bytes and no end, as the window lets it and while the test goes on; what is sent so far.
+    pub fn feed(&self, mut stream: SendStream<Bytes>, size: usize) -> Arc<AtomicUsize> {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&sent);
+        self.runtime.spawn(async move {
+            let mut left = size;
+            while left > 0 {
+                stream.reserve_capacity(left.min(64 << 10));
+                let Some(Ok(room)) = poll_fn(|context| stream.poll_capacity(context)).await else { break };
+                let room = room.min(left);
+                if stream.send_data(Bytes::from(vec![7; room]), false).is_err() {
+                    break;
+                }
+                left -= room;
+                count.fetch_add(room, Ordering::SeqCst);
+            }
+            // A stream that is dropped is reset.
+            std::future::pending::<()>().await;
+        });
+        sent
+    }
+
+    /// The first of several answers, if one comes within `patience`.
+    pub fn first_answer(
+        &self,
+        answers: &mut [ResponseFuture],
+        patience: Duration,
+    ) -> Option<Result<Response<RecvStream>, h2::Error>> {
+        let first = poll_fn(|context| {
+            let mut polls = answers.iter_mut().map(|answer| Pin::new(answer).poll(context));
+            polls.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        });
+        self.runtime.block_on(async { tokio::time::timeout(patience, first).await.ok() })
     }
 
     /// The head of the answer.

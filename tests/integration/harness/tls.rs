@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
@@ -57,6 +58,23 @@ impl Tls {
         self.stream.conn.send_close_notify();
         let _ = self.stream.flush();
         let _ = self.stream.sock.shutdown(Shutdown::Write);
+    }
+
+    /// Whether something of the other side has arrived: data, or the end.
+    pub fn has_news(&mut self) -> bool {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        loop {
+            let readable = poll(&mut [PollFd::new(&*sock, PollFlags::IN)], Some(&now)).unwrap() > 0;
+            if !readable {
+                return false;
+            }
+            let ended = conn.read_tls(sock).map_or(true, |read| read == 0);
+            // Session tickets are no news.
+            if ended || conn.process_new_packets().map_or(true, |state| state.plaintext_bytes_to_read() > 0) {
+                return true;
+            }
+        }
     }
 
     pub fn socket(&self) -> &TcpStream {

@@ -1,0 +1,127 @@
+//! The end of the process: who is waited for, and for how long.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::DEADLINE;
+use crate::harness::fake::Fake;
+use crate::harness::frames;
+use crate::harness::http1::{self, Client};
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tls::Tls;
+
+const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
+const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
+const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// The status of one short request over a connection of its own; `None` when nobody serves it.
+fn ask(tidegate: &Tidegate) -> Option<u16> {
+    let config = tidegate.settings.authority.client(&["http/1.1"]);
+    let mut client = Client::over(Tls::connect_with(tidegate.address, config).ok()?);
+    client.tls.send(http1::head("GET /v2/", &[AUTH]).as_bytes()).ok()?;
+    client.response(false).ok().map(|response| response.status)
+}
+
+#[test]
+fn short_requests_that_follow_one_another_are_all_answered_while_it_drains() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url())
+        .set("server.drain_timeout", r#""10s""#)
+        .set("limits.handshake_timeout", r#""60s""#);
+    let mut tidegate = Tidegate::start(settings);
+    // It says nothing, and is let go as soon as no more requests are waited for.
+    let silent = TcpStream::connect(tidegate.address).unwrap();
+    for _ in 0..20 {
+        assert_eq!(ask(&tidegate), Some(200));
+    }
+    let start = Instant::now();
+    tidegate.signal(Signal::TERM);
+    let mut answered = 0;
+    // A client that thinks between two requests: they are seldom under way when somebody looks.
+    while start.elapsed() < Duration::from_secs(3) {
+        assert_eq!(ask(&tidegate), Some(200), "after {answered} requests and {:?}", start.elapsed());
+        answered += 1;
+        let ended = ends_within(&silent, Duration::from_millis(100));
+        assert!(!ended, "it closes after {:?}, while requests still come", start.elapsed());
+    }
+    tidegate.log.wait_for("the signal", |line| line.contains("draining"));
+    assert_eq!(tidegate.wait().code(), Some(0));
+    assert_eq!(tidegate.access.to_end().len(), 20 + answered);
+}
+
+fn ends_within(mut socket: &TcpStream, time: Duration) -> bool {
+    socket.set_read_timeout(Some(time)).unwrap();
+    match std::io::Read::read(&mut socket, &mut [0; 16]) {
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        Ok(_) => true,
+    }
+}
+
+#[test]
+fn requests_without_end_are_answered_for_half_of_the_drain_timeout() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url()).set("server.drain_timeout", r#""4s""#);
+    let mut tidegate = Tidegate::start(settings);
+    assert_eq!(ask(&tidegate), Some(200));
+    let start = Instant::now();
+    tidegate.signal(Signal::TERM);
+    while let Some(status) = ask(&tidegate) {
+        assert_eq!(status, 200);
+        assert!(start.elapsed() < DEADLINE, "it goes on for ever");
+    }
+    assert!(start.elapsed() > Duration::from_millis(1900), "{:?}", start.elapsed());
+    assert_eq!(tidegate.wait().code(), Some(0));
+}
+
+#[test]
+fn connections_that_say_nothing_do_not_hold_up_the_end() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url()).set("limits.handshake_timeout", r#""60s""#);
+    let mut tidegate = Tidegate::start(settings);
+    let silent = TcpStream::connect(tidegate.address).unwrap();
+    let plain = Tls::connect(&tidegate, "http/1.1");
+    let multiplexed = Tls::connect(&tidegate, "h2");
+    let mut preface = Tls::connect(&tidegate, "h2");
+    preface.send(frames::PREFACE).unwrap();
+    // They are accepted in order, so those before it are too.
+    assert_eq!(ask(&tidegate), Some(200));
+    let start = Instant::now();
+    tidegate.signal(Signal::TERM);
+    assert_eq!(tidegate.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    drop((silent, plain, multiplexed, preface));
+}
+
+#[test]
+fn transfers_that_are_cut_at_the_drain_timeout_are_in_the_access_log() {
+    let registry = Fake::start(|conversation| {
+        let Some(head) = conversation.read_head() else { return };
+        if head[0].starts_with("GET") {
+            conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nfirst");
+        }
+        while conversation.read_some().is_some() {}
+    });
+    let settings = Settings::for_upstream(&registry.url()).set("server.drain_timeout", r#""1s""#);
+    let mut tidegate = Tidegate::start(settings);
+    let (mut pull, mut push) = (Client::connect(&tidegate), Client::connect(&tidegate));
+    pull.send(http1::head(&format!("GET {BLOB}"), &[AUTH, "User-Agent: puller/1"]));
+    assert_eq!(pull.head_only().unwrap().0, 200);
+    push.send(http1::head(
+        &format!("PATCH {UPLOAD}"),
+        &[AUTH, "User-Agent: pusher/1", "Expect: 100-continue", "Content-Length: 1000"],
+    ));
+    assert_eq!(push.head_only().unwrap().0, 100);
+    push.send("first");
+    let start = Instant::now();
+    tidegate.signal(Signal::TERM);
+    assert_eq!(tidegate.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    let lines = tidegate.access.to_end();
+    for agent in ["puller/1", "pusher/1"] {
+        let count = lines.iter().filter(|line| line.contains(agent)).count();
+        assert_eq!(count, 1, "lines of {agent} in:\n{}", lines.join("\n"));
+    }
+}

@@ -1,0 +1,158 @@
+//! Where an HTTP/2 body ends: at END_STREAM, whatever frame it stands on, and nowhere else.
+
+use crate::harness::frames::{self, Frame, Frames};
+use crate::harness::http2::{Answer, Client, request};
+use crate::harness::recorder::{Recorder, State};
+use crate::harness::strict::Framing;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tls::Tls;
+
+const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
+const START: &str = "/v2/a/blobs/uploads/";
+const MANIFEST: &str = "/v2/a/manifests/latest";
+
+fn recorded() -> (Recorder, Tidegate) {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    (recorder, tidegate)
+}
+
+/// The line of the access log for a request whose agent is `agent`: the client cut it, and nobody blames the registry.
+fn assert_cut_by_the_client(tidegate: &Tidegate, agent: &str) {
+    let line = tidegate.access.wait_for(agent, |line| line.contains(agent));
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["cut"], "client", "{line}");
+    assert_ne!(line["status"], 502, "{line}");
+}
+
+#[test]
+fn an_upload_reset_without_an_error_never_looks_whole_to_the_registry() {
+    for (method, path) in [("POST", START), ("PUT", MANIFEST)] {
+        let (recorder, tidegate) = recorded();
+        let mut client = Client::connect(&tidegate);
+        let fields = [AUTH, "User-Agent: resetter/1"];
+        let (_answer, mut upload) = client.send(request(method, "localhost", path, &fields), false);
+        client.data(&mut upload, b"first", false).unwrap();
+        recorder.wait_for("the first bytes", |seen| seen.body == b"first" && seen.state == State::Running);
+        upload.send_reset(h2::Reason::NO_ERROR);
+        recorder.wait_for("the end of the request", |seen| seen.state != State::Running);
+        let seen = recorder.record().requests;
+        assert!(seen.iter().all(|seen| seen.state == State::Torn), "{method}: {seen:#?}");
+        assert_cut_by_the_client(&tidegate, "resetter/1");
+    }
+}
+
+#[test]
+fn an_upload_reset_without_an_error_in_one_piece_with_its_head_never_looks_whole_either() {
+    for (method, path) in [("POST", START), ("PUT", MANIFEST)] {
+        for data in [&b"first"[..], b""] {
+            let (recorder, tidegate) = recorded();
+            let mut tls = Tls::connect(&tidegate, "h2");
+            let fields = [
+                (":method", method),
+                (":scheme", "https"),
+                (":authority", "localhost"),
+                (":path", path),
+                ("authorization", crate::harness::BASIC),
+                ("user-agent", "hasty/1"),
+            ];
+            let upload = [
+                frames::PREFACE.to_vec(),
+                Frame::new(frames::SETTINGS, 0, 0, &[]).bytes(),
+                frames::head(1, 0, &fields).bytes(),
+                Frame::new(frames::DATA, 0, 1, data).bytes(),
+                Frame::new(frames::RST_STREAM, 0, 1, &0u32.to_be_bytes()).bytes(),
+            ];
+            tls.send(&upload.concat()).unwrap();
+            assert_cut_by_the_client(&tidegate, "hasty/1");
+            let record = recorder.settle().expect("nothing stays half received");
+            let whole = record.requests.iter().find(|seen| seen.state == State::Complete);
+            assert!(whole.is_none(), "{method}: {whole:#?}");
+        }
+    }
+}
+
+/// Sends the head of a request that says `content-length: 0` and does not end, and sees another request of the same
+/// connection through: by then the first would have reached the registry, if it were taken for whole.
+fn begin_empty_upload(client: &mut Client) -> (h2::client::ResponseFuture, h2::SendStream<bytes::Bytes>) {
+    let upload = client.send(request("POST", "localhost", START, &[AUTH, "content-length: 0"]), false);
+    for _ in 0..3 {
+        assert_eq!(client.exchange(request("GET", "localhost", "/v2/", &[AUTH])).status(), 200);
+    }
+    upload
+}
+
+#[test]
+fn a_body_after_a_content_length_of_zero_is_not_cut_off_and_the_rest_forwarded() {
+    let (recorder, tidegate) = recorded();
+    let mut client = Client::connect(&tidegate);
+    let (answer, mut upload) = begin_empty_upload(&mut client);
+    let uploads = || recorder.record().requests.iter().filter(|seen| seen.head.method == "POST").count();
+    assert_eq!(uploads(), 0, "it is forwarded before it has ended");
+    let _ = client.data(&mut upload, b"HELLO", true);
+    match client.answer(answer) {
+        Ok(answer) => assert_eq!(answer.status(), 400),
+        Err(error) => assert!(error.is_reset(), "{error}"),
+    }
+    assert_eq!(client.exchange(request("GET", "localhost", "/v2/", &[AUTH])).status(), 200);
+    assert_eq!(uploads(), 0, "it is forwarded without its body");
+}
+
+#[test]
+fn an_upload_of_nothing_may_end_in_a_frame_after_its_head() {
+    let (recorder, tidegate) = recorded();
+    let mut client = Client::connect(&tidegate);
+    let (answer, mut upload) = begin_empty_upload(&mut client);
+    client.data(&mut upload, b"", true).unwrap();
+    assert_eq!(client.answer(answer).unwrap().status(), 200);
+    let seen = recorder.wait_for("the upload", |seen| seen.head.method == "POST");
+    assert_eq!((seen.head.framing, seen.state), (Framing::Length(0), State::Complete));
+    assert_eq!(recorder.record().faults, [""; 0]);
+}
+
+#[test]
+fn a_get_and_a_head_may_end_in_a_frame_after_their_head() {
+    let (recorder, tidegate) = recorded();
+    let mut client = Client::connect(&tidegate);
+    for method in ["GET", "HEAD"] {
+        for at_once in [true, false] {
+            let (answer, mut stream) = client.send(request(method, "localhost", MANIFEST, &[AUTH]), false);
+            if !at_once {
+                assert_eq!(client.exchange(request("GET", "localhost", "/v2/", &[AUTH])).status(), 200);
+            }
+            client.data(&mut stream, b"", true).unwrap();
+            let answer = client.answer(answer).unwrap();
+            assert_eq!(answer.status(), 200, "{method}, at once: {at_once}");
+            assert!(answer.end.is_ok());
+        }
+    }
+    let record = recorder.settle().unwrap();
+    assert_eq!(record.requests.len(), 6, "{:#?}", record.requests);
+    assert!(record.requests.iter().all(|seen| seen.head.framing == Framing::Empty), "{record:#?}");
+}
+
+#[test]
+fn a_refused_head_request_ends_with_its_headers() {
+    let (_recorder, tidegate) = recorded();
+    let fields =
+        [(":method", "HEAD"), (":scheme", "https"), (":authority", "localhost"), (":path", MANIFEST)];
+    let mut frames = Frames::over(Tls::connect(&tidegate, "h2"));
+    let asked = [
+        frames::PREFACE.to_vec(),
+        Frame::new(frames::SETTINGS, 0, 0, &[]).bytes(),
+        frames::head(1, frames::END_STREAM, &fields).bytes(),
+    ];
+    frames.tls.send(&asked.concat()).unwrap();
+    let answer = frames.of_stream(1);
+    let kinds: Vec<u8> = answer.iter().map(|frame| frame.kind).collect();
+    assert_eq!(kinds, [frames::HEADERS], "{answer:?}");
+    assert!(answer[0].ends_stream());
+    assert_eq!(frames::first_status(&answer[0]), Some(401));
+
+    let mut client = Client::connect(&tidegate);
+    let read = client.exchange(request("GET", "localhost", MANIFEST, &[]));
+    let head = client.exchange(request("HEAD", "localhost", MANIFEST, &[]));
+    let length = |answer: &Answer| answer.all("content-length").join(",").parse::<usize>().unwrap();
+    assert_eq!((read.status(), head.status()), (401, 401));
+    assert_eq!((length(&head), head.body.len()), (read.body.len(), 0));
+}
