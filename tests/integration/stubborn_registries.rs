@@ -93,7 +93,7 @@ fn uploads_of_one_connection_that_wait_for_the_registry_are_not_too_slow() {
     let tidegate = Tidegate::start(settings);
     let mut client = http2::Client::connect(&tidegate);
     let mut answers = Vec::new();
-    for number in 1..=5 {
+    for number in 1..=8 {
         let (answer, upload) = client.send(http2::request("PATCH", "localhost", UPLOAD, &[AUTH]), false);
         answers.push(answer);
         let sent = client.feed(upload, SIZE);
