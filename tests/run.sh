@@ -43,7 +43,8 @@ cargo fmt --all --check
 section 'Lints'
 cargo clippy --locked --all-targets -- -D warnings
 
-section 'Examples in the documentation'
+section 'Documentation'
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 cargo test --locked --doc
 
 section 'Tests'

@@ -1,6 +1,6 @@
 //! Whether a password is a user's: at the cost of one hash, not of one hash per request.
 //!
-//! A failed check costs the same whoever was asked for (see [`check`]), so that the time it takes does not
+//! A failed check costs the same whoever was asked for (see `verifier/check.rs`), so that the time it takes does not
 //! tell who exists. Everything that happens between two requests happens under one short lock.
 
 mod check;

@@ -32,6 +32,10 @@ pub struct ClientBody {
     /// None for a request that has no body.
     incoming: Option<Incoming>,
     http2: bool,
+    /// The chunk of an HTTP/2 request that completes the declared length, until its end is seen: who counts only the
+    /// length would take what is then torn or malformed for complete.
+    held: Option<Bytes>,
+    declared: Option<u64>,
     flow: Rc<Flow>,
     pace: Pace,
     most: u64,
@@ -45,8 +49,10 @@ impl ClientBody {
     /// Wraps what hyper received in a request of `version`.
     pub fn new(incoming: Incoming, version: Version, flow: Rc<Flow>, limits: Limits) -> Self {
         Self {
+            declared: incoming.size_hint().exact(),
             incoming: Some(incoming),
             http2: version == Version::HTTP_2,
+            held: None,
             flow,
             pace: Pace::new(limits.idle, limits.min_rate),
             most: limits.bytes,
@@ -60,6 +66,8 @@ impl ClientBody {
         Self {
             incoming: None,
             http2: false,
+            held: None,
+            declared: Some(0),
             flow,
             pace: Pace::new(Duration::MAX, 0),
             most: 0,
@@ -68,8 +76,30 @@ impl ClientBody {
         }
     }
 
-    /// hyper takes a stream that was reset with NO_ERROR for one that has ended; h2 knows better.
-    fn is_reset(&self) -> bool {
+    /// The next chunk of data, or the end.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientFault>> {
+        Poll::Ready(match ready!(self.poll_incoming(cx)) {
+            None if self.is_unfinished() => Err(ClientFault::Gone),
+            None => Ok(None),
+            Some(Err(fault)) => Err(fault),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    self.flow.received(data.len() as u64);
+                    if self.flow.bytes_in() > self.most { Err(ClientFault::TooLarge) } else { Ok(Some(data)) }
+                }
+                Err(frame) if frame.trailers_ref().is_some_and(forbidden) => Err(ClientFault::Malformed),
+                Err(_) => Ok(None),
+            },
+        })
+    }
+
+    /// Whether the chunk just read is the last by the declared length, but the stream has not ended with it.
+    fn completes(&self) -> bool {
+        self.is_unfinished() && self.declared == Some(self.flow.bytes_in())
+    }
+
+    /// Whether an HTTP/2 stream has not come to its proper end. hyper takes one that was reset with NO_ERROR for ended.
+    fn is_unfinished(&self) -> bool {
         self.http2 && self.incoming.as_ref().is_some_and(|incoming| !incoming.is_end_stream())
     }
 
@@ -119,18 +149,17 @@ impl Body for ClientBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
-        let result = match ready!(self.poll_incoming(cx)) {
-            None if self.is_reset() => Err(ClientFault::Gone),
-            None => return Poll::Ready(None),
-            Some(Err(fault)) => Err(fault),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => {
-                    self.flow.received(data.len() as u64);
-                    if self.flow.bytes_in() > self.most { Err(ClientFault::TooLarge) } else { Ok(data) }
-                }
-                Err(frame) if frame.trailers_ref().is_some_and(forbidden) => Err(ClientFault::Malformed),
-                Err(_) => return Poll::Ready(None),
-            },
+        let result = loop {
+            match ready!(self.poll_next(cx)) {
+                Ok(Some(data)) if data.is_empty() => {}
+                Ok(Some(data)) if self.completes() => self.held = Some(data),
+                Ok(Some(data)) => break Ok(data),
+                Ok(None) => match self.held.take() {
+                    Some(data) => break Ok(data),
+                    None => return Poll::Ready(None),
+                },
+                Err(fault) => break Err(fault),
+            }
         };
         Poll::Ready(Some(match result {
             Ok(data) => Ok(Frame::data(data)),
@@ -142,7 +171,7 @@ impl Body for ClientBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.held.is_none() && self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

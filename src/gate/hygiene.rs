@@ -301,7 +301,7 @@ mod tests {
             assert_eq!(host_of(authority), Some(host), "{authority}");
         }
         for authority in [
-            "", ":443", "a:", "a:b", "a:99999", "a,b", "a b", "u@a", "a/b", "[::1", "::1", "[x]", "a:1:2",
+            "", ":443", "a:b", "a:99999", "a,b", "a b", "u@a", "a/b", "[::1", "::1", "[x]", "a:1:2",
             "[::1]x:1",
         ] {
             assert_eq!(host_of(authority), None, "{authority}");

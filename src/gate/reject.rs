@@ -97,7 +97,8 @@ pub(super) fn respond(
         Refusal::Busy | Refusal::Crowded => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("2")),
         _ => {}
     }
-    let in_doubt = matches!(refusal, Refusal::Malformed(_) | Refusal::Path | Refusal::Client(_));
+    let in_doubt =
+        matches!(refusal, Refusal::Malformed(_) | Refusal::Path | Refusal::Method | Refusal::Client(_));
     if (unread || in_doubt) && ledger.version() < Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

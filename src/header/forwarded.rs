@@ -124,13 +124,14 @@ fn is_claim(name: &str) -> bool {
     if name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-') {
         return true;
     }
+    if ["client-ip", "real-ip", "connecting-ip"].iter().any(|suffix| name.ends_with(suffix)) {
+        return true;
+    }
     match name.strip_prefix("x-") {
         Some(rest) => {
             matches!(
                 rest,
-                "real-ip"
-                    | "cluster-client-ip"
-                    | "proxyuser-ip"
+                "proxyuser-ip"
                     | "originating-ip"
                     | "appengine-user-ip"
                     | "azure-clientip"
@@ -142,7 +143,6 @@ fn is_claim(name: &str) -> bool {
                     | "scheme"
                     | "url-scheme"
                     | "true-ip"
-                    | "true-client-ip"
                     | "clientip"
                     | "source-ip"
                     | "clientcert"
@@ -158,6 +158,7 @@ fn is_claim(name: &str) -> bool {
             ) || [
                 "forwarded",
                 "forwarder",
+                "real-",
                 "cert",
                 "consumer-",
                 "authentik-",
@@ -188,20 +189,11 @@ fn is_claim(name: &str) -> bool {
             matches!(
                 name,
                 "forwarded"
-                    | "client-ip"
-                    | "true-client-ip"
-                    | "cf-connecting-ip"
                     | "cf-connecting-ipv6"
-                    | "fastly-client-ip"
-                    | "fly-client-ip"
-                    | "wl-proxy-client-ip"
                     | "client-cert"
                     | "client-cert-chain"
                     | "front-end-https"
                     | "forwarded-for"
-                    | "akamai-client-ip"
-                    | "incap-client-ip"
-                    | "do-connecting-ip"
                     | "cdn-src-ip"
                     | "wl-proxy-ssl"
                     | "host-override"

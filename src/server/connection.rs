@@ -48,7 +48,7 @@ const SLACK: usize = 2;
 
 /// What a response holds until it is over.
 type Guard = (Busy, Counted);
-type Client = TokioIo<TlsStream<Metered>>;
+type Tls = TokioIo<TlsStream<Metered>>;
 
 /// Serves a connection to its end. Its settings are those of the moment in which it came.
 pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: IpAddr) {
@@ -88,7 +88,7 @@ async fn reached(core: &Core, phase: Phase) {
     _ = core.phase.clone().wait_for(|now| *now >= phase).await;
 }
 
-async fn serve_http1(core: &Rc<Core>, client: Client, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
+async fn serve_http1(core: &Rc<Core>, client: Tls, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
     let service = service_fn(|request| {
         let flow = Rc::new(Flow::default());
         watch.follow(&flow);
@@ -104,7 +104,7 @@ async fn serve_http1(core: &Rc<Core>, client: Client, peer: IpAddr, watch: Rc<Wa
     drive(connection, |connection| connection.graceful_shutdown(), FAREWELL, &watch, core, peer).await;
 }
 
-async fn serve_http2(core: &Rc<Core>, client: Client, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
+async fn serve_http2(core: &Rc<Core>, client: Tls, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
     let streams = Streams { watch: watch.clone(), newest: Rc::default() };
     let newest = streams.newest.clone();
     let service = service_fn(|request| {
@@ -166,8 +166,8 @@ async fn drive<C>(
                 }
                 return;
             }
-            reason = ending.as_mut(), if !told => match reason {
-                Ending::Quiet => {}
+            reason = ending.as_mut() => match reason {
+                Ending::Quiet => ending.set(watch.ending()),
                 Ending::Stalled | Ending::Gone => return tracing::debug!(%peer, ?reason, "connection ended"),
             },
             () = called.as_mut(), if !told => {}
@@ -181,6 +181,7 @@ async fn drive<C>(
             () = cut.as_mut() => return,
         }
         told = true;
+        watch.told();
         end(connection.as_mut());
         let patience = if watch.has_answered() { tail.max(FAREWELL) } else { FAREWELL };
         farewell.as_mut().reset(Instant::now() + patience);

@@ -37,6 +37,7 @@ pub(super) struct Watch {
     busy: Cell<usize>,
     /// Whether a response has ended. What is on its way before that is TLS's own.
     answered: Cell<bool>,
+    told: Cell<bool>,
     /// When the next request has to be there, as long as none is under way.
     deadline: Cell<Instant>,
     /// The one request of an HTTP/1.1 connection; HTTP/2 watches each of its streams by itself.
@@ -53,6 +54,7 @@ impl Watch {
             min_rate: limits.min_rate,
             busy: Cell::new(0),
             answered: Cell::new(false),
+            told: Cell::new(false),
             deadline: Cell::new(first),
             current: RefCell::new(None),
         })
@@ -79,6 +81,11 @@ impl Watch {
         self.answered.get()
     }
 
+    /// Takes down that the connection has been asked to end, so that it is no longer to be quiet for.
+    pub(super) fn told(&self) {
+        self.told.set(true);
+    }
+
     /// Waits until the connection has to end.
     pub(super) async fn ending(&self) -> Ending {
         let mut progress = Progress::new(self);
@@ -98,10 +105,11 @@ impl Watch {
                 if !self.is_busy() && self.has_answered() {
                     self.postpone();
                 }
-            } else if since >= self.deadline.get() {
+            } else if since >= self.deadline.get() && !self.told.get() {
                 return Ending::Quiet;
             } else {
-                sleep_until(self.deadline.get().min(since + self.glance())).await;
+                let glance = since + self.glance();
+                sleep_until(if self.told.get() { glance } else { glance.min(self.deadline.get()) }).await;
                 progress = Progress::new(self);
             }
         }
