@@ -2,7 +2,7 @@
 
 use crate::harness::frames::{self, Frame, Frames};
 use crate::harness::http2::{Answer, Client, request};
-use crate::harness::recorder::{Recorder, State};
+use crate::harness::recorder::{Recorder, Seen, State};
 use crate::harness::strict::Framing;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tls::Tls;
@@ -42,6 +42,46 @@ fn an_upload_reset_without_an_error_never_looks_whole_to_the_registry() {
         assert!(seen.iter().all(|seen| seen.state == State::Torn), "{method}: {seen:#?}");
         assert_cut_by_the_client(&tidegate, "resetter/1");
     }
+}
+
+#[test]
+fn an_upload_of_its_whole_length_whose_end_never_comes_never_looks_whole_to_the_registry() {
+    type Ending = fn(&Client, &mut h2::SendStream<bytes::Bytes>);
+    let endings: [(&str, Ending); 3] = [
+        ("NO_ERROR", |_, upload| upload.send_reset(h2::Reason::NO_ERROR)),
+        ("CANCEL", |_, upload| upload.send_reset(h2::Reason::CANCEL)),
+        ("a byte too many", |client, upload| drop(client.data(upload, b"!", true))),
+    ];
+    for (name, ending) in endings {
+        let (recorder, tidegate) = recorded();
+        let mut client = Client::connect(&tidegate);
+        let fields = [AUTH, "content-length: 5"];
+        let (_answer, mut upload) = client.send(request("POST", "localhost", START, &fields), false);
+        client.data(&mut upload, b"HELLO", false).unwrap();
+        recorder.wait_for("the upload", |seen| seen.head.method == "POST");
+        // By the end of other requests the bytes would have gone on as well.
+        for _ in 0..3 {
+            assert_eq!(client.exchange(request("GET", "localhost", "/v2/", &[AUTH])).status(), 200);
+        }
+        ending(&client, &mut upload);
+        let over = |seen: &Seen| seen.head.method == "POST" && seen.state != State::Running;
+        let seen = recorder.wait_for("the end of the upload", over);
+        assert_eq!(seen.state, State::Torn, "{name}");
+    }
+}
+
+#[test]
+fn an_upload_of_its_whole_length_may_end_in_a_frame_of_its_own() {
+    let (recorder, tidegate) = recorded();
+    let mut client = Client::connect(&tidegate);
+    let fields = [AUTH, "content-length: 5"];
+    let (answer, mut upload) = client.send(request("POST", "localhost", START, &fields), false);
+    client.data(&mut upload, b"HELLO", false).unwrap();
+    assert_eq!(client.exchange(request("GET", "localhost", "/v2/", &[AUTH])).status(), 200);
+    client.data(&mut upload, b"", true).unwrap();
+    assert_eq!(client.answer(answer).unwrap().status(), 200);
+    let seen = recorder.wait_for("the upload", |seen| seen.head.method == "POST");
+    assert_eq!((seen.body.as_slice(), seen.state), (&b"HELLO"[..], State::Complete));
 }
 
 /// Sends the head of a request that says `content-length: 0` and does not end, and sees another request of the same
