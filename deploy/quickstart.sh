@@ -45,8 +45,8 @@ main() {
     read_arguments "$@"
     check_rust
     "$repository/deploy/install-packages.sh" docker-registry curl cc=build-essential
-    build
     choose_ports
+    build
     prepare_folder
     trap stop EXIT
     trap 'exit 130' INT
