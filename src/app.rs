@@ -17,8 +17,8 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing_subscriber::EnvFilter;
 
-use crate::auth::{self, Verifier};
-use crate::config::{Auth, Config, Log, LogFormat, Problem, Problems};
+use crate::auth::Verifier;
+use crate::config::{Config, Log, LogFormat, Problem, Problems};
 use crate::log::access::AccessLog;
 use crate::reload::Reloader;
 use crate::server::{Connections, Phase, Workers, accept, bind};
@@ -85,7 +85,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     }
     let config = &state.config;
     let listeners = bind_all(&config.server.listen)?;
-    let verifier = Verifier::new(passwords(&config.auth))?;
+    let verifier = Verifier::new(&config.auth)?;
     let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
     let connections = Connections::new(config.limits.connections, config.limits.connections_per_ip);
     let threads = config.server.threads;
@@ -190,15 +190,6 @@ impl Stop {
 fn tickets() -> Result<Arc<dyn ProducesTickets>, Problems> {
     tls::tickets()
         .map_err(|error| Problem::new("tls", format!("cannot make keys for session tickets: {error}")).into())
-}
-
-fn passwords(auth: &Auth) -> auth::Settings {
-    auth::Settings {
-        cache_ttl: auth.cache_ttl,
-        cache_size: auth.cache_size,
-        hash_threads: auth.hash_threads,
-        hash_queue: auth.hash_queue,
-    }
 }
 
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {

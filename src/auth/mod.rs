@@ -17,4 +17,4 @@ pub mod verifier;
 pub use file::{HtpasswdFile, readable_by_others};
 pub use hash::{HIGHEST_COST, HashError, LOWEST_COST, StoredHash};
 pub use htpasswd::{BadLine, Htpasswd};
-pub use verifier::{Settings, Verdict, Verifier};
+pub use verifier::{Verdict, Verifier};

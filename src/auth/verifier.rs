@@ -15,6 +15,7 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use tokio::sync::watch;
 
+use crate::config;
 use crate::secret::Secret;
 
 use super::cache::{Cache, Key};
@@ -30,19 +31,6 @@ const WRONG_SIZE: usize = 1024;
 /// How often a check waits for another of the same password that was made against a different stored hash.
 /// It takes an edit of the file between the two; more than a few in a row are somebody's game.
 const PATIENCE: usize = 8;
-
-/// What the settings say about checking passwords.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// How long a right password is remembered; zero is not at all.
-    pub cache_ttl: Duration,
-    /// How many right passwords are remembered.
-    pub cache_size: usize,
-    /// Threads that hash, at least one.
-    pub hash_threads: usize,
-    /// Checks that may wait for a thread; beyond it the answer is [`Verdict::Busy`].
-    pub hash_queue: usize,
-}
 
 /// The answer to a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +79,7 @@ enum Step {
 
 impl Verifier {
     /// Starts the hashing threads. Fails when the system gives no thread or no randomness.
-    pub fn new(settings: Settings) -> io::Result<Verifier> {
+    pub fn new(settings: &config::Auth) -> io::Result<Verifier> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| io::Error::other("the system gives no random numbers"))?;
         let state = State {

@@ -1,14 +1,24 @@
 use super::*;
 use std::future::Future;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 
-const SETTINGS: Settings =
-    Settings { cache_ttl: Duration::from_secs(300), cache_size: 64, hash_threads: 1, hash_queue: 16 };
+fn settings() -> config::Auth {
+    let text = "[tls]
+certificate = 'a'
+key = 'b'
+[auth]
+cache_size = 64
+hash_threads = 1
+hash_queue = 16
+";
+    config::Config::parse(Path::new("proxy.toml"), text, &[]).unwrap().auth
+}
 
 fn verifier() -> Verifier {
-    Verifier::new(SETTINGS).unwrap()
+    Verifier::new(&settings()).unwrap()
 }
 
 fn users(entries: &[(&str, &str)]) -> Htpasswd {
@@ -120,8 +130,8 @@ async fn a_wrong_password_sent_again_is_answered_from_memory() {
 
 #[tokio::test]
 async fn a_flood_of_wrong_passwords_pushes_nobody_out() {
-    let settings = Settings { cache_size: 2, ..SETTINGS };
-    let (verifier, users) = (Verifier::new(settings).unwrap(), users(&[("alice", "secret")]));
+    let settings = config::Auth { cache_size: 2, ..settings() };
+    let (verifier, users) = (Verifier::new(&settings).unwrap(), users(&[("alice", "secret")]));
     assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
     for number in 0..50 {
         assert_eq!(verify(&verifier, &users, "alice", &number.to_string()).await, Verdict::Wrong);
@@ -171,8 +181,8 @@ async fn who_waits_takes_no_result_of_another_stored_hash() {
 
 #[tokio::test]
 async fn a_full_queue_is_busy_except_for_those_who_are_in() {
-    let settings = Settings { hash_queue: 1, ..SETTINGS };
-    let verifier = Verifier::new(settings).unwrap();
+    let settings = config::Auth { hash_queue: 1, ..settings() };
+    let verifier = Verifier::new(&settings).unwrap();
     let users = users(&[("alice", "a"), ("bob", "b"), ("carol", "c")]);
     assert_eq!(verify(&verifier, &users, "carol", "c").await, Verdict::Right);
     let blocked = block(&verifier);
@@ -228,8 +238,8 @@ async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
 
 #[tokio::test]
 async fn without_a_cache_every_request_is_a_hash() {
-    let settings = Settings { cache_ttl: Duration::ZERO, ..SETTINGS };
-    let (verifier, users) = (Verifier::new(settings).unwrap(), users(&[("alice", "secret")]));
+    let settings = config::Auth { cache_ttl: Duration::ZERO, ..settings() };
+    let (verifier, users) = (Verifier::new(&settings).unwrap(), users(&[("alice", "secret")]));
     for _ in 0..5 {
         assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
     }
