@@ -207,7 +207,7 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {
         _ => error.to_string(),
     };
     let bind = |&address: &SocketAddr| {
-        bind(address).map_err(|error| AppError::Bind(address, advice(address, error)))
+        bind(address, addresses).map_err(|error| AppError::Bind(address, advice(address, error)))
     };
     addresses.iter().map(bind).collect()
 }

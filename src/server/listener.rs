@@ -19,10 +19,15 @@ const BACKLOG: i32 = 1024;
 /// Pause when the system has no descriptors or memory for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(200);
 
-/// Opens a listening socket. Must be called within a runtime.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Opens one of the listening sockets `all`. Must be called within a runtime.
+///
+/// `[::]` takes IPv4 connections too, unless an IPv4 socket is to have the same port.
+pub fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(all.iter().any(|other| other.is_ipv4() && other.port() == address.port()))?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -123,6 +128,16 @@ mod tests {
     fn admit(connections: &Connections, address: &str) -> Option<Place> {
         let permit = connections.permits.clone().try_acquire_owned().unwrap();
         connections.admit(address.parse().unwrap(), permit)
+    }
+
+    #[tokio::test]
+    async fn the_same_port_is_bound_for_both_families() {
+        let any_v4: SocketAddr = "0.0.0.0:0".parse().unwrap();
+        let v4 = bind(any_v4, &[any_v4]).unwrap().local_addr().unwrap();
+        let v6: SocketAddr = format!("[::]:{}", v4.port()).parse().unwrap();
+        let all = [v4, v6];
+        let listeners: Vec<_> = all.iter().map(|&address| bind(address, &all).unwrap()).collect();
+        assert_eq!(listeners.len(), 2);
     }
 
     #[test]
