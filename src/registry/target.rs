@@ -47,7 +47,7 @@ pub enum Operation {
     /// `DELETE /v2/<name>/blobs/uploads/<id>`
     UploadCancel,
     /// No request of the API: an unknown path, or a method that the path does not have. In the second case
-    /// the target still names the repository, and [`allow`] the methods.
+    /// the target still names the repository.
     Other,
 }
 
@@ -84,11 +84,6 @@ pub fn parse<'a>(method: &Method, path: &'a str) -> Target<'a> {
         }
         None => Target { operation: Operation::Other, repository: None, reference: None },
     }
-}
-
-/// The methods that the API has for a path, as the value of `Allow`; `None` when the path is not of the API.
-pub fn allow(path: &str) -> Option<&'static str> {
-    locate(path).map(|place| place.resource.methods())
 }
 
 struct Place<'a> {
@@ -129,16 +124,6 @@ impl Resource {
             Self::Upload if method == Method::PUT => O::UploadFinish,
             Self::Upload if method == Method::DELETE => O::UploadCancel,
             _ => O::Other,
-        }
-    }
-
-    fn methods(self) -> &'static str {
-        match self {
-            Self::Base | Self::Catalog | Self::Tags | Self::Referrers => "GET, HEAD",
-            Self::Manifest => "GET, HEAD, PUT, DELETE",
-            Self::Blob => "GET, HEAD, DELETE",
-            Self::Uploads => "POST",
-            Self::Upload => "GET, HEAD, PATCH, PUT, DELETE",
         }
     }
 }

@@ -11,7 +11,6 @@ mod roots;
 pub(crate) mod x509;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
@@ -31,8 +30,6 @@ pub struct ServerTls {
     pub config: Arc<ServerConfig>,
     /// What works today and deserves a line in the log.
     pub warnings: Vec<Problem>,
-    /// When the first of the servers' own certificates expires.
-    pub expires: SystemTime,
 }
 
 /// Reads every certificate and key, checks them, and makes a configuration of them: the versions and ALPN
@@ -68,15 +65,14 @@ fn server_at(
     now: OffsetDateTime,
 ) -> Result<ServerTls, Problems> {
     let Loaded { certificates, mut warnings } = load(&tls.certificates, now)?;
-    let own = || certificates.iter().map(|(_, facts)| facts);
-    warnings.extend(check::names(names, own()));
-    let Some(expires) = own().map(|facts| facts.not_after).min() else {
+    if certificates.is_empty() {
         return Err(Problems(vec![whole("names no certificate; set tls.certificate and tls.key")]));
-    };
+    }
+    warnings.extend(check::names(names, certificates.iter().map(|(_, facts)| facts)));
     let config =
         configure(tls, certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect(), tickets)
             .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))?;
-    Ok(ServerTls { config: Arc::new(config), warnings, expires: expires.into() })
+    Ok(ServerTls { config: Arc::new(config), warnings })
 }
 
 struct Loaded {
