@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::auth::Verifier;
 use crate::config::{Config, Log, LogFormat, Problem, Problems};
 use crate::log::access::AccessLog;
-use crate::reload::Reloader;
+use crate::reload::{Reloader, look_at};
 use crate::server::{Connections, Phase, Workers, accept, bind};
 use crate::state::{Shared, State};
 use crate::tls;
@@ -79,6 +79,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
 
     let tickets = tickets().map_err(AppError::Settings)?;
+    let loaded = look_at(path, &config);
     let state = State::build(config, tickets.clone()).map_err(AppError::Settings)?;
     for warning in &state.warnings {
         tracing::warn!("{warning}");
@@ -90,7 +91,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let connections = Connections::new(config.limits.connections, config.limits.connections_per_ip);
     let threads = config.server.threads;
     let shared = Arc::new(Shared::new(state, verifier, tickets, access_log.clone()));
-    let mut reloader = Reloader::new(path, shared.clone());
+    let mut reloader = Reloader::new(path, shared.clone(), loaded);
     let (phase, phases) = watch::channel(Phase::Running);
     let workers = Rc::new(Workers::start(threads, &shared, &phases)?);
     let mut acceptors = Vec::new();

@@ -15,7 +15,7 @@ pub struct Reloader {
     path: PathBuf,
     shared: Arc<Shared>,
     /// The files, and what they looked like when they were last read.
-    loaded: Vec<(PathBuf, Option<Signature>)>,
+    loaded: Looks,
     /// What they looked like when they were last looked at.
     seen: Vec<Option<Signature>>,
     /// What was wrong at the last reload, and the looks since then.
@@ -26,10 +26,12 @@ pub struct Reloader {
 /// Kubernetes does it.
 type Signature = (u64, u64, u64, i64, i64, i64, i64);
 
+/// Files, and what they looked like at one moment; `None` for one that is not there.
+pub type Looks = Vec<(PathBuf, Option<Signature>)>;
+
 impl Reloader {
-    /// `path` is the file of the settings that `shared` was made from.
-    pub fn new(path: &Path, shared: Arc<Shared>) -> Self {
-        let loaded = look_at(files(path, &shared.state().config));
+    /// `path` is the file of the settings that `shared` was made from, `loaded` what [`look_at`] saw before it was.
+    pub fn new(path: &Path, shared: Arc<Shared>, loaded: Looks) -> Self {
         let seen = signatures(&loaded);
         Self { path: path.to_owned(), shared, loaded, seen, failed: None }
     }
@@ -61,11 +63,10 @@ impl Reloader {
 
     /// The files are looked at before they are read: a change meanwhile is then seen at the next look.
     fn build(&mut self) -> Result<State, Problems> {
-        let running = files(&self.path, &self.shared.state().config);
-        self.loaded = look_at(running);
+        self.loaded = look_at(&self.path, &self.shared.state().config);
+        let settings = self.loaded[0].clone();
         let config = Config::load(&self.path)?;
-        let (settings, named) = (self.loaded[0].clone(), files(&self.path, &config));
-        self.loaded = look_at(named);
+        self.loaded = look_at(&self.path, &config);
         self.loaded[0] = settings;
         State::build(config, self.shared.tickets.clone())
     }
@@ -94,22 +95,16 @@ impl Reloader {
     }
 }
 
-/// The settings first, then the files they name.
-fn files(path: &Path, config: &Config) -> Vec<PathBuf> {
-    let pairs = config.tls.certificates.iter().flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]);
-    let users = (config.auth.mode == AuthMode::Basic).then(|| config.auth.htpasswd.clone());
-    std::iter::once(path.to_owned()).chain(pairs).chain(users).chain(config.upstream.ca.clone()).collect()
+/// Looks at the settings, then at the files they name. To be called before these are read: a change meanwhile then
+/// counts as one.
+pub fn look_at(path: &Path, config: &Config) -> Looks {
+    let pairs = config.tls.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+    let users = (config.auth.mode == AuthMode::Basic).then_some(&config.auth.htpasswd);
+    let named = pairs.chain(users).chain(&config.upstream.ca).map(PathBuf::as_path);
+    std::iter::once(path).chain(named).map(|file| (file.to_owned(), signature(file))).collect()
 }
 
-fn look_at(files: Vec<PathBuf>) -> Vec<(PathBuf, Option<Signature>)> {
-    let with_signature = |file: PathBuf| {
-        let signature = signature(&file);
-        (file, signature)
-    };
-    files.into_iter().map(with_signature).collect()
-}
-
-fn signatures(files: &[(PathBuf, Option<Signature>)]) -> Vec<Option<Signature>> {
+fn signatures(files: &Looks) -> Vec<Option<Signature>> {
     files.iter().map(|(_, signature)| *signature).collect()
 }
 

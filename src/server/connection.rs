@@ -157,7 +157,6 @@ async fn drive<C>(
     let mut cut = pin!(reached(core, Phase::Cutting));
     let mut ending = pin!(watch.ending());
     let mut farewell = pin!(sleep(Duration::ZERO));
-    let mut told = false;
     loop {
         tokio::select! {
             result = connection.as_mut() => {
@@ -170,8 +169,8 @@ async fn drive<C>(
                 Ending::Quiet => ending.set(watch.ending()),
                 Ending::Stalled | Ending::Gone => return tracing::debug!(%peer, ?reason, "connection ended"),
             },
-            () = called.as_mut(), if !told => {}
-            () = farewell.as_mut(), if told => {
+            () = called.as_mut(), if !watch.is_told() => {}
+            () = farewell.as_mut(), if watch.is_told() => {
                 if !watch.is_busy() {
                     return;
                 }
@@ -180,8 +179,7 @@ async fn drive<C>(
             }
             () = cut.as_mut() => return,
         }
-        told = true;
-        watch.told();
+        watch.tell();
         end(connection.as_mut());
         let patience = if watch.has_answered() { tail.max(FAREWELL) } else { FAREWELL };
         farewell.as_mut().reset(Instant::now() + patience);

@@ -82,8 +82,13 @@ impl Watch {
     }
 
     /// Takes down that the connection has been asked to end, so that it is no longer to be quiet for.
-    pub(super) fn told(&self) {
+    pub(super) fn tell(&self) {
         self.told.set(true);
+    }
+
+    /// Whether it has been.
+    pub(super) fn is_told(&self) -> bool {
+        self.told.get()
     }
 
     /// Waits until the connection has to end.
@@ -98,18 +103,18 @@ impl Watch {
                 if self.is_busy() && self.meter.is_gone() {
                     return Ending::Gone;
                 }
-                if progress.is_too_slow(waits, since.elapsed(), 0) {
+                if progress.is_too_slow(waits, since.elapsed(), None) {
                     self.meter.give_up();
                     return Ending::Stalled;
                 }
                 if !self.is_busy() && self.has_answered() {
                     self.postpone();
                 }
-            } else if since >= self.deadline.get() && !self.told.get() {
+            } else if since >= self.deadline.get() && !self.is_told() {
                 return Ending::Quiet;
             } else {
                 let glance = since + self.glance();
-                sleep_until(if self.told.get() { glance } else { glance.min(self.deadline.get()) }).await;
+                sleep_until(if self.is_told() { glance } else { glance.min(self.deadline.get()) }).await;
                 progress = Progress::new(self);
             }
         }
@@ -123,7 +128,7 @@ impl Watch {
             let since = Instant::now();
             let waits = flow.waits_for_download();
             sleep_until(since + self.tick()).await;
-            if progress.is_too_slow(waits, since.elapsed(), flow.bytes_out()) {
+            if progress.is_too_slow(waits, since.elapsed(), Some(flow.bytes_out())) {
                 return;
             }
         }
@@ -160,17 +165,17 @@ impl Progress {
     }
 
     /// Judges the `time` since the last call, in which the client was waited for or not. `delivered` is what its
-    /// stream has handed over in all; 0 counts what the client's host has acknowledged instead.
-    fn is_too_slow(&mut self, waits: bool, time: Duration, delivered: u64) -> bool {
+    /// stream has handed over in all; without one, what the client's host has acknowledged counts instead.
+    fn is_too_slow(&mut self, waits: bool, time: Duration, delivered: Option<u64>) -> bool {
         let acknowledged = self.meter.acknowledged();
         let arrived = acknowledged.saturating_sub(self.acknowledged);
-        let handed_over = delivered.saturating_sub(self.delivered);
-        (self.acknowledged, self.delivered) = (acknowledged, delivered);
+        let handed_over = delivered.unwrap_or_default().saturating_sub(self.delivered);
+        (self.acknowledged, self.delivered) = (acknowledged, delivered.unwrap_or_default());
         if !waits {
             self.pace = self.fresh.clone();
             return false;
         }
-        let counts = delivered == 0 || self.meter.is_blocked();
+        let counts = delivered.is_none() || self.meter.is_blocked();
         self.pace.waited(time, handed_over + if counts { arrived } else { 0 })
     }
 }
