@@ -172,8 +172,7 @@ fn path(path: &str) -> Result<(), Refusal> {
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
-        let dots = segment.replace("%2e", ".").replace("%2E", ".");
-        if (segment.is_empty() && !last) || dots == "." || dots == ".." {
+        if (segment.is_empty() && !last) || is_dots(segment) {
             return Err(Refusal::Path);
         }
         let separators = |byte| byte == b'/' || byte == b'\\' || byte < b' ' || byte == 0x7f;
@@ -182,6 +181,18 @@ fn path(path: &str) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// `.` or `..`, escaped or not.
+fn is_dots(segment: &str) -> bool {
+    let dot = |rest: &str| {
+        let length = if rest.starts_with('.') { 1 } else { 3 };
+        let dot = rest.get(..length)?;
+        (dot == "." || dot.eq_ignore_ascii_case("%2e")).then_some(length)
+    };
+    let Some(first) = dot(segment) else { return false };
+    let rest = &segment[first..];
+    rest.is_empty() || dot(rest) == Some(rest.len())
 }
 
 fn query(query: &str) -> Result<(), Refusal> {

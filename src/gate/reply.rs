@@ -20,8 +20,8 @@ pub(super) const API_VERSION: HeaderName = HeaderName::from_static("docker-distr
 pub(super) const API_VERSION_VALUE: HeaderValue = HeaderValue::from_static("registry/2.0");
 
 /// HTTP/2 takes a chunk whole and asks for the next when it has nearly sent it: the pieces are the steps in which we see a
-/// client take anything, and what one stream has waiting.
-const HTTP2_PIECE: usize = 16 * 1024;
+/// client take anything, and what one stream has waiting. With the nine bytes before it (RFC 9113 section 4.1) it just fills a TLS record.
+const HTTP2_PIECE: usize = 16 * 1024 - 9;
 
 /// Makes the head of the answer the client's: its framing, its Location, the API version once.
 pub(super) fn rewrite(

@@ -219,6 +219,10 @@ impl Formatter for Printable {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        // The plain text that nearly all of a log is.
+        if fragment.bytes().all(|byte| byte < 0x7f) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((at, acting)) = rest.char_indices().find(|&(_, character)| acts(character)) {
             writer.write_all(&rest.as_bytes()[..at])?;

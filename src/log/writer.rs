@@ -5,6 +5,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+/// How long the first line of a batch waits for others: a wake-up and a system call for each line would cost more than the
+/// request it tells of.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// Opens the place where lines go; called at the start and at every reopening.
 pub(super) type Open = Box<dyn FnMut() -> io::Result<Box<dyn Write + Send>> + Send>;
 
@@ -70,10 +74,11 @@ impl Writer {
             queue.dropped += 1;
             return false;
         }
-        let idle = queue.lines.is_empty();
+        let before = queue.lines.len();
         queue.lines.extend_from_slice(line);
+        let filled = before < self.shared.batch() && queue.lines.len() >= self.shared.batch();
         drop(queue);
-        if idle {
+        if before == 0 || filled {
             self.shared.wake.notify_one();
         }
         true
@@ -124,11 +129,21 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Bytes that no longer wait for others.
+    fn batch(&self) -> usize {
+        self.capacity / 4
+    }
+
     fn run(&self, mut out: Out) {
         let mut batch = Vec::new();
         loop {
             let idle = |queue: &mut Queue| queue.lines.is_empty() && queue.reopen.is_none() && !queue.closing;
-            let mut queue = self.wake.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+            let queue = self.wake.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+            let gathers = |queue: &mut Queue| {
+                queue.lines.len() < self.batch() && queue.reopen.is_none() && !queue.closing
+            };
+            let (mut queue, _) =
+                self.wake.wait_timeout_while(queue, GATHER, gathers).unwrap_or_else(PoisonError::into_inner);
             batch.clear();
             std::mem::swap(&mut batch, &mut queue.lines);
             let (dropped, reopen, closing) =

@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -21,6 +24,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::meter::Metered;
+use super::on_wake::OnWake;
+use super::stream::Stream;
 use super::watch::{Busy, Ending, Watch};
 use super::workers::{Core, Counted, Phase};
 use crate::body::Flow;
@@ -48,7 +53,6 @@ const SLACK: usize = 2;
 
 /// What a response holds until it is over.
 type Guard = (Busy, Counted);
-type Tls = TokioIo<TlsStream<Metered>>;
 
 /// Serves a connection to its end. Its settings are those of the moment in which it came.
 pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: IpAddr) {
@@ -65,11 +69,9 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
         },
         () = reached(core, Phase::Closing) => return,
     };
-    let (metered, session) = stream.get_ref();
-    let watch = Watch::new(metered.meter(), limits, deadline);
-    let http2 = session.alpn_protocol() == Some(b"h2");
-    let client = TokioIo::new(stream);
-    if http2 {
+    let client = Stream::new(stream);
+    let watch = Watch::new(client.meter(), limits, deadline);
+    if client.is_http2() {
         serve_http2(core, client, peer, watch, limits).await;
     } else {
         serve_http1(core, client, peer, watch, limits).await;
@@ -88,7 +90,7 @@ async fn reached(core: &Core, phase: Phase) {
     _ = core.phase.clone().wait_for(|now| *now >= phase).await;
 }
 
-async fn serve_http1(core: &Rc<Core>, client: Tls, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
+async fn serve_http1(core: &Rc<Core>, client: Stream, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
     let service = service_fn(|request| {
         let flow = Rc::new(Flow::default());
         watch.follow(&flow);
@@ -100,11 +102,12 @@ async fn serve_http1(core: &Rc<Core>, client: Tls, peer: IpAddr, watch: Rc<Watch
         .max_headers(SLACK * limits.headers)
         .max_header_size(SLACK * limits.header_bytes)
         .max_buf_size(BUFFER.max(SLACK * limits.header_bytes))
-        .serve_connection(client, service);
-    drive(connection, |connection| connection.graceful_shutdown(), FAREWELL, &watch, core, peer).await;
+        .serve_connection(TokioIo::new(client.clone()), service);
+    drive(connection, |connection| connection.graceful_shutdown(), &client, FAREWELL, &watch, core, peer)
+        .await;
 }
 
-async fn serve_http2(core: &Rc<Core>, client: Tls, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
+async fn serve_http2(core: &Rc<Core>, client: Stream, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
     let streams = Streams { watch: watch.clone(), newest: Rc::default() };
     let newest = streams.newest.clone();
     let service = service_fn(|request| {
@@ -121,9 +124,17 @@ async fn serve_http2(core: &Rc<Core>, client: Tls, peer: IpAddr, watch: Rc<Watch
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(u32::try_from(SLACK * limits.header_bytes).unwrap_or(u32::MAX))
-        .serve_connection(client, service);
-    drive(connection, |connection| connection.graceful_shutdown(), limits.idle_timeout, &watch, core, peer)
-        .await;
+        .serve_connection(TokioIo::new(client.clone()), service);
+    drive(
+        connection,
+        |connection| connection.graceful_shutdown(),
+        &client,
+        limits.idle_timeout,
+        &watch,
+        core,
+        peer,
+    )
+    .await;
 }
 
 fn answer(
@@ -143,6 +154,7 @@ fn answer(
 async fn drive<C>(
     connection: C,
     end: impl Fn(Pin<&mut C>),
+    client: &Stream,
     tail: Duration,
     watch: &Watch,
     core: &Core,
@@ -151,6 +163,31 @@ async fn drive<C>(
     C: Future<Output = hyper::Result<()>>,
 {
     let mut connection = pin!(connection);
+    let mut supervision = pin!(OnWake::new(supervise(tail, watch, core, peer)));
+    let mut ending = false;
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = poll_and_send(connection.as_mut(), client, cx) {
+                if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "connection failed");
+                }
+                return Poll::Ready(());
+            }
+            if supervision.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if ending || !watch.is_told() {
+                return Poll::Pending;
+            }
+            end(connection.as_mut());
+            ending = true;
+        }
+    })
+    .await;
+}
+
+/// Waits until a connection has to be cut, and tells `watch` when it is to end by itself.
+async fn supervise(tail: Duration, watch: &Watch, core: &Core, peer: IpAddr) {
     // A connection that came after the process began to drain belongs to a transfer that is still running.
     let enough = if *core.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
     let mut called = pin!(reached(core, enough));
@@ -159,12 +196,6 @@ async fn drive<C>(
     let mut farewell = pin!(sleep(Duration::ZERO));
     loop {
         tokio::select! {
-            result = connection.as_mut() => {
-                if let Err(error) = result {
-                    tracing::debug!(%peer, %error, "connection failed");
-                }
-                return;
-            }
             reason = ending.as_mut() => match reason {
                 Ending::Quiet => ending.set(watch.ending()),
                 Ending::Stalled | Ending::Gone => return tracing::debug!(%peer, ?reason, "connection ended"),
@@ -180,9 +211,23 @@ async fn drive<C>(
             () = cut.as_mut() => return,
         }
         watch.tell();
-        end(connection.as_mut());
         let patience = if watch.has_answered() { tail.max(FAREWELL) } else { FAREWELL };
         farewell.as_mut().reset(Instant::now() + patience);
+    }
+}
+
+/// Polls a connection, and sends what it has written meanwhile.
+fn poll_and_send<C>(
+    connection: Pin<&mut C>,
+    client: &Stream,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Box<dyn Error>>>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let end = connection.poll(cx)?;
+    match client.poll_send(cx)? {
+        Poll::Ready(()) | Poll::Pending => end.map(Ok),
     }
 }
 

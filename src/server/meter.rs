@@ -18,9 +18,13 @@ use super::outq::unacknowledged;
 /// and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Bytes that are read ahead of TLS, which asks for no more than one record.
+const AHEAD: usize = 128 * 1024;
+
 /// The socket below TLS.
 pub(super) struct Metered {
     socket: Rc<Meter>,
+    ahead: Ahead,
     linger: Option<Pin<Box<Sleep>>>,
 }
 
@@ -82,7 +86,7 @@ impl Meter {
 impl Metered {
     pub(super) fn new(tcp: TcpStream) -> Self {
         let meter = Meter { tcp: RefCell::new(tcp), written: Cell::new(0), blocked: Cell::new(false) };
-        Self { socket: Rc::new(meter), linger: None }
+        Self { socket: Rc::new(meter), ahead: Ahead::default(), linger: None }
     }
 
     pub(super) fn meter(&self) -> Rc<Meter> {
@@ -92,11 +96,26 @@ impl Metered {
 
 impl AsyncRead for Metered {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.socket.poll(|tcp| tcp.poll_read(cx, buffer))
+        let Self { socket, ahead, .. } = &mut *self;
+        if !ahead.is_wanted {
+            ready!(socket.poll(|tcp| tcp.poll_read(cx, buffer)))?;
+            // More than was asked for may be there, as in an upload.
+            ahead.is_wanted = buffer.remaining() == 0;
+            return Poll::Ready(Ok(()));
+        }
+        if ahead.is_empty() {
+            let read = socket.poll(|tcp| ahead.poll_fill(tcp, cx));
+            if !matches!(read, Poll::Ready(Ok(()))) {
+                *ahead = Ahead::default();
+            }
+            ready!(read)?;
+        }
+        ahead.give(buffer);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -140,5 +159,34 @@ impl AsyncWrite for Metered {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+}
+
+/// What was read from a client and not yet asked for. Holds memory only while bytes keep coming.
+#[derive(Default)]
+struct Ahead {
+    is_wanted: bool,
+    buffer: Vec<u8>,
+    given: usize,
+    filled: usize,
+}
+
+impl Ahead {
+    fn is_empty(&self) -> bool {
+        self.given == self.filled
+    }
+
+    fn poll_fill(&mut self, tcp: Pin<&mut TcpStream>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.buffer.resize(AHEAD, 0);
+        let mut buffer = ReadBuf::new(&mut self.buffer);
+        ready!(tcp.poll_read(cx, &mut buffer))?;
+        (self.given, self.filled) = (0, buffer.filled().len());
+        Poll::Ready(Ok(()))
+    }
+
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
+        let end = self.filled.min(self.given + buffer.remaining());
+        buffer.put_slice(&self.buffer[self.given..end]);
+        self.given = end;
     }
 }

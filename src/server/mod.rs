@@ -1,10 +1,11 @@
 //! Connections: accepting, handing each to a core, TLS, HTTP, and their ends.
 
 mod connection;
-
 mod listener;
 mod meter;
+mod on_wake;
 mod outq;
+mod stream;
 mod watch;
 mod workers;
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
-use super::connection::{Connection, is_silent};
+use super::connection::Connection;
 use super::{Destination, Upstream};
 use crate::body::Flow;
 use crate::config::ServerAddress;
@@ -23,8 +23,6 @@ pub struct Answer {
     flow: Rc<Flow>,
     read_timeout: Duration,
     moved: Instant,
-    /// Kept from one wait to the next, so it may ring early.
-    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 struct Link {
@@ -42,14 +40,8 @@ impl Answer {
         flow: Rc<Flow>,
     ) -> Self {
         let link = Link { connection, pool, server: to.server.clone() };
-        let mut answer = Self {
-            incoming,
-            link: Some(link),
-            flow,
-            read_timeout: to.read_timeout,
-            moved: Instant::now(),
-            alarm: None,
-        };
+        let mut answer =
+            Self { incoming, link: Some(link), flow, read_timeout: to.read_timeout, moved: Instant::now() };
         if answer.incoming.is_end_stream() {
             answer.release();
         }
@@ -64,9 +56,10 @@ impl Answer {
 
     /// Whether the registry has sent nothing for too long, although it has all that there is of the request.
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
-        let timeout = self.read_timeout;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        is_silent(alarm.as_mut(), timeout, cx, || self.moved.elapsed().min(self.flow.upstream_silence()))
+        let Self { link, moved, flow, read_timeout, .. } = self;
+        link.as_mut().is_some_and(|link| {
+            link.connection.is_silent(*read_timeout, cx, || moved.elapsed().min(flow.upstream_silence()))
+        })
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Connection {
     sender: SendRequest<ClientBody>,
     /// Gone when it has come to its end.
     driver: Option<Pin<Box<Driver>>>,
+    /// Rings when the registry may have been silent for too long. Kept from one wait to the next, so it may ring early.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 /// A request without an answer.
@@ -65,7 +67,7 @@ impl Connection {
     pub(super) async fn open(stream: Stream, place: OwnedSemaphorePermit) -> hyper::Result<Self> {
         let (sender, driver) =
             http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { _place: place, sender, driver: Some(Box::pin(driver)) })
+        Ok(Self { _place: place, sender, driver: Some(Box::pin(driver)), alarm: None })
     }
 
     /// Sends a request and waits until the head of the answer is there.
@@ -76,8 +78,9 @@ impl Connection {
         timeout: Duration,
     ) -> Result<Response<Incoming>, Failed> {
         let mut answer = pin!(self.sender.try_send_request(request));
-        let driver = &mut self.driver;
-        let mut alarm = pin!(sleep(timeout));
+        let (driver, alarm) = (&mut self.driver, &mut self.alarm);
+        // One of a time when the timeout was longer would ring too late.
+        alarm.take_if(|alarm| alarm.deadline() > Instant::now() + timeout);
         poll_fn(|cx| {
             drive(driver, cx);
             if let Poll::Ready(result) = answer.as_mut().poll(cx) {
@@ -86,7 +89,7 @@ impl Connection {
                     None => Failed::Sent(SentError::Connection(failed.into_error())),
                 }));
             }
-            if is_silent(alarm.as_mut(), timeout, cx, || flow.upstream_silence()) {
+            if is_silent(alarm, timeout, cx, || flow.upstream_silence()) {
                 return Poll::Ready(Err(Failed::Sent(SentError::Silent)));
             }
             Poll::Pending
@@ -97,6 +100,16 @@ impl Connection {
     /// Lets the connection read and write what it can.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
         drive(&mut self.driver, cx);
+    }
+
+    /// Whether the registry has been silent for too long.
+    pub(super) fn is_silent(
+        &mut self,
+        timeout: Duration,
+        cx: &mut Context<'_>,
+        silence: impl Fn() -> Duration,
+    ) -> bool {
+        is_silent(&mut self.alarm, timeout, cx, silence)
     }
 
     /// Whether another request may go out on it: the last exchange is over and the registry has not closed.
@@ -115,12 +128,13 @@ fn drive(driver: &mut Option<Pin<Box<Driver>>>, cx: &mut Context<'_>) {
 
 /// Whether `silence` has lasted for `timeout`, looked at when the alarm rings. The silence of a registry runs from the last
 /// byte of the request that came from the client, so that an upload may take for ever.
-pub(super) fn is_silent(
-    mut alarm: Pin<&mut Sleep>,
+fn is_silent(
+    alarm: &mut Option<Pin<Box<Sleep>>>,
     timeout: Duration,
     cx: &mut Context<'_>,
     silence: impl Fn() -> Duration,
 ) -> bool {
+    let alarm = alarm.get_or_insert_with(|| Box::pin(sleep(timeout)));
     while alarm.as_mut().poll(cx).is_ready() {
         let silence = silence();
         if silence >= timeout {
