@@ -8,6 +8,7 @@ mod pem;
 mod provider;
 mod resolver;
 mod roots;
+mod seal;
 pub(crate) mod x509;
 
 use std::sync::Arc;
