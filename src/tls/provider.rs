@@ -13,7 +13,7 @@ use super::seal;
 /// The suites are rustls' own, all AEAD with forward secrecy, in another order: AES-128 costs about 9 %
 /// less per byte than AES-256 and nobody breaks either. Records of TLS 1.3 with AES are filled by `seal`. X25519 comes before the hybrid post-quantum group,
 /// which stays on offer.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
+pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         Arc::new(CryptoProvider {
             cipher_suites: vec![
