@@ -105,7 +105,7 @@ fn header_rewriting(criterion: &mut Criterion) {
 }
 
 /// The records of one batch of a pull, all kept until it is written, as rustls does. AES-256 because rustls lets a key
-/// of 16 bytes be made by a handshake only; the copy is the same.
+/// of 16 bytes be made by a handshake only.
 fn record_sealing(criterion: &mut Criterion) {
     const RECORD: usize = 16 << 10;
     const BATCH: usize = 256 << 10;

@@ -1,7 +1,7 @@
 //! TLS records as clients of another make send and receive them: OpenSSL, alone and inside curl.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{LazyLock, Mutex};
@@ -165,7 +165,7 @@ fn curl_gets_answers_of_every_length_around_a_record() {
     let record = 16_384;
     let around = |edge: usize| [edge - 2, edge - 1, edge, edge + 1, edge + 2];
     let mut lengths = vec![0, 1, 2, 15, 16, 17];
-    for edge in [1_984, 2 * 1_984, record - 1_984, record, 2 * record, 3 * record, 16 * record] {
+    for edge in [256, 4_096, record, 2 * record, 3 * record, 16 * record] {
         lengths.extend(around(edge));
     }
     for suite in ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"] {
@@ -231,7 +231,7 @@ fn a_forged_record_is_answered_with_an_alert_and_the_end() {
         }
     };
     assert_eq!(error, Error::AlertReceived(AlertDescription::BadRecordMac));
-    let end = io::Read::read(&mut socket, &mut [0]);
+    let end = socket.read(&mut [0]);
     assert!(!matches!(end, Ok(1..)), "nothing follows the alert");
 }
 
