@@ -8,6 +8,7 @@ mod pem;
 mod provider;
 mod resolver;
 mod roots;
+mod seal;
 pub(crate) mod x509;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use time::OffsetDateTime;
 
+pub use self::provider::provider;
 use self::resolver::Resolver;
 pub use self::roots::client;
 use self::x509::Facts;
@@ -108,7 +110,7 @@ fn configure(
         TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
         TlsVersion::Tls13 => &[&version::TLS13],
     };
-    let mut config = ServerConfig::builder_with_provider(provider::provider())
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Resolver::new(certificates)));

@@ -11,15 +11,15 @@ use super::*;
 use crate::config::{CertificateFiles, Tls};
 
 /// A server for a.test and 127.0.0.1, and clients that trust it.
-struct Fixture {
+pub(super) struct Fixture {
     tls: Tls,
     tickets: Arc<dyn ProducesTickets>,
-    roots: RootCertStore,
+    pub(super) roots: RootCertStore,
     _folder: Folder,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = Folder::new();
         let ca = Signer::new("ca");
         let (certificate, key) = ca.server(&["a.test", "127.0.0.1"]);
@@ -29,7 +29,7 @@ impl Fixture {
         Self { tls, tickets: tickets().unwrap(), roots, _folder: folder }
     }
 
-    fn server(&self) -> Arc<ServerConfig> {
+    pub(super) fn server(&self) -> Arc<ServerConfig> {
         server(&self.tls, &[], self.tickets.clone()).unwrap().config
     }
 
@@ -50,7 +50,7 @@ fn settings(certificates: Vec<CertificateFiles>) -> Tls {
 }
 
 /// A whole handshake in memory, session tickets included.
-fn shake_hands(
+pub(super) fn shake_hands(
     client: &Arc<ClientConfig>,
     server: &Arc<ServerConfig>,
     name: &'static str,

@@ -26,6 +26,7 @@ mod mistakes;
 mod one_reading;
 mod passwords;
 mod recipe;
+mod records;
 mod reload;
 mod streaming;
 mod stubborn_registries;

@@ -8,6 +8,7 @@ pub mod frames;
 pub mod http1;
 pub mod http2;
 pub mod lines;
+pub mod openssl;
 pub mod recorder;
 pub mod registry;
 pub mod strict;

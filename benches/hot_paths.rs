@@ -1,0 +1,144 @@
+//! What every request or every record costs: `cargo bench --bench hot_paths`. Under `cargo test` each runs once.
+
+#![allow(clippy::unwrap_used, reason = "a bench panics when the world is not as it made it")]
+
+use std::future::Future;
+use std::hint::black_box;
+use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use criterion::{BatchSize, Criterion, Throughput};
+use http::Method;
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use mimalloc::MiMalloc;
+use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
+use rustls::crypto::cipher::{AeadKey, Iv, MessageEncrypter, OutboundChunks, OutboundPlainMessage};
+use rustls::{CipherSuite, ContentType, ProtocolVersion, SupportedCipherSuite};
+
+use tidegate::auth::{Htpasswd, Verdict, Verifier};
+use tidegate::config::Config;
+use tidegate::header::{forwarded, hop};
+use tidegate::registry::target::{self, Operation};
+use tidegate::secret::Secret;
+use tidegate::tls;
+
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    path_to_target(&mut criterion);
+    password_cache_hit(&mut criterion);
+    header_rewriting(&mut criterion);
+    record_sealing(&mut criterion);
+    criterion.final_summary();
+}
+
+fn path_to_target(criterion: &mut Criterion) {
+    let digest = "sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b";
+    let mut group = criterion.benchmark_group("path to target");
+    for (name, path, operation) in [
+        ("ping", "/v2/".to_owned(), Operation::Ping),
+        ("manifest", "/v2/team/project/app/manifests/v1.2.3".to_owned(), Operation::ManifestGet),
+        ("blob", format!("/v2/team/project/app/blobs/{digest}"), Operation::BlobGet),
+    ] {
+        assert_eq!(target::parse(&Method::GET, &path).operation, operation);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| target::parse(&Method::GET, black_box(&path)).operation);
+        });
+    }
+}
+
+fn password_cache_hit(criterion: &mut Criterion) {
+    let text = "[tls]\ncertificate = 'a'\nkey = 'b'\n";
+    let settings = Config::parse(Path::new("proxy.toml"), text, &[]).unwrap().auth;
+    let verifier = Verifier::new(&settings).unwrap();
+    let line = format!("alice:{}", bcrypt::hash("secret", 4).unwrap());
+    let users = Htpasswd::parse(line.as_bytes(), false).unwrap();
+    let password = Secret::new(*b"secret");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(runtime.block_on(verifier.verify(&users, b"alice", &password)), Verdict::Right);
+    criterion.bench_function("password cache hit", |bencher| {
+        // What is remembered is answered at the first poll.
+        let mut context = Context::from_waker(Waker::noop());
+        bencher.iter(|| {
+            let verdict = pin!(verifier.verify(&users, b"alice", black_box(&password)));
+            assert_eq!(verdict.poll(&mut context), Poll::Ready(Verdict::Right));
+        });
+    });
+}
+
+/// The fields of a manifest GET by docker through a load balancer.
+fn header_rewriting(criterion: &mut Criterion) {
+    let headers: HeaderMap = [
+        ("host", "registry.example.com"),
+        ("user-agent", "docker/29.1.3 go/go1.25.5 kernel/6.12.0 os/linux arch/amd64"),
+        ("authorization", "Basic dGVzdHVzZXI6dGVzdHBhc3M="),
+        ("accept", "application/vnd.docker.distribution.manifest.v2+json"),
+        ("accept", "application/vnd.docker.distribution.manifest.list.v2+json"),
+        ("accept", "application/vnd.oci.image.manifest.v1+json"),
+        ("accept", "application/vnd.oci.image.index.v1+json"),
+        ("accept-encoding", "gzip"),
+        ("connection", "close, x-session"),
+        ("x-session", "4711"),
+        ("x-forwarded-for", "203.0.113.7"),
+        ("x-forwarded-proto", "https"),
+    ]
+    .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+    .into_iter()
+    .collect();
+    let authority = headers[HOST].clone();
+    let (peer, trusted) = ("10.0.0.5".parse().unwrap(), ["10.0.0.0/8".parse().unwrap()]);
+    criterion.bench_function("header rewriting", |bencher| {
+        bencher.iter_batched_ref(
+            || headers.clone(),
+            |headers| {
+                let client = forwarded::client(headers, peer, &trusted);
+                hop::strip(headers);
+                forwarded::rewrite(headers, &client, &authority);
+            },
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+/// The records of one batch of a pull, all kept until it is written, as rustls does. AES-256 because rustls lets a key
+/// of 16 bytes be made by a handshake only.
+fn record_sealing(criterion: &mut Criterion) {
+    const RECORD: usize = 16 << 10;
+    const BATCH: usize = 256 << 10;
+    let suite = CipherSuite::TLS13_AES_256_GCM_SHA384;
+    let ours = tls::provider().cipher_suites.iter().copied().find(|one| one.suite() == suite).unwrap();
+    let plain = vec![7; BATCH];
+    let mut group = criterion.benchmark_group("record sealing");
+    group.throughput(Throughput::Bytes(BATCH as u64));
+    for (name, suite) in [("tidegate", ours), ("rustls", TLS13_AES_256_GCM_SHA384)] {
+        let mut encrypter = encrypter(suite);
+        let mut sequence = 0;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let records = plain.chunks(RECORD).map(|content| {
+                    let message = OutboundPlainMessage {
+                        typ: ContentType::ApplicationData,
+                        version: ProtocolVersion::TLSv1_3,
+                        payload: OutboundChunks::Single(black_box(content)),
+                    };
+                    sequence += 1;
+                    encrypter.encrypt(message, sequence - 1).unwrap().encode()
+                });
+                records.collect::<Vec<_>>()
+            });
+        });
+    }
+}
+
+fn encrypter(suite: SupportedCipherSuite) -> Box<dyn MessageEncrypter> {
+    match suite {
+        SupportedCipherSuite::Tls13(suite) => {
+            suite.aead_alg.encrypter(AeadKey::from([1; 32]), Iv::from([2; 12]))
+        }
+        SupportedCipherSuite::Tls12(_) => unreachable!("the suite is one of TLS 1.3"),
+    }
+}

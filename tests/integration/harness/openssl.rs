@@ -1,0 +1,81 @@
+//! `openssl s_client`: the other TLS that clients are made of, and one that does as it is told.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use super::lines::Lines;
+use super::tidegate::Tidegate;
+use super::{DEADLINE, child};
+
+pub struct OpenSsl {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    /// What it says of the connection.
+    pub said: Lines,
+}
+
+impl OpenSsl {
+    /// A client that checks the certificate; `options` are `s_client`'s.
+    ///
+    /// A line that begins with one of the letters `B`, `K`, `k`, `Q` and `R` is an order to it and is not sent on.
+    pub fn connect(tidegate: &Tidegate, options: &[&str]) -> OpenSsl {
+        let mut command = Command::new("timeout");
+        command.arg(DEADLINE.as_secs().to_string()).args(["openssl", "s_client", "-brief"]);
+        command.args(["-verify_return_error", "-servername", "localhost", "-CAfile"]);
+        command.arg(tidegate.settings.path().join("ca.crt"));
+        command.arg("-connect").arg(tidegate.address.to_string()).args(options);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = child::spawn(command).unwrap();
+        let said = Lines::follow(child.stderr.take().unwrap());
+        let output = BufReader::new(child.stdout.take().unwrap());
+        OpenSsl { input: child.stdin.take().unwrap(), output, said, child }
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.input.write_all(bytes).unwrap();
+    }
+
+    /// Changes the keys of what this side sends (RFC 8446, section 4.6.3), and with `both` has the other side change
+    /// its own too. All that was sent before must have arrived there, or the order may be taken for data.
+    pub fn update_keys(&mut self, both: bool) {
+        let before = self.said.len();
+        self.send(if both { b"K\n" } else { b"k\n" });
+        self.said.wait_after(before, "the change of keys", |line| line == "KEYUPDATE");
+    }
+
+    /// The status and length of the next answer, whose framing must be a length.
+    pub fn head(&mut self) -> (u16, usize) {
+        let (mut status, mut length) = (0, 0);
+        loop {
+            let mut line = String::new();
+            let read = self.output.read_line(&mut line).unwrap();
+            assert!(read > 0, "no answer came:\n{}", self.said.so_far().join("\n"));
+            if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
+                status = rest[..3].parse().unwrap();
+            } else if let Some(rest) = line.strip_prefix("content-length: ") {
+                length = rest.trim_end().parse().unwrap();
+            } else if line == "\r\n" {
+                return (status, length);
+            }
+        }
+    }
+
+    pub fn body(&mut self, length: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        self.output.by_ref().take(length as u64).read_to_end(&mut body).unwrap();
+        body
+    }
+
+    /// Whether the other side ends the connection with close_notify, and without another byte.
+    pub fn ends_cleanly(&mut self) -> bool {
+        self.body(1).is_empty() && self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for OpenSsl {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
