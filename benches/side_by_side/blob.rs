@@ -1,0 +1,81 @@
+//! Bytes to send: one buffer again and again, so that twenty gibibytes need no more memory than one chunk.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+pub const CHUNK: usize = 256 * 1024;
+
+static CONTENT: LazyLock<Bytes> = LazyLock::new(|| (0..CHUNK).map(|at| (at % 251) as u8).collect());
+
+/// The chunk all blobs are made of.
+pub fn chunk() -> Bytes {
+    CONTENT.clone()
+}
+
+/// A body of known length.
+#[derive(Clone)]
+pub struct Blob {
+    chunk: Bytes,
+    left: u64,
+}
+
+impl Blob {
+    pub fn of_size(size: u64) -> Blob {
+        Blob { chunk: chunk(), left: size }
+    }
+
+    pub fn of_bytes(bytes: Bytes) -> Blob {
+        Blob { left: bytes.len() as u64, chunk: bytes }
+    }
+
+    pub fn empty() -> Blob {
+        Blob::of_bytes(Bytes::new())
+    }
+
+    /// `sha256:<hex>` of the whole content.
+    pub fn digest(self) -> String {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for piece in self {
+            context.update(&piece);
+        }
+        let hex: String = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{hex}")
+    }
+}
+
+/// The content, chunk by chunk.
+impl Iterator for Blob {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let length = self.left.min(self.chunk.len() as u64);
+        self.left -= length;
+        (length > 0).then(|| self.chunk.slice(..length as usize))
+    }
+}
+
+impl Body for Blob {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.next().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
