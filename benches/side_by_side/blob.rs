@@ -11,6 +11,10 @@ use hyper::body::{Body, Frame, SizeHint};
 
 pub const CHUNK: usize = 256 * 1024;
 
+/// After so many chunks the others on the same thread have their turn: a manifest does not wait in the
+/// upstream until a blob is through.
+const TURN: u32 = 4;
+
 static CONTENT: LazyLock<Bytes> = LazyLock::new(|| (0..CHUNK).map(|at| (at % 251) as u8).collect());
 
 /// The chunk all blobs are made of.
@@ -23,15 +27,16 @@ pub fn chunk() -> Bytes {
 pub struct Blob {
     chunk: Bytes,
     left: u64,
+    turn: u32,
 }
 
 impl Blob {
     pub fn of_size(size: u64) -> Blob {
-        Blob { chunk: chunk(), left: size }
+        Blob { chunk: chunk(), left: size, turn: TURN }
     }
 
     pub fn of_bytes(bytes: Bytes) -> Blob {
-        Blob { left: bytes.len() as u64, chunk: bytes }
+        Blob { left: bytes.len() as u64, chunk: bytes, turn: TURN }
     }
 
     pub fn empty() -> Blob {
@@ -66,8 +71,14 @@ impl Body for Blob {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.turn == 0 {
+            self.turn = TURN;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.turn -= 1;
         Poll::Ready(self.next().map(|bytes| Ok(Frame::data(bytes))))
     }
 

@@ -10,8 +10,6 @@ use crate::process::Process;
 use crate::scratch::{Scratch, Users};
 use crate::target::{Reads, Target};
 
-/// A proxy that does not serve by then has failed.
-const START: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 pub struct Front {
@@ -22,12 +20,13 @@ pub struct Front {
 }
 
 impl Front {
-    /// Starts a peer in front of `upstream` and waits until it lets the user in.
+    /// Starts a peer in front of `upstream` and waits until it lets the user in; not longer than `patience`.
     pub async fn start(
         peer: Peer,
         scratch: &mut Scratch,
         upstream: SocketAddr,
         users: Option<Users>,
+        patience: Duration,
     ) -> Outcome<Front> {
         let site = Site {
             folder: scratch.folder(peer.name())?,
@@ -50,8 +49,8 @@ impl Front {
                 Err(_) if process.has_ended() => {
                     return Err(format!("it does not start: {}", process.last_words()).into());
                 }
-                Err(failure) if began.elapsed() > START => {
-                    return Err(format!("it does not serve after {} s: {failure}", START.as_secs()).into());
+                Err(failure) if began.elapsed() > patience => {
+                    return Err(format!("it does not serve after {} s: {failure}", patience.as_secs()).into());
                 }
                 Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
             }

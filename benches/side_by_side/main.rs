@@ -103,6 +103,10 @@ fn verdict(results: &Results) -> ExitCode {
 fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Outcome<Results> {
     install(peers)?;
     allow_many_files()?;
+    let mut cells = Vec::new();
+    for workload in workloads::ALL.iter().filter(|workload| wanted(workload)) {
+        cells.extend(peers.iter().filter(|peer| workload.is_for(**peer)).map(|peer| (workload, *peer)));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let began = Instant::now();
@@ -110,16 +114,25 @@ fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Out
         let registry = Registry::start(&mut scratch).await?;
         let upstreams = Upstreams { cheap: upstream::start()?, real: registry.address };
         let mut results = Results::default();
+        let mut slow = Vec::new();
         for round in 1..=scale.rounds {
-            for workload in workloads::ALL.iter().filter(|workload| wanted(workload)) {
-                for peer in peers.iter().copied().filter(|peer| workload.is_for(*peer)) {
-                    if began.elapsed() > scale.budget {
-                        eprintln!("The time is over in round {round}; what was measured counts.");
-                        return Ok(results);
-                    }
-                    eprint!("\r{:78}\rround {round}: {}, {}", "", workload.title, peer.name());
-                    let run = workload.run(peer, &mut scratch, &upstreams, scale);
-                    results.add(workload.name, peer, in_time(run).await?);
+            for (workload, peer) in &cells {
+                let (workload, peer) = (*workload, *peer);
+                let again =
+                    results.failure(workload.name, peer).is_none() && !slow.contains(&(workload.name, peer));
+                if !again {
+                    continue;
+                }
+                if began.elapsed() > scale.budget {
+                    eprintln!("\nThe time is over in round {round}; what was measured counts.");
+                    return Ok(results);
+                }
+                eprint!("\r{:78}\rround {round}: {}, {}", "", workload.title, peer.name());
+                let begun = Instant::now();
+                let run = workload.run(peer, &mut scratch, &upstreams, scale);
+                results.add(workload.name, peer, in_time(run).await?);
+                if peer != Peer::Tidegate && begun.elapsed() > scale.patience {
+                    slow.push((workload.name, peer));
                 }
             }
         }

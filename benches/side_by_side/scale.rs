@@ -11,6 +11,10 @@ pub struct Scale {
     pub rounds: usize,
     /// No run begins after this.
     pub budget: Duration,
+    /// A peer that does not serve by then has failed.
+    pub start: Duration,
+    /// A peer that took longer for a workload is not run with it again.
+    pub patience: Duration,
     /// Bytes of a blob that is pulled or pushed alone.
     pub blob: u64,
     /// Bytes of the pull that shows whether size matters.
@@ -35,6 +39,8 @@ pub const FULL: Scale = Scale {
     name: "full",
     rounds: 3,
     budget: Duration::from_secs(840),
+    start: Duration::from_secs(15),
+    patience: Duration::from_secs(15),
     blob: 1024 * MIB,
     long_blob: 20 * 1024 * MIB,
     several_blob: 256 * MIB,
@@ -50,9 +56,11 @@ pub const QUICK: Scale = Scale {
     name: "quick",
     rounds: 3,
     budget: Duration::from_secs(105),
+    start: Duration::from_secs(6),
+    patience: Duration::from_secs(1),
     blob: 128 * MIB,
     long_blob: 1024 * MIB,
-    several_blob: 32 * MIB,
+    several_blob: 64 * MIB,
     crowd_blob: 2 * MIB,
     crowd: 64,
     registry_blob: 64 * MIB,
@@ -66,6 +74,8 @@ pub const SMOKE: Scale = Scale {
     name: "smoke",
     rounds: 1,
     budget: Duration::from_secs(120),
+    start: Duration::from_secs(15),
+    patience: Duration::from_secs(15),
     blob: MIB + 1,
     long_blob: 2 * MIB,
     several_blob: MIB / 4,

@@ -85,6 +85,13 @@ impl Target {
         format!("localhost:{}", self.address.port())
     }
 
+    /// The same for a client with no tickets yet.
+    pub fn with_own_tickets(&self) -> Target {
+        let mut resuming = ClientConfig::clone(&self.resuming);
+        resuming.resumption = Resumption::default();
+        Target { resuming: Arc::new(resuming), ..self.clone() }
+    }
+
     /// The same for someone who sends no password.
     pub fn anonymous(&self) -> Target {
         Target { authorization: None, ..self.clone() }

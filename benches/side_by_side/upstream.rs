@@ -31,7 +31,8 @@ pub fn start() -> Outcome<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // It looks for new requests after each piece of a blob: none waits here for a blob to end.
+    let runtime = tokio::runtime::Builder::new_current_thread().event_interval(1).enable_all().build()?;
     thread::spawn(move || runtime.block_on(serve(listener)));
     Ok(address)
 }

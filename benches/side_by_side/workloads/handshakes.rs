@@ -15,21 +15,15 @@ use crate::target::{Handshake, Protocol, Reads, Target};
 const CLIENTS: usize = 8;
 
 pub async fn run(stage: &Stage<'_>, how: Handshake) -> Outcome<Measured> {
-    let target = stage.front.target.anonymous();
-    if let Handshake::Resumed = how {
-        // The tickets that the first ones resume with. They come after the handshake: none of these has one.
-        let mut first = Vec::new();
-        for _ in 0..CLIENTS {
-            first.push(target.connect(Protocol::Http1, how, Reads::Small).await?);
-        }
-        for connection in first {
-            ask(&mut Http1::over(connection, Reads::Small)?, &target).await?;
-        }
+    let clients: Vec<Target> =
+        (0..CLIENTS).map(|_| stage.front.target.anonymous().with_own_tickets()).collect();
+    for client in &clients {
+        once(client, how).await?;
     }
     let meter = Meter::start(&stage.front.process)?;
     let mut loads = JoinSet::new();
-    for _ in 0..CLIENTS {
-        loads.spawn(repeat(target.clone(), how, stage.scale.time));
+    for client in clients {
+        loads.spawn(repeat(client, how, stage.scale.time));
     }
     let (mut count, mut resumed) = (0, 0);
     while let Some(load) = loads.join_next().await {
@@ -61,12 +55,7 @@ async fn repeat(target: Target, how: Handshake, time: Duration) -> Outcome<(usiz
 async fn once(target: &Target, how: Handshake) -> Outcome<bool> {
     let connection = target.connect(Protocol::Http1, how, Reads::Small).await?;
     let mut client = Http1::over(connection, Reads::Small)?;
-    ask(&mut client, target).await?;
-    Ok(client.connection().get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed))
-}
-
-/// What comes before the answer are the tickets.
-async fn ask(client: &mut Http1, target: &Target) -> Outcome<()> {
+    // The tickets come before the answer.
     client.expect(&Request::new("GET", "/v2/", target), 401).await?;
-    Ok(())
+    Ok(client.connection().get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed))
 }

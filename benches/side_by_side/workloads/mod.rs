@@ -87,7 +87,7 @@ pub const ALL: [Workload; 23] = [
     line("strangers", "he beside 16 who guess", DEAR, Load::SignedIn { strangers: 16 }),
     line("handshake", "full handshakes", CHEAP, Load::Handshakes(Handshake::Full)),
     line("resumed", "resumed handshakes", CHEAP, Load::Handshakes(Handshake::Resumed)),
-    line("idle", "idle connections", CHEAP, Load::Idle),
+    line("idle", "idle connections", OPEN, Load::Idle),
     line("crowd", "64 pushes and 64 pulls", CHEAP, Load::Crowd),
     line("users-1", "htpasswd of 1 user", many(1), Load::ManyUsers),
     line("users-1000", "htpasswd of 1,000 users", many(1000), Load::ManyUsers),
@@ -121,7 +121,7 @@ impl Workload {
     ) -> Outcome<Measured> {
         let upstream = if self.needs_registry() { upstreams.real } else { upstreams.cheap };
         let users = self.users.map(|users| Users { count: users.count.min(scale.users), ..users });
-        let front = Front::start(peer, scratch, upstream, users).await?;
+        let front = Front::start(peer, scratch, upstream, users, scale.start).await?;
         let stage = Stage { front: &front, scale };
         match self.load {
             Load::Pull(protocol) => pull::one(&stage, protocol, scale.blob).await,

@@ -15,7 +15,10 @@ use crate::target::{Protocol, Reads};
 use crate::upstream::digest_of_size;
 
 const PULLS: usize = 8;
-const HEAD_EVERY: Duration = Duration::from_millis(5);
+/// Each of so many connections asks once in that time, a hundred times a second in all: rarely enough that
+/// none waits for its own last one.
+const PROBES: u32 = 8;
+const EVERY: Duration = Duration::from_millis(80);
 
 pub async fn one(stage: &Stage<'_>, protocol: Protocol, size: u64) -> Outcome<Measured> {
     let target = &stage.front.target;
@@ -52,7 +55,7 @@ pub async fn several(stage: &Stage<'_>) -> Outcome<Measured> {
         let request = request.clone();
         pulls.spawn(async move { client.expect(&request, 200).await?.must_have(size) });
     }
-    let probes = Probes::start(target, &head, 1, HEAD_EVERY);
+    let probes = Probes::start(target, &head, PROBES, EVERY);
     while let Some(pull) = pulls.join_next().await {
         pull??;
     }
