@@ -8,6 +8,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a bench has no public face")]
 
 mod blob;
+mod chart;
 mod failure;
 mod front;
 mod goals;
@@ -76,7 +77,8 @@ fn measure(options: &Options) -> Outcome<ExitCode> {
     fs::create_dir_all(&options.output)?;
     let json = report::json(&results, &peers, &scale);
     fs::write(options.output.join("results.json"), format!("{json:#}\n"))?;
-    println!("results.json is in {}", options.output.display());
+    fs::write(options.output.join("chart.svg"), chart::svg(&results, &peers))?;
+    println!("results.json and chart.svg are in {}", options.output.display());
     Ok(verdict(&results))
 }
 
