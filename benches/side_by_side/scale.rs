@@ -29,6 +29,10 @@ pub struct Scale {
     pub registry_blob: u64,
     /// For what is counted per time.
     pub time: Duration,
+    /// Connections that ask for manifests.
+    pub connections: usize,
+    /// Clients that try wrong passwords.
+    pub strangers: usize,
     /// Idle connections.
     pub idle: usize,
     /// No htpasswd has more users.
@@ -40,7 +44,7 @@ pub const FULL: Scale = Scale {
     rounds: 3,
     budget: Duration::from_secs(840),
     start: Duration::from_secs(15),
-    patience: Duration::from_secs(15),
+    patience: Duration::from_secs(5),
     blob: 1024 * MIB,
     long_blob: 20 * 1024 * MIB,
     several_blob: 256 * MIB,
@@ -48,6 +52,8 @@ pub const FULL: Scale = Scale {
     crowd: 64,
     registry_blob: 256 * MIB,
     time: Duration::from_millis(1500),
+    connections: 32,
+    strangers: 16,
     idle: 2000,
     users: 100_000,
 };
@@ -65,6 +71,8 @@ pub const QUICK: Scale = Scale {
     crowd: 64,
     registry_blob: 64 * MIB,
     time: Duration::from_millis(250),
+    connections: 32,
+    strangers: 16,
     idle: 1000,
     users: 100_000,
 };
@@ -83,6 +91,8 @@ pub const SMOKE: Scale = Scale {
     crowd: 4,
     registry_blob: MIB + 1,
     time: Duration::from_millis(50),
+    connections: 4,
+    strangers: 2,
     idle: 20,
     users: 1000,
 };

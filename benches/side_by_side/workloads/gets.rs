@@ -11,8 +11,6 @@ use crate::meter::{Measured, Meter};
 use crate::target::{Reads, Target};
 use crate::upstream::MANIFEST_BYTES;
 
-pub const CONNECTIONS: usize = 32;
-
 /// A manifest again and again.
 pub async fn manifests(stage: &Stage<'_>, connections: usize) -> Outcome<Measured> {
     let target = &stage.front.target;

@@ -37,9 +37,8 @@ enum Load {
     PushHttp1(Framing),
     PushHttp2,
     Gets,
-    SignedIn {
-        strangers: usize,
-    },
+    SignedIn,
+    BesideStrangers,
     Handshakes(Handshake),
     Idle,
     Crowd,
@@ -83,8 +82,8 @@ pub const ALL: [Workload; 23] = [
     line("get-open", "manifests, no password", OPEN, Load::Gets),
     line("get-cost-5", "manifests, bcrypt cost 5", CHEAP, Load::Gets),
     line("get-cost-10", "manifests, bcrypt cost 10", DEAR, Load::Gets),
-    line("signed-in", "one user, bcrypt cost 10", DEAR, Load::SignedIn { strangers: 0 }),
-    line("strangers", "he beside 16 who guess", DEAR, Load::SignedIn { strangers: 16 }),
+    line("signed-in", "one user, bcrypt cost 10", DEAR, Load::SignedIn),
+    line("strangers", "he beside 16 who guess", DEAR, Load::BesideStrangers),
     line("handshake", "full handshakes", CHEAP, Load::Handshakes(Handshake::Full)),
     line("resumed", "resumed handshakes", CHEAP, Load::Handshakes(Handshake::Resumed)),
     line("idle", "idle connections", OPEN, Load::Idle),
@@ -129,13 +128,14 @@ impl Workload {
             Load::SeveralPulls => pull::several(&stage).await,
             Load::PushHttp1(framing) => push::http1(&stage, framing).await,
             Load::PushHttp2 => push::http2(&stage).await,
-            Load::Gets => gets::manifests(&stage, gets::CONNECTIONS).await,
-            Load::SignedIn { strangers } => signed_in::run(&stage, strangers).await,
+            Load::Gets => gets::manifests(&stage, scale.connections).await,
+            Load::SignedIn => signed_in::run(&stage, 0).await,
+            Load::BesideStrangers => signed_in::run(&stage, scale.strangers).await,
             Load::Handshakes(how) => handshakes::run(&stage, how).await,
             Load::Idle => idle::run(&stage).await,
             Load::Crowd => crowd::run(&stage).await,
             Load::ManyUsers => {
-                let mut measured = gets::manifests(&stage, gets::CONNECTIONS).await?;
+                let mut measured = gets::manifests(&stage, scale.connections).await?;
                 measured.push((Quantity::StartUp, front.start_up.as_secs_f64()));
                 Ok(measured)
             }
