@@ -26,9 +26,15 @@ pub async fn repeated(
     bytes: u64,
 ) -> Outcome<Measured> {
     let target = &stage.front.target;
-    let mut clients = Vec::new();
+    // All at once: beside strangers some proxies take a second for each.
+    let mut connecting = JoinSet::new();
     for _ in 0..connections {
-        clients.push(Http1::connect(target, Reads::Small).await?);
+        let target = target.clone();
+        connecting.spawn(async move { Http1::connect(&target, Reads::Small).await });
+    }
+    let mut clients = Vec::new();
+    while let Some(client) = connecting.join_next().await {
+        clients.push(client??);
     }
     let meter = Meter::start(&stage.front.process)?;
     let mut loads = JoinSet::new();

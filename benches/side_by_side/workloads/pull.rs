@@ -14,6 +14,9 @@ use crate::probe::Probes;
 use crate::target::{Protocol, Reads};
 use crate::upstream::digest_of_size;
 
+/// That part of a blob goes before it, so that buffers and windows have grown when it is measured.
+const WARM_UP: u64 = 16;
+
 const PULLS: usize = 8;
 /// Each of so many connections asks once in that time, a hundred times a second in all: rarely enough that
 /// none waits for its own last one.
@@ -22,18 +25,22 @@ const EVERY: Duration = Duration::from_millis(80);
 
 pub async fn one(stage: &Stage<'_>, protocol: Protocol, size: u64) -> Outcome<Measured> {
     let target = &stage.front.target;
-    let path = format!("/v2/bench/blobs/{}", digest_of_size(size));
+    let path = |size| format!("/v2/bench/blobs/{}", digest_of_size(size));
+    let warm_up = size / WARM_UP;
     match protocol {
         Protocol::Http1 => {
             let mut client = Http1::connect(target, Reads::Bulk).await?;
+            client.expect(&Request::new("GET", &path(warm_up), target), 200).await?.must_have(warm_up)?;
+            let request = Request::new("GET", &path(size), target);
             let meter = Meter::start(&stage.front.process)?;
-            client.expect(&Request::new("GET", &path, target), 200).await?.must_have(size)?;
+            client.expect(&request, 200).await?.must_have(size)?;
             meter.bytes(size)
         }
         Protocol::Http2 => {
             let mut client = Http2::connect(target).await?;
+            client.send("GET", &path(warm_up), target, Blob::empty()).await?.must_be(200, warm_up)?;
             let meter = Meter::start(&stage.front.process)?;
-            client.send("GET", &path, target, Blob::empty()).await?.must_be(200, size)?;
+            client.send("GET", &path(size), target, Blob::empty()).await?.must_be(200, size)?;
             meter.bytes(size)
         }
     }
