@@ -1,0 +1,169 @@
+//! tidegate beside its peers: the same certificate, cipher, passwords and upstream, the same load, one table.
+//!
+//! `cargo bench --bench side_by_side -- --help` tells how to use it. Without cargo's `--bench`, which is how
+//! `cargo test --all-targets` starts it, it measures nothing and looks only whether every workload works with
+//! every peer.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that tells what it found")]
+#![allow(unreachable_pub, missing_docs, reason = "a bench has no public face")]
+
+mod blob;
+mod chart;
+mod failure;
+mod front;
+mod goals;
+mod http1;
+mod http2;
+mod meter;
+mod options;
+mod peers;
+mod probe;
+mod process;
+mod quantity;
+mod registry;
+mod report;
+mod results;
+mod scale;
+mod scratch;
+mod table;
+mod target;
+mod upstream;
+mod usage;
+mod workloads;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use clap::Parser as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::failure::Outcome;
+use crate::meter::Measured;
+use crate::options::Options;
+use crate::peers::Peer;
+use crate::registry::Registry;
+use crate::results::Results;
+use crate::scale::{SMOKE, Scale};
+use crate::scratch::Scratch;
+use crate::workloads::{Upstreams, Workload};
+
+/// No single run may take longer.
+const RUN: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    let measures = std::env::args().any(|argument| argument == "--bench" || argument == "--help");
+    let done = if measures { measure(&Options::parse()) } else { smoke() };
+    match done {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("side_by_side: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Outcome<ExitCode> {
+    let mut peers = Peer::ALL.to_vec();
+    peers.retain(|peer| *peer == Peer::Tidegate || options.peers.is_empty() || options.peers.contains(peer));
+    let wanted = |workload: &Workload| {
+        options.only.is_empty() || options.only.iter().any(|name| name == workload.name)
+    };
+    let scale = options.scale();
+    let results = run(&peers, wanted, &scale)?;
+    println!("{}", table::text(&results, &peers));
+    println!("{}", goals::text(&results));
+    fs::create_dir_all(&options.output)?;
+    let json = report::json(&results, &peers, &scale);
+    fs::write(options.output.join("results.json"), format!("{json:#}\n"))?;
+    fs::write(options.output.join("chart.svg"), chart::svg(&results, &peers))?;
+    println!("results.json and chart.svg are in {}", options.output.display());
+    Ok(verdict(&results))
+}
+
+/// Everything once, as small as can be. A peer that cannot do something is no failure, unless it does not start.
+fn smoke() -> Outcome<ExitCode> {
+    let began = Instant::now();
+    let results = run(&Peer::ALL, |_| true, &SMOKE)?;
+    for cell in results.failures() {
+        println!("side_by_side: {} with {}: {}", cell.workload, cell.peer.name(), cell.reason);
+    }
+    let code = verdict(&results);
+    let outcome = if code == ExitCode::SUCCESS { "every workload works" } else { "FAILED" };
+    println!("side_by_side: {outcome} ({} s)", began.elapsed().as_secs());
+    Ok(code)
+}
+
+/// A failure is what tidegate could not do.
+fn verdict(results: &Results) -> ExitCode {
+    let failed = results.failures().iter().any(|cell| cell.peer == Peer::Tidegate);
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Every workload with every peer, round by round, so that a disturbance of the machine meets all of them.
+fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Outcome<Results> {
+    install(peers)?;
+    allow_many_files()?;
+    let mut cells = Vec::new();
+    for workload in workloads::ALL.iter().filter(|workload| wanted(workload)) {
+        cells.extend(peers.iter().filter(|peer| workload.is_for(**peer)).map(|peer| (workload, *peer)));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let began = Instant::now();
+        let mut scratch = Scratch::new()?;
+        let registry = Registry::start(&mut scratch).await?;
+        let upstreams = Upstreams { cheap: upstream::start()?, real: registry.address };
+        let mut results = Results::default();
+        let mut slow = Vec::new();
+        for round in 1..=scale.rounds {
+            for (workload, peer) in &cells {
+                let (workload, peer) = (*workload, *peer);
+                let again =
+                    results.failure(workload.name, peer).is_none() && !slow.contains(&(workload.name, peer));
+                if !again {
+                    continue;
+                }
+                if began.elapsed() > scale.budget {
+                    eprintln!("\nThe time is over in round {round}; what was measured counts.");
+                    return Ok(results);
+                }
+                eprint!("\r{:78}\rround {round}: {}, {}", "", workload.title, peer.name());
+                let begun = Instant::now();
+                let run = workload.run(peer, &mut scratch, &upstreams, scale);
+                results.add(workload.name, peer, in_time(run).await?);
+                if peer != Peer::Tidegate && begun.elapsed() > scale.patience {
+                    slow.push((workload.name, peer));
+                }
+            }
+        }
+        eprint!("\r{:78}\r", "");
+        Ok(results)
+    })
+}
+
+/// The outcome of a run that ends in time; an interrupt ends everything, and what was started with it.
+async fn in_time(run: impl Future<Output = Outcome<Measured>>) -> Outcome<Outcome<Measured>> {
+    tokio::select! {
+        outcome = tokio::time::timeout(RUN, run) => {
+            Ok(outcome.unwrap_or_else(|_| Err(format!("it takes longer than {} s", RUN.as_secs()).into())))
+        }
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    }
+}
+
+fn install(peers: &[Peer]) -> Outcome<()> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/install-packages.sh");
+    let mut command = Command::new(script);
+    command
+        .args(["docker-registry", "setpriv=util-linux"])
+        .args(peers.iter().filter_map(|peer| peer.program()));
+    if command.status()?.success() { Ok(()) } else { Err("a peer could not be installed".into()) }
+}
+
+/// For thousands of connections, here and in the proxies.
+fn allow_many_files() -> Outcome<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
+}

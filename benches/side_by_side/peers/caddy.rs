@@ -1,0 +1,54 @@
+//! caddy as packaged, with what it needs to do the recipe's work.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+
+use super::Site;
+use crate::failure::Outcome;
+
+pub fn prepare(site: &Site) -> Outcome<Command> {
+    let mut auth = String::new();
+    if let Some(file) = &site.htpasswd {
+        writeln!(auth, "basicauth {{")?;
+        for line in fs::read_to_string(file)?.lines() {
+            writeln!(auth, "            {}", line.replacen(':', " ", 1))?;
+        }
+        writeln!(auth, "        }}")?;
+    }
+    let folder = site.folder.display();
+    let settings = format!(
+        "{{
+    admin off
+    auto_https off
+    servers {{
+        protocols h1 h2
+    }}
+}}
+https://localhost:{port} {{
+    bind 127.0.0.1
+    tls {certificate} {key} {{
+        curves x25519
+    }}
+    log {{
+        output file {folder}/access.log
+    }}
+    handle /v2/* {{
+        {auth}
+        reverse_proxy {upstream}
+    }}
+}}
+",
+        port = site.port,
+        certificate = site.certificate.display(),
+        key = site.key.display(),
+        upstream = site.upstream,
+    );
+    let file = site.folder.join("Caddyfile");
+    fs::write(&file, settings)?;
+    let mut command = Command::new("caddy");
+    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
+    // Where it keeps what it would keep in a home directory.
+    command.env("HOME", &site.folder).env("XDG_DATA_HOME", &site.folder).env("XDG_CONFIG_HOME", &site.folder);
+    Ok(command)
+}

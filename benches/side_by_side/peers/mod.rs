@@ -1,0 +1,74 @@
+//! The proxies, and how each is told to do the same.
+
+mod caddy;
+mod haproxy;
+mod nginx;
+mod tidegate;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::ValueEnum;
+
+use crate::failure::Outcome;
+use crate::process::End;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Peer {
+    Tidegate,
+    /// The recipe of the registry's documentation
+    Nginx,
+    /// The recipe without its buffers, with upstream connections that are kept
+    NginxTuned,
+    Haproxy,
+    Caddy,
+}
+
+/// What a proxy is to serve.
+pub struct Site {
+    /// A folder of its own, for its settings, logs and temporary files.
+    pub folder: PathBuf,
+    /// On the loopback address.
+    pub port: u16,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub upstream: SocketAddr,
+    /// The users who may come in; without it everyone may.
+    pub htpasswd: Option<PathBuf>,
+}
+
+impl Peer {
+    pub const ALL: [Peer; 5] = [Peer::Tidegate, Peer::Nginx, Peer::NginxTuned, Peer::Haproxy, Peer::Caddy];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Peer::Tidegate => "tidegate",
+            Peer::Nginx => "nginx",
+            Peer::NginxTuned => "nginx tuned",
+            Peer::Haproxy => "haproxy",
+            Peer::Caddy => "caddy",
+        }
+    }
+
+    /// The command that must be there, if it is not our own.
+    pub fn program(self) -> Option<&'static str> {
+        match self {
+            Peer::Tidegate => None,
+            Peer::Nginx | Peer::NginxTuned => Some("nginx"),
+            Peer::Haproxy => Some("haproxy"),
+            Peer::Caddy => Some("caddy"),
+        }
+    }
+
+    /// Writes the settings and tells the command that serves them in the foreground.
+    pub fn prepare(self, site: &Site) -> Outcome<(Command, End)> {
+        Ok(match self {
+            Peer::Tidegate => (tidegate::prepare(site)?, End::Kill),
+            Peer::Nginx => (nginx::prepare(site, &nginx::RECIPE)?, End::Terminate),
+            Peer::NginxTuned => (nginx::prepare(site, &nginx::TUNED)?, End::Terminate),
+            Peer::Haproxy => (haproxy::prepare(site)?, End::Kill),
+            Peer::Caddy => (caddy::prepare(site)?, End::Kill),
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! What is measured.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quantity {
+    CpuPerGib,
+    MegabytesPerSecond,
+    RequestsPerCpuSecond,
+    RequestsPerSecond,
+    HandshakesPerCpuSecond,
+    HandshakesPerSecond,
+    Median,
+    P99,
+    BytesPerConnection,
+    BytesPerTransfer,
+    DiskBytes,
+    StartUp,
+}
+
+impl Quantity {
+    /// What is counted, and in which unit it is shown.
+    pub fn label(self) -> &'static str {
+        match self {
+            Quantity::CpuPerGib => "CPU s/GiB",
+            Quantity::MegabytesPerSecond => "wall MB/s",
+            Quantity::RequestsPerCpuSecond => "requests/CPU s",
+            Quantity::RequestsPerSecond => "wall requests/s",
+            Quantity::HandshakesPerCpuSecond => "handshakes/CPU s",
+            Quantity::HandshakesPerSecond => "wall handshakes/s",
+            Quantity::Median => "p50 ms",
+            Quantity::P99 => "p99 ms",
+            Quantity::BytesPerConnection => "KB/connection",
+            Quantity::BytesPerTransfer => "MiB/transfer",
+            Quantity::DiskBytes => "MiB to disk",
+            Quantity::StartUp => "start-up ms",
+        }
+    }
+
+    /// In the unit of the label; as measured it is in bytes, seconds or a count.
+    pub fn shown(self, value: f64) -> f64 {
+        match self {
+            Quantity::MegabytesPerSecond => value / 1e6,
+            Quantity::Median | Quantity::P99 | Quantity::StartUp => value * 1e3,
+            Quantity::BytesPerConnection => value / 1e3,
+            Quantity::BytesPerTransfer | Quantity::DiskBytes => value / (1024.0 * 1024.0),
+            _ => value,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The results as JSON, for programs that draw or compare them.
+
+use serde_json::{Map, Value, json};
+
+use crate::peers::Peer;
+use crate::results::Results;
+use crate::scale::Scale;
+use crate::workloads;
+
+/// Each value with its unit, its median and all rounds, in the unit of the table.
+pub fn json(results: &Results, peers: &[Peer], scale: &Scale) -> Value {
+    let mut rows = Vec::new();
+    for workload in &workloads::ALL {
+        for quantity in results.quantities(workload.name) {
+            let mut values = Map::new();
+            for peer in peers {
+                let median = results.median(workload.name, quantity, *peer);
+                let rounds = results.rounds(workload.name, quantity, *peer);
+                let rounds: Vec<f64> = rounds.iter().map(|value| quantity.shown(*value)).collect();
+                let median = median.map(|value| quantity.shown(value));
+                values.insert(peer.name().to_owned(), json!({ "median": median, "rounds": rounds }));
+            }
+            rows.push(json!({
+                "workload": workload.name,
+                "title": workload.title,
+                "unit": quantity.label(),
+                "values": values,
+            }));
+        }
+    }
+    let failures: Vec<Value> = results
+        .failures()
+        .iter()
+        .map(|cell| json!({ "workload": cell.workload, "peer": cell.peer.name(), "reason": cell.reason }))
+        .collect();
+    json!({ "scale": scale.name, "rows": rows, "failures": failures })
+}

@@ -1,0 +1,98 @@
+//! How much each workload does.
+
+use std::time::Duration;
+
+const MIB: u64 = 1024 * 1024;
+
+pub struct Scale {
+    /// What the last line calls it.
+    pub name: &'static str,
+    /// Each workload is run this often with each peer, or as often as the budget allows; the middle counts.
+    pub rounds: usize,
+    /// No run begins after this.
+    pub budget: Duration,
+    /// A peer that does not serve by then has failed.
+    pub start: Duration,
+    /// A peer that took longer for a workload is not run with it again.
+    pub patience: Duration,
+    /// Bytes of a blob that is pulled or pushed alone.
+    pub blob: u64,
+    /// Bytes of the pull that shows whether size matters.
+    pub long_blob: u64,
+    /// Bytes of each of eight blobs.
+    pub several_blob: u64,
+    /// Bytes of each of the blobs that are pushed and pulled at once.
+    pub crowd_blob: u64,
+    /// That many are pushed, and as many pulled.
+    pub crowd: usize,
+    /// Bytes of a blob in the real registry.
+    pub registry_blob: u64,
+    /// For what is counted per time.
+    pub time: Duration,
+    /// Connections that ask for manifests.
+    pub connections: usize,
+    /// Clients that try wrong passwords.
+    pub strangers: usize,
+    /// Idle connections.
+    pub idle: usize,
+    /// No htpasswd has more users.
+    pub users: usize,
+}
+
+pub const FULL: Scale = Scale {
+    name: "full",
+    rounds: 3,
+    budget: Duration::from_secs(840),
+    start: Duration::from_secs(15),
+    patience: Duration::from_secs(5),
+    blob: 1024 * MIB,
+    long_blob: 20 * 1024 * MIB,
+    several_blob: 256 * MIB,
+    crowd_blob: 16 * MIB,
+    crowd: 64,
+    registry_blob: 256 * MIB,
+    time: Duration::from_millis(1500),
+    connections: 32,
+    strangers: 16,
+    idle: 2000,
+    users: 100_000,
+};
+
+pub const QUICK: Scale = Scale {
+    name: "quick",
+    rounds: 3,
+    budget: Duration::from_secs(105),
+    start: Duration::from_secs(6),
+    patience: Duration::from_secs(1),
+    blob: 128 * MIB,
+    long_blob: 1024 * MIB,
+    several_blob: 64 * MIB,
+    crowd_blob: 2 * MIB,
+    crowd: 64,
+    registry_blob: 64 * MIB,
+    time: Duration::from_millis(250),
+    connections: 32,
+    strangers: 16,
+    idle: 500,
+    users: 100_000,
+};
+
+/// Not for measuring: whether every workload works with every peer.
+pub const SMOKE: Scale = Scale {
+    name: "smoke",
+    rounds: 1,
+    budget: Duration::from_secs(120),
+    start: Duration::from_secs(15),
+    patience: Duration::from_secs(15),
+    blob: MIB + 1,
+    long_blob: 2 * MIB,
+    several_blob: MIB / 4,
+    crowd_blob: MIB / 4,
+    crowd: 4,
+    registry_blob: MIB + 1,
+    time: Duration::from_millis(50),
+    connections: 4,
+    strangers: 2,
+    idle: 20,
+    users: 1000,
+};

@@ -1,0 +1,89 @@
+//! A registry that costs next to nothing: what is in front of it is what is measured.
+//!
+//! - `GET`, `HEAD` `/v2/…/manifests/…`: 1 KiB.
+//! - `GET` `/v2/…/blobs/sha256:<n>`: n bytes, n in hexadecimal ([`digest_of_size`]).
+//! - `POST`, `PATCH`, `PUT` `/v2/…/blobs/uploads/…`: reads the body and tells its last byte in `Range`, as a registry does.
+//! - any other `GET`: `{}`.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, server::conn::http1};
+use hyper_util::rt::TokioIo;
+
+use crate::blob::Blob;
+use crate::failure::Outcome;
+
+pub const MANIFEST_BYTES: u64 = 1024;
+
+/// The digest under which the upstream has a blob of this many bytes.
+pub fn digest_of_size(bytes: u64) -> String {
+    format!("sha256:{bytes:064x}")
+}
+
+/// Serves on a thread of its own until the bench ends.
+pub fn start() -> Outcome<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    // It looks for new requests after each piece of a blob: none waits here for a blob to end.
+    let runtime = tokio::runtime::Builder::new_current_thread().event_interval(1).enable_all().build()?;
+    thread::spawn(move || runtime.block_on(serve(listener)));
+    Ok(address)
+}
+
+async fn serve(listener: TcpListener) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    loop {
+        // Out of descriptors for a moment: whoever waits is served when one is free again.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        // A proxy that ends a connection is no event here: the client sees what became of its request.
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
+    }
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Blob>, Infallible> {
+    let path = request.uri().path().to_owned();
+    let response = Response::builder();
+    let response = if request.method() == Method::GET || request.method() == Method::HEAD {
+        if path.contains("/manifests/") {
+            response
+                .header("content-type", "application/vnd.docker.distribution.manifest.v2+json")
+                .header("docker-content-digest", digest_of_size(MANIFEST_BYTES))
+                .body(Blob::of_size(MANIFEST_BYTES))
+        } else if let Some((_, size)) = path.split_once("/blobs/sha256:") {
+            let size = u64::from_str_radix(size, 16).unwrap_or_default();
+            response.header("content-type", "application/octet-stream").body(Blob::of_size(size))
+        } else {
+            response
+                .header("content-type", "application/json")
+                .body(Blob::of_bytes(Bytes::from_static(b"{}")))
+        }
+    } else {
+        let bytes = count(request.into_body()).await;
+        response
+            .status(if path.contains("/uploads/") { 202 } else { 201 })
+            .header("location", path)
+            .header("range", format!("0-{}", bytes.saturating_sub(1)))
+            .body(Blob::empty())
+    };
+    Ok(response.unwrap_or_else(|_| Response::new(Blob::empty())))
+}
+
+/// The length of a body; of one that breaks off, what came.
+async fn count(mut body: Incoming) -> u64 {
+    let mut bytes = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    bytes
+}

@@ -1,0 +1,148 @@
+//! What is measured, one line each, and how each is run.
+
+mod crowd;
+mod gets;
+mod handshakes;
+mod idle;
+mod pull;
+mod push;
+mod real;
+mod signed_in;
+mod streams;
+
+use std::net::SocketAddr;
+
+use crate::failure::Outcome;
+use crate::front::Front;
+use crate::http1::Framing;
+use crate::meter::Measured;
+use crate::peers::Peer;
+use crate::quantity::Quantity;
+use crate::scale::Scale;
+use crate::scratch::{Scratch, Users};
+use crate::target::{Handshake, Protocol};
+
+pub struct Workload {
+    pub name: &'static str,
+    pub title: &'static str,
+    users: Option<Users>,
+    load: Load,
+}
+
+enum Load {
+    Pull(Protocol),
+    /// What the size of a pull does to its cost; of tidegate alone.
+    LongPull,
+    SeveralPulls,
+    PushHttp1(Framing),
+    PushHttp2,
+    Gets,
+    SignedIn,
+    BesideStrangers,
+    Handshakes(Handshake),
+    Idle,
+    Crowd,
+    ManyUsers,
+    Streams,
+    RealPull,
+    RealPush,
+    RealGets,
+}
+
+/// What stands behind the proxies.
+pub struct Upstreams {
+    pub cheap: SocketAddr,
+    pub real: SocketAddr,
+}
+
+/// A proxy that is to be loaded, and how much.
+pub struct Stage<'a> {
+    pub front: &'a Front,
+    pub scale: &'a Scale,
+}
+
+/// The strangers try passwords against hashes as `tidegate htpasswd` and many others make them; what is not
+/// about passwords uses cheap ones.
+const CHEAP: Option<Users> = Some(Users { count: 1, cost: 5 });
+const DEAR: Option<Users> = Some(Users { count: 1, cost: 10 });
+const OPEN: Option<Users> = None;
+
+const fn many(count: usize) -> Option<Users> {
+    Some(Users { count, cost: 4 })
+}
+
+pub const ALL: [Workload; 23] = [
+    line("pull-h1", "pull, HTTP/1.1", CHEAP, Load::Pull(Protocol::Http1)),
+    line("pull-h2", "pull, HTTP/2", CHEAP, Load::Pull(Protocol::Http2)),
+    line("pull-long", "a pull 20 times as long", CHEAP, Load::LongPull),
+    line("pulls-8", "8 pulls, and HEADs beside", CHEAP, Load::SeveralPulls),
+    line("push-chunked", "push, chunked", CHEAP, Load::PushHttp1(Framing::Chunked)),
+    line("push-length", "push, Content-Length", CHEAP, Load::PushHttp1(Framing::Length)),
+    line("push-h2", "push, HTTP/2", CHEAP, Load::PushHttp2),
+    line("get-open", "manifests, no password", OPEN, Load::Gets),
+    line("get-cost-5", "manifests, bcrypt cost 5", CHEAP, Load::Gets),
+    line("get-cost-10", "manifests, bcrypt cost 10", DEAR, Load::Gets),
+    line("signed-in", "one user, bcrypt cost 10", DEAR, Load::SignedIn),
+    line("strangers", "he beside 16 who guess", DEAR, Load::BesideStrangers),
+    line("handshake", "full handshakes", CHEAP, Load::Handshakes(Handshake::Full)),
+    line("resumed", "resumed handshakes", CHEAP, Load::Handshakes(Handshake::Resumed)),
+    line("idle", "idle connections", OPEN, Load::Idle),
+    line("crowd", "64 pushes and 64 pulls", CHEAP, Load::Crowd),
+    line("users-1", "htpasswd of 1 user", many(1), Load::ManyUsers),
+    line("users-1000", "htpasswd of 1,000 users", many(1000), Load::ManyUsers),
+    line("users-100000", "htpasswd of 100,000 users", many(100_000), Load::ManyUsers),
+    line("streams", "100 streams of GETs", OPEN, Load::Streams),
+    line("registry-pull", "docker-registry: pull", CHEAP, Load::RealPull),
+    line("registry-push", "docker-registry: push", CHEAP, Load::RealPush),
+    line("registry-get", "docker-registry: manifests", CHEAP, Load::RealGets),
+];
+
+const fn line(name: &'static str, title: &'static str, users: Option<Users>, load: Load) -> Workload {
+    Workload { name, title, users, load }
+}
+
+impl Workload {
+    pub fn is_for(&self, peer: Peer) -> bool {
+        !matches!(self.load, Load::LongPull) || peer == Peer::Tidegate
+    }
+
+    pub fn needs_registry(&self) -> bool {
+        matches!(self.load, Load::RealPull | Load::RealPush | Load::RealGets)
+    }
+
+    /// Starts the peer anew and loads it once.
+    pub async fn run(
+        &self,
+        peer: Peer,
+        scratch: &mut Scratch,
+        upstreams: &Upstreams,
+        scale: &Scale,
+    ) -> Outcome<Measured> {
+        let upstream = if self.needs_registry() { upstreams.real } else { upstreams.cheap };
+        let users = self.users.map(|users| Users { count: users.count.min(scale.users), ..users });
+        let front = Front::start(peer, scratch, upstream, users, scale.start).await?;
+        let stage = Stage { front: &front, scale };
+        match self.load {
+            Load::Pull(protocol) => pull::one(&stage, protocol, scale.blob).await,
+            Load::LongPull => pull::one(&stage, Protocol::Http1, scale.long_blob).await,
+            Load::SeveralPulls => pull::several(&stage).await,
+            Load::PushHttp1(framing) => push::http1(&stage, framing).await,
+            Load::PushHttp2 => push::http2(&stage).await,
+            Load::Gets => gets::manifests(&stage, scale.connections).await,
+            Load::SignedIn => signed_in::run(&stage, 0).await,
+            Load::BesideStrangers => signed_in::run(&stage, scale.strangers).await,
+            Load::Handshakes(how) => handshakes::run(&stage, how).await,
+            Load::Idle => idle::run(&stage).await,
+            Load::Crowd => crowd::run(&stage).await,
+            Load::ManyUsers => {
+                let mut measured = gets::manifests(&stage, scale.connections).await?;
+                measured.push((Quantity::StartUp, front.start_up.as_secs_f64()));
+                Ok(measured)
+            }
+            Load::Streams => streams::run(&stage).await,
+            Load::RealPull => real::pull(&stage).await,
+            Load::RealPush => real::push(&stage).await,
+            Load::RealGets => real::gets(&stage).await,
+        }
+    }
+}
