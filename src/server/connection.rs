@@ -26,7 +26,7 @@ use tokio_rustls::server::TlsStream;
 use super::meter::Metered;
 use super::on_wake::OnWake;
 use super::stream::Stream;
-use super::watch::{Busy, Ending, Watch};
+use super::watch::{Busy, Ending, Turn, Watch};
 use super::workers::{Core, Counted, Phase};
 use crate::body::Flow;
 use crate::config::Limits;
@@ -51,6 +51,15 @@ const PONG: Duration = Duration::from_secs(600);
 /// get twice ours.
 const SLACK: usize = 2;
 
+/// How far a connection was served.
+enum End {
+    /// To its end.
+    Over,
+    /// To a pause between two requests: an HTTP/1.1 connection is then no more than its TLS session, and needs no
+    /// more memory.
+    Rest,
+}
+
 /// What a response holds until it is over.
 type Guard = (Busy, Counted);
 
@@ -60,7 +69,7 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
     let limits = &state.config.limits;
     let deadline = Instant::now() + limits.handshake_timeout;
     let acceptor = TlsAcceptor::from(state.tls.config.clone());
-    let handshake = timeout_at(deadline, handshake(socket, acceptor));
+    let handshake = timeout_at(deadline, Box::pin(handshake(socket, acceptor)));
     let stream = tokio::select! {
         stream = handshake => match stream {
             Ok(Ok(stream)) => stream,
@@ -69,12 +78,16 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
         },
         () = reached(core, Phase::Closing) => return,
     };
+    // A connection that came after the process began to drain belongs to a transfer that is still running.
+    let leaves_at = if *core.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
     let client = Stream::new(stream);
     let watch = Watch::new(client.meter(), limits, deadline);
-    if client.is_http2() {
-        serve_http2(core, client, peer, watch, limits).await;
-    } else {
-        serve_http1(core, client, peer, watch, limits).await;
+    let connection = Connection { core, client, peer, watch, limits, leaves_at };
+    if connection.client.is_http2() {
+        return Box::pin(connection.serve_http2()).await;
+    }
+    while let End::Rest = Box::pin(connection.serve_http1()).await {
+        connection.rest().await;
     }
 }
 
@@ -90,144 +103,148 @@ async fn reached(core: &Core, phase: Phase) {
     _ = core.phase.clone().wait_for(|now| *now >= phase).await;
 }
 
-async fn serve_http1(core: &Rc<Core>, client: Stream, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
-    let service = service_fn(|request| {
-        let flow = Rc::new(Flow::default());
-        watch.follow(&flow);
-        answer(core, &watch, peer, request, flow)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_headers(SLACK * limits.headers)
-        .max_header_size(SLACK * limits.header_bytes)
-        .max_buf_size(BUFFER.max(SLACK * limits.header_bytes))
-        .serve_connection(TokioIo::new(client.clone()), service);
-    drive(connection, |connection| connection.graceful_shutdown(), &client, FAREWELL, &watch, core, peer)
-        .await;
-}
-
-async fn serve_http2(core: &Rc<Core>, client: Stream, peer: IpAddr, watch: Rc<Watch>, limits: &Limits) {
-    let streams = Streams { watch: watch.clone(), newest: Rc::default() };
-    let newest = streams.newest.clone();
-    let service = service_fn(|request| {
-        let flow = Rc::new(Flow::default());
-        newest.replace(Some(flow.clone()));
-        answer(core, &watch, peer, request, flow)
-    });
-    let connection = http2::Builder::new(streams)
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PONG)
-        .max_concurrent_streams(STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(SLACK * limits.header_bytes).unwrap_or(u32::MAX))
-        .serve_connection(TokioIo::new(client.clone()), service);
-    drive(
-        connection,
-        |connection| connection.graceful_shutdown(),
-        &client,
-        limits.idle_timeout,
-        &watch,
-        core,
-        peer,
-    )
-    .await;
-}
-
-fn answer(
-    core: &Core,
-    watch: &Rc<Watch>,
+/// What belongs to a connection after its handshake.
+struct Connection<'a> {
+    core: &'a Rc<Core>,
+    client: Stream,
     peer: IpAddr,
-    request: Request<Incoming>,
-    flow: Rc<Flow>,
-) -> impl Future<Output = Result<Response<Reply<Guard>>, Infallible>> + 'static {
-    let guard = (watch.begin(), Counted::new(&core.load));
-    let gate = core.gate.clone();
-    async move { Ok(gate::handle(gate, peer, request, flow, guard).await) }
+    watch: Rc<Watch>,
+    limits: &'a Limits,
+    /// When it has to end with the request it has.
+    leaves_at: Phase,
 }
 
-/// Polls a connection until it ends by itself, the client fails to do its part, or the process ends. `tail` is how
-/// long an answered connection may go on sending when it has no request left.
-async fn drive<C>(
-    connection: C,
-    end: impl Fn(Pin<&mut C>),
-    client: &Stream,
-    tail: Duration,
-    watch: &Watch,
-    core: &Core,
-    peer: IpAddr,
-) where
-    C: Future<Output = hyper::Result<()>>,
-{
-    let mut connection = pin!(connection);
-    let mut supervision = pin!(OnWake::new(supervise(tail, watch, core, peer)));
-    let mut ending = false;
-    poll_fn(|cx| {
-        loop {
-            if let Poll::Ready(result) = poll_and_send(connection.as_mut(), client, cx) {
-                if let Err(error) = result {
-                    tracing::debug!(%peer, %error, "connection failed");
-                }
-                return Poll::Ready(());
-            }
-            if supervision.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            if ending || !watch.is_told() {
-                return Poll::Pending;
-            }
-            end(connection.as_mut());
-            ending = true;
-        }
-    })
-    .await;
-}
-
-/// Waits until a connection has to be cut, and tells `watch` when it is to end by itself.
-async fn supervise(tail: Duration, watch: &Watch, core: &Core, peer: IpAddr) {
-    // A connection that came after the process began to drain belongs to a transfer that is still running.
-    let enough = if *core.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
-    let mut called = pin!(reached(core, enough));
-    let mut cut = pin!(reached(core, Phase::Cutting));
-    let mut ending = pin!(watch.ending());
-    let mut farewell = pin!(sleep(Duration::ZERO));
-    loop {
-        tokio::select! {
-            reason = ending.as_mut() => match reason {
-                Ending::Quiet => ending.set(watch.ending()),
-                Ending::Stalled | Ending::Gone => return tracing::debug!(%peer, ?reason, "connection ended"),
-            },
-            () = called.as_mut(), if !watch.is_told() => {}
-            () = farewell.as_mut(), if watch.is_told() => {
-                if !watch.is_busy() {
-                    return;
-                }
-                farewell.as_mut().reset(Instant::now() + FAREWELL);
-                continue;
-            }
-            () = cut.as_mut() => return,
-        }
-        watch.tell();
-        let patience = if watch.has_answered() { tail.max(FAREWELL) } else { FAREWELL };
-        farewell.as_mut().reset(Instant::now() + patience);
+impl Connection<'_> {
+    async fn serve_http1(&self) -> End {
+        let service = service_fn(|request| {
+            let flow = Rc::new(Flow::default());
+            self.watch.follow(&flow);
+            self.answer(request, flow)
+        });
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_headers(SLACK * self.limits.headers)
+            .max_header_size(SLACK * self.limits.header_bytes)
+            .max_buf_size(BUFFER.max(SLACK * self.limits.header_bytes))
+            .serve_connection(TokioIo::new(self.client.clone()), service);
+        let end = |connection: Pin<&mut _>| http1::Connection::graceful_shutdown(connection);
+        let end = self.drive(Pin::new(&mut connection), end, FAREWELL).await;
+        self.client.unread(connection.into_parts().read_buf);
+        end
     }
-}
 
-/// Polls a connection, and sends what it has written meanwhile.
-fn poll_and_send<C>(
-    connection: Pin<&mut C>,
-    client: &Stream,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), Box<dyn Error>>>
-where
-    C: Future<Output = hyper::Result<()>>,
-{
-    let end = connection.poll(cx)?;
-    match client.poll_send(cx)? {
-        Poll::Ready(()) | Poll::Pending => end.map(Ok),
+    async fn serve_http2(&self) {
+        let streams = Streams { watch: self.watch.clone(), newest: Rc::default() };
+        let newest = streams.newest.clone();
+        let service = service_fn(|request| {
+            let flow = Rc::new(Flow::default());
+            newest.replace(Some(flow.clone()));
+            self.answer(request, flow)
+        });
+        let connection = http2::Builder::new(streams)
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PONG)
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_header_list_size(u32::try_from(SLACK * self.limits.header_bytes).unwrap_or(u32::MAX))
+            .serve_connection(TokioIo::new(self.client.clone()), service);
+        let end = |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
+        self.drive(pin!(connection), end, self.limits.idle_timeout).await;
+    }
+
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        flow: Rc<Flow>,
+    ) -> impl Future<Output = Result<Response<Reply<Guard>>, Infallible>> + 'static {
+        let guard = (self.watch.begin(), Counted::new(&self.core.load));
+        let (gate, peer) = (self.core.gate.clone(), self.peer);
+        async move { Ok(gate::handle(gate, peer, request, flow, guard).await) }
+    }
+
+    /// Polls a connection until it ends by itself, the client fails to do its part, or the process ends. `tail` is how
+    /// long an answered connection may go on sending when it has no request left.
+    async fn drive<C>(&self, mut connection: Pin<&mut C>, end: impl Fn(Pin<&mut C>), tail: Duration) -> End
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut supervision = pin!(OnWake::new(self.supervise(tail)));
+        let mut ending = false;
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(result) = self.poll(connection.as_mut(), cx) {
+                    if let Err(error) = result {
+                        tracing::debug!(peer = %self.peer, %error, "connection failed");
+                    }
+                    return Poll::Ready(End::Over);
+                }
+                if let Poll::Ready(end) = supervision.as_mut().poll(cx) {
+                    return Poll::Ready(end);
+                }
+                if ending || !self.watch.is_told() {
+                    return Poll::Pending;
+                }
+                end(connection.as_mut());
+                ending = true;
+            }
+        })
+        .await
+    }
+
+    /// Polls a connection, and sends what it has written meanwhile.
+    fn poll<C>(&self, connection: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<Result<(), Box<dyn Error>>>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let end = connection.poll(cx)?;
+        match self.client.poll_send(cx)? {
+            Poll::Ready(()) | Poll::Pending => end.map(Ok),
+        }
+    }
+
+    /// Waits until the connection has to be cut or may rest, and tells `watch` when it is to end by itself.
+    async fn supervise(&self, tail: Duration) -> End {
+        let Self { watch, core, peer, .. } = self;
+        let mut called = pin!(reached(core, self.leaves_at));
+        let mut cut = pin!(reached(core, Phase::Cutting));
+        let mut turn = pin!(watch.turn());
+        let mut farewell = pin!(sleep(Duration::ZERO));
+        loop {
+            tokio::select! {
+                turned = turn.as_mut() => match turned {
+                    Turn::Rest => return End::Rest,
+                    Turn::End(Ending::Quiet) => turn.set(watch.turn()),
+                    Turn::End(reason) => {
+                        tracing::debug!(%peer, ?reason, "connection ended");
+                        return End::Over;
+                    }
+                },
+                () = called.as_mut(), if !watch.is_told() => {}
+                () = farewell.as_mut(), if watch.is_told() => {
+                    if !watch.is_busy() {
+                        return End::Over;
+                    }
+                    farewell.as_mut().reset(Instant::now() + FAREWELL);
+                    continue;
+                }
+                () = cut.as_mut() => return End::Over,
+            }
+            watch.tell();
+            let patience = if watch.has_answered() { tail.max(FAREWELL) } else { FAREWELL };
+            farewell.as_mut().reset(Instant::now() + patience);
+        }
+    }
+
+    /// Waits until something is to be done for a connection between two requests.
+    async fn rest(&self) {
+        tokio::select! {
+            () = self.watch.rest() => {}
+            () = reached(self.core, self.leaves_at) => {}
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A client's socket that knows how much of what was written has arrived.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -58,6 +59,12 @@ impl Meter {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
         poll(&mut sockets, Some(&now)).is_ok_and(|_| sockets[0].revents().intersects(gone))
+    }
+
+    /// Waits until there is something to read, be it the end.
+    pub(super) async fn readable(&self) {
+        // An error is something to read, too.
+        poll_fn(|cx| self.tcp.borrow().poll_read_ready(cx).map(drop)).await;
     }
 
     /// Has the connection reset when it is closed. What the client does not take would else stay with the kernel for minutes.

@@ -1,11 +1,12 @@
 //! A client's TLS stream, as hyper sees it: what is written waits for more of its kind.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use rustls::Writer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
@@ -18,20 +19,26 @@ const BATCH: usize = 256 * 1024;
 /// A stream that seals at once and sends late: when a batch is full, or when [`Stream::poll_send`] says so. hyper flushes after each chunk,
 /// over HTTP/2 after each frame, and each flush would be a system call. Clones are the same stream.
 #[derive(Clone)]
-pub(super) struct Stream(Rc<RefCell<TlsStream<Metered>>>);
+pub(super) struct Stream(Rc<Inner>);
+
+struct Inner {
+    tls: RefCell<TlsStream<Metered>>,
+    /// Read once and given back.
+    unread: Cell<Bytes>,
+}
 
 impl Stream {
     pub(super) fn new(mut tls: TlsStream<Metered>) -> Self {
         tls.get_mut().1.set_buffer_limit(Some(BATCH));
-        Self(Rc::new(RefCell::new(tls)))
+        Self(Rc::new(Inner { tls: RefCell::new(tls), unread: Cell::default() }))
     }
 
     pub(super) fn meter(&self) -> Rc<Meter> {
-        self.0.borrow().get_ref().0.meter()
+        self.0.tls.borrow().get_ref().0.meter()
     }
 
     pub(super) fn is_http2(&self) -> bool {
-        self.0.borrow().get_ref().1.alpn_protocol() == Some(b"h2")
+        self.0.tls.borrow().get_ref().1.alpn_protocol() == Some(b"h2")
     }
 
     /// Sends what waits. Whoever polls the connection that writes here polls this afterwards, each time.
@@ -39,9 +46,14 @@ impl Stream {
         self.poll(|tls| tls.poll_flush(cx))
     }
 
+    /// Gives back what was read, to be read again.
+    pub(super) fn unread(&self, bytes: Bytes) {
+        self.0.unread.set(bytes);
+    }
+
     /// Nobody else borrows the stream meanwhile, for nothing here waits.
     fn poll<T>(&self, operation: impl FnOnce(Pin<&mut TlsStream<Metered>>) -> T) -> T {
-        operation(Pin::new(&mut self.0.borrow_mut()))
+        operation(Pin::new(&mut self.0.tls.borrow_mut()))
     }
 
     fn gather(
@@ -49,7 +61,7 @@ impl Stream {
         cx: &mut Context<'_>,
         write: impl Fn(&mut Writer<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let seal = || write(&mut self.0.borrow_mut().get_mut().1.writer());
+        let seal = || write(&mut self.0.tls.borrow_mut().get_mut().1.writer());
         match seal()? {
             0 => {}
             sealed => return Poll::Ready(Ok(sealed)),
@@ -68,7 +80,13 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.poll(|tls| tls.poll_read(cx, buffer))
+        let mut unread = self.0.unread.take();
+        if unread.is_empty() {
+            return self.poll(|tls| tls.poll_read(cx, buffer));
+        }
+        buffer.put_slice(&unread.split_to(unread.len().min(buffer.remaining())));
+        self.0.unread.set(unread);
+        Poll::Ready(Ok(()))
     }
 }
 

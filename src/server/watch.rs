@@ -27,6 +27,15 @@ pub(super) enum Ending {
     Gone,
 }
 
+/// What is to become of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It has to end, for this reason.
+    End(Ending),
+    /// It is an HTTP/1.1 connection between two requests, and has been for a while.
+    Rest,
+}
+
 /// Watches one connection.
 pub(super) struct Watch {
     meter: Rc<Meter>,
@@ -91,9 +100,10 @@ impl Watch {
         self.told.get()
     }
 
-    /// Waits until the connection has to end.
-    pub(super) async fn ending(&self) -> Ending {
+    /// Waits until the connection has to end or may rest.
+    pub(super) async fn turn(&self) -> Turn {
         let mut progress = Progress::new(self);
+        let mut glance = self.tick();
         loop {
             let since = Instant::now();
             if self.is_busy() || self.meter.is_sending() {
@@ -101,21 +111,25 @@ impl Watch {
                 let waits = asked || !self.is_busy() || self.meter.is_blocked();
                 sleep_until(since + self.tick()).await;
                 if self.is_busy() && self.meter.is_gone() {
-                    return Ending::Gone;
+                    return Turn::End(Ending::Gone);
                 }
                 if progress.is_too_slow(waits, since.elapsed(), None) {
                     self.meter.give_up();
-                    return Ending::Stalled;
+                    return Turn::End(Ending::Stalled);
                 }
                 if !self.is_busy() && self.has_answered() {
                     self.postpone();
                 }
             } else if since >= self.deadline.get() && !self.is_told() {
-                return Ending::Quiet;
+                return Turn::End(Ending::Quiet);
             } else {
-                let glance = since + self.glance();
-                sleep_until(if self.is_told() { glance } else { glance.min(self.deadline.get()) }).await;
+                let next = since + glance;
+                sleep_until(if self.is_told() { next } else { next.min(self.deadline.get()) }).await;
+                if self.may_rest() {
+                    return Turn::Rest;
+                }
                 progress = Progress::new(self);
+                glance = self.glance();
             }
         }
     }
@@ -132,6 +146,19 @@ impl Watch {
                 return;
             }
         }
+    }
+
+    /// Waits until a connection at rest has to be looked after again: something came, or its time is over.
+    pub(super) async fn rest(&self) {
+        tokio::select! {
+            () = self.meter.readable() => {}
+            () = sleep_until(self.deadline.get()) => {}
+        }
+    }
+
+    fn may_rest(&self) -> bool {
+        let http1 = self.current.borrow().is_some();
+        http1 && !self.is_busy() && !self.is_told() && !self.meter.is_sending()
     }
 
     fn tick(&self) -> Duration {

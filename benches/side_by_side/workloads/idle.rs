@@ -11,7 +11,7 @@ use crate::target::Reads;
 use crate::usage;
 
 /// After the last request, what a proxy gives back it has given back.
-const SETTLE: Duration = Duration::from_millis(300);
+const SETTLE: Duration = Duration::from_secs(2);
 
 pub async fn run(stage: &Stage<'_>) -> Outcome<Measured> {
     let target = &stage.front.target;
