@@ -19,7 +19,8 @@ use crate::workloads;
 /// compare: load and upstream run on the same machine.
 #[derive(Parser)]
 #[command(
-    name = "cargo bench --bench side_by_side --",
+    name = "side_by_side",
+    bin_name = "cargo bench --bench side_by_side --",
     after_help = "Examples:\n  cargo bench --bench side_by_side\n  cargo bench --bench side_by_side -- --quick\n  \
                   cargo bench --bench side_by_side -- --only pull-h1,push-chunked --peers nginx"
 )]

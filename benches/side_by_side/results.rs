@@ -68,6 +68,11 @@ impl Results {
         found
     }
 
+    /// Whether anything could be measured of a peer.
+    pub fn has_any(&self, peer: Peer) -> bool {
+        self.values.keys().any(|(.., of)| *of == peer)
+    }
+
     pub fn failures(&self) -> &[FailedCell] {
         &self.failures
     }
