@@ -13,7 +13,7 @@ pub const CHUNK: usize = 256 * 1024;
 
 /// After so many chunks the others on the same thread have their turn: a manifest does not wait in the
 /// upstream until a blob is through.
-const TURN: u32 = 4;
+const TURN: u32 = 1;
 
 static CONTENT: LazyLock<Bytes> = LazyLock::new(|| (0..CHUNK).map(|at| (at % 251) as u8).collect());
 

@@ -149,6 +149,9 @@ impl Body for ClientBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
+        if self.flow.yields(cx) {
+            return Poll::Pending;
+        }
         let result = loop {
             match ready!(self.poll_next(cx)) {
                 Ok(Some(data)) if data.is_empty() => {}

@@ -1,6 +1,7 @@
 //! The running account of one request.
 
 use std::cell::Cell;
+use std::task::Context;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,6 +19,9 @@ pub enum ClientFault {
     TooSlow,
 }
 
+/// Bytes that one request moves before others of its core have their turn. It goes on at once when there are none.
+const TURN: u64 = 256 * 1024;
+
 /// What one request has moved so far. Its bodies write it; its log line, its time limits and the
 /// wait for the answer read it.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub struct Flow {
     upload_moved: Cell<Instant>,
     waits_for_upload: Cell<bool>,
     waits_for_download: Cell<bool>,
+    turn: Cell<u64>,
+    yielded: Cell<bool>,
 }
 
 impl Default for Flow {
@@ -39,6 +45,8 @@ impl Default for Flow {
             upload_moved: Cell::new(Instant::now()),
             waits_for_upload: Cell::new(false),
             waits_for_download: Cell::new(false),
+            turn: Cell::new(0),
+            yielded: Cell::new(false),
         }
     }
 }
@@ -69,9 +77,27 @@ impl Flow {
         if self.waits_for_upload.get() { Duration::ZERO } else { self.upload_moved.get().elapsed() }
     }
 
+    /// Whether the request has moved enough for now. Then its body is to return `Pending`, and is polled again when others
+    /// have had their turn.
+    pub fn yields(&self, cx: &Context<'_>) -> bool {
+        let yields = self.turn.get() >= TURN;
+        if yields {
+            self.turn.set(0);
+            self.yielded.set(true);
+            cx.waker().wake_by_ref();
+        }
+        yields
+    }
+
+    /// Whether it has given others their turn since this was last asked, and so will go on by itself.
+    pub fn take_yielded(&self) -> bool {
+        self.yielded.take()
+    }
+
     /// Takes down `bytes` of response body given to the client's connection, which now has to send them.
     pub fn delivered(&self, bytes: u64) {
         self.bytes_out.set(self.bytes_out.get() + bytes);
+        self.turn.set(self.turn.get() + bytes);
         self.waits_for_download.set(true);
     }
 
@@ -82,6 +108,7 @@ impl Flow {
 
     pub(super) fn received(&self, bytes: u64) {
         self.bytes_in.set(self.bytes_in.get() + bytes);
+        self.turn.set(self.turn.get() + bytes);
         self.upload_moved.set(Instant::now());
         self.waits_for_upload.set(false);
     }

@@ -155,6 +155,9 @@ impl<G: Unpin> Body for Reply<G> {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let reply = &mut *self;
         reply.flow.asked_for_more();
+        if reply.flow.yields(cx) {
+            return Poll::Pending;
+        }
         if reply.rest.is_empty() {
             match ready!(reply.source.poll_frame(cx)) {
                 Some(Ok(frame)) => reply.rest = frame.into_data().unwrap_or_default(),

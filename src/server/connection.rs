@@ -35,7 +35,7 @@ use crate::gate::{self, Reply};
 /// How long a connection without a request that was asked to end may take for it.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Most bytes that HTTP/1.1 reads or gathers for writing at once.
-const BUFFER: usize = 128 * 1024;
+const BUFFER: usize = 256 * 1024;
 /// Bytes that a client may send ahead on one HTTP/2 stream, and on all of a connection.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The connection's is that of many streams: one that may send nothing because others wait for the registry would look idle.
@@ -130,7 +130,10 @@ impl Connection<'_> {
             .serve_connection(TokioIo::new(self.client.clone()), service);
         let end = |connection: Pin<&mut _>| http1::Connection::graceful_shutdown(connection);
         let end = self.drive(Pin::new(&mut connection), end, FAREWELL).await;
-        self.client.unread(connection.into_parts().read_buf);
+        let unread = connection.into_parts().read_buf;
+        if !unread.is_empty() {
+            self.client.unread(unread);
+        }
         end
     }
 
@@ -195,12 +198,16 @@ impl Connection<'_> {
         .await
     }
 
-    /// Polls a connection, and sends what it has written meanwhile.
+    /// Polls a connection, and sends what it has written meanwhile. What has only given others their turn goes on
+    /// filling its batch.
     fn poll<C>(&self, connection: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<Result<(), Box<dyn Error>>>
     where
         C: Future<Output = hyper::Result<()>>,
     {
         let end = connection.poll(cx)?;
+        if self.watch.has_yielded() && end.is_pending() {
+            return Poll::Pending;
+        }
         match self.client.poll_send(cx)? {
             Poll::Ready(()) | Poll::Pending => end.map(Ok),
         }

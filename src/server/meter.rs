@@ -25,7 +25,8 @@ const AHEAD: usize = 128 * 1024;
 /// The socket below TLS.
 pub(super) struct Metered {
     socket: Rc<Meter>,
-    ahead: Ahead,
+    /// None while TLS itself reads, as much as it asks for.
+    ahead: Option<Box<Ahead>>,
     linger: Option<Pin<Box<Sleep>>>,
 }
 
@@ -63,8 +64,9 @@ impl Meter {
 
     /// Waits until there is something to read, be it the end.
     pub(super) async fn readable(&self) {
+        let mut byte = [0];
         // An error is something to read, too.
-        poll_fn(|cx| self.tcp.borrow().poll_read_ready(cx).map(drop)).await;
+        poll_fn(|cx| self.tcp.borrow().poll_peek(cx, &mut ReadBuf::new(&mut byte)).map(drop)).await;
     }
 
     /// Has the connection reset when it is closed. What the client does not take would else stay with the kernel for minutes.
@@ -93,7 +95,7 @@ impl Meter {
 impl Metered {
     pub(super) fn new(tcp: TcpStream) -> Self {
         let meter = Meter { tcp: RefCell::new(tcp), written: Cell::new(0), blocked: Cell::new(false) };
-        Self { socket: Rc::new(meter), ahead: Ahead::default(), linger: None }
+        Self { socket: Rc::new(meter), ahead: None, linger: None }
     }
 
     pub(super) fn meter(&self) -> Rc<Meter> {
@@ -107,19 +109,21 @@ impl AsyncRead for Metered {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { socket, ahead, .. } = &mut *self;
-        if !ahead.is_wanted {
+        let Self { socket, ahead: reads_ahead, .. } = &mut *self;
+        let Some(ahead) = reads_ahead else {
             ready!(socket.poll(|tcp| tcp.poll_read(cx, buffer)))?;
-            // More than was asked for may be there, as in an upload.
-            ahead.is_wanted = buffer.remaining() == 0;
+            if buffer.remaining() == 0 {
+                // More than was asked for may be there, as in an upload.
+                *reads_ahead = Some(Box::default());
+            }
             return Poll::Ready(Ok(()));
-        }
+        };
         if ahead.is_empty() {
             let read = socket.poll(|tcp| ahead.poll_fill(tcp, cx));
             if !matches!(read, Poll::Ready(Ok(()))) {
-                *ahead = Ahead::default();
+                *reads_ahead = None;
+                return read;
             }
-            ready!(read)?;
         }
         ahead.give(buffer);
         Poll::Ready(Ok(()))
@@ -172,7 +176,6 @@ impl AsyncWrite for Metered {
 /// What was read from a client and not yet asked for. Holds memory only while bytes keep coming.
 #[derive(Default)]
 struct Ahead {
-    is_wanted: bool,
     buffer: Vec<u8>,
     given: usize,
     filled: usize,

@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 use super::meter::{Meter, Metered};
 
 /// Bytes of records that go to the kernel at once. Fewer cost more system calls, more no longer fit the cache of a core.
-const BATCH: usize = 256 * 1024;
+const BATCH: usize = 512 * 1024;
 
 /// A stream that seals at once and sends late: when a batch is full, or when [`Stream::poll_send`] says so. hyper flushes after each chunk,
 /// over HTTP/2 after each frame, and each flush would be a system call. Clones are the same stream.

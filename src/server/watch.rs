@@ -14,7 +14,10 @@ use crate::config::Limits;
 /// How often a client that is waited for is looked at, at most.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often an idle connection is looked at.
 const GLANCE: Duration = Duration::from_secs(5);
+/// How soon after the last request an HTTP/1.1 connection may rest: what it holds until then is memory for thousands of others.
+const BREATHER: Duration = Duration::from_millis(100);
 
 /// Why a connection has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +83,11 @@ impl Watch {
         *self.current.borrow_mut() = Some(flow.clone());
     }
 
+    /// Whether the request of an HTTP/1.1 connection has given others their turn and goes on by itself.
+    pub(super) fn has_yielded(&self) -> bool {
+        self.current.borrow().as_ref().is_some_and(|flow| flow.take_yielded())
+    }
+
     /// Whether a request is under way.
     pub(super) fn is_busy(&self) -> bool {
         self.busy.get() > 0
@@ -103,13 +111,13 @@ impl Watch {
     /// Waits until the connection has to end or may rest.
     pub(super) async fn turn(&self) -> Turn {
         let mut progress = Progress::new(self);
-        let mut glance = self.tick();
+        let mut glance = BREATHER;
         loop {
             let since = Instant::now();
             if self.is_busy() || self.meter.is_sending() {
                 let asked = self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
                 let waits = asked || !self.is_busy() || self.meter.is_blocked();
-                sleep_until(since + self.tick()).await;
+                sleep_until(since + if self.is_busy() { self.tick() } else { BREATHER }).await;
                 if self.is_busy() && self.meter.is_gone() {
                     return Turn::End(Ending::Gone);
                 }
@@ -120,12 +128,14 @@ impl Watch {
                 if !self.is_busy() && self.has_answered() {
                     self.postpone();
                 }
+                glance = BREATHER;
             } else if since >= self.deadline.get() && !self.is_told() {
                 return Turn::End(Ending::Quiet);
             } else {
                 let next = since + glance;
                 sleep_until(if self.is_told() { next } else { next.min(self.deadline.get()) }).await;
                 if self.may_rest() {
+                    self.current.take();
                     return Turn::Rest;
                 }
                 progress = Progress::new(self);
@@ -165,7 +175,6 @@ impl Watch {
         (self.idle_timeout / 8).clamp(Duration::from_millis(10), TICK)
     }
 
-    /// How often an idle connection is looked at: whether it still is.
     fn glance(&self) -> Duration {
         (self.idle_timeout / 8).clamp(Duration::from_millis(10), GLANCE)
     }

@@ -23,6 +23,10 @@ use crate::upstream::Upstream;
 /// How often idle connections to the registry are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// A core looks for new events after so many tasks that had something to do. tokio's 61 are 61 turns of a transfer, and a
+/// manifest would wait for them.
+const EVENTS: u32 = 4;
+
 /// How far the process is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -70,7 +74,11 @@ impl Workers {
             let load = Arc::new(Load::default());
             let (shared, phase, of_core) = (shared.clone(), phase.clone(), load.clone());
             let thread = std::thread::Builder::new().name(format!("tidegate-{number}")).spawn(move || {
-                match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                match Builder::new_current_thread()
+                    .event_interval(EVENTS)
+                    .enable_all()
+                    .build_local(LocalOptions::default())
+                {
                     Ok(runtime) => {
                         _ = ready.send(Ok(()));
                         runtime.block_on(run(handovers, shared, phase, of_core));
