@@ -55,27 +55,28 @@ impl Wake for Bell {
 mod tests {
     use std::cell::Cell;
     use std::future::poll_fn;
-    use std::rc::Rc;
 
     use tokio::sync::oneshot;
 
     use super::*;
 
-    #[test]
-    fn only_its_own_waker_has_it_polled() {
+    #[tokio::test]
+    async fn only_its_own_waker_has_it_polled() {
         let (sender, mut receiver) = oneshot::channel();
-        let polls = Rc::new(Cell::new(0));
-        let counted = polls.clone();
-        let mut future = OnWake::new(poll_fn(move |cx| {
-            counted.set(counted.get() + 1);
+        let polls = Cell::new(0);
+        let mut future = OnWake::new(poll_fn(|cx| {
+            polls.set(polls.get() + 1);
             Pin::new(&mut receiver).poll(cx)
         }));
-        let mut poll = || Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()));
-        assert!(poll().is_pending());
-        assert!(poll().is_pending());
+        poll_fn(|cx| {
+            assert!(Pin::new(&mut future).poll(cx).is_pending());
+            assert!(Pin::new(&mut future).poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
         assert_eq!(polls.get(), 1);
         sender.send(7).unwrap();
-        assert_eq!(poll(), Poll::Ready(Ok(7)));
+        assert_eq!(future.await, Ok(7));
         assert_eq!(polls.get(), 2);
     }
 }

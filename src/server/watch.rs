@@ -16,8 +16,8 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How often an idle connection is looked at.
 const GLANCE: Duration = Duration::from_secs(5);
-/// How soon after the last request an HTTP/1.1 connection may rest: what it holds until then is memory for thousands of others.
-const BREATHER: Duration = Duration::from_millis(100);
+/// How soon after its last request an HTTP/1.1 connection may rest: the memory it holds until then is what the next ones need.
+const BREATHER: Duration = Duration::from_millis(20);
 
 /// Why a connection has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Watch {
             if self.is_busy() || self.meter.is_sending() {
                 let asked = self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
                 let waits = asked || !self.is_busy() || self.meter.is_blocked();
-                sleep_until(since + if self.is_busy() { self.tick() } else { BREATHER }).await;
+                sleep_until(since + if self.is_busy() { self.tick() } else { glance }).await;
                 if self.is_busy() && self.meter.is_gone() {
                     return Turn::End(Ending::Gone);
                 }
@@ -128,7 +128,7 @@ impl Watch {
                 if !self.is_busy() && self.has_answered() {
                     self.postpone();
                 }
-                glance = BREATHER;
+                glance = if self.is_busy() { BREATHER } else { (2 * glance).min(self.tick()) };
             } else if since >= self.deadline.get() && !self.is_told() {
                 return Turn::End(Ending::Quiet);
             } else {
