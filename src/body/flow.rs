@@ -124,3 +124,21 @@ impl Flow {
         self.fault.set(Some(fault));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn after_its_turn_a_request_lets_others_go_first_once() {
+        let (flow, cx) = (Flow::default(), Context::from_waker(Waker::noop()));
+        flow.delivered(TURN / 2);
+        flow.received(TURN / 2 - 1);
+        assert!(!flow.yields(&cx) && !flow.take_yielded());
+        flow.delivered(1);
+        assert!(flow.yields(&cx) && !flow.yields(&cx));
+        assert!(flow.take_yielded() && !flow.take_yielded());
+    }
+}

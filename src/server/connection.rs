@@ -204,12 +204,14 @@ impl Connection<'_> {
     where
         C: Future<Output = hyper::Result<()>>,
     {
-        let end = connection.poll(cx)?;
-        if self.watch.has_yielded() && end.is_pending() {
+        let end = connection.poll(cx);
+        if end.is_pending() && self.watch.has_yielded() {
             return Poll::Pending;
         }
-        match self.client.poll_send(cx)? {
-            Poll::Ready(()) | Poll::Pending => end.map(Ok),
+        match (end, self.client.poll_send(cx)) {
+            (Poll::Ready(end), _) => Poll::Ready(end.map_err(Into::into)),
+            (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
+            (Poll::Pending, _) => Poll::Pending,
         }
     }
 

@@ -20,7 +20,7 @@ use super::outq::unacknowledged;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes that are read ahead of TLS, which asks for no more than one record.
-const AHEAD: usize = 256 * 1024;
+const AHEAD: usize = 128 * 1024;
 
 /// The socket below TLS.
 pub(super) struct Metered {

@@ -85,6 +85,22 @@ fn who_stops_within_the_tls_hello_is_let_go() {
 }
 
 #[test]
+fn a_connection_between_two_requests_goes_on_with_a_head_that_was_begun() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url()).set("limits.handshake_timeout", LIMIT);
+    let tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
+    let head = http1::head("GET /v2/", &[AUTH]);
+    let (begun, rest) = head.split_at(head.len() / 2);
+    client.send(begun);
+    // That another one has ended tells that this one has been without a request for long enough to rest.
+    assert_ends(Tls::connect(&tidegate, "http/1.1"));
+    client.send(rest);
+    assert_eq!(client.response(false).unwrap().status, 200);
+}
+
+#[test]
 fn who_says_nothing_after_tls_is_let_go() {
     let (_recorder, tidegate) = recorded();
     for protocol in ["http/1.1", "h2"] {
