@@ -32,6 +32,7 @@ mod usage;
 mod workloads;
 
 use std::fs;
+use std::io::{IsTerminal as _, stderr};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -130,7 +131,9 @@ fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Out
                     eprintln!("\nThe time is over in round {round}; what was measured counts.");
                     return Ok(results);
                 }
-                eprint!("\r{:78}\rround {round}: {}, {}", "", workload.title, peer.name());
+                if stderr().is_terminal() {
+                    eprint!("\r{:78}\rround {round}: {}, {}", "", workload.title, peer.name());
+                }
                 let begun = Instant::now();
                 let run = workload.run(peer, &mut scratch, &upstreams, scale);
                 results.add(workload.name, peer, in_time(run).await?);
@@ -139,7 +142,9 @@ fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Out
                 }
             }
         }
-        eprint!("\r{:78}\r", "");
+        if stderr().is_terminal() {
+            eprint!("\r{:78}\r", "");
+        }
         Ok(results)
     })
 }
