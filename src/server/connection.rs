@@ -8,6 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,13 +18,11 @@ use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
-use super::meter::Metered;
 use super::on_wake::OnWake;
 use super::stream::Stream;
 use super::watch::{Busy, Ending, Turn, Watch};
@@ -68,9 +67,8 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
     let state = core.gate.shared.state().clone();
     let limits = &state.config.limits;
     let deadline = Instant::now() + limits.handshake_timeout;
-    let acceptor = TlsAcceptor::from(state.tls.config.clone());
-    let handshake = timeout_at(deadline, Box::pin(handshake(socket, acceptor)));
-    let stream = tokio::select! {
+    let handshake = timeout_at(deadline, Box::pin(handshake(socket, state.tls.config.clone())));
+    let client = tokio::select! {
         stream = handshake => match stream {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
@@ -80,7 +78,6 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
     };
     // A connection that came after the process began to drain belongs to a transfer that is still running.
     let leaves_at = if *core.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
-    let client = Stream::new(stream);
     let watch = Watch::new(client.meter(), limits, deadline);
     let connection = Connection { core, client, peer, watch, limits, leaves_at };
     if connection.client.is_http2() {
@@ -91,10 +88,10 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
     }
 }
 
-async fn handshake(socket: std::net::TcpStream, acceptor: TlsAcceptor) -> io::Result<TlsStream<Metered>> {
+async fn handshake(socket: std::net::TcpStream, config: Arc<ServerConfig>) -> io::Result<Stream> {
     let socket = TcpStream::from_std(socket)?;
     socket.set_nodelay(true)?;
-    acceptor.accept(Metered::new(socket)).await
+    Stream::accept(socket, config).await
 }
 
 /// Waits until the process is on its way to its end, at least so far.
@@ -132,7 +129,7 @@ impl Connection<'_> {
         let end = self.drive(Pin::new(&mut connection), end, FAREWELL).await;
         let unread = connection.into_parts().read_buf;
         if !unread.is_empty() {
-            self.client.unread(unread);
+            self.client.unread(&unread);
         }
         end
     }
@@ -211,6 +208,10 @@ impl Connection<'_> {
         match (end, self.client.poll_send(cx)) {
             (Poll::Ready(end), _) => Poll::Ready(end.map_err(Into::into)),
             (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
+            (Poll::Pending, Poll::Ready(Ok(()))) if !self.watch.is_busy() => {
+                self.client.release();
+                Poll::Pending
+            }
             (Poll::Pending, _) => Poll::Pending,
         }
     }

@@ -5,6 +5,7 @@ mod listener;
 mod meter;
 mod on_wake;
 mod outq;
+mod session;
 mod stream;
 mod watch;
 mod workers;

@@ -1,20 +1,19 @@
 //! A client's TLS stream, as hyper sees it: what is written waits for more of its kind.
 
-use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use rustls::Writer;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::server::TlsStream;
+use tokio::net::TcpStream;
 
-use super::meter::{Meter, Metered};
-
-/// Bytes of records that go to the kernel at once. Fewer cost more system calls, more no longer fit the cache of a core.
-const BATCH: usize = 512 * 1024;
+use super::meter::Meter;
+use super::session::Session;
 
 /// A stream that seals at once and sends late: when a batch is full, or when [`Stream::poll_send`] says so. hyper flushes after each chunk,
 /// over HTTP/2 after each frame, and each flush would be a system call. Clones are the same stream.
@@ -22,55 +21,74 @@ const BATCH: usize = 512 * 1024;
 pub(super) struct Stream(Rc<Inner>);
 
 struct Inner {
-    tls: RefCell<TlsStream<Metered>>,
-    /// Read once and given back.
-    unread: Cell<Bytes>,
+    /// Nobody borrows it for longer than one poll.
+    session: RefCell<Session>,
+    meter: Rc<Meter>,
 }
 
 impl Stream {
-    pub(super) fn new(mut tls: TlsStream<Metered>) -> Self {
-        tls.get_mut().1.set_buffer_limit(Some(BATCH));
-        Self(Rc::new(Inner { tls: RefCell::new(tls), unread: Cell::default() }))
+    /// The stream of a client that has connected, after its handshake.
+    pub(super) async fn accept(socket: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let session = RefCell::new(Session::new(config).map_err(io::Error::other)?);
+        let stream = Self(Rc::new(Inner { session, meter: Rc::new(Meter::new(socket)) }));
+        poll_fn(|cx| stream.poll_handshake(cx)).await?;
+        Ok(stream)
     }
 
     pub(super) fn meter(&self) -> Rc<Meter> {
-        self.0.tls.borrow().get_ref().0.meter()
+        self.0.meter.clone()
     }
 
     pub(super) fn is_http2(&self) -> bool {
-        self.0.tls.borrow().get_ref().1.alpn_protocol() == Some(b"h2")
+        self.0.session.borrow().is_http2()
     }
 
     /// Sends what waits. Whoever polls the connection that writes here polls this afterwards, each time.
     pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(|tls| tls.poll_flush(cx))
+        self.0.session.borrow_mut().poll_drain(|records| self.0.meter.poll_write(cx, records))
     }
 
     /// Gives back what was read, to be read again.
-    pub(super) fn unread(&self, bytes: Bytes) {
-        self.0.unread.set(bytes);
+    pub(super) fn unread(&self, bytes: &[u8]) {
+        self.0.session.borrow_mut().unread(bytes);
     }
 
-    /// Nobody else borrows the stream meanwhile, for nothing here waits.
-    fn poll<T>(&self, operation: impl FnOnce(Pin<&mut TlsStream<Metered>>) -> T) -> T {
-        operation(Pin::new(&mut self.0.tls.borrow_mut()))
+    /// Gives back the memory of what was sent.
+    pub(super) fn release(&self) {
+        self.0.session.borrow_mut().release();
     }
 
-    fn gather(
-        &self,
-        cx: &mut Context<'_>,
-        write: impl Fn(&mut Writer<'_>) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        let seal = || write(&mut self.0.tls.borrow_mut().get_mut().1.writer());
+    fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let read = self.0.session.borrow_mut().read(&mut ReadBuf::new(&mut []));
+            let sent = self.poll_send(cx);
+            read.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+            ready!(sent)?;
+            if !self.0.session.borrow().is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_fill(cx))?;
+        }
+    }
+
+    fn poll_fill(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match ready!(self.0.session.borrow_mut().poll_fill(|records| self.0.meter.poll_read(cx, records)))? {
+            0 => Poll::Ready(Err(io::Error::new(
+                ErrorKind::UnexpectedEof,
+                "the client left without a close_notify",
+            ))),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let seal = || self.0.session.borrow_mut().write(slices);
         match seal()? {
             0 => {}
             sealed => return Poll::Ready(Ok(sealed)),
         }
-        let sent = self.poll_send(cx)?;
-        match seal()? {
-            0 if sent.is_pending() => Poll::Pending,
-            sealed => Poll::Ready(Ok(sealed)),
-        }
+        ready!(self.poll_send(cx))?;
+        Poll::Ready(seal())
     }
 }
 
@@ -80,19 +98,22 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut unread = self.0.unread.take();
-        if unread.is_empty() {
-            return self.poll(|tls| tls.poll_read(cx, buffer));
+        let before = buffer.filled().len();
+        loop {
+            let mut session = self.0.session.borrow_mut();
+            session.read(buffer).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+            if buffer.filled().len() > before || buffer.remaining() == 0 || session.has_ended() {
+                return Poll::Ready(Ok(()));
+            }
+            drop(session);
+            ready!(self.poll_fill(cx))?;
         }
-        buffer.put_slice(&unread.split_to(unread.len().min(buffer.remaining())));
-        self.0.unread.set(unread);
-        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.gather(cx, |writer| io::Write::write(writer, bytes))
+        self.write(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -100,7 +121,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.gather(cx, |writer| io::Write::write_vectored(writer, slices))
+        self.write(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -112,6 +133,8 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(|tls| tls.poll_shutdown(cx))
+        self.0.session.borrow_mut().end()?;
+        ready!(self.poll_send(cx))?;
+        self.0.meter.poll_shutdown(cx)
     }
 }

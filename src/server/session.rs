@@ -1,0 +1,299 @@
+//! The TLS session of a client's connection, without its socket.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem::replace;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use rustls::ServerConfig;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+};
+use tokio::io::ReadBuf;
+
+/// Bytes of records that go to the kernel at once. Fewer cost more system calls, more no longer fit the cache of a core.
+const BATCH: usize = 512 * 1024;
+/// Bytes of records that are taken from the kernel at once; the first time, and when more than that were there.
+const FIRST: usize = 4 * 1024;
+const AHEAD: usize = 128 * 1024;
+/// The most plaintext one record holds (RFC 8446, section 5.1), and what any cipher suite adds to it.
+const RECORD: usize = 16 * 1024;
+const OVERHEAD: usize = 32;
+
+/// Opens what the client sends and seals what is sent to it. The protocol is rustls'; the bytes on their way are
+/// here, so that a session with nothing on its way holds no buffer.
+pub(super) struct Session {
+    tls: UnbufferedServerConnection,
+    /// Records that came and are not opened yet.
+    incoming: BytesMut,
+    /// So many bytes at the front of `incoming` rustls has seen and waits for the rest of.
+    seen: usize,
+    /// More than [`FIRST`] bytes came at once.
+    is_bulk: bool,
+    /// Opened and not asked for yet.
+    plaintext: BytesMut,
+    outgoing: Outgoing,
+    /// The client sends no more.
+    has_ended: bool,
+    /// Neither do we.
+    is_over: bool,
+    /// How the client broke the protocol; rustls is not to be asked any more.
+    fault: Option<rustls::Error>,
+}
+
+impl Session {
+    pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            tls: UnbufferedServerConnection::new(config)?,
+            incoming: BytesMut::new(),
+            seen: 0,
+            is_bulk: false,
+            plaintext: BytesMut::new(),
+            outgoing: Outgoing::default(),
+            has_ended: false,
+            is_over: false,
+            fault: None,
+        })
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.tls.alpn_protocol() == Some(b"h2")
+    }
+
+    /// Has `read` add records that the client sent; tells how many bytes, 0 at the end of the connection.
+    pub(super) fn poll_fill(
+        &mut self,
+        read: impl FnOnce(&mut BytesMut) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let size = if self.is_bulk { AHEAD } else { FIRST };
+        if self.incoming.len() >= AHEAD {
+            return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, "a TLS message too long")));
+        }
+        self.incoming.reserve(size.saturating_sub(self.incoming.len()));
+        let result = read(&mut self.incoming);
+        self.is_bulk |= self.incoming.len() >= FIRST;
+        if result.is_pending() && self.incoming.is_empty() {
+            (self.incoming, self.plaintext, self.is_bulk) = Default::default();
+        }
+        result
+    }
+
+    /// Gives plaintext, as much as there is and fits. None at all means that more records have to come first, or
+    /// that the client has ended its side: see [`Session::has_ended`].
+    ///
+    /// # Errors
+    /// The client breaks the protocol. The alert that tells it so waits to be sent.
+    pub(super) fn read(&mut self, out: &mut ReadBuf<'_>) -> Result<(), rustls::Error> {
+        let given = self.plaintext.len().min(out.remaining());
+        out.put_slice(&self.plaintext[..given]);
+        self.plaintext.advance(given);
+        if self.plaintext.is_empty() { self.open(out) } else { Ok(()) }
+    }
+
+    /// Whether the client has said that it sends no more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Gives back what was read last, to be read again.
+    pub(super) fn unread(&mut self, bytes: &[u8]) {
+        let later = replace(&mut self.plaintext, BytesMut::from(bytes));
+        self.plaintext.extend_from_slice(&later);
+    }
+
+    /// Seals the first of these bytes and tells how many: none if a whole batch of records waits to be sent. What is
+    /// short is gathered, so that a head and a small body, or a frame's header and its payload, make one record.
+    pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let room = BATCH.saturating_sub(self.outgoing.filled);
+        let mut rest = slices.iter().map(|slice| &**slice).skip_while(|slice| slice.is_empty());
+        let Some(first) = rest.next().filter(|_| room > 0) else { return Ok(0) };
+        let whole = first.len() - first.len() % RECORD;
+        if whole > 0 {
+            return self.seal(&first[..whole.min(room.next_multiple_of(RECORD))]);
+        }
+        let Some(second) = rest.next() else { return self.seal(first) };
+        let mut record = Vec::with_capacity(RECORD.min(slices.iter().map(|slice| slice.len()).sum()));
+        for slice in [first, second].into_iter().chain(rest) {
+            record.extend_from_slice(&slice[..slice.len().min(RECORD - record.len())]);
+        }
+        self.seal(&record)
+    }
+
+    /// Says that nothing more will be written, once.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        if replace(&mut self.is_over, true) {
+            return Ok(());
+        }
+        self.traffic(|traffic, outgoing| outgoing.fill(OVERHEAD, |room| traffic.queue_close_notify(room)))
+    }
+
+    /// Has `write` send what waits, until nothing does.
+    pub(super) fn poll_drain(
+        &mut self,
+        mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<()>> {
+        let Outgoing { records, filled, sent } = &mut self.outgoing;
+        while sent < filled {
+            match ready!(write(&records[*sent..*filled]))? {
+                0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                bytes => *sent += bytes,
+            }
+        }
+        (*filled, *sent) = (0, 0);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Keeps no memory for records to come, if none wait.
+    pub(super) fn release(&mut self) {
+        if self.outgoing.filled == 0 {
+            self.outgoing.records = Vec::new();
+        }
+    }
+
+    fn open(&mut self, out: &mut ReadBuf<'_>) -> Result<(), rustls::Error> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        loop {
+            let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut self.incoming);
+            self.seen = 0;
+            let mut waits = false;
+            match state {
+                Ok(ConnectionState::ReadTraffic(mut records)) => {
+                    while let Some(record) = records.next_record() {
+                        let content = record?.payload;
+                        let (now, later) = content.split_at(content.len().min(out.remaining()));
+                        out.put_slice(now);
+                        self.plaintext.extend_from_slice(later);
+                    }
+                    if out.remaining() == 0 {
+                        self.incoming.advance(discard);
+                        return Ok(());
+                    }
+                }
+                Ok(ConnectionState::PeerClosed) => self.has_ended = true,
+                Ok(ConnectionState::EncodeTlsData(mut message)) => self.outgoing.encode(&mut message)?,
+                Ok(ConnectionState::TransmitTlsData(messages)) => messages.done(),
+                // Nothing to do without more records. Early data is never asked for.
+                Ok(_) => waits = true,
+                Err(error) => {
+                    self.warn();
+                    self.fault = Some(error.clone());
+                    return Err(error);
+                }
+            }
+            self.incoming.advance(discard);
+            if waits {
+                self.seen = self.incoming.len();
+                return Ok(());
+            }
+        }
+    }
+
+    fn seal(&mut self, plaintext: &[u8]) -> io::Result<usize> {
+        let size = plaintext.len() + OVERHEAD * plaintext.len().div_ceil(RECORD);
+        self.traffic(|traffic, outgoing| outgoing.fill(size, |room| traffic.encrypt(plaintext, room)))?;
+        Ok(plaintext.len())
+    }
+
+    /// Has `act` write what is to be sent, as soon as rustls has said what it has to say itself.
+    fn traffic(
+        &mut self,
+        act: impl FnOnce(&mut WriteTraffic<'_, ServerConnectionData>, &mut Outgoing) -> Result<(), EncryptError>,
+    ) -> io::Result<()> {
+        if self.fault.is_some() {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        loop {
+            // What it has seen of what came, it does not open now, and may look at again.
+            match self
+                .tls
+                .process_tls_records(&mut self.incoming[..self.seen])
+                .state
+                .map_err(io::Error::other)?
+            {
+                ConnectionState::WriteTraffic(mut traffic) => {
+                    return act(&mut traffic, &mut self.outgoing).map_err(io::Error::other);
+                }
+                ConnectionState::EncodeTlsData(mut message) => {
+                    self.outgoing.encode(&mut message).map_err(io::Error::other)?;
+                }
+                ConnectionState::TransmitTlsData(messages) => messages.done(),
+                _ => return Err(ErrorKind::BrokenPipe.into()),
+            }
+        }
+    }
+
+    /// Has the alert sent that rustls has for a client that breaks the protocol.
+    fn warn(&mut self) {
+        while self.tls.wants_write() {
+            let state = self.tls.process_tls_records(&mut self.incoming).state;
+            let Ok(ConnectionState::EncodeTlsData(mut alert)) = state else { return };
+            if self.outgoing.encode(&mut alert).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Records that wait to be sent.
+#[derive(Default)]
+struct Outgoing {
+    records: Vec<u8>,
+    filled: usize,
+    sent: usize,
+}
+
+impl Outgoing {
+    /// Has rustls write records, for which it needs about `size` bytes.
+    fn fill(
+        &mut self,
+        mut size: usize,
+        mut write: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
+    ) -> Result<(), EncryptError> {
+        loop {
+            match write(self.room(size)) {
+                Ok(written) => {
+                    self.filled += written;
+                    return Ok(());
+                }
+                Err(EncryptError::InsufficientSize(error)) if error.required_size > size => {
+                    size = error.required_size;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The same for a message of the handshake, an answer to a key update or an alert.
+    fn encode(&mut self, message: &mut EncodeTlsData<'_, ServerConnectionData>) -> Result<(), rustls::Error> {
+        let mut size = OVERHEAD;
+        loop {
+            match message.encode(self.room(size)) {
+                Ok(written) => {
+                    self.filled += written;
+                    return Ok(());
+                }
+                Err(EncodeError::InsufficientSize(error)) if error.required_size > size => {
+                    size = error.required_size;
+                }
+                Err(error) => return Err(rustls::Error::General(error.to_string())),
+            }
+        }
+    }
+
+    fn room(&mut self, size: usize) -> &mut [u8] {
+        let end = self.filled + size;
+        if self.records.len() < end {
+            self.records.reserve_exact(end - self.records.len());
+            self.records.resize(end, 0);
+        }
+        &mut self.records[self.filled..]
+    }
+}
