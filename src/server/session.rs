@@ -297,3 +297,6 @@ impl Outgoing {
         &mut self.records[self.filled..]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,14 +93,14 @@ impl MessageEncrypter for Sealer {
         let nonce = Nonce::assume_unique_for_key(RecordNonce::new(&self.iv, sequence).0);
         let aad = Aad::from(make_tls13_aad(length));
         let typ = message.typ.to_array();
-        let sealed = match in_one_piece(&message.payload) {
-            Some(content) => {
+        let sealed = match message.payload {
+            OutboundChunks::Single(content) => {
                 record.extend(repeat_n(&0, length));
                 let (ciphertext, typ_and_tag) = record.as_mut().split_at_mut(content.len());
                 self.key.seal_out_of_place_scatter(nonce, aad, content, ciphertext, &typ, typ_and_tag)
             }
-            None => {
-                record.extend_from_chunks(&message.payload);
+            chunks @ OutboundChunks::Multiple { .. } => {
+                record.extend_from_chunks(&chunks);
                 record.extend_from_slice(&typ);
                 self.key.seal_in_place_append_tag(nonce, aad, &mut record)
             }
@@ -113,23 +113,6 @@ impl MessageEncrypter for Sealer {
     /// The plaintext, the byte of its content type, the tag.
     fn encrypted_payload_len(&self, payload_len: usize) -> usize {
         payload_len + 1 + self.key.algorithm().tag_len()
-    }
-}
-
-/// The bytes of `content`, unless they lie in several chunks. Most records of a large body are cut out of one.
-fn in_one_piece<'a>(content: &OutboundChunks<'a>) -> Option<&'a [u8]> {
-    match *content {
-        OutboundChunks::Single(chunk) => Some(chunk),
-        OutboundChunks::Multiple { chunks, mut start, mut end } => {
-            for chunk in chunks {
-                if start < chunk.len() {
-                    return chunk.get(start..end);
-                }
-                start -= chunk.len();
-                end -= chunk.len();
-            }
-            None
-        }
     }
 }
 
