@@ -1,10 +1,13 @@
 //! The running account of one request.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::Turns;
 
 /// What a client did wrong while its request body was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +22,8 @@ pub enum ClientFault {
     TooSlow,
 }
 
-/// Bytes that one request moves before others of its core have their turn. It goes on at once when there are none.
-const TURN: u64 = 256 * 1024;
+/// Bytes that one request moves before it waits for its next turn among the others of its core.
+const TURN: u64 = 512 * 1024;
 
 /// What one request has moved so far. Its bodies write it; its log line, its time limits and the
 /// wait for the answer read it.
@@ -33,11 +36,14 @@ pub struct Flow {
     waits_for_upload: Cell<bool>,
     waits_for_download: Cell<bool>,
     turn: Cell<u64>,
-    yielded: Cell<bool>,
+    turns: Rc<Turns>,
+    /// The number of the turn it waits for.
+    awaited: Cell<Option<u64>>,
 }
 
-impl Default for Flow {
-    fn default() -> Self {
+impl Flow {
+    /// `turns` are those of its core.
+    pub fn new(turns: Rc<Turns>) -> Self {
         Self {
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
@@ -46,12 +52,11 @@ impl Default for Flow {
             waits_for_upload: Cell::new(false),
             waits_for_download: Cell::new(false),
             turn: Cell::new(0),
-            yielded: Cell::new(false),
+            turns,
+            awaited: Cell::new(None),
         }
     }
-}
 
-impl Flow {
     /// Bytes of the request body, framing not counted.
     pub fn bytes_in(&self) -> u64 {
         self.bytes_in.get()
@@ -77,21 +82,20 @@ impl Flow {
         if self.waits_for_upload.get() { Duration::ZERO } else { self.upload_moved.get().elapsed() }
     }
 
-    /// Whether the request has moved enough for now. Then its body is to return `Pending`, and is polled again when others
-    /// have had their turn.
+    /// Whether the request has moved enough for now. Then its body is to return `Pending`, and is polled again when it is
+    /// its turn.
     pub fn yields(&self, cx: &Context<'_>) -> bool {
-        let yields = self.turn.get() >= TURN;
-        if yields {
-            self.turn.set(0);
-            self.yielded.set(true);
-            cx.waker().wake_by_ref();
+        if self.turn.get() < TURN {
+            return false;
         }
-        yields
-    }
-
-    /// Whether it has given others their turn since this was last asked, and so will go on by itself.
-    pub fn take_yielded(&self) -> bool {
-        self.yielded.take()
+        let number = self.awaited.get().unwrap_or_else(|| self.turns.queue(cx));
+        if self.turns.has_given(number, cx) {
+            self.awaited.set(None);
+            self.turn.set(0);
+            return false;
+        }
+        self.awaited.set(Some(number));
+        true
     }
 
     /// Takes down `bytes` of response body given to the client's connection, which now has to send them.
@@ -127,18 +131,29 @@ impl Flow {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::task::Waker;
 
     use super::*;
 
-    #[test]
-    fn after_its_turn_a_request_lets_others_go_first_once() {
-        let (flow, cx) = (Flow::default(), Context::from_waker(Waker::noop()));
-        flow.delivered(TURN / 2);
-        flow.received(TURN / 2 - 1);
-        assert!(!flow.yields(&cx) && !flow.take_yielded());
-        flow.delivered(1);
-        assert!(flow.yields(&cx) && !flow.yields(&cx));
-        assert!(flow.take_yielded() && !flow.take_yielded());
+    #[tokio::test]
+    async fn after_its_turn_a_request_waits_for_the_next() {
+        let (turns, cx) = (Rc::new(Turns::default()), Context::from_waker(Waker::noop()));
+        let (first, second) = (Flow::new(turns.clone()), Flow::new(turns.clone()));
+        first.delivered(TURN / 2);
+        first.received(TURN / 2 - 1);
+        assert!(!first.yields(&cx));
+        first.delivered(1);
+        second.delivered(TURN);
+        assert!(first.yields(&cx) && second.yields(&cx) && first.yields(&cx));
+
+        let mut giving = pin!(turns.give());
+        assert!(giving.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(second.yields(&cx) && !first.yields(&cx) && !first.yields(&cx));
+        tokio::task::yield_now().await;
+        assert!(giving.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(!second.yields(&cx));
+        second.delivered(TURN);
+        assert!(second.yields(&cx));
     }
 }

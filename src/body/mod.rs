@@ -5,8 +5,10 @@
 mod client;
 mod flow;
 mod pace;
+mod turns;
 
 pub use client::ClientError;
 pub use client::{ClientBody, Limits};
 pub use flow::{ClientFault, Flow};
 pub use pace::Pace;
+pub use turns::Turns;

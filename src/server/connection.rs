@@ -34,7 +34,7 @@ use crate::gate::{self, Reply};
 /// How long a connection without a request that was asked to end may take for it.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Most bytes that HTTP/1.1 reads or gathers for writing at once.
-const BUFFER: usize = 256 * 1024;
+const BUFFER: usize = 128 * 1024;
 /// Bytes that a client may send ahead on one HTTP/2 stream, and on all of a connection.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The connection's is that of many streams: one that may send nothing because others wait for the registry would look idle.
@@ -114,7 +114,7 @@ struct Connection<'a> {
 impl Connection<'_> {
     async fn serve_http1(&self) -> End {
         let service = service_fn(|request| {
-            let flow = Rc::new(Flow::default());
+            let flow = Rc::new(Flow::new(self.core.turns.clone()));
             self.watch.follow(&flow);
             self.answer(request, flow)
         });
@@ -138,7 +138,7 @@ impl Connection<'_> {
         let streams = Streams { watch: self.watch.clone(), newest: Rc::default() };
         let newest = streams.newest.clone();
         let service = service_fn(|request| {
-            let flow = Rc::new(Flow::default());
+            let flow = Rc::new(Flow::new(self.core.turns.clone()));
             newest.replace(Some(flow.clone()));
             self.answer(request, flow)
         });
@@ -195,23 +195,15 @@ impl Connection<'_> {
         .await
     }
 
-    /// Polls a connection, and sends what it has written meanwhile. What has only given others their turn goes on
-    /// filling its batch.
+    /// Polls a connection, and sends what it has written meanwhile.
     fn poll<C>(&self, connection: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<Result<(), Box<dyn Error>>>
     where
         C: Future<Output = hyper::Result<()>>,
     {
         let end = connection.poll(cx);
-        if end.is_pending() && self.watch.has_yielded() {
-            return Poll::Pending;
-        }
         match (end, self.client.poll_send(cx)) {
             (Poll::Ready(end), _) => Poll::Ready(end.map_err(Into::into)),
             (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
-            (Poll::Pending, Poll::Ready(Ok(()))) if !self.watch.is_busy() => {
-                self.client.release();
-                Poll::Pending
-            }
             (Poll::Pending, _) => Poll::Pending,
         }
     }

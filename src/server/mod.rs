@@ -4,6 +4,7 @@ mod connection;
 mod listener;
 mod meter;
 mod on_wake;
+mod outgoing;
 mod outq;
 mod session;
 mod stream;

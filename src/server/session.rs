@@ -3,15 +3,15 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem::replace;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
 use rustls::ServerConfig;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
-};
+use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteTraffic};
 use tokio::io::ReadBuf;
+
+use super::outgoing::Outgoing;
 
 /// Bytes of records that go to the kernel at once. Fewer cost more system calls, more no longer fit the cache of a core.
 const BATCH: usize = 512 * 1024;
@@ -78,7 +78,7 @@ impl Session {
         self.incoming.reserve(size.saturating_sub(self.incoming.len()));
         let result = read(&mut self.incoming);
         self.is_bulk |= self.incoming.len() >= FIRST;
-        if result.is_pending() && self.incoming.is_empty() {
+        if result.is_pending() && self.incoming.is_empty() && self.plaintext.is_empty() {
             (self.incoming, self.plaintext, self.is_bulk) = Default::default();
         }
         result
@@ -110,7 +110,7 @@ impl Session {
     /// Seals the first of these bytes and tells how many: none if a whole batch of records waits to be sent. What is
     /// short is gathered, so that a head and a small body, or a frame's header and its payload, make one record.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let room = BATCH.saturating_sub(self.outgoing.filled);
+        let room = BATCH.saturating_sub(self.outgoing.len());
         let mut rest = slices.iter().map(|slice| &**slice).skip_while(|slice| slice.is_empty());
         let Some(first) = rest.next().filter(|_| room > 0) else { return Ok(0) };
         let whole = first.len() - first.len() % RECORD;
@@ -136,24 +136,9 @@ impl Session {
     /// Has `write` send what waits, until nothing does.
     pub(super) fn poll_drain(
         &mut self,
-        mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+        write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
-        let Outgoing { records, filled, sent } = &mut self.outgoing;
-        while sent < filled {
-            match ready!(write(&records[*sent..*filled]))? {
-                0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
-                bytes => *sent += bytes,
-            }
-        }
-        (*filled, *sent) = (0, 0);
-        Poll::Ready(Ok(()))
-    }
-
-    /// Keeps no memory for records to come, if none wait.
-    pub(super) fn release(&mut self) {
-        if self.outgoing.filled == 0 {
-            self.outgoing.records = Vec::new();
-        }
+        self.outgoing.poll_drain(write)
     }
 
     fn open(&mut self, out: &mut ReadBuf<'_>) -> Result<(), rustls::Error> {
@@ -239,62 +224,6 @@ impl Session {
                 return;
             }
         }
-    }
-}
-
-/// Records that wait to be sent.
-#[derive(Default)]
-struct Outgoing {
-    records: Vec<u8>,
-    filled: usize,
-    sent: usize,
-}
-
-impl Outgoing {
-    /// Has rustls write records, for which it needs about `size` bytes.
-    fn fill(
-        &mut self,
-        mut size: usize,
-        mut write: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
-    ) -> Result<(), EncryptError> {
-        loop {
-            match write(self.room(size)) {
-                Ok(written) => {
-                    self.filled += written;
-                    return Ok(());
-                }
-                Err(EncryptError::InsufficientSize(error)) if error.required_size > size => {
-                    size = error.required_size;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The same for a message of the handshake, an answer to a key update or an alert.
-    fn encode(&mut self, message: &mut EncodeTlsData<'_, ServerConnectionData>) -> Result<(), rustls::Error> {
-        let mut size = OVERHEAD;
-        loop {
-            match message.encode(self.room(size)) {
-                Ok(written) => {
-                    self.filled += written;
-                    return Ok(());
-                }
-                Err(EncodeError::InsufficientSize(error)) if error.required_size > size => {
-                    size = error.required_size;
-                }
-                Err(error) => return Err(rustls::Error::General(error.to_string())),
-            }
-        }
-    }
-
-    fn room(&mut self, size: usize) -> &mut [u8] {
-        let end = self.filled + size;
-        if self.records.len() < end {
-            self.records.reserve_exact(end - self.records.len());
-            self.records.resize(end, 0);
-        }
-        &mut self.records[self.filled..]
     }
 }
 

@@ -53,11 +53,6 @@ impl Stream {
         self.0.session.borrow_mut().unread(bytes);
     }
 
-    /// Gives back the memory of what was sent.
-    pub(super) fn release(&self) {
-        self.0.session.borrow_mut().release();
-    }
-
     fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let read = self.0.session.borrow_mut().read(&mut ReadBuf::new(&mut []));

@@ -83,11 +83,6 @@ impl Watch {
         *self.current.borrow_mut() = Some(flow.clone());
     }
 
-    /// Whether the request of an HTTP/1.1 connection has given others their turn and goes on by itself.
-    pub(super) fn has_yielded(&self) -> bool {
-        self.current.borrow().as_ref().is_some_and(|flow| flow.take_yielded())
-    }
-
     /// Whether a request is under way.
     pub(super) fn is_busy(&self) -> bool {
         self.busy.get() > 0

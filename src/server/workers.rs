@@ -16,6 +16,7 @@ use tokio::time::interval;
 
 use super::connection;
 use super::listener::Place;
+use crate::body::Turns;
 use crate::gate::Gate;
 use crate::state::Shared;
 use crate::upstream::Upstream;
@@ -149,6 +150,7 @@ impl Drop for Counted {
 /// What the connections of one core share.
 pub(super) struct Core {
     pub(super) gate: Rc<Gate>,
+    pub(super) turns: Rc<Turns>,
     pub(super) load: Arc<Load>,
     pub(super) phase: watch::Receiver<Phase>,
 }
@@ -162,7 +164,9 @@ async fn run(
 ) {
     let upstream = Rc::new(Upstream::default());
     let gate = Rc::new(Gate { shared, upstream: upstream.clone() });
-    let core = Rc::new(Core { gate, load, phase });
+    let turns = Rc::new(Turns::default());
+    let core = Rc::new(Core { gate, turns: turns.clone(), load, phase });
+    let giver = spawn_local(async move { turns.give().await });
     let sweeper = spawn_local(async move {
         let mut ticks = interval(SWEEP);
         loop {
@@ -184,6 +188,7 @@ async fn run(
         report(ended);
     }
     sweeper.abort();
+    giver.abort();
 }
 
 async fn serve(core: Rc<Core>, handover: Handover) {

@@ -17,8 +17,8 @@ use super::UpstreamError;
 use super::stream::Stream;
 use crate::body::{ClientBody, Flow};
 
-/// Bytes of an answer that are read at once. More than half of a level-two cache in one chunk costs more than it saves.
-const READ_BUFFER: usize = 256 * 1024;
+/// Bytes of an answer that are read at once: what one turn moves and one batch of records holds.
+const READ_BUFFER: usize = 512 * 1024;
 
 type Driver = http1::Connection<TokioIo<Stream>, ClientBody>;
 

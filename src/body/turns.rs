@@ -1,0 +1,60 @@
+//! Whose turn it is among the transfers of one core.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
+
+use tokio::task::yield_now;
+
+/// The transfers of one core that wait for their next turn, in order.
+#[derive(Debug, Default)]
+pub struct Turns {
+    waiting: RefCell<VecDeque<Waker>>,
+    /// How many had theirs.
+    given: Cell<u64>,
+    /// Wakes [`Turns::give`] when there is somebody to give a turn to.
+    giver: RefCell<Option<Waker>>,
+}
+
+impl Turns {
+    /// Gives one turn after the other. Before each the runtime looks for events and runs what they woke, so that a small
+    /// request waits for the rest of one turn and not for those of all transfers.
+    pub async fn give(&self) {
+        loop {
+            let next = poll_fn(|cx| self.poll_next(cx)).await;
+            self.given.set(self.given.get() + 1);
+            next.wake();
+            yield_now().await;
+        }
+    }
+
+    fn poll_next(&self, cx: &Context<'_>) -> Poll<Waker> {
+        match self.waiting.borrow_mut().pop_front() {
+            Some(next) => Poll::Ready(next),
+            None => {
+                self.giver.replace(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Queues for a turn and tells its number.
+    pub(super) fn queue(&self, cx: &Context<'_>) -> u64 {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.push_back(cx.waker().clone());
+        if let Some(giver) = self.giver.take() {
+            giver.wake();
+        }
+        self.given.get() + waiting.len() as u64
+    }
+
+    /// Whether the turn of this number has been given. If not, whoever asks is woken when it is.
+    pub(super) fn has_given(&self, number: u64, cx: &Context<'_>) -> bool {
+        let Some(ahead) = number.checked_sub(self.given.get() + 1) else { return true };
+        if let Some(waker) = self.waiting.borrow_mut().get_mut(ahead as usize) {
+            waker.clone_from(cx.waker());
+        }
+        false
+    }
+}

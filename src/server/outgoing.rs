@@ -1,0 +1,114 @@
+//! Records on their way to a client.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind};
+use std::mem::take;
+use std::task::{Poll, ready};
+
+use rustls::server::ServerConnectionData;
+use rustls::unbuffered::{EncodeError, EncodeTlsData, EncryptError};
+
+/// Buffers that a core keeps for whoever has something to send next. A connection that waits for its client keeps its own.
+const SPARES: usize = 2;
+/// A message of the handshake is tried in so much room first.
+const SHORT: usize = 32;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Records that wait to be sent.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    records: Vec<u8>,
+    filled: usize,
+    sent: usize,
+}
+
+impl Outgoing {
+    /// Bytes that wait; of a batch that was sent in part, all.
+    pub(super) fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// Has `write` send what waits, until nothing does.
+    pub(super) fn poll_drain(
+        &mut self,
+        mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<()>> {
+        while self.sent < self.filled {
+            match ready!(write(&self.records[self.sent..self.filled]))? {
+                0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                bytes => self.sent += bytes,
+            }
+        }
+        let records = take(self).records;
+        if !records.is_empty() {
+            SPARE.with_borrow_mut(|spare| {
+                if spare.len() < SPARES {
+                    spare.push(records);
+                }
+            });
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Has rustls write records, for which it needs about `size` bytes.
+    pub(super) fn fill(
+        &mut self,
+        mut size: usize,
+        mut write: impl FnMut(&mut [u8]) -> Result<usize, EncryptError>,
+    ) -> Result<(), EncryptError> {
+        loop {
+            match write(self.room(size)) {
+                Ok(written) => {
+                    self.filled += written;
+                    return Ok(());
+                }
+                Err(EncryptError::InsufficientSize(error)) if error.required_size > size => {
+                    size = error.required_size;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The same for a message of the handshake, an answer to a key update or an alert.
+    pub(super) fn encode(
+        &mut self,
+        message: &mut EncodeTlsData<'_, ServerConnectionData>,
+    ) -> Result<(), rustls::Error> {
+        let mut size = SHORT;
+        loop {
+            match message.encode(self.room(size)) {
+                Ok(written) => {
+                    self.filled += written;
+                    return Ok(());
+                }
+                Err(EncodeError::InsufficientSize(error)) if error.required_size > size => {
+                    size = error.required_size;
+                }
+                Err(error) => return Err(rustls::Error::General(error.to_string())),
+            }
+        }
+    }
+
+    fn room(&mut self, size: usize) -> &mut [u8] {
+        let end = self.filled + size;
+        if self.records.is_empty() {
+            self.records = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
+        if self.records.len() < end {
+            self.records.reserve_exact(end - self.records.len());
+            self.records.resize(end, 0);
+        }
+        &mut self.records[self.filled..]
+    }
+}
+
+#[cfg(test)]
+impl Outgoing {
+    pub(super) fn capacity(&self) -> usize {
+        self.records.capacity()
+    }
+}
