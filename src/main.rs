@@ -1,12 +1,10 @@
 //! The `tidegate` command.
 
+mod memory;
+
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
 fn main() -> ExitCode {
+    memory::give_back_soon();
     tidegate::cli::run(std::env::args_os())
 }

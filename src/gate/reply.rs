@@ -132,7 +132,8 @@ pub struct Reply<G> {
 
 impl<G> Reply<G> {
     fn next_piece(&mut self) -> Frame<Bytes> {
-        let piece = self.rest.split_to(self.rest.len().min(self.piece));
+        let share = usize::try_from(self.flow.share()).unwrap_or(usize::MAX);
+        let piece = self.rest.split_to(self.rest.len().min(self.piece).min(share));
         self.flow.delivered(piece.len() as u64);
         if self.is_finished() {
             self.ledger.finished();
