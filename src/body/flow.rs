@@ -23,9 +23,7 @@ pub enum ClientFault {
 }
 
 /// Bytes that one request moves before it waits for its next turn among the others of its core.
-const TURN: u64 = 512 * 1024;
-/// The same when others wait already.
-const SHARE: u64 = 256 * 1024;
+const TURN: u64 = 384 * 1024;
 
 /// What one request has moved so far. Its bodies write it; its log line, its time limits and the
 /// wait for the answer read it.
@@ -87,7 +85,7 @@ impl Flow {
     /// Whether the request has moved enough for now. Then its body is to return `Pending`, and is polled again when it is
     /// its turn.
     pub fn yields(&self, cx: &Context<'_>) -> bool {
-        if self.turn.get() < self.share() {
+        if self.awaited.get().is_none() && self.turn.get() < TURN {
             return false;
         }
         let number = self.awaited.get().unwrap_or_else(|| self.turns.queue(cx));
@@ -98,11 +96,6 @@ impl Flow {
         }
         self.awaited.set(Some(number));
         true
-    }
-
-    /// Bytes that one request moves in a turn: fewer when others wait for theirs.
-    pub fn share(&self) -> u64 {
-        if self.turns.are_awaited() { SHARE } else { TURN }
     }
 
     /// Takes down `bytes` of response body given to the client's connection, which now has to send them.

@@ -39,11 +39,6 @@ impl Turns {
         }
     }
 
-    /// Whether somebody waits.
-    pub(super) fn are_awaited(&self) -> bool {
-        !self.waiting.borrow().is_empty()
-    }
-
     /// Queues for a turn and tells its number.
     pub(super) fn queue(&self, cx: &Context<'_>) -> u64 {
         let mut waiting = self.waiting.borrow_mut();

@@ -132,8 +132,7 @@ pub struct Reply<G> {
 
 impl<G> Reply<G> {
     fn next_piece(&mut self) -> Frame<Bytes> {
-        let share = usize::try_from(self.flow.share()).unwrap_or(usize::MAX);
-        let piece = self.rest.split_to(self.rest.len().min(self.piece).min(share));
+        let piece = self.rest.split_to(self.rest.len().min(self.piece));
         self.flow.delivered(piece.len() as u64);
         if self.is_finished() {
             self.ledger.finished();

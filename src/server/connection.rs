@@ -40,7 +40,7 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The connection's is that of many streams: one that may send nothing because others wait for the registry would look idle.
 const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
 /// Bytes of one HTTP/2 response that wait for the client.
-const SEND_BUFFER: usize = 512 * 1024;
+const SEND_BUFFER: usize = 384 * 1024;
 const STREAMS: u32 = 100;
 const PING: Duration = Duration::from_secs(30);
 /// An answer to a ping waits behind megabytes in the kernel's buffers when the client reads slowly;

@@ -14,7 +14,7 @@ use tokio::io::ReadBuf;
 use super::outgoing::Outgoing;
 
 /// Bytes of records that go to the kernel at once. Fewer cost more system calls, more no longer fit the cache of a core.
-const BATCH: usize = 512 * 1024;
+const BATCH: usize = 384 * 1024;
 /// Bytes of records that are taken from the kernel at once; the first time, and when more than that were there.
 const FIRST: usize = 4 * 1024;
 const AHEAD: usize = 128 * 1024;
@@ -28,7 +28,7 @@ pub(super) struct Session {
     tls: UnbufferedServerConnection,
     /// Records that came and are not opened yet.
     incoming: BytesMut,
-    /// So many bytes at the front of `incoming` rustls has seen and waits for the rest of.
+    /// So many bytes at the front of `incoming` rustls has seen, but not used up: it waits for the rest of a message.
     seen: usize,
     /// More than [`FIRST`] bytes came at once.
     is_bulk: bool,
@@ -78,8 +78,9 @@ impl Session {
         self.incoming.reserve(size.saturating_sub(self.incoming.len()));
         let result = read(&mut self.incoming);
         self.is_bulk |= self.incoming.len() >= FIRST;
-        if result.is_pending() && self.incoming.is_empty() && self.plaintext.is_empty() {
-            (self.incoming, self.plaintext, self.is_bulk) = Default::default();
+        if result.is_pending() && self.incoming.len() < FIRST && self.plaintext.is_empty() {
+            self.is_bulk &= !self.incoming.is_empty();
+            (self.incoming, self.plaintext) = (BytesMut::from(&self.incoming[..]), BytesMut::new());
         }
         result
     }
@@ -110,6 +111,9 @@ impl Session {
     /// Seals the first of these bytes and tells how many: none if a whole batch of records waits to be sent. What is
     /// short is gathered, so that a head and a small body, or a frame's header and its payload, make one record.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.is_over {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         let room = BATCH.saturating_sub(self.outgoing.len());
         let mut rest = slices.iter().map(|slice| &**slice).skip_while(|slice| slice.is_empty());
         let Some(first) = rest.next().filter(|_| room > 0) else { return Ok(0) };
@@ -141,6 +145,7 @@ impl Session {
         self.outgoing.poll_drain(write)
     }
 
+    /// Opens what came until `out` is full. With a buffer of no size it opens everything, to be read later.
     fn open(&mut self, out: &mut ReadBuf<'_>) -> Result<(), rustls::Error> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
@@ -157,7 +162,7 @@ impl Session {
                         out.put_slice(now);
                         self.plaintext.extend_from_slice(later);
                     }
-                    if out.remaining() == 0 {
+                    if out.capacity() > 0 && out.remaining() == 0 {
                         self.incoming.advance(discard);
                         return Ok(());
                     }
@@ -195,14 +200,12 @@ impl Session {
         if self.fault.is_some() {
             return Err(ErrorKind::BrokenPipe.into());
         }
+        if self.seen < self.incoming.len() {
+            // rustls writes only when it has nothing to open, and expects to see again what it has not used up.
+            self.open(&mut ReadBuf::new(&mut [])).map_err(io::Error::other)?;
+        }
         loop {
-            // What it has seen of what came, it does not open now, and may look at again.
-            match self
-                .tls
-                .process_tls_records(&mut self.incoming[..self.seen])
-                .state
-                .map_err(io::Error::other)?
-            {
+            match self.tls.process_tls_records(&mut self.incoming).state.map_err(io::Error::other)? {
                 ConnectionState::WriteTraffic(mut traffic) => {
                     return act(&mut traffic, &mut self.outgoing).map_err(io::Error::other);
                 }

@@ -18,7 +18,7 @@ use super::stream::Stream;
 use crate::body::{ClientBody, Flow};
 
 /// Bytes of an answer that are read at once: what one turn moves and one batch of records holds.
-const READ_BUFFER: usize = 512 * 1024;
+const READ_BUFFER: usize = 384 * 1024;
 
 type Driver = http1::Connection<TokioIo<Stream>, ClientBody>;
 

@@ -275,6 +275,46 @@ fn a_key_update_in_two_records_may_have_an_answer_between_them() {
 }
 
 #[test]
+fn an_empty_message_before_data_that_is_not_all_read_harms_no_answer() {
+    let (mut session, mut forger) = Pair::after_handshake(&TLS13).forge();
+    let records = [forger.seal(HANDSHAKE, b""), forger.seal(APPLICATION_DATA, &content(100))].concat();
+    _ = session.poll_fill(|room| {
+        room.extend_from_slice(&records);
+        Poll::Ready(Ok(records.len()))
+    });
+    let mut first = [0; 10];
+    session.read(&mut ReadBuf::new(&mut first)).unwrap();
+    assert_eq!(write(&mut session, &[b"answer"]), 6);
+    let mut rest = feed(&mut session, &forger.seal(APPLICATION_DATA, b"more"), 7).unwrap();
+    rest.splice(..0, first);
+    assert_eq!(rest, [content(100), b"more".to_vec()].concat());
+}
+
+#[test]
+fn an_answer_leaves_what_came_and_was_not_read_in_order() {
+    let mut pair = Pair::after_handshake(&TLS13);
+    let sent = content(100_000);
+    pair.client.writer().write_all(&sent).unwrap();
+    let mut wire = Vec::new();
+    while pair.client.wants_write() {
+        pair.client.write_tls(&mut wire).unwrap();
+    }
+    _ = pair.session.poll_fill(|room| {
+        room.extend_from_slice(&wire);
+        Poll::Ready(Ok(wire.len()))
+    });
+    let mut received = Vec::new();
+    while received.len() < sent.len() {
+        let mut buffer = [0; 777];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        pair.session.read(&mut buffer).unwrap();
+        received.extend_from_slice(buffer.filled());
+        assert_eq!(write(&mut pair.session, &[b"answer"]), 6);
+    }
+    assert!(received == sent);
+}
+
+#[test]
 fn after_a_fault_there_is_an_alert_and_nothing_more() {
     let (mut session, mut forger) = Pair::after_handshake(&TLS13).forge();
     assert!(session.poll_drain(|records| Poll::Ready(Ok(records.len()))).is_ready());
@@ -316,6 +356,7 @@ fn both_sides_end_in_any_order() {
         }
         pair.session.end().unwrap();
         pair.session.end().unwrap();
+        assert_eq!(pair.session.write(&[IoSlice::new(b"late")]).unwrap_err().kind(), ErrorKind::BrokenPipe);
         pair.download(3);
         assert_eq!(pair.client.reader().read(&mut [0]).unwrap(), 0);
         if !client_first {
