@@ -17,6 +17,7 @@ mod http2;
 mod meter;
 mod options;
 mod peers;
+mod priority;
 mod probe;
 mod process;
 mod quantity;

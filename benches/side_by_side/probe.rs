@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::failure::Outcome;
 use crate::http1::{Http1, Request};
 use crate::meter::Measured;
+use crate::priority;
 use crate::quantity::Quantity;
 use crate::target::{Reads, Target};
 
@@ -63,6 +64,7 @@ fn probe(
     interval: Duration,
     stop: &AtomicBool,
 ) -> Outcome<Vec<Duration>> {
+    priority::raise();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut client = runtime.block_on(Http1::connect(target, Reads::Small))?;
     // A new connection is not what is measured.

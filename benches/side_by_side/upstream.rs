@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 
 use crate::blob::Blob;
 use crate::failure::Outcome;
+use crate::priority;
 
 pub const MANIFEST_BYTES: u64 = 1024;
 
@@ -33,7 +34,10 @@ pub fn start() -> Outcome<SocketAddr> {
     let address = listener.local_addr()?;
     // It looks for new requests after each piece of a blob: none waits here for a blob to end.
     let runtime = tokio::runtime::Builder::new_current_thread().event_interval(1).enable_all().build()?;
-    thread::spawn(move || runtime.block_on(serve(listener)));
+    thread::spawn(move || {
+        priority::raise();
+        runtime.block_on(serve(listener));
+    });
     Ok(address)
 }
 
