@@ -13,7 +13,7 @@ use tokio::io::ReadBuf;
 
 use super::outgoing::Outgoing;
 
-/// Bytes of records that go to the kernel at once. Fewer cost more system calls, more no longer fit the cache of a core.
+/// Bytes of records that go to the kernel at once. Fewer cost more system calls, more cost memory for each transfer.
 const BATCH: usize = 384 * 1024;
 /// Bytes of records that are taken from the kernel at once; the first time, and when more than that were there.
 const FIRST: usize = 4 * 1024;
