@@ -7,30 +7,34 @@ use std::path::Path;
 
 use super::Config;
 use super::quote::toml_string;
-use super::settings::{AccessTarget, Auth, CertificateFiles, Limits, Log, Server, Tls, Upstream, UserAgents};
+use super::settings::{
+    AccessTarget, Acme, Auth, CertificateFiles, Limits, Log, Server, Tls, Upstream, UserAgents,
+};
 use super::values::{print_duration, print_rate, print_size};
 use super::words::{self, word};
 
 /// The whole file.
 pub(super) fn dump(config: &Config) -> String {
-    let Config { path, server, limits, tls, upstream, auth, user_agents, log } = config;
+    let Config { path, server, limits, tls, acme, upstream, auth, user_agents, log } = config;
     let base = path.parent().unwrap_or(Path::new(""));
     let sections = [
-        dump_server(server),
-        dump_limits(limits),
-        dump_tls(tls, base),
-        dump_upstream(upstream, base),
-        dump_auth(auth, base),
-        dump_user_agents(user_agents),
-        dump_log(log, base),
+        Some(dump_server(server)),
+        Some(dump_limits(limits)),
+        Some(dump_tls(tls, base)),
+        acme.as_ref().map(|acme| dump_acme(acme, base)),
+        Some(dump_upstream(upstream, base)),
+        Some(dump_auth(auth, base)),
+        Some(dump_user_agents(user_agents)),
+        Some(dump_log(log, base)),
     ];
-    sections.map(|Written(text)| text).join("\n")
+    sections.into_iter().flatten().map(|Written(text)| text).collect::<Vec<_>>().join("\n")
 }
 
 fn dump_server(server: &Server) -> Written {
-    let Server { listen, names, trusted_proxies, drain_timeout, threads } = server;
+    let Server { listen, plain, names, trusted_proxies, drain_timeout, threads } = server;
     Written::section("server")
         .key("listen", list(listen.iter().map(quoted)))
+        .key("plain", list(plain.iter().map(quoted)))
         .key("names", list(names.iter().map(quoted)))
         .key("trusted_proxies", list(trusted_proxies.iter().map(quoted)))
         .key("drain_timeout", quoted(print_duration(*drain_timeout)))
@@ -65,6 +69,7 @@ fn dump_tls(tls: &Tls, base: &Path) -> Written {
     let Tls { certificates, min_version, alpn } = tls;
     let written = Written::section("tls");
     let written = match certificates.as_slice() {
+        [] => written,
         [CertificateFiles { certificate, key }] => {
             written.key("certificate", path(base, certificate)).key("key", path(base, key))
         }
@@ -78,6 +83,18 @@ fn dump_tls(tls: &Tls, base: &Path) -> Written {
     written
         .key("min_version", quoted(word(words::TLS_VERSIONS, min_version)))
         .key("alpn", list(alpn.iter().map(|protocol| quoted(word(words::ALPN, protocol)))))
+}
+
+fn dump_acme(acme: &Acme, base: &Path) -> Written {
+    let Acme { directory, names, contact, state, challenge, ca } = acme;
+    Written::section("acme")
+        .key("directory", quoted(directory))
+        .key("names", list(names.iter().map(quoted)))
+        .key("contact", list(contact.iter().map(quoted)))
+        .key("state", path(base, state))
+        .key("challenge", quoted(word(words::ACME_CHALLENGES, challenge)))
+        .key("ca", ca.as_ref().map_or_else(|| quoted(""), |ca| path(base, ca)))
+        .key("accept_terms", true)
 }
 
 fn dump_upstream(upstream: &Upstream, base: &Path) -> Written {

@@ -1,5 +1,6 @@
 //! From what is written to what is meant: the only place that knows which section holds which keys.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
@@ -9,6 +10,7 @@ use http::StatusCode;
 use toml::de::DeTable;
 
 use super::Config;
+use super::acme::acme;
 use super::address::ServerAddress;
 use super::document::Document;
 use super::expression::{level, regex};
@@ -49,7 +51,14 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
 
     let server = document.section("server", server);
     let limits = document.section("limits", limits);
-    let tls = document.section("tls", |section| tls(section, base));
+    let has_plain = server.as_ref().is_none_or(|server: &Server| !server.plain.is_empty());
+    let mut by_acme = false;
+    let acme = document.section("acme", |section| {
+        by_acme = section.is_written("names");
+        acme(section, base, has_plain)
+    });
+    by_acme &= acme != Some(None);
+    let tls = document.section("tls", |section| tls(section, base, by_acme));
     let upstream = document.section("upstream", |section| upstream(section, base));
     let auth = document.section("auth", |section| auth(section, base));
     let user_agents = document.section("user_agents", user_agents);
@@ -62,6 +71,7 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
             server: server?,
             limits: limits?,
             tls: tls?,
+            acme: acme?,
             upstream: upstream?,
             auth: auth?,
             user_agents: user_agents?,
@@ -73,7 +83,9 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
 
 fn server(section: &mut Section<'_, '_>) -> Option<Server> {
     let wanted = r#"an IP address and a port, such as "0.0.0.0:443" or "[::]:443""#;
-    let listen = several(section, "listen", wanted, socket_address, |address| address.port() == 0);
+    let any_port = |address: &SocketAddr| address.port() == 0;
+    let listen = several(section, "listen", wanted, socket_address, any_port);
+    let plain = distinct(section, "plain", wanted, socket_address, any_port);
     let wanted = r#"a host name without port, such as "registry.example.com""#;
     let names = values(section.list("names", Separator::Comma, wanted, served_name));
     let wanted = r#"a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#;
@@ -82,6 +94,7 @@ fn server(section: &mut Section<'_, '_>) -> Option<Server> {
     let threads = section.number("threads", 0..=MOST_THREADS);
     Some(Server {
         listen: listen?,
+        plain: plain?,
         names: names?,
         trusted_proxies: trusted_proxies?,
         drain_timeout: drain_timeout?,
@@ -112,16 +125,26 @@ fn limits(section: &mut Section<'_, '_>) -> Option<Limits> {
     })
 }
 
-fn tls(section: &mut Section<'_, '_>, base: &Path) -> Option<Tls> {
-    let certificates = certificates(section, base);
+fn tls(section: &mut Section<'_, '_>, base: &Path, by_acme: bool) -> Option<Tls> {
+    let certificates = certificates(section, base, by_acme);
     let min_version = section.word("min_version", words::TLS_VERSIONS);
     let parse = |text: &str| words::choose(words::ALPN, text).ok_or_else(String::new);
     let alpn = several(section, "alpn", &words::choices(words::ALPN), parse, |_| false);
     Some(Tls { certificates: certificates?, min_version: min_version?, alpn: alpn? })
 }
 
-/// One pair of keys, or the list of several.
-fn certificates(section: &mut Section<'_, '_>, base: &Path) -> Option<Vec<CertificateFiles>> {
+/// One pair of keys, or the list of several; neither where `[acme]` has the certificate.
+fn certificates(section: &mut Section<'_, '_>, base: &Path, by_acme: bool) -> Option<Vec<CertificateFiles>> {
+    if by_acme {
+        for key in ["certificate", "key", "certificates"] {
+            if let Some(place) = section.drop(key) {
+                let message =
+                    format!("tls.{key} names a certificate, and acme.names asks for one; keep one of them");
+                section.report.wrong(&place, message);
+            }
+        }
+        return Some(Vec::new());
+    }
     let list_place = section.place("certificates");
     let wanted = r#"a list such as [{ certificate = "a.crt", key = "a.key" }]"#;
     let list = section.entries("certificates", CERTIFICATE_ENTRY, wanted, |entry| pair(entry, base));
@@ -130,7 +153,8 @@ fn certificates(section: &mut Section<'_, '_>, base: &Path) -> Option<Vec<Certif
         Some(list) if list.is_empty() && pair_written => pair(section, base).map(|pair| vec![pair]),
         Some(list) if list.is_empty() => {
             let message = "tls.certificate and tls.key are missing; write certificate = \"certs/domain.crt\" \
-                           and key = \"certs/domain.key\", or make them with `tidegate cert server`";
+                           and key = \"certs/domain.key\" (`tidegate cert server` makes them), or tls.certificates \
+                           for several, or [acme] with the names for which Let's Encrypt is to give one";
             let header = section.header.clone();
             section.report.forgotten(&header, message);
             None
@@ -162,22 +186,7 @@ fn pair(section: &mut Section<'_, '_>, base: &Path) -> Option<CertificateFiles> 
 
 fn upstream(section: &mut Section<'_, '_>, base: &Path) -> Option<Upstream> {
     let server = single_server(section);
-    let ca_place = section.place("ca");
-    let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
-    let ca = section.text("ca", wanted, |text| match text {
-        "" => Ok(None),
-        text => path(text, base).map(Some),
-    });
-    if let Some(Some(path)) = &ca {
-        let remedy =
-            "name a PEM file with the root, or leave it empty for the roots of the system".to_owned();
-        section.report.files.push(NamedFile {
-            key: "upstream.ca",
-            path: path.clone(),
-            place: ca_place,
-            remedy,
-        });
-    }
+    let ca = roots(section, "upstream.ca", base);
     let connect_timeout = section.duration("connect_timeout", WAIT);
     let read_timeout = section.duration("read_timeout", WAIT);
     let authorization = section.word("authorization", words::UPSTREAM_AUTHORIZATION);
@@ -273,7 +282,27 @@ fn log(section: &mut Section<'_, '_>, base: &Path) -> Option<Log> {
     Some(Log { level: level?, format: format?, access: access?, access_format: access_format? })
 }
 
-fn path(text: &str, base: &Path) -> Result<PathBuf, String> {
+/// The key `ca`: the roots that a server has to prove itself to; none for those of the system.
+pub(super) fn roots(
+    section: &mut Section<'_, '_>,
+    full_key: &'static str,
+    base: &Path,
+) -> Option<Option<PathBuf>> {
+    let place = section.place("ca");
+    let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
+    let ca = section.text("ca", wanted, |text| match text {
+        "" => Ok(None),
+        text => path(text, base).map(Some),
+    })?;
+    if let Some(path) = &ca {
+        let remedy =
+            "name a PEM file with the root, or leave it empty for the roots of the system".to_owned();
+        section.report.files.push(NamedFile { key: full_key, path: path.clone(), place, remedy });
+    }
+    Some(ca)
+}
+
+pub(super) fn path(text: &str, base: &Path) -> Result<PathBuf, String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }
@@ -306,11 +335,23 @@ fn several<T: PartialEq>(
     may_repeat: impl Fn(&T) -> bool,
 ) -> Option<Vec<T>> {
     let place = section.place(key);
-    let list = section.list(key, Separator::Comma, wanted, parse)?;
+    let list = distinct(section, key, wanted, parse, may_repeat)?;
     if list.is_empty() {
         section.report.wrong(&place, format!("{}.{key}: found an empty list; write {wanted}", section.name));
         return None;
     }
+    Some(list)
+}
+
+/// A list with no value twice, but for those that may repeat.
+pub(super) fn distinct<T: PartialEq>(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    wanted: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+    may_repeat: impl Fn(&T) -> bool,
+) -> Option<Vec<T>> {
+    let list = section.list(key, Separator::Comma, wanted, parse)?;
     let again = list.iter().enumerate().find(|(index, (_, value))| {
         !may_repeat(value) && list.iter().take(*index).any(|(_, earlier)| earlier == value)
     });

@@ -20,11 +20,12 @@ pub(super) struct Key {
 }
 
 /// The sections that work, in the order of proxy.toml.example.
-pub(super) const SECTIONS: [&str; 7] = ["server", "limits", "tls", "upstream", "auth", "user_agents", "log"];
+pub(super) const SECTIONS: [&str; 8] =
+    ["server", "limits", "tls", "acme", "upstream", "auth", "user_agents", "log"];
 
 /// The sections that are part of the design, and refused until they work.
-pub(super) const LATER_SECTIONS: [&str; 7] =
-    ["tls.client", "acme", "auth.throttle", "groups", "access", "policy", "token"];
+pub(super) const LATER_SECTIONS: [&str; 6] =
+    ["tls.client", "auth.throttle", "groups", "access", "policy", "token"];
 
 /// An entry of the list `tls.certificates`: keys of its own, but no section.
 pub(super) const CERTIFICATE_ENTRY: &str = "tls.certificates";
@@ -32,11 +33,11 @@ pub(super) const CERTIFICATE_ENTRY: &str = "tls.certificates";
 /// All keys, in the order of proxy.toml.example.
 pub(super) const KEYS: &[Key] = &[
     key("server", "listen", r#"["0.0.0.0:443"]"#),
+    key("server", "plain", "[]"),
     key("server", "names", "[]"),
     key("server", "trusted_proxies", "[]"),
     key("server", "drain_timeout", r#""60s""#),
     key("server", "threads", "0"),
-    later("server", "plain"),
     later("server", "admin"),
     later("server", "proxy_protocol"),
     key("limits", "connections", "10000"),
@@ -55,6 +56,13 @@ pub(super) const KEYS: &[Key] = &[
     key("tls", "alpn", r#"["h2", "http/1.1"]"#),
     required(CERTIFICATE_ENTRY, "certificate"),
     required(CERTIFICATE_ENTRY, "key"),
+    key("acme", "directory", r#""https://acme-v02.api.letsencrypt.org/directory""#),
+    key("acme", "names", "[]"),
+    key("acme", "contact", "[]"),
+    key("acme", "state", r#""acme""#),
+    key("acme", "challenge", r#""tls-alpn-01""#),
+    key("acme", "ca", r#""""#),
+    key("acme", "accept_terms", "false"),
     key("upstream", "servers", r#"["http://127.0.0.1:5000"]"#),
     key("upstream", "ca", r#""""#),
     key("upstream", "connect_timeout", r#""5s""#),

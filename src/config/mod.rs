@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+mod acme;
 mod address;
 mod disk;
 mod document;
@@ -26,8 +27,8 @@ mod words;
 pub use address::ServerAddress;
 pub use error::{Problem, Problems};
 pub use settings::{
-    AccessFormat, AccessTarget, Alpn, Auth, AuthMode, CertificateFiles, Limits, Log, LogFormat, Server, Tls,
-    TlsVersion, Upstream, UpstreamAuthorization, UserAgents,
+    AccessFormat, AccessTarget, Acme, AcmeChallenge, Alpn, Auth, AuthMode, CertificateFiles, Limits, Log,
+    LogFormat, Server, Tls, TlsVersion, Upstream, UpstreamAuthorization, UserAgents,
 };
 
 /// All settings of one proxy.toml, every value parsed, in range, and its default filled in. Paths are
@@ -42,6 +43,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[tls]`.
     pub tls: Tls,
+    /// `[acme]`, when it names something.
+    pub acme: Option<Acme>,
     /// `[upstream]`.
     pub upstream: Upstream,
     /// `[auth]`.

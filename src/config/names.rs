@@ -54,6 +54,29 @@ pub(super) fn served_name(text: &str) -> Result<String, String> {
     host_name(text)
 }
 
+/// A DNS name that a certificate is to bear.
+pub(super) fn certified_name(text: &str) -> Result<String, String> {
+    if text.starts_with("*.") {
+        return Err(
+            "a wildcard needs the challenge dns-01, which tidegate does not have; list the names".to_owned()
+        );
+    }
+    if text.parse::<IpAddr>().is_ok() || text.starts_with('[') {
+        return Err("it is an address and no DNS name".to_owned());
+    }
+    served_name(text)
+}
+
+/// The URL of an ACME directory: https (RFC 8555 section 6.1), without a user.
+pub(super) fn directory_url(text: &str) -> Result<String, String> {
+    let url: http::Uri = text.parse().map_err(|_| "it is no URL".to_owned())?;
+    match (url.scheme_str(), url.authority()) {
+        (Some("https"), Some(authority)) if !authority.as_str().contains('@') => Ok(text.to_owned()),
+        (Some("https"), _) => Err("a user has no place here".to_owned()),
+        _ => Err("it does not begin with https://".to_owned()),
+    }
+}
+
 /// An IP address and a port; port 0 lets the system choose.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {

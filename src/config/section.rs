@@ -63,6 +63,14 @@ impl<'i> Section<'_, 'i> {
         }
     }
 
+    /// Leaves the key unread; tells where it stands, if the operator wrote it.
+    pub(super) fn drop(&mut self, key: &str) -> Option<Place> {
+        let place = self.is_written(key).then(|| self.place(key));
+        self.table.remove(key);
+        self.variables.remove(key);
+        place
+    }
+
     /// A string in a grammar of its own. `wanted` completes "write ..."; `parse` says what is wrong.
     pub(super) fn text<T>(
         &mut self,

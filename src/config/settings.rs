@@ -15,6 +15,8 @@ use super::address::ServerAddress;
 pub struct Server {
     /// Addresses to accept TLS on; at least one, none twice but for port 0.
     pub listen: Vec<SocketAddr>,
+    /// Addresses to accept plain HTTP on, for ACME and redirects alone; none twice but for port 0.
+    pub plain: Vec<SocketAddr>,
     /// Host names served, in lower case, IPv6 addresses in brackets; empty means any.
     pub names: Vec<String>,
     /// Peers whose `X-Forwarded-*` is believed.
@@ -51,7 +53,7 @@ pub struct Limits {
 /// `[tls]`: what tidegate shows to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// At least one; the first is for clients whose SNI matches none.
+    /// At least one, but none with `[acme]`; the first is for clients whose SNI matches none.
     pub certificates: Vec<CertificateFiles>,
     /// The oldest version that is accepted.
     pub min_version: TlsVersion,
@@ -84,6 +86,40 @@ pub enum Alpn {
     H2,
     /// `http/1.1`.
     Http11,
+}
+
+/// `[acme]`: a certificate from a directory that speaks ACME (RFC 8555), whose terms are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// URL of the directory, https.
+    pub directory: String,
+    /// DNS names that the certificate is for, in lower case; at least one, none twice.
+    pub names: Vec<String>,
+    /// URLs under which the directory reaches whoever has the account.
+    pub contact: Vec<String>,
+    /// The folder of account, order and certificate.
+    pub state: PathBuf,
+    /// How the names are proven.
+    pub challenge: AcmeChallenge,
+    /// PEM roots for the directory; `None` means those of the system.
+    pub ca: Option<PathBuf>,
+}
+
+impl Acme {
+    /// Where the certificate is kept, and its key in the same file: a pair can then never be half replaced.
+    pub fn files(&self) -> CertificateFiles {
+        let file = self.state.join("certificate.pem");
+        CertificateFiles { certificate: file.clone(), key: file }
+    }
+}
+
+/// How a directory is shown that a name is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcmeChallenge {
+    /// In a handshake on port 443, RFC 8737.
+    TlsAlpn01,
+    /// In an answer on port 80, RFC 8555 section 8.3.
+    Http01,
 }
 
 /// `[upstream]`: the registry behind.

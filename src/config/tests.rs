@@ -36,7 +36,7 @@ fn the_smallest_file_means_the_defaults() {
     assert_eq!(config.tls.min_version, TlsVersion::Tls12);
     assert_eq!(config.tls.alpn, [Alpn::H2, Alpn::Http11]);
     assert_eq!(config.upstream.server.to_string(), "http://127.0.0.1:5000");
-    assert_eq!(config.upstream.ca, None);
+    assert_eq!((&config.acme, &config.upstream.ca), (&None, &None));
     assert_eq!(config.upstream.read_timeout, Duration::from_secs(900));
     assert_eq!(config.upstream.authorization, UpstreamAuthorization::User);
     assert_eq!(config.auth.mode, AuthMode::Basic);
@@ -52,6 +52,7 @@ fn the_smallest_file_means_the_defaults() {
 const EVERYTHING: &str = r#"
 [server]
 listen = ["127.0.0.1:0", "127.0.0.1:0", "[::1]:8443"]
+plain = ["127.0.0.1:0", "0.0.0.0:80"]
 names = ["Registry.Example", "::1"]
 trusted_proxies = ["10.0.0.0/8", "fd00::1"]
 drain_timeout = "0s"
@@ -100,6 +101,22 @@ format = "json"
 access = "./off"
 access_format = "combined"
 "#;
+
+#[test]
+fn acme_names_are_lower_case_and_its_files_stand_in_one() {
+    let text = "[server]\nplain = ['[::]:80']\n[acme]\nnames = ['Registry.Example', 'b.example']\n\
+                contact = ['mailto:a@b.example']\nchallenge = 'http-01'\nca = 'root.pem'\naccept_terms = true\n";
+    let config = Config::parse(Path::new("/etc/tidegate/proxy.toml"), text, &[]).unwrap();
+    let acme = config.acme.clone().unwrap();
+    assert_eq!(acme.names, ["registry.example", "b.example"]);
+    assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+    assert_eq!(acme.challenge, AcmeChallenge::Http01);
+    assert_eq!(acme.ca.as_deref(), Some(Path::new("/etc/tidegate/root.pem")));
+    assert_eq!(acme.files().certificate, Path::new("/etc/tidegate/acme/certificate.pem"));
+    assert_eq!(acme.files().key, acme.files().certificate);
+    assert_eq!(config.tls.certificates, []);
+    assert_eq!(Config::parse(&config.path, &config.to_toml(), &[]).unwrap(), config, "{}", config.to_toml());
+}
 
 #[test]
 fn settings_print_as_a_file_that_means_the_same() {

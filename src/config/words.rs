@@ -1,11 +1,16 @@
 //! The words that stand for one of a few choices, for reading and for printing alike.
 
-use super::settings::{AccessFormat, Alpn, AuthMode, LogFormat, TlsVersion, UpstreamAuthorization};
+use super::settings::{
+    AccessFormat, AcmeChallenge, Alpn, AuthMode, LogFormat, TlsVersion, UpstreamAuthorization,
+};
 
 pub(super) const TLS_VERSIONS: &[(&str, TlsVersion)] =
     &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
 
 pub(super) const ALPN: &[(&str, Alpn)] = &[("h2", Alpn::H2), ("http/1.1", Alpn::Http11)];
+
+pub(super) const ACME_CHALLENGES: &[(&str, AcmeChallenge)] =
+    &[("tls-alpn-01", AcmeChallenge::TlsAlpn01), ("http-01", AcmeChallenge::Http01)];
 
 pub(super) const UPSTREAM_AUTHORIZATION: &[(&str, UpstreamAuthorization)] = &[
     ("user", UpstreamAuthorization::User),

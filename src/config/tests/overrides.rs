@@ -66,9 +66,9 @@ fn wrong_variables_are_named() {
             ("TIDEGATE_PORT", "5043"),
             ("TIDEGATE_SERVER_LISTN", "x"),
             ("TIDEGATE_LIMITS_HEADERS", "many"),
-            ("TIDEGATE_SERVER_PLAIN", "0.0.0.0:80"),
+            ("TIDEGATE_SERVER_ADMIN", "0.0.0.0:80"),
             ("TIDEGATE_TLS_CLIENT_VERIFY", "required"),
-            ("TIDEGATE_ACME_NAMES", "a"),
+            ("TIDEGATE_ACME_NAME", "a"),
         ],
     )
     .unwrap_err();
@@ -78,10 +78,10 @@ fn wrong_variables_are_named() {
     assert_eq!(
         problems,
         [
-            format!("environment: TIDEGATE_ACME_NAMES: tidegate knows acme.names, {not_yet}").as_str(),
+            r#"environment: TIDEGATE_ACME_NAME: unknown key "name" in [acme]; did you mean "names"?"#,
             r#"environment: TIDEGATE_LIMITS_HEADERS: limits.headers: found "many"; write a whole number from 1 to 10000, without quotes"#,
+            format!("environment: TIDEGATE_SERVER_ADMIN: tidegate knows server.admin, {not_yet}").as_str(),
             r#"environment: TIDEGATE_SERVER_LISTN: unknown key "listn" in [server]; did you mean "listen"?"#,
-            format!("environment: TIDEGATE_SERVER_PLAIN: tidegate knows server.plain, {not_yet}").as_str(),
             format!("environment: TIDEGATE_TLS_CLIENT_VERIFY: tidegate knows tls.client.verify, {not_yet}")
                 .as_str(),
         ]

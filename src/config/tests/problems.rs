@@ -55,10 +55,8 @@ fn what_does_not_work_yet_is_refused_by_name() {
     for (lines, place, name) in [
         ("client = { ca = \"x\" }", "4:1", "tls.client"),
         ("[tls.client]\nverify = \"off\"", "4:6", "tls.client"),
-        ("[server]\nplain = []", "5:1", "server.plain"),
         ("[server]\nadmin = \"\"", "5:1", "server.admin"),
         ("[server]\nproxy_protocol = false", "5:1", "server.proxy_protocol"),
-        ("[acme]\nnames = []", "4:2", "[acme]"),
         ("[upstream]\nbalance = \"round-robin\"", "5:1", "upstream.balance"),
         ("[upstream]\nresolve_every = \"10s\"", "5:1", "upstream.resolve_every"),
         ("[upstream]\nhealth_path = \"/v2/\"", "5:1", "upstream.health_path"),
@@ -93,7 +91,7 @@ fn unknown_names_get_advice() {
     for (lines, message) in [
         ("listen = []", r#"4:1: unknown key "listen" in [tls]; it belongs to [server]"#),
         ("[sever]\nlisten = []", "4:2: unknown section [sever]; did you mean [server]?"),
-        ("[server.limits]", r#"4:9: unknown key "limits" in [server]; [server] has listen, names"#),
+        ("[server.limits]", r#"4:9: unknown key "limits" in [server]; [server] has listen, plain, names"#),
         ("[log]\nüber = 1", "5:1: "),
     ] {
         let problems = problems(&format!("{PAIR}{lines}\n"));
@@ -215,6 +213,79 @@ fn certificates_are_a_pair_or_a_list() {
             r#"proxy.toml:2:51: tls.certificates: found an entry that is no table; write a list such as [{ certificate = "a.crt", key = "a.key" }]"#,
         ]
     );
+}
+
+/// The problems of a file whose only section is `[acme]`, with `names` on its second line.
+fn acme(lines: &str) -> Vec<String> {
+    problems(&format!("[acme]\nnames = [\"a.example\"]\n{lines}\n"))
+}
+
+#[test]
+fn acme_stands_instead_of_a_certificate() {
+    let message = "acme.names asks for one; keep one of them";
+    let terms = "[acme]\nnames = ['a.example']\naccept_terms = true\n";
+    for (pair, places) in [
+        (PAIR, vec!["5:15: tls.certificate ", "6:7: tls.key "]),
+        ("[tls]\ncertificates = [{ certificate = 'a', key = 'b' }]\n", vec!["5:16: tls.certificates "]),
+    ] {
+        let problems = problems(&format!("{terms}{pair}"));
+        assert_eq!(problems.len(), places.len(), "{problems:?}");
+        for (problem, place) in problems.iter().zip(places) {
+            assert!(problem.starts_with(&format!("proxy.toml:{place}")), "{problem}");
+            assert!(problem.ends_with(message), "{problem}");
+        }
+    }
+    let neither = &problems("[acme]\nnames = []\n")[0];
+    for way in ["tls.certificate and tls.key", "tidegate cert server", "tls.certificates", "[acme]"] {
+        assert!(neither.contains(way), "{neither}");
+    }
+}
+
+#[test]
+fn what_acme_needs_is_asked_for() {
+    assert_eq!(
+        acme(""),
+        [
+            "proxy.toml:1:1: acme.accept_terms is not true; read the terms of service of the directory and write \
+          accept_terms = true if you agree to them"
+        ]
+    );
+    let http = acme("accept_terms = true\nchallenge = 'http-01'");
+    assert_eq!(http.len(), 1, "{http:?}");
+    assert!(http[0].starts_with("proxy.toml:4:13: acme.challenge is \"http-01\""), "{http:?}");
+    assert!(http[0].contains("plain = [\"0.0.0.0:80\"] in [server]"), "{http:?}");
+    for (lines, message) in [
+        ("challenge = 'dns-01'", r#"3:13: acme.challenge: found "dns-01"; write "tls-alpn-01" or "http-01""#),
+        (
+            "directory = 'http://ca/dir'",
+            r#"3:13: acme.directory: found "http://ca/dir" (it does not begin with https://)"#,
+        ),
+        (
+            "contact = ['ops@example.com']",
+            r#"3:12: acme.contact: found "ops@example.com" (mailto: is missing"#,
+        ),
+        ("state = ''", r#"3:9: acme.state: found "" (it is empty)"#),
+        ("accept_terms = 'yes'", r#"3:16: acme.accept_terms: found "yes"; write true or false"#),
+    ] {
+        let problems = acme(&format!("{lines}\n"));
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(&format!("proxy.toml:{message}"))),
+            "{problems:?}"
+        );
+    }
+    for (name, complaint) in [
+        ("*.a.example", "a wildcard needs the challenge dns-01"),
+        ("192.0.2.1", "it is an address and no DNS name"),
+        ("[::1]", "it is an address and no DNS name"),
+        ("a.example:443", "a name has no port"),
+    ] {
+        let problems = problems(&format!("[acme]\nnames = [{name:?}]\naccept_terms = true\n"));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].starts_with(&format!("proxy.toml:2:10: acme.names: found {name:?} ({complaint}")),
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]
