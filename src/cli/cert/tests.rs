@@ -160,9 +160,14 @@ fn tidegate_serves_what_it_made_without_a_warning() {
         certificate: folder.path("certs/domain.crt"),
         key: folder.path("certs/domain.key"),
     };
-    let tls = Tls { certificates: vec![files], min_version: TlsVersion::Tls12, alpn: vec![Alpn::H2] };
+    let tls = Tls {
+        certificates: vec![files],
+        min_version: TlsVersion::Tls12,
+        alpn: vec![Alpn::H2],
+        ticket_keys: None,
+    };
     let made =
-        crate::tls::server(&tls, &["r.example.com".to_owned()], crate::tls::tickets().unwrap()).unwrap();
+        crate::tls::server(&tls, &["r.example.com".to_owned()], &crate::tls::TicketKeys::random()).unwrap();
     assert!(made.warnings.is_empty(), "{:?}", made.warnings);
 }
 
