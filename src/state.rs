@@ -9,8 +9,9 @@ use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
 
 use crate::agent::Agents;
-use crate::auth::{HtpasswdFile, Verifier, readable_by_others};
+use crate::auth::{self, Htpasswd, Verifier};
 use crate::config::{AuthMode, Config, Problem, Problems, ServerAddress};
+use crate::live_file::{LiveFile, readable_by_others};
 use crate::log::access::AccessLog;
 use crate::tls::{self, ServerTls, TicketKeys};
 use crate::upstream::Destination;
@@ -22,7 +23,7 @@ pub struct State {
     /// Which user agents come in.
     pub agents: Agents,
     /// The users; none when `auth.mode` is `off`.
-    pub users: Option<HtpasswdFile>,
+    pub users: Option<LiveFile<Htpasswd>>,
     /// The `WWW-Authenticate` of a 401.
     pub challenge: HeaderValue,
     /// The TLS configuration of new connections.
@@ -43,7 +44,7 @@ impl State {
         let users = match config.auth.mode {
             AuthMode::Off => None,
             AuthMode::Basic => {
-                HtpasswdFile::open(&config.auth.htpasswd, config.auth.legacy_hashes).map_err(&mut keep).ok()
+                auth::open(&config.auth.htpasswd, config.auth.legacy_hashes).map_err(&mut keep).ok()
             }
         };
         let client = match &config.upstream.server {

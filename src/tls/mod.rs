@@ -15,7 +15,7 @@ pub(crate) mod x509;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use time::OffsetDateTime;
@@ -31,11 +31,27 @@ use crate::config::{self, Alpn, Problem, Problems, TlsVersion};
 #[derive(Debug, Clone)]
 pub struct ServerTls {
     /// For every handshake from now on.
-    pub config: Arc<ServerConfig>,
+    config: Arc<ServerConfig>,
     /// What the tickets of `config` are sealed with. For the next configuration, so that clients resume across it.
     pub tickets: Arc<TicketKeys>,
     /// What works today and deserves a line in the log.
     pub warnings: Vec<Problem>,
+}
+
+/// How a handshake goes on after the client's first message.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// What the session is made with.
+    pub config: Arc<ServerConfig>,
+    /// It asks the client for a certificate.
+    pub asks: bool,
+}
+
+impl ServerTls {
+    /// The choice for a client that says `hello`, or none where what it said cannot be read.
+    pub fn choose(&self, _hello: Option<&ClientHello<'_>>) -> Choice {
+        Choice { config: self.config.clone(), asks: false }
+    }
 }
 
 /// Reads every certificate and key, checks them, and makes a configuration of them: the versions and ALPN
