@@ -65,7 +65,7 @@ fn dump_limits(limits: &Limits) -> Written {
 }
 
 fn dump_tls(tls: &Tls, base: &Path) -> Written {
-    let Tls { certificates, min_version, alpn, client: _ } = tls;
+    let Tls { certificates, min_version, alpn, ticket_keys, client: _ } = tls;
     let written = Written::section("tls");
     let written = match certificates.as_slice() {
         [CertificateFiles { certificate, key }] => {
@@ -81,6 +81,7 @@ fn dump_tls(tls: &Tls, base: &Path) -> Written {
     written
         .key("min_version", quoted(word(words::TLS_VERSIONS, min_version)))
         .key("alpn", list(alpn.iter().map(|protocol| quoted(word(words::ALPN, protocol)))))
+        .key("ticket_keys", optional_path(base, ticket_keys.as_deref()))
 }
 
 fn dump_client(client: &ClientCertificates, base: &Path) -> Written {
@@ -98,7 +99,7 @@ fn dump_upstream(upstream: &Upstream, base: &Path) -> Written {
     let Upstream { server, ca, connect_timeout, read_timeout, authorization } = upstream;
     Written::section("upstream")
         .key("servers", list([quoted(server)].into_iter()))
-        .key("ca", ca.as_ref().map_or_else(|| quoted(""), |ca| path(base, ca)))
+        .key("ca", optional_path(base, ca.as_deref()))
         .key("connect_timeout", quoted(print_duration(*connect_timeout)))
         .key("read_timeout", quoted(print_duration(*read_timeout)))
         .key("authorization", quoted(word(words::UPSTREAM_AUTHORIZATION, authorization)))
@@ -173,6 +174,10 @@ fn quoted(value: impl Display) -> String {
 
 fn list(values: impl Iterator<Item = String>) -> String {
     format!("[{}]", values.collect::<Vec<_>>().join(", "))
+}
+
+fn optional_path(base: &Path, file: Option<&Path>) -> String {
+    file.map_or_else(|| quoted(""), |file| path(base, file))
 }
 
 /// Relative to the file where it can be, since it is read so.

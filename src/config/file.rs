@@ -120,7 +120,16 @@ fn tls(section: &mut Section<'_, '_>, base: &Path, client: Option<ClientCertific
     let min_version = section.word("min_version", words::TLS_VERSIONS);
     let parse = |text: &str| words::choose(words::ALPN, text).ok_or_else(String::new);
     let alpn = several(section, "alpn", &words::choices(words::ALPN), parse, |_| false);
-    Some(Tls { certificates: certificates?, min_version: min_version?, alpn: alpn?, client: client? })
+    let wanted = r#"the path of a file, or "" for keys that no replica shares"#;
+    let remedy = "make it with `umask 027; openssl rand -base64 48`, the same file for every replica";
+    let ticket_keys = optional_file(section, "ticket_keys", "tls.ticket_keys", wanted, remedy, base);
+    Some(Tls {
+        certificates: certificates?,
+        min_version: min_version?,
+        alpn: alpn?,
+        ticket_keys: ticket_keys?,
+        client: client?,
+    })
 }
 
 fn client(section: &mut Section<'_, '_>, base: &Path) -> Option<ClientCertificates> {
@@ -197,22 +206,9 @@ fn pair(section: &mut Section<'_, '_>, base: &Path) -> Option<CertificateFiles> 
 
 fn upstream(section: &mut Section<'_, '_>, base: &Path) -> Option<Upstream> {
     let server = single_server(section);
-    let ca_place = section.place("ca");
     let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
-    let ca = section.text("ca", wanted, |text| match text {
-        "" => Ok(None),
-        text => path(text, base).map(Some),
-    });
-    if let Some(Some(path)) = &ca {
-        let remedy =
-            "name a PEM file with the root, or leave it empty for the roots of the system".to_owned();
-        section.report.files.push(NamedFile {
-            key: "upstream.ca",
-            path: path.clone(),
-            place: ca_place,
-            remedy,
-        });
-    }
+    let remedy = "name a PEM file with the root, or leave it empty for the roots of the system";
+    let ca = optional_file(section, "ca", "upstream.ca", wanted, remedy, base);
     let connect_timeout = section.duration("connect_timeout", WAIT);
     let read_timeout = section.duration("read_timeout", WAIT);
     let authorization = section.word("authorization", words::UPSTREAM_AUTHORIZATION);
@@ -346,6 +342,26 @@ fn file(
     let path = section.text(key, "the path of a PEM file", |text| path(text, base))?;
     section.report.files.push(NamedFile { key: full_key, path: path.clone(), place, remedy });
     Some(path)
+}
+
+/// A file that has to be there when it is named at all; `""` names none.
+fn optional_file(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    full_key: &'static str,
+    wanted: &str,
+    remedy: &str,
+    base: &Path,
+) -> Option<Option<PathBuf>> {
+    let place = section.place(key);
+    let file = section.text(key, wanted, |text| match text {
+        "" => Ok(None),
+        text => path(text, base).map(Some),
+    })?;
+    if let Some(path) = file.clone() {
+        section.report.files.push(NamedFile { key: full_key, path, place, remedy: remedy.to_owned() });
+    }
+    Some(file)
 }
 
 /// A list with at least one value and none twice, but for those that may repeat.

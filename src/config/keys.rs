@@ -53,6 +53,7 @@ pub(super) const KEYS: &[Key] = &[
     key("tls", "certificates", "[]"),
     key("tls", "min_version", r#""1.2""#),
     key("tls", "alpn", r#"["h2", "http/1.1"]"#),
+    key("tls", "ticket_keys", r#""""#),
     required(CERTIFICATE_ENTRY, "certificate"),
     required(CERTIFICATE_ENTRY, "key"),
     key("tls.client", "verify", r#""off""#),

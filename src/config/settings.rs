@@ -57,6 +57,8 @@ pub struct Tls {
     pub min_version: TlsVersion,
     /// Protocols offered, the preferred first; at least one, none twice.
     pub alpn: Vec<Alpn>,
+    /// The secret that the keys of session tickets are made of, in base64; `None` means random keys.
+    pub ticket_keys: Option<PathBuf>,
     /// `[tls.client]`.
     pub client: ClientCertificates,
 }

@@ -75,6 +75,7 @@ key = "b'.key"
 [tls]
 min_version = "1.3"
 alpn = ["http/1.1"]
+ticket_keys = "tickets"
 [tls.client]
 verify = "optional"
 ca = "machines.crt"
