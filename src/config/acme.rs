@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::file::{distinct, path, roots};
+use super::file::{distinct, optional_file, path};
 use super::names::{certified_name, directory_url};
 use super::section::Section;
 use super::settings::{Acme, AcmeChallenge};
@@ -19,7 +19,9 @@ pub(super) fn acme(section: &mut Section<'_, '_>, base: &Path, has_plain: bool) 
     let state = section.text("state", r#"the path of a folder, such as "acme""#, |text| path(text, base));
     let challenge_place = section.place("challenge");
     let challenge = section.word("challenge", words::ACME_CHALLENGES);
-    let ca = roots(section, "acme.ca", base);
+    let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
+    let remedy = "name a PEM file with the root of the directory, or leave it empty for a public one";
+    let ca = optional_file(section, "ca", "acme.ca", wanted, remedy, base);
     let terms_place = section.place("accept_terms");
     let terms = section.flag("accept_terms");
 

@@ -1,7 +1,8 @@
 //! The words that stand for one of a few choices, for reading and for printing alike.
 
 use super::settings::{
-    AccessFormat, AcmeChallenge, Alpn, AuthMode, LogFormat, TlsVersion, UpstreamAuthorization,
+    AccessFormat, AcmeChallenge, Alpn, AuthMode, ClientCertificate, LogFormat, TlsVersion,
+    UpstreamAuthorization, UserFrom, Verify,
 };
 
 pub(super) const TLS_VERSIONS: &[(&str, TlsVersion)] =
@@ -9,6 +10,14 @@ pub(super) const TLS_VERSIONS: &[(&str, TlsVersion)] =
 
 pub(super) const ALPN: &[(&str, Alpn)] = &[("h2", Alpn::H2), ("http/1.1", Alpn::Http11)];
 
+pub(super) const VERIFY: &[(&str, Verify)] =
+    &[("off", Verify::Off), ("optional", Verify::Optional), ("required", Verify::Required)];
+
+pub(super) const USER_FROM: &[(&str, UserFrom)] =
+    &[("cn", UserFrom::CommonName), ("san", UserFrom::AlternativeName)];
+
+pub(super) const CLIENT_CERTIFICATE: &[(&str, ClientCertificate)] =
+    &[("either", ClientCertificate::Either), ("both", ClientCertificate::Both)];
 pub(super) const ACME_CHALLENGES: &[(&str, AcmeChallenge)] =
     &[("tls-alpn-01", AcmeChallenge::TlsAlpn01), ("http-01", AcmeChallenge::Http01)];
 
