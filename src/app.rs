@@ -11,7 +11,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing_subscriber::EnvFilter;
@@ -20,9 +20,9 @@ use crate::auth::Verifier;
 use crate::config::{Config, Log, LogFormat, Problems};
 use crate::log::access::AccessLog;
 use crate::reload::{Reloader, look_at};
-use crate::server::{Connections, Phase, Workers, accept, bind};
+use crate::server::{Connections, HTTPS, Phase, Plain, Workers, accept, bind};
 use crate::state::{Shared, State};
-use crate::tls::TicketKeys;
+use crate::tls::{self, TicketKeys};
 
 /// How often files are looked at for a change.
 const LOOK: Duration = Duration::from_millis(500);
@@ -40,8 +40,8 @@ pub enum AppError {
     #[error("{0}")]
     Settings(Problems),
     /// A listening address.
-    #[error("server.listen {0}: {1}")]
-    Bind(SocketAddr, String),
+    #[error("{0} {1}: {2}")]
+    Bind(&'static str, SocketAddr, String),
     /// The access log.
     #[error("log.access: cannot be opened: {0}")]
     AccessLog(io::Error),
@@ -56,7 +56,7 @@ pub enum AppError {
 /// Reads the settings and everything they name, without starting anything.
 pub fn check(path: &Path) -> Result<State, Problems> {
     let config = Config::load(path)?;
-    State::build(config, &TicketKeys::random())
+    State::build(config, &TicketKeys::random(), &Arc::default())
 }
 
 /// Runs until told to stop.
@@ -78,12 +78,14 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
 
     let loaded = look_at(path, &config);
-    let state = State::build(config, &TicketKeys::random()).map_err(AppError::Settings)?;
+    let challenges = Arc::default();
+    let state = State::build(config, &TicketKeys::random(), &challenges).map_err(AppError::Settings)?;
     for warning in &state.warnings {
         tracing::warn!("{warning}");
     }
     let config = &state.config;
-    let listeners = bind_all(&config.server.listen)?;
+    let listeners = bind_all("server.listen", &config.server.listen)?;
+    let plain_listeners = bind_all("server.plain", &config.server.plain)?;
     let verifier = Verifier::new(&config.auth)?;
     let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
     let connections = Connections::new(config.limits.connections, config.limits.connections_per_ip);
@@ -93,10 +95,19 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let (phase, phases) = watch::channel(Phase::Running);
     let workers = Rc::new(Workers::start(threads, &shared, &phases)?);
     let mut acceptors = Vec::new();
+    let plain = Rc::new(Plain::new(shared.clone(), https_port(&listeners)?));
     for listener in listeners {
         tracing::info!(address = %listener.local_addr()?, "listening");
         acceptors.push(spawn_local(accept(listener, connections.clone(), workers.clone())));
     }
+
+    for listener in plain_listeners {
+        tracing::info!(address = %listener.local_addr()?, "listening for plain HTTP");
+        acceptors.push(spawn_local(plain.clone().accept(listener, connections.clone())));
+    }
+    let (acme, settings) = watch::channel(shared.state().config.acme.clone());
+    let issued = Rc::new(Notify::new());
+    acceptors.push(spawn_local(tls::keep(settings, challenges, issued.clone())));
 
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -108,7 +119,15 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
                 reloader.reload("SIGHUP");
             }
             _ = looks.tick() => reloader.look(),
+            () = issued.notified() => reloader.reload("a new certificate"),
         }
+        acme.send_if_modified(|acme| {
+            let changed = *acme != shared.state().config.acme;
+            if changed {
+                acme.clone_from(&shared.state().config.acme);
+            }
+            changed
+        });
     }
     let patience = shared.state().config.server.drain_timeout;
     let result = drain(workers, acceptors, &phase, patience, &mut stop).await;
@@ -186,7 +205,7 @@ impl Stop {
     }
 }
 
-fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {
+fn bind_all(key: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {
     let advice = |address: SocketAddr, error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => format!(
             "the port is in use; `ss -ltnp 'sport = :{}'` shows by whom; stop that program or choose another port",
@@ -201,9 +220,17 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {
         _ => error.to_string(),
     };
     let bind = |&address: &SocketAddr| {
-        bind(address, addresses).map_err(|error| AppError::Bind(address, advice(address, error)))
+        bind(address, addresses).map_err(|error| AppError::Bind(key, address, advice(address, error)))
     };
     addresses.iter().map(bind).collect()
+}
+
+/// The port that clients are sent to: that of https where it is among ours, else our first.
+fn https_port(listeners: &[TcpListener]) -> io::Result<u16> {
+    let ports = listeners.iter().map(|listener| Ok(listener.local_addr()?.port()));
+    let ports = ports.collect::<io::Result<Vec<u16>>>()?;
+    let first = ports.first().copied().unwrap_or(HTTPS);
+    Ok(if ports.contains(&HTTPS) { HTTPS } else { first })
 }
 
 fn start_log(log: &Log) {

@@ -68,7 +68,7 @@ impl Reloader {
         let config = Config::load(&self.path)?;
         self.loaded = look_at(&self.path, &config);
         self.loaded[0] = settings;
-        State::build(config, &self.shared.state().tls.tickets)
+        State::build(config, &self.shared.state().tls.tickets, &self.shared.state().tls.challenges)
     }
 
     fn take_up(&mut self, state: State, cause: &str) {
@@ -98,10 +98,15 @@ impl Reloader {
 /// Looks at the settings, then at the files they name. To be called before these are read: a change meanwhile then
 /// counts as one.
 pub fn look_at(path: &Path, config: &Config) -> Looks {
+    let acme = config.acme.as_ref().map(|acme| acme.files().certificate);
     let pairs = config.tls.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     let users = (config.auth.mode == AuthMode::Basic).then_some(&config.auth.htpasswd);
-    let named =
-        pairs.chain(&config.tls.ticket_keys).chain(users).chain(&config.upstream.ca).map(PathBuf::as_path);
+    let named = pairs
+        .chain(&acme)
+        .chain(&config.tls.ticket_keys)
+        .chain(users)
+        .chain(&config.upstream.ca)
+        .map(PathBuf::as_path);
     std::iter::once(path).chain(named).map(|file| (file.to_owned(), signature(file))).collect()
 }
 
@@ -126,6 +131,7 @@ fn signature(file: &Path) -> Option<Signature> {
 fn fixed_at_start<'a>(old: &Config, new: &Config) -> impl Iterator<Item = &'a str> {
     let keys = [
         ("server.listen", old.server.listen != new.server.listen),
+        ("server.plain", old.server.plain != new.server.plain),
         ("server.threads", old.server.threads != new.server.threads),
         ("limits.connections", old.limits.connections != new.limits.connections),
         ("limits.connections_per_ip", old.limits.connections_per_ip != new.limits.connections_per_ip),

@@ -13,7 +13,7 @@ use crate::auth::{self, Htpasswd, Verifier};
 use crate::config::{AuthMode, Config, Problem, Problems, ServerAddress};
 use crate::live_file::{LiveFile, readable_by_others};
 use crate::log::access::AccessLog;
-use crate::tls::{self, ServerTls, TicketKeys};
+use crate::tls::{self, Challenges, ServerTls, TicketKeys};
 use crate::upstream::Destination;
 
 /// Everything made of the settings and the files they name. Never changed, only replaced.
@@ -36,11 +36,17 @@ pub struct State {
 
 impl State {
     /// Reads every file that the settings name. Fails with all that is wrong at once. `tickets` are the keys of
-    /// the state before, which serve on where the settings let them.
-    pub fn build(config: Config, tickets: &Arc<TicketKeys>) -> Result<State, Problems> {
+    /// the state before, which serve on where the settings let them, and `challenges` are those of the process.
+    pub fn build(
+        config: Config,
+        tickets: &Arc<TicketKeys>,
+        challenges: &Arc<Challenges>,
+    ) -> Result<State, Problems> {
         let mut problems = Vec::new();
         let mut keep = |found: Problems| problems.extend(found.0);
-        let tls = tls::server(&config.tls, &config.server.names, tickets).map_err(&mut keep).ok();
+        let tls = tls::server(&config.tls, config.acme.as_ref(), &config.server.names, tickets, challenges)
+            .map_err(&mut keep)
+            .ok();
         let users = match config.auth.mode {
             AuthMode::Off => None,
             AuthMode::Basic => {
@@ -49,7 +55,7 @@ impl State {
         };
         let client = match &config.upstream.server {
             ServerAddress::Tcp { tls: true, .. } => {
-                tls::client(config.upstream.ca.as_deref()).map_err(&mut keep).ok()
+                tls::client(config.upstream.ca.as_deref(), "upstream.ca").map_err(&mut keep).ok()
             }
             ServerAddress::Tcp { .. } | ServerAddress::Unix(_) => None,
         };

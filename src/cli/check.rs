@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::app;
+use crate::tls::date;
 
 /// Read the settings and every file they name, and say all that is wrong.
 ///
@@ -32,6 +33,14 @@ impl Check {
                 if self.dump {
                     print!("{}", state.config.to_toml());
                 } else {
+                    for certificate in &state.tls.certificates {
+                        let names: Vec<String> = certificate.names().collect();
+                        println!(
+                            "certificate for {} until {}",
+                            names.join(", "),
+                            date(certificate.not_after)
+                        );
+                    }
                     println!("{}: no errors", self.config.display());
                 }
                 ExitCode::SUCCESS

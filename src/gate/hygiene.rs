@@ -37,6 +37,13 @@ pub(super) fn check<B: Body>(request: &Request<B>, config: &Config) -> Result<He
     Ok(authority)
 }
 
+/// Runs all checks. Returns the host that the client asked for, without its port.
+pub(super) fn host<B: Body>(request: &Request<B>, config: &Config) -> Result<String, Refusal> {
+    let authority = check(request, config)?;
+    let host = authority.to_str().ok().and_then(host_of);
+    host.map(str::to_owned).ok_or(Refusal::Malformed("the request names no host"))
+}
+
 /// Whether there is something to read after the head.
 pub(super) fn has_body<B: Body>(request: &Request<B>) -> bool {
     !request.body().is_end_stream()

@@ -10,13 +10,16 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
 
 use crate::access::{self, Identity};
 use crate::auth::Verdict;
 use crate::body::Flow;
+use crate::config::Config;
 use crate::header::credentials::{self, Credentials};
 use crate::header::forwarded;
 use crate::registry::target;
@@ -52,6 +55,12 @@ pub async fn handle<G>(
         Err(refusal) => reject::respond(refusal, &state, unread, &mut ledger),
     };
     reply::hand_over(response, flow, ledger, guard)
+}
+
+/// For plain HTTP, where nothing is forwarded: the host that a request asks for, without its port; or the answer to one
+/// that [`handle`] would refuse for what its head says.
+pub fn vet<B: Body>(request: &Request<B>, config: &Config) -> Result<String, Response<Full<Bytes>>> {
+    hygiene::host(request, config).map_err(|refusal| reject::answer(&refusal))
 }
 
 async fn pass(

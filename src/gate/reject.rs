@@ -1,7 +1,10 @@
 //! Every refusal, and the one place that turns it into a response.
 
+use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode, Version};
+
+use http_body_util::Full;
 
 use super::hygiene::METHODS;
 use super::ledger::Ledger;
@@ -86,11 +89,8 @@ pub(super) fn respond(
         Refusal::Unauthorized(reason) => ledger.refused(reason),
         _ => {}
     }
-    let mut response = Response::new(Source::from(error_body(code, message, None)));
-    *response.status_mut() = status;
+    let mut response = stated(status, code, message).map(Source::from);
     let headers = response.headers_mut();
-    headers.insert(API_VERSION, API_VERSION_VALUE);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     match refusal {
         Refusal::Unauthorized(_) => _ = headers.insert(WWW_AUTHENTICATE, state.challenge.clone()),
         Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static(METHODS)),
@@ -102,6 +102,21 @@ pub(super) fn respond(
     if (unread || in_doubt) && ledger.version() < Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    response
+}
+
+/// The response to a refusal that only the head of a request can cause, and that no log is to know of.
+pub(super) fn answer(refusal: &Refusal) -> Response<Full<Bytes>> {
+    let (status, code, message) = describe(refusal);
+    stated(status, code, message).map(Full::new)
+}
+
+fn stated(status: StatusCode, code: Code, message: &str) -> Response<Bytes> {
+    let mut response = Response::new(error_body(code, message, None));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(API_VERSION, API_VERSION_VALUE);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -75,6 +75,9 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
         },
         () = reached(core, Phase::Closing) => return,
     };
+    if client.is_challenge() {
+        return tracing::debug!(%peer, "an ACME directory has looked");
+    }
     // A connection that came after the process began to drain belongs to a transfer that is still running.
     let leaves_at = if *core.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
     let watch = Watch::new(client.meter(), limits, deadline);

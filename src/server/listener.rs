@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
@@ -35,13 +35,22 @@ pub fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> 
 
 /// Accepts for ever. Beyond the limit of connections it waits, and the kernel's backlog with it.
 pub async fn accept(listener: TcpListener, connections: Connections, workers: Rc<Workers>) {
+    accept_for(listener, connections, |socket, peer, place| workers.hand_over(socket, peer, place)).await;
+}
+
+/// The same for whoever takes the connections.
+pub(super) async fn accept_for(
+    listener: TcpListener,
+    connections: Connections,
+    take: impl Fn(TcpStream, IpAddr, Place),
+) {
     loop {
         let Ok(permit) = connections.permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, peer)) => {
                 let address = peer.ip().to_canonical();
                 match connections.admit(address, permit) {
-                    Some(place) => workers.hand_over(socket, address, place),
+                    Some(place) => take(socket, address, place),
                     None => tracing::debug!(peer = %address, "over limits.connections_per_ip"),
                 }
             }

@@ -7,10 +7,12 @@ mod meter;
 mod on_wake;
 mod outgoing;
 mod outq;
+mod plain;
 mod session;
 mod stream;
 mod watch;
 mod workers;
 
 pub use listener::{Connections, accept, bind};
+pub use plain::{HTTPS, Plain};
 pub use workers::{Phase, Workers};

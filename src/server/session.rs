@@ -12,6 +12,7 @@ use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteT
 use tokio::io::ReadBuf;
 
 use super::outgoing::Outgoing;
+use crate::tls::ACME;
 
 /// Bytes of records that go to the kernel at once. Fewer cost more system calls, more cost memory for each transfer.
 const BATCH: usize = 384 * 1024;
@@ -65,6 +66,10 @@ impl Session {
 
     pub(super) fn is_http2(&self) -> bool {
         self.tls.alpn_protocol() == Some(b"h2")
+    }
+
+    pub(super) fn is_challenge(&self) -> bool {
+        self.tls.alpn_protocol() == Some(ACME)
     }
 
     /// Has `read` add records that the client sent; tells how many bytes, 0 at the end of the connection.

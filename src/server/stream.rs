@@ -54,6 +54,11 @@ impl Stream {
         self.0.session.borrow().is_http2()
     }
 
+    /// The handshake was all there is to it: an ACME directory has looked.
+    pub(super) fn is_challenge(&self) -> bool {
+        self.0.session.borrow().is_challenge()
+    }
+
     /// Sends what waits. Whoever polls the connection that writes here polls this afterwards, each time.
     pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.session.borrow_mut().poll_drain(|records| self.0.meter.poll_write(cx, records))

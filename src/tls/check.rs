@@ -18,8 +18,8 @@ pub(crate) struct Findings {
     pub(crate) warnings: Vec<Problem>,
 }
 
-/// Judges the chain of one file at the moment `now`.
-pub(crate) fn chain(path: &Path, chain: &[Certificate], now: OffsetDateTime) -> Findings {
+/// Judges the chain of one file at the moment `now`; to have less than `soon` left deserves a warning.
+pub(crate) fn chain(path: &Path, chain: &[Certificate], soon: Duration, now: OffsetDateTime) -> Findings {
     let mut findings = Findings::default();
     let Some((leaf, issuers)) = chain.split_first() else { return findings };
     let mut error = |message: String| findings.errors.push(problem(path, message));
@@ -33,7 +33,7 @@ pub(crate) fn chain(path: &Path, chain: &[Certificate], now: OffsetDateTime) -> 
         error(message);
     }
     let mut warn = |message: String| findings.warnings.push(problem(path, message));
-    if let Some(message) = expires_soon(&leaf.facts, now) {
+    if let Some(message) = expires_soon(&leaf.facts, soon, now) {
         warn(message);
     }
     for message in doubts(&leaf.facts, issuers) {
@@ -70,7 +70,7 @@ pub(crate) fn names<'a>(
 }
 
 /// Renewal of a 90-day certificate is due 30 days ahead; at 21 it has failed for a while.
-const SOON: Duration = Duration::days(21);
+pub(crate) const SOON: Duration = Duration::days(21);
 
 fn dates(leaf: &Facts, now: OffsetDateTime) -> Option<String> {
     if now < leaf.not_before {
@@ -89,9 +89,9 @@ fn dates(leaf: &Facts, now: OffsetDateTime) -> Option<String> {
     })
 }
 
-fn expires_soon(leaf: &Facts, now: OffsetDateTime) -> Option<String> {
+fn expires_soon(leaf: &Facts, soon: Duration, now: OffsetDateTime) -> Option<String> {
     let left = leaf.not_after - now;
-    (!left.is_negative() && left < SOON)
+    (!left.is_negative() && left < soon)
         .then(|| format!("the certificate expires on {}, in {}; renew it", date(leaf.not_after), span(left)))
 }
 
@@ -169,7 +169,8 @@ fn doubts(leaf: &Facts, issuers: &[Certificate]) -> Vec<String> {
     doubts
 }
 
-fn date(moment: OffsetDateTime) -> String {
+/// For people, to the minute.
+pub(crate) fn date(moment: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     moment.format(format).unwrap_or_else(|_| moment.to_string())
 }

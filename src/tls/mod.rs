@@ -1,5 +1,6 @@
 //! TLS: certificates and keys from their files to the configuration that a handshake uses.
 
+mod acme;
 mod check;
 #[cfg(test)]
 pub(crate) mod material;
@@ -18,14 +19,16 @@ use aws_lc_rs::digest;
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
+pub use self::acme::{Challenges, PROTOCOL as ACME, keep};
+pub(crate) use self::check::date;
 pub use self::provider::provider;
 use self::resolver::Resolver;
 pub use self::roots::client;
 pub use self::tickets::TicketKeys;
 use self::x509::Facts;
-use crate::config::{self, Alpn, Problem, Problems, TlsVersion};
+use crate::config::{self, Acme, Alpn, Problem, Problems, TlsVersion};
 
 /// What the listener needs to speak TLS.
 #[derive(Debug, Clone)]
@@ -34,6 +37,10 @@ pub struct ServerTls {
     config: Arc<ServerConfig>,
     /// What the tickets of `config` are sealed with. For the next configuration, so that clients resume across it.
     pub tickets: Arc<TicketKeys>,
+    /// What an ACME directory is answered with.
+    pub(crate) challenges: Arc<Challenges>,
+    /// What is shown to clients, the default first.
+    pub(crate) certificates: Vec<Facts>,
     /// What works today and deserves a line in the log.
     pub warnings: Vec<Problem>,
 }
@@ -49,8 +56,9 @@ pub struct Choice {
 
 impl ServerTls {
     /// The choice for a client that says `hello`, or none where what it said cannot be read.
-    pub fn choose(&self, _hello: Option<&ClientHello<'_>>) -> Choice {
-        Choice { config: self.config.clone(), asks: false }
+    pub fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
+        let challenge = hello.and_then(|hello| self.challenges.handshake(hello));
+        Choice { config: challenge.unwrap_or_else(|| self.config.clone()), asks: false }
     }
 }
 
@@ -58,23 +66,38 @@ impl ServerTls {
 /// names of `tls`, our cipher order, no early data, two tickets per handshake, no session cache.
 /// `names` are the host names that the certificates should bear; a name they lack is a warning.
 ///
+/// Where there is `acme`, its certificate takes the place of those of `tls`. A directory that looks is answered with
+/// what `challenges` holds at that moment.
+///
 /// Goes on with the keys `tickets` of the configuration before, unless the settings name a file with another
 /// secret. Blocks on files, and up to 100 ms for a pair that is being replaced.
 ///
 /// # Errors
 /// Everything that is wrong with every file, each as a sentence whose place is the file's path.
-pub fn server(tls: &config::Tls, names: &[String], tickets: &Arc<TicketKeys>) -> Result<ServerTls, Problems> {
-    server_at(tls, names, tickets, OffsetDateTime::now_utc())
+pub fn server(
+    tls: &config::Tls,
+    acme: Option<&Acme>,
+    names: &[String],
+    tickets: &Arc<TicketKeys>,
+    challenges: &Arc<Challenges>,
+) -> Result<ServerTls, Problems> {
+    let now = OffsetDateTime::now_utc();
+    let loaded = match acme {
+        Some(acme) => acme::certificate::serve(acme, now),
+        None => load(&tls.certificates, check::SOON, now),
+    };
+    server_of(loaded, tls, names, tickets, challenges)
 }
 
-fn server_at(
+fn server_of(
+    loaded: Result<Loaded, Problems>,
     tls: &config::Tls,
     names: &[String],
     tickets: &Arc<TicketKeys>,
-    now: OffsetDateTime,
+    challenges: &Arc<Challenges>,
 ) -> Result<ServerTls, Problems> {
     let secret = tls.ticket_keys.as_deref().map(tickets::read_secret).transpose();
-    let (Loaded { certificates, mut warnings }, secret) = match (load(&tls.certificates, now), secret) {
+    let (Loaded { certificates, mut warnings }, secret) = match (loaded, secret) {
         (Ok(loaded), Ok(secret)) => (loaded, secret),
         (loaded, secret) => {
             let errors = loaded.err().into_iter().flat_map(|problems| problems.0).chain(secret.err());
@@ -85,11 +108,18 @@ fn server_at(
         return Err(Problems(vec![whole("names no certificate; set tls.certificate and tls.key")]));
     }
     warnings.extend(check::names(names, certificates.iter().map(|(_, facts)| facts)));
-    let certificates = certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect();
     let tickets = tickets.made_of(secret);
-    let config = configure(tls, certificates, tickets.under(terms()))
+    let pairs = certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect();
+    let config = configure(tls, pairs, tickets.under(terms()))
         .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))?;
-    Ok(ServerTls { config: Arc::new(config), tickets, warnings })
+    let certificates = certificates.into_iter().map(|(_, facts)| facts).collect();
+    Ok(ServerTls {
+        config: Arc::new(config),
+        tickets,
+        challenges: challenges.clone(),
+        certificates,
+        warnings,
+    })
 }
 
 struct Loaded {
@@ -97,14 +127,15 @@ struct Loaded {
     warnings: Vec<Problem>,
 }
 
-fn load(files: &[config::CertificateFiles], now: OffsetDateTime) -> Result<Loaded, Problems> {
+/// To have less than `soon` left deserves a warning.
+fn load(files: &[config::CertificateFiles], soon: Duration, now: OffsetDateTime) -> Result<Loaded, Problems> {
     let mut loaded = Loaded { certificates: Vec::new(), warnings: Vec::new() };
     let mut errors = Vec::new();
     for files in files {
         let pair = pair::read(files);
         errors.extend(pair.problems);
         let Some(chain) = pair.chain else { continue };
-        let findings = check::chain(&files.certificate, &chain, now);
+        let findings = check::chain(&files.certificate, &chain, soon, now);
         errors.extend(findings.errors);
         loaded.warnings.extend(findings.warnings);
         if let (Some(key), Some(leaf)) = (pair.key, chain.first()) {

@@ -60,7 +60,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Nobody has a chain this long; a device file or an image is.
 const LARGEST: u64 = 1 << 20;
 
-fn read_with(files: &CertificateFiles, mut open: impl FnMut(&Path) -> io::Result<Content>) -> Pair {
+pub(crate) fn read_with(
+    files: &CertificateFiles,
+    mut open: impl FnMut(&Path) -> io::Result<Content>,
+) -> Pair {
     let mut tries = 1;
     loop {
         let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! TLS towards a registry behind `https://`.
+//! TLS towards a registry behind `https://`, and towards an ACME directory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,18 +11,19 @@ use super::provider::provider;
 use crate::config::{Problem, Problems};
 
 /// A client's configuration: TLS 1.2 and 1.3, HTTP/1.1 by ALPN, resumption in memory. The server must prove
-/// itself to one of the certificates in the PEM file `ca`, or of the system's when there is none.
+/// itself to one of the certificates in the PEM file `ca`, or of the system's when there is none. `key` is what names the
+/// file in the settings.
 ///
 /// # Errors
 /// The file is missing, is no PEM file, or holds a certificate that cannot be a root; or the system has none.
-pub fn client(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Problems> {
+pub fn client(ca: Option<&Path>, key: &str) -> Result<Arc<ClientConfig>, Problems> {
     let roots = match ca {
         Some(path) => file(path)?,
-        None => system()?,
+        None => system(key)?,
     };
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|error| Problems(vec![whole(format!("TLS cannot be set up: {error}"))]))?
+        .map_err(|error| Problems(vec![Problem::new(key, format!("TLS cannot be set up: {error}"))]))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -46,7 +47,7 @@ fn file(path: &Path) -> Result<RootCertStore, Problems> {
     if problems.is_empty() { Ok(roots) } else { Err(Problems(problems)) }
 }
 
-fn system() -> Result<RootCertStore, Problems> {
+fn system(key: &str) -> Result<RootCertStore, Problems> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // A system's store holds oddities that nobody can repair; what is usable counts.
@@ -55,13 +56,10 @@ fn system() -> Result<RootCertStore, Problems> {
         return Ok(roots);
     }
     let cause = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-    Err(Problems(vec![whole(format!(
-        "the system has no root certificates{cause}; install the package ca-certificates, or set upstream.ca"
-    ))]))
-}
-
-fn whole(message: String) -> Problem {
-    Problem { place: "upstream.ca".to_owned(), message, missing: false }
+    let message = format!(
+        "the system has no root certificates{cause}; install the package ca-certificates, or set {key}"
+    );
+    Err(Problems(vec![Problem::new(key, message)]))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl Fixture {
     }
 
     pub(super) fn server(&self) -> Arc<ServerConfig> {
-        server(&self.tls, &[], &self.tickets).unwrap().config
+        server(&self.tls, None, &[], &self.tickets, &Arc::default()).unwrap().config
     }
 
     fn client(&self, versions: &[&'static SupportedProtocolVersion], alpn: &[&[u8]]) -> ClientConfig {
@@ -178,7 +178,8 @@ fn every_fault_of_every_file_is_told_at_once() {
     let first = folder.pair("a", &ca.sign(&expired, &key).pem(), &key);
     set_mode(&first.key, 0o604);
     let second = CertificateFiles { certificate: folder.path("b.crt"), key: folder.write("b.key", "") };
-    let problems = server(&settings(vec![first, second]), &[], &TicketKeys::random()).unwrap_err();
+    let problems = server(&settings(vec![first, second]), None, &[], &TicketKeys::random(), &Arc::default())
+        .unwrap_err();
     let told = sentences(&problems);
     let expected = [
         ("a.key", "is a private key that every user"),
@@ -195,7 +196,8 @@ fn every_fault_of_every_file_is_told_at_once() {
 
 #[test]
 fn no_certificate_at_all_is_an_error() {
-    let problems = server(&settings(Vec::new()), &[], &TicketKeys::random()).unwrap_err();
+    let problems =
+        server(&settings(Vec::new()), None, &[], &TicketKeys::random(), &Arc::default()).unwrap_err();
     assert_eq!(sentences(&problems), ["tls: names no certificate; set tls.certificate and tls.key"]);
 }
 
@@ -209,7 +211,8 @@ fn warnings_come_with_the_configuration() {
     soon.not_after = OffsetDateTime::now_utc() + time::Duration::days(3);
     let second = folder.pair("b", &ca.sign(&soon, &key).pem(), &key);
     let names = ["a.test", "c.test"].map(str::to_owned);
-    let made = server(&settings(vec![first, second]), &names, &TicketKeys::random()).unwrap();
+    let made =
+        server(&settings(vec![first, second]), None, &names, &TicketKeys::random(), &Arc::default()).unwrap();
     let places: Vec<_> = made.warnings.iter().map(|warning| warning.place.clone()).collect();
     assert_eq!(places, [folder.path("b.crt").display().to_string(), "server.names".to_owned()]);
 }

@@ -16,7 +16,7 @@ fn judge(links: &[Certificate]) -> Findings {
 }
 
 fn judge_at(links: &[Certificate], now: OffsetDateTime) -> Findings {
-    chain(Path::new("a.crt"), links, now)
+    chain(Path::new("a.crt"), links, SOON, now)
 }
 
 fn sentences(problems: &[Problem]) -> Vec<String> {

@@ -1,0 +1,104 @@
+//! Plain HTTP: the answers of ACME's http-01, and for everything else the way to https.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Body;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use super::listener::{Connections, Place, accept_for};
+use crate::gate;
+use crate::state::Shared;
+
+/// The port that a URL of https has when it names none.
+pub const HTTPS: u16 = 443;
+
+/// Where a directory asks (RFC 8555 section 8.3).
+const CHALLENGE: &str = "/.well-known/acme-challenge/";
+/// The least that hyper takes. A request here has no need of more.
+const HEAD: usize = 8 * 1024;
+const FIELDS: usize = 64;
+
+/// Answers one request of each connection, in the time of `limits.handshake_timeout`.
+pub struct Plain {
+    shared: Arc<Shared>,
+    https_port: u16,
+}
+
+impl Plain {
+    /// Sends clients to `https_port`.
+    pub fn new(shared: Arc<Shared>, https_port: u16) -> Self {
+        Self { shared, https_port }
+    }
+
+    /// Accepts for ever, within the same limits as any connection.
+    pub async fn accept(self: Rc<Self>, listener: TcpListener, connections: Connections) {
+        let take = |socket, peer, place| _ = spawn_local(self.clone().serve(socket, peer, place));
+        accept_for(listener, connections, take).await;
+    }
+
+    async fn serve(self: Rc<Self>, socket: TcpStream, peer: IpAddr, _place: Place) {
+        let time = self.shared.state().config.limits.handshake_timeout;
+        let service = service_fn(|request| {
+            let response = self.answer(&request);
+            tracing::debug!(%peer, path = request.uri().path(), status = response.status().as_u16(), "plain HTTP");
+            async { Ok::<_, Infallible>(response) }
+        });
+        let connection = http1::Builder::new()
+            .header_read_timeout(None)
+            .keep_alive(false)
+            .max_headers(FIELDS)
+            .max_header_size(HEAD)
+            .max_buf_size(HEAD)
+            .serve_connection(TokioIo::new(socket), service);
+        match timeout(time, connection).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "plain HTTP failed"),
+            Err(_elapsed) => tracing::debug!(%peer, "no plain HTTP within limits.handshake_timeout"),
+        }
+    }
+
+    fn answer<B: Body>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let state = self.shared.state();
+        let token = request.uri().path().strip_prefix(CHALLENGE);
+        if let (Some(token), &Method::GET) = (token, request.method()) {
+            return proof(state.tls.challenges.text(token));
+        }
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        gate::vet(request, &state.config)
+            .map_or_else(|refusal| refusal, |host| moved(&host, self.https_port, target))
+    }
+}
+
+fn proof(text: Option<String>) -> Response<Full<Bytes>> {
+    let status = if text.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let mut response = Response::new(Full::from(text.unwrap_or_default()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    response
+}
+
+/// 308 and not 301: the method stays what it is (RFC 9110 section 15.4.9).
+fn moved(host: &str, port: u16, target: &str) -> Response<Full<Bytes>> {
+    let port = if port == HTTPS { String::new() } else { format!(":{port}") };
+    let mut response = Response::default();
+    match HeaderValue::try_from(format!("https://{host}{port}{target}")) {
+        Ok(location) => {
+            *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    response
+}

@@ -1,0 +1,122 @@
+//! A certificate from a directory that speaks ACME (RFC 8555): the first one, and each next one in time.
+//!
+//! [`keep`] is the loop. `schedule` says when, `order` takes one order from its first step to its last, `challenge`
+//! holds what proves our names meanwhile, `store` is the state on the disk, and `certificate` what is served of it.
+
+mod account;
+pub(super) mod certificate;
+mod challenge;
+mod directory;
+mod failure;
+mod order;
+mod schedule;
+mod store;
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+
+pub use self::challenge::{Challenges, PROTOCOL};
+use self::directory::Directory;
+use self::failure::Failure;
+use self::store::{Renewal, Store};
+use super::check::date;
+use crate::config::Acme;
+
+/// How often the wall clock is looked at: it may have been set, or the machine may have slept.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Keeps a certificate as the newest of `settings` want it, for as long as there are any to come. Tells `issued` of
+/// each new one, when it is on the disk. Belongs on a runtime that runs local tasks, and never blocks it for longer than a look
+/// at a file takes.
+pub async fn keep(
+    mut settings: watch::Receiver<Option<Acme>>,
+    challenges: Arc<Challenges>,
+    issued: Rc<Notify>,
+) {
+    loop {
+        let now = settings.borrow_and_update().clone();
+        // An order that is dropped half way is on the disk, and goes on if it is still wanted.
+        let changed = match &now {
+            None => settings.changed().await,
+            Some(acme) => tokio::select! {
+                changed = settings.changed() => changed,
+                never = renew(acme, &challenges, &issued) => match never {},
+            },
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+async fn renew(acme: &Acme, challenges: &Arc<Challenges>, issued: &Notify) -> Infallible {
+    let store = Store::new(&acme.state);
+    // What is on the disk counts at the start; later it is what this process knows, even if it could not write it.
+    let mut renewal = store.renewal().filter(|renewal| renewal.is_of(acme));
+    loop {
+        let now = OffsetDateTime::now_utc();
+        let wait = certificate::next(acme, renewal.as_ref(), now) - now;
+        if wait.is_positive() {
+            sleep(wait.unsigned_abs().min(LOOK)).await;
+            continue;
+        }
+        let failures = renewal.as_ref().map_or(0, |renewal| renewal.failures);
+        let result = attempt(acme, &store, challenges).await;
+        renewal = Some(match result {
+            Ok(next) => {
+                issued.notify_one();
+                tracing::info!(names = acme.names.join(", "), renewal = date(next), "a new certificate");
+                Renewal::issued(acme, next)
+            }
+            Err(failure) => failed(acme, failure, failures.saturating_add(1)),
+        });
+        if let Some(renewal) = &renewal {
+            store.save_renewal(renewal).await;
+        }
+        if renewal.as_ref().is_some_and(|renewal| renewal.failures == 0) {
+            store.forget_order();
+        }
+    }
+}
+
+/// Has one certificate made and puts it in its place; tells when the next one is due.
+async fn attempt(
+    acme: &Acme,
+    store: &Store,
+    challenges: &Arc<Challenges>,
+) -> Result<OffsetDateTime, Failure> {
+    store.prepare()?;
+    let directory = Directory::new(acme)?;
+    let obtained = async {
+        let account = account::open(acme, store, &directory).await?;
+        order::obtain(acme, store, &account, challenges).await
+    };
+    let pem = obtained.await.map_err(|failure: Failure| failure.asked_to_wait(directory.retry_after()))?;
+    let now = OffsetDateTime::now_utc();
+    let until = certificate::judge(acme, &pem, now).inspect_err(|_| store.forget_order())?;
+    store.install(&acme.files().certificate, pem).await?;
+    Ok(schedule::renewal(now, until, schedule::random()))
+}
+
+fn failed(acme: &Acme, failure: Failure, failures: u32) -> Renewal {
+    let now = OffsetDateTime::now_utc();
+    let until = certificate::expiry(acme).filter(|until| *until > now);
+    let left = until.map(|until| (until - now).unsigned_abs());
+    let next = now + schedule::pause(failures, left, failure.wait(now), schedule::random());
+    let expiry = until.map_or_else(|| "there is none".to_owned(), date);
+    tracing::error!(
+        error = failure.message,
+        failures,
+        certificate_expires = expiry,
+        next_try = date(next),
+        "no certificate from {}",
+        acme.directory
+    );
+    Renewal::failed(acme, failures, failure.message, next)
+}

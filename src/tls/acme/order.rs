@@ -1,0 +1,180 @@
+//! One order, from where it stands to the certificate (RFC 8555 section 7.4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use instant_acme::{
+    Account, AuthorizationStatus, ChallengeStatus, ChallengeType, Error, Identifier, NewOrder, Order,
+    OrderStatus, Problem, RetryPolicy,
+};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+
+use super::challenge::{Challenges, Offer};
+use super::directory::{again, is};
+use super::failure::{Failure, explain};
+use super::store::{KeptOrder, Store};
+use crate::config::{Acme, AcmeChallenge};
+use crate::secret::Secret;
+
+/// How long a directory may take to look at our names, or to sign; what it has then is waited for in the next attempt.
+const POLLS: RetryPolicy =
+    RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_mins(3));
+
+/// Goes on with the order that is kept if it is still good for these settings, else begins one, and takes it to its end:
+/// the chain and its key, PEM. An order that cannot succeed any more is forgotten.
+pub(super) async fn obtain(
+    acme: &Acme,
+    store: &Store,
+    account: &Account,
+    challenges: &Arc<Challenges>,
+) -> Result<Secret, Failure> {
+    let (mut order, key) = match resumed(acme, store, account).await? {
+        Some(order) => order,
+        None => begun(acme, store, account).await?,
+    };
+    match advanced(acme, &mut order, &key, challenges).await {
+        Ok(chain) => Ok(Secret::new([chain.as_bytes(), b"\n", key.expose()].concat())),
+        Err(error) if order.state().status == OrderStatus::Invalid => {
+            store.forget_order();
+            Err(reasons(&mut order).await.map_or(error, Failure::new))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The order on the disk, with its key.
+async fn resumed(acme: &Acme, store: &Store, account: &Account) -> Result<Option<(Order, Secret)>, Failure> {
+    let Some(KeptOrder { url, key, .. }) = store.order().filter(|order| order.is_of(acme)) else {
+        return Ok(None);
+    };
+    match again(async || account.order(url.clone()).await).await {
+        Ok(mut order) => {
+            if order.state().status == OrderStatus::Invalid {
+                store.forget_order();
+                return Ok(None);
+            }
+            tracing::info!(order = url, "going on with the order");
+            Ok(Some((order, key)))
+        }
+        Err(Error::Api(problem)) if is(&problem, "accountDoesNotExist") => {
+            store.forget_account();
+            Err(Error::Api(problem).into())
+        }
+        // It has expired, or belongs to an account of before.
+        Err(Error::Api(problem)) if !passes(&problem) => {
+            store.forget_order();
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a problem is the directory's, and of the moment.
+fn passes(problem: &Problem) -> bool {
+    let busy = problem.status.is_some_and(|status| status == 429 || status >= 500);
+    busy || ["badNonce", "rateLimited", "serverInternal"].iter().any(|kind| is(problem, kind))
+}
+
+async fn begun(acme: &Acme, store: &Store, account: &Account) -> Result<(Order, Secret), Failure> {
+    let key = KeyPair::generate().map_err(|error| Failure::new(format!("no key can be made: {error}")))?;
+    let key = Secret::new(key.serialize_pem().into_bytes());
+    let names: Vec<Identifier> = acme.names.iter().cloned().map(Identifier::Dns).collect();
+    let order = match again(async || account.new_order(&NewOrder::new(&names)).await).await {
+        Err(Error::Api(problem)) if is(&problem, "accountDoesNotExist") => {
+            store.forget_account();
+            return Err(Error::Api(problem).into());
+        }
+        order => order?,
+    };
+    store.save_order(&KeptOrder::new(acme, order.url(), key.clone())).await?;
+    tracing::info!(order = order.url(), names = acme.names.join(", "), "a new order");
+    Ok((order, key))
+}
+
+async fn advanced(
+    acme: &Acme,
+    order: &mut Order,
+    key: &Secret,
+    challenges: &Arc<Challenges>,
+) -> Result<String, Failure> {
+    if order.state().status == OrderStatus::Pending {
+        let _offers = answered(acme, order, challenges).await?;
+        again(async || order.poll_ready(&POLLS).await).await?;
+    }
+    if order.state().status == OrderStatus::Ready {
+        let csr =
+            request(acme, key).map_err(|error| Failure::new(format!("no request can be made: {error}")))?;
+        again(async || order.finalize_csr(&csr).await).await?;
+    }
+    match order.state().status {
+        OrderStatus::Processing | OrderStatus::Valid => {
+            Ok(again(async || order.poll_certificate(&POLLS).await).await?)
+        }
+        status => Err(Failure::new(format!("the order is {status:?}"))),
+    }
+}
+
+/// Offers an answer for each name that is not proven yet, and has the directory look at it.
+async fn answered(
+    acme: &Acme,
+    order: &mut Order,
+    challenges: &Arc<Challenges>,
+) -> Result<Vec<Offer>, Failure> {
+    again(async || fetched(order).await).await?;
+    let mut offers = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        if authorization.status != AuthorizationStatus::Pending {
+            continue;
+        }
+        let name = authorization.identifier().to_string();
+        let kind = match acme.challenge {
+            AcmeChallenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
+            AcmeChallenge::Http01 => ChallengeType::Http01,
+        };
+        let Some(mut challenge) = authorization.challenge(kind) else {
+            return Err(Failure::new(format!(
+                "{name}: the directory does not offer the challenge acme.challenge"
+            )));
+        };
+        let proof = challenge.key_authorization();
+        offers.push(match acme.challenge {
+            AcmeChallenge::TlsAlpn01 => challenges.offer_handshake(&name, proof.digest().as_ref())?,
+            AcmeChallenge::Http01 => challenges.offer_text(&challenge.token, proof.as_str()),
+        });
+        if challenge.status == ChallengeStatus::Pending {
+            again(async || challenge.set_ready().await).await?;
+        }
+    }
+    Ok(offers)
+}
+
+/// Has the order know its authorizations; those it knows it does not ask for again.
+async fn fetched(order: &mut Order) -> Result<(), Error> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        authorization?;
+    }
+    Ok(())
+}
+
+fn request(acme: &Acme, key: &Secret) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let key = KeyPair::from_pem(str::from_utf8(key.expose())?)?;
+    let mut params = CertificateParams::new(acme.names.clone())?;
+    params.distinguished_name = DistinguishedName::new();
+    Ok(params.serialize_request(&key)?.der().to_vec())
+}
+
+/// What the directory found at each name that it could not prove.
+async fn reasons(order: &mut Order) -> Option<String> {
+    let mut reasons = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(Ok(mut authorization)) = authorizations.next().await {
+        _ = again(async || authorization.refresh().await.map(drop)).await;
+        let name = authorization.identifier().to_string();
+        let errors = authorization.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
+        reasons.extend(errors.map(|error| format!("{name}: {}", explain(error))));
+    }
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
