@@ -12,6 +12,7 @@
 mod harness;
 
 mod access_log;
+mod acme;
 mod architecture;
 mod certificates;
 mod clients;

@@ -3,12 +3,14 @@
 
 pub mod authority;
 pub mod child;
+pub mod door;
 pub mod fake;
 pub mod frames;
 pub mod http1;
 pub mod http2;
 pub mod lines;
 pub mod openssl;
+pub mod pebble;
 pub mod recorder;
 pub mod registry;
 pub mod strict;
