@@ -1,8 +1,8 @@
-//! PEM files (RFC 7468): the certificates or the private key in one. The only file that knows rustls-pemfile.
+//! PEM files (RFC 7468): the certificates, the private key or the revocation lists in one. The only file that knows rustls-pemfile.
 
 use std::iter;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls_pemfile::{Item, read_one_from_slice};
 
 /// Why the bytes of a file are not what they should be. Displayed after the file's name, each is one
@@ -12,8 +12,8 @@ pub(crate) enum Fault {
     #[error("is empty")]
     Empty,
     #[error(
-        "holds no PEM text; if it is a binary (DER) file, convert it with `openssl x509 -inform der` \
-         or `openssl pkey -inform der`"
+        "holds no PEM text; if it is a binary (DER) file, convert it with `openssl x509 -inform der`, \
+         `openssl pkey -inform der` or `openssl crl -inform der`"
     )]
     NotPem,
     #[error("holds a PEM block that is damaged or cut short; write the file anew")]
@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     KeyForCertificate,
     #[error("holds no certificate; it must hold the chain in PEM form, the server's own certificate first")]
     NoCertificate,
+    #[error("holds no certificate revocation list; it must hold one in PEM form: X509 CRL")]
+    NoRevocationList,
     #[error("holds no private key, only certificates; are certificate and key swapped?")]
     CertificateForKey,
     #[error(
@@ -58,6 +60,18 @@ pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
         true if holds_key => Err(Fault::KeyForCertificate),
         true => Err(Fault::NoCertificate),
     }
+}
+
+/// All certificate revocation lists of the file, at least one.
+pub(crate) fn revocation_lists(text: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Fault> {
+    let lists: Vec<_> = items(text)?
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Crl(list) => Some(list),
+            _ => None,
+        })
+        .collect();
+    if lists.is_empty() { Err(Fault::NoRevocationList) } else { Ok(lists) }
 }
 
 /// The one private key of the file: PKCS#8 (RFC 5958), PKCS#1 (RFC 8017) or SEC1 (RFC 5915).

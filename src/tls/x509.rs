@@ -1,4 +1,6 @@
-//! What a certificate says of itself (RFC 5280). The only file that knows x509-parser.
+//! What a certificate says of itself (RFC 5280). Only here and in [`crl`] x509-parser is known.
+
+pub(crate) mod crl;
 
 use std::net::IpAddr;
 
@@ -15,6 +17,10 @@ pub(crate) struct Facts {
     pub(crate) subject: Vec<u8>,
     /// The issuer's name as DER.
     pub(crate) issuer: Vec<u8>,
+    /// The number that the issuer gave it, big-endian, without leading zeros.
+    pub(crate) serial: Vec<u8>,
+    /// Subject key identifier.
+    pub(crate) key_id: Option<Vec<u8>>,
     /// What to call it in a sentence: common name, else first DNS name, else serial number; printable.
     pub(crate) label: String,
     /// DNS names of the subject alternative name, lower case, perhaps with a leading `*.`.
@@ -72,6 +78,8 @@ impl Facts {
         let mut facts = Self {
             subject: parsed.subject().as_raw().to_vec(),
             issuer: parsed.issuer().as_raw().to_vec(),
+            serial: without_zeros(parsed.raw_serial()),
+            key_id: None,
             label: String::new(),
             dns_names: Vec::new(),
             addresses: Vec::new(),
@@ -106,6 +114,7 @@ impl Facts {
                     }
                 }
             }
+            ParsedExtension::SubjectKeyIdentifier(id) => self.key_id = Some(id.0.to_vec()),
             ParsedExtension::KeyUsage(usage) => self.may_sign = usage.key_cert_sign(),
             ParsedExtension::ExtendedKeyUsage(usage) => self.for_servers = usage.server_auth || usage.any,
             ParsedExtension::AuthorityInfoAccess(access) => {
@@ -115,6 +124,18 @@ impl Facts {
             _ => {}
         }
     }
+}
+
+/// Whether `issuer` issued `certificate`: by its name and by its signature. False also when the kind of the
+/// signature is unknown here, as on P-521.
+pub(crate) fn is_issued_by(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>) -> bool {
+    let (Ok((_, certificate)), Ok((_, issuer))) =
+        (x509_parser::parse_x509_certificate(certificate), x509_parser::parse_x509_certificate(issuer))
+    else {
+        return false;
+    };
+    certificate.issuer().as_raw() == issuer.subject().as_raw()
+        && certificate.verify_signature(Some(issuer.public_key())).is_ok()
 }
 
 /// id-ad-caIssuers, RFC 5280 section 4.2.2.1.
@@ -130,6 +151,11 @@ fn broken_hash(signature_algorithm: &str) -> Option<&'static str> {
 
 fn common_name(name: &X509Name<'_>) -> Option<String> {
     name.iter_common_name().find_map(|part| part.as_str().ok()).map(printable)
+}
+
+/// DER puts a zero before a first bit that is set.
+fn without_zeros(number: &[u8]) -> Vec<u8> {
+    number.iter().copied().skip_while(|byte| *byte == 0).collect()
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
