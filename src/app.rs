@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
-use rustls::server::ProducesTickets;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,12 +17,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::Verifier;
-use crate::config::{Config, Log, LogFormat, Problem, Problems};
+use crate::config::{Config, Log, LogFormat, Problems};
 use crate::log::access::AccessLog;
 use crate::reload::{Reloader, look_at};
 use crate::server::{Connections, Phase, Workers, accept, bind};
 use crate::state::{Shared, State};
-use crate::tls;
+use crate::tls::TicketKeys;
 
 /// How often files are looked at for a change.
 const LOOK: Duration = Duration::from_millis(500);
@@ -57,7 +56,7 @@ pub enum AppError {
 /// Reads the settings and everything they name, without starting anything.
 pub fn check(path: &Path) -> Result<State, Problems> {
     let config = Config::load(path)?;
-    State::build(config, tickets()?)
+    State::build(config, &TicketKeys::random())
 }
 
 /// Runs until told to stop.
@@ -78,9 +77,8 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let mut stop =
         Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
 
-    let tickets = tickets().map_err(AppError::Settings)?;
     let loaded = look_at(path, &config);
-    let state = State::build(config, tickets.clone()).map_err(AppError::Settings)?;
+    let state = State::build(config, &TicketKeys::random()).map_err(AppError::Settings)?;
     for warning in &state.warnings {
         tracing::warn!("{warning}");
     }
@@ -90,7 +88,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
     let connections = Connections::new(config.limits.connections, config.limits.connections_per_ip);
     let threads = config.server.threads;
-    let shared = Arc::new(Shared::new(state, verifier, tickets, access_log.clone()));
+    let shared = Arc::new(Shared::new(state, verifier, access_log.clone()));
     let mut reloader = Reloader::new(path, shared.clone(), loaded);
     let (phase, phases) = watch::channel(Phase::Running);
     let workers = Rc::new(Workers::start(threads, &shared, &phases)?);
@@ -186,11 +184,6 @@ impl Stop {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-fn tickets() -> Result<Arc<dyn ProducesTickets>, Problems> {
-    tls::tickets()
-        .map_err(|error| Problem::new("tls", format!("cannot make keys for session tickets: {error}")).into())
 }
 
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {

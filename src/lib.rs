@@ -13,6 +13,7 @@ pub mod header;
 pub mod registry;
 // 2 settings
 pub mod config;
+pub mod live_file;
 // 3 parts
 pub mod access;
 pub mod agent;

@@ -68,7 +68,7 @@ impl Reloader {
         let config = Config::load(&self.path)?;
         self.loaded = look_at(&self.path, &config);
         self.loaded[0] = settings;
-        State::build(config, self.shared.tickets.clone())
+        State::build(config, &self.shared.state().tls.tickets)
     }
 
     fn take_up(&mut self, state: State, cause: &str) {
@@ -100,7 +100,8 @@ impl Reloader {
 pub fn look_at(path: &Path, config: &Config) -> Looks {
     let pairs = config.tls.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     let users = (config.auth.mode == AuthMode::Basic).then_some(&config.auth.htpasswd);
-    let named = pairs.chain(users).chain(&config.upstream.ca).map(PathBuf::as_path);
+    let named =
+        pairs.chain(&config.tls.ticket_keys).chain(users).chain(&config.upstream.ca).map(PathBuf::as_path);
     std::iter::once(path).chain(named).map(|file| (file.to_owned(), signature(file))).collect()
 }
 

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
-use rustls::server::ProducesTickets;
 
 use crate::agent::Agents;
-use crate::auth::{HtpasswdFile, Verifier, readable_by_others};
+use crate::auth::{self, Htpasswd, Verifier};
 use crate::config::{AuthMode, Config, Problem, Problems, ServerAddress};
+use crate::live_file::{LiveFile, readable_by_others};
 use crate::log::access::AccessLog;
-use crate::tls::{self, ServerTls};
+use crate::tls::{self, ServerTls, TicketKeys};
 use crate::upstream::Destination;
 
 /// Everything made of the settings and the files they name. Never changed, only replaced.
@@ -23,7 +23,7 @@ pub struct State {
     /// Which user agents come in.
     pub agents: Agents,
     /// The users; none when `auth.mode` is `off`.
-    pub users: Option<HtpasswdFile>,
+    pub users: Option<LiveFile<Htpasswd>>,
     /// The `WWW-Authenticate` of a 401.
     pub challenge: HeaderValue,
     /// The TLS configuration of new connections.
@@ -35,15 +35,16 @@ pub struct State {
 }
 
 impl State {
-    /// Reads every file that the settings name. Fails with all that is wrong at once.
-    pub fn build(config: Config, tickets: Arc<dyn ProducesTickets>) -> Result<State, Problems> {
+    /// Reads every file that the settings name. Fails with all that is wrong at once. `tickets` are the keys of
+    /// the state before, which serve on where the settings let them.
+    pub fn build(config: Config, tickets: &Arc<TicketKeys>) -> Result<State, Problems> {
         let mut problems = Vec::new();
         let mut keep = |found: Problems| problems.extend(found.0);
         let tls = tls::server(&config.tls, &config.server.names, tickets).map_err(&mut keep).ok();
         let users = match config.auth.mode {
             AuthMode::Off => None,
             AuthMode::Basic => {
-                HtpasswdFile::open(&config.auth.htpasswd, config.auth.legacy_hashes).map_err(&mut keep).ok()
+                auth::open(&config.auth.htpasswd, config.auth.legacy_hashes).map_err(&mut keep).ok()
             }
         };
         let client = match &config.upstream.server {
@@ -95,8 +96,6 @@ pub struct Shared {
     state: ArcSwap<State>,
     /// Checks passwords; keeps what it has verified over a reload.
     pub verifier: Verifier,
-    /// The keys of TLS session tickets.
-    pub tickets: Arc<dyn ProducesTickets>,
     /// Where the lines about requests go.
     pub access_log: AccessLog,
     requests: AtomicU64,
@@ -104,14 +103,9 @@ pub struct Shared {
 
 impl Shared {
     /// Puts together what the process starts with.
-    pub fn new(
-        state: State,
-        verifier: Verifier,
-        tickets: Arc<dyn ProducesTickets>,
-        access_log: AccessLog,
-    ) -> Self {
+    pub fn new(state: State, verifier: Verifier, access_log: AccessLog) -> Self {
         let state = ArcSwap::from_pointee(state);
-        Self { state, verifier, tickets, access_log, requests: AtomicU64::new(0) }
+        Self { state, verifier, access_log, requests: AtomicU64::new(0) }
     }
 
     /// The state of this moment. A request takes it once and keeps to it.

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::hash::StoredHash;
+use crate::config::{Problem, Problems};
+use crate::live_file::LiveFile;
 
 /// What an unknown user costs in a file that holds no bcrypt hash: the cost that `htpasswd add` uses.
 const USUAL_COST: u32 = 10;
@@ -24,6 +27,19 @@ struct User {
     stored: Arc<StoredHash>,
 }
 
+/// Follows the htpasswd file at `path`: an edit of it counts at the next look.
+///
+/// # Errors
+/// The file is missing or cannot be read, and every bad line in it.
+pub fn open(path: &Path, legacy_hashes: bool) -> Result<LiveFile<Htpasswd>, Problems> {
+    let parse = move |path: &Path, text: &[u8]| {
+        Htpasswd::parse(text, legacy_hashes)
+            .map_err(|bad| bad.into_iter().map(|bad| bad.at(path)).collect::<Vec<_>>())
+    };
+    let remedy = "make it with: tidegate htpasswd add FILE USER";
+    LiveFile::open(path, "htpasswd file", remedy, Box::new(parse))
+}
+
 /// A line that cannot be used, and why, without the hash that stands in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
@@ -31,6 +47,12 @@ pub struct BadLine {
     pub line: usize,
     /// One sentence for the operator.
     pub message: String,
+}
+
+impl BadLine {
+    fn at(self, path: &Path) -> Problem {
+        Problem::new(format!("{}:{}", path.display(), self.line), self.message)
+    }
 }
 
 impl Htpasswd {

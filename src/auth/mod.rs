@@ -1,20 +1,18 @@
 //! Who someone is: the htpasswd file and the check of a password against it.
 //!
-//! [`HtpasswdFile`] keeps the users of a file on disk, [`Verifier`] says whether a password is theirs,
+//! [`open`] follows the users of a file on disk, [`Verifier`] says whether a password is theirs,
 //! and [`edit`] changes such a file for the `htpasswd` command.
 
 mod apr1;
 mod cache;
 mod crypt64;
 pub mod edit;
-mod file;
 mod hash;
 pub mod htpasswd;
 mod pool;
 mod sha_crypt;
 pub mod verifier;
 
-pub use file::{HtpasswdFile, readable_by_others};
 pub use hash::{HIGHEST_COST, HashError, LOWEST_COST, StoredHash};
-pub use htpasswd::{BadLine, Htpasswd};
+pub use htpasswd::{BadLine, Htpasswd, open};
 pub use verifier::{Verdict, Verifier};

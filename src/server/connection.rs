@@ -8,7 +8,6 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +17,6 @@ use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -30,6 +28,7 @@ use super::workers::{Core, Counted, Phase};
 use crate::body::Flow;
 use crate::config::Limits;
 use crate::gate::{self, Reply};
+use crate::tls::ServerTls;
 
 /// How long a connection without a request that was asked to end may take for it.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -67,10 +66,10 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
     let state = core.gate.shared.state().clone();
     let limits = &state.config.limits;
     let deadline = Instant::now() + limits.handshake_timeout;
-    let handshake = timeout_at(deadline, Box::pin(handshake(socket, state.tls.config.clone())));
-    let client = tokio::select! {
-        stream = handshake => match stream {
-            Ok(Ok(stream)) => stream,
+    let handshake = timeout_at(deadline, Box::pin(handshake(socket, &state.tls)));
+    let (client, _asked) = tokio::select! {
+        accepted = handshake => match accepted {
+            Ok(Ok(accepted)) => accepted,
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
             Err(_elapsed) => return tracing::debug!(%peer, "no TLS handshake within limits.handshake_timeout"),
         },
@@ -88,10 +87,10 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
     }
 }
 
-async fn handshake(socket: std::net::TcpStream, config: Arc<ServerConfig>) -> io::Result<Stream> {
+async fn handshake(socket: std::net::TcpStream, tls: &ServerTls) -> io::Result<(Stream, bool)> {
     let socket = TcpStream::from_std(socket)?;
     socket.set_nodelay(true)?;
-    Stream::accept(socket, config).await
+    Stream::accept(socket, tls).await
 }
 
 /// Waits until the process is on its way to its end, at least so far.

@@ -1,6 +1,7 @@
 //! Connections: accepting, handing each to a core, TLS, HTTP, and their ends.
 
 mod connection;
+mod hello;
 mod listener;
 mod meter;
 mod on_wake;

@@ -16,7 +16,7 @@ use super::outgoing::Outgoing;
 /// Bytes of records that go to the kernel at once. Fewer cost more system calls, more cost memory for each transfer.
 const BATCH: usize = 384 * 1024;
 /// Bytes of records that are taken from the kernel at once; the first time, and when more than that were there.
-const FIRST: usize = 4 * 1024;
+pub(super) const FIRST: usize = 4 * 1024;
 const AHEAD: usize = 128 * 1024;
 /// The most plaintext one record holds (RFC 8446, section 5.1), and what any cipher suite adds to it.
 const RECORD: usize = 16 * 1024;
@@ -44,10 +44,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+    /// A session that begins with `incoming`, the records that came already.
+    pub(super) fn new(config: Arc<ServerConfig>, incoming: BytesMut) -> Result<Self, rustls::Error> {
         Ok(Self {
             tls: UnbufferedServerConnection::new(config)?,
-            incoming: BytesMut::new(),
+            incoming,
             seen: 0,
             is_bulk: false,
             plaintext: BytesMut::new(),

@@ -5,15 +5,16 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::ServerConfig;
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::hello::Hello;
 use super::meter::Meter;
-use super::session::Session;
+use super::session::{FIRST, Session};
+use crate::tls::ServerTls;
 
 /// A stream that seals at once and sends late: when a batch is full, or when [`Stream::poll_send`] says so. hyper flushes after each chunk,
 /// over HTTP/2 after each frame, and each flush would be a system call. Clones are the same stream.
@@ -27,12 +28,22 @@ struct Inner {
 }
 
 impl Stream {
-    /// The stream of a client that has connected, after its handshake.
-    pub(super) async fn accept(socket: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
-        let session = RefCell::new(Session::new(config).map_err(io::Error::other)?);
-        let stream = Self(Rc::new(Inner { session, meter: Rc::new(Meter::new(socket)) }));
+    /// The stream of a client that has connected, after its handshake; and whether a certificate was asked of it.
+    pub(super) async fn accept(socket: TcpStream, tls: &ServerTls) -> io::Result<(Self, bool)> {
+        let meter = Rc::new(Meter::new(socket));
+        let (mut hello, mut records) = (Hello::default(), BytesMut::with_capacity(FIRST));
+        let choice = loop {
+            if poll_fn(|cx| meter.poll_read(cx, &mut records)).await? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            if let Some(choice) = hello.choose(&records, tls) {
+                break choice;
+            }
+        };
+        let session = Session::new(choice.config, records).map_err(io::Error::other)?;
+        let stream = Self(Rc::new(Inner { session: RefCell::new(session), meter }));
         poll_fn(|cx| stream.poll_handshake(cx)).await?;
-        Ok(stream)
+        Ok((stream, choice.asks))
     }
 
     pub(super) fn meter(&self) -> Rc<Meter> {

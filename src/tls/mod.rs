@@ -9,12 +9,13 @@ mod provider;
 mod resolver;
 mod roots;
 mod seal;
+mod tickets;
 pub(crate) mod x509;
 
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use aws_lc_rs::digest;
+use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use time::OffsetDateTime;
@@ -22,6 +23,7 @@ use time::OffsetDateTime;
 pub use self::provider::provider;
 use self::resolver::Resolver;
 pub use self::roots::client;
+pub use self::tickets::TicketKeys;
 use self::x509::Facts;
 use crate::config::{self, Alpn, Problem, Problems, TlsVersion};
 
@@ -29,52 +31,65 @@ use crate::config::{self, Alpn, Problem, Problems, TlsVersion};
 #[derive(Debug, Clone)]
 pub struct ServerTls {
     /// For every handshake from now on.
-    pub config: Arc<ServerConfig>,
+    config: Arc<ServerConfig>,
+    /// What the tickets of `config` are sealed with. For the next configuration, so that clients resume across it.
+    pub tickets: Arc<TicketKeys>,
     /// What works today and deserves a line in the log.
     pub warnings: Vec<Problem>,
 }
 
+/// How a handshake goes on after the client's first message.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// What the session is made with.
+    pub config: Arc<ServerConfig>,
+    /// It asks the client for a certificate.
+    pub asks: bool,
+}
+
+impl ServerTls {
+    /// The choice for a client that says `hello`, or none where what it said cannot be read.
+    pub fn choose(&self, _hello: Option<&ClientHello<'_>>) -> Choice {
+        Choice { config: self.config.clone(), asks: false }
+    }
+}
+
 /// Reads every certificate and key, checks them, and makes a configuration of them: the versions and ALPN
-/// names of `tls`, our cipher order, no early data, two tickets per handshake from `tickets`, no session cache.
+/// names of `tls`, our cipher order, no early data, two tickets per handshake, no session cache.
 /// `names` are the host names that the certificates should bear; a name they lack is a warning.
 ///
-/// `tickets` outlives a reload, so that clients resume across it; it must not be shared by servers whose
-/// demands on client certificates differ. Blocks on files, and up to 100 ms for a pair that is being replaced.
+/// Goes on with the keys `tickets` of the configuration before, unless the settings name a file with another
+/// secret. Blocks on files, and up to 100 ms for a pair that is being replaced.
 ///
 /// # Errors
 /// Everything that is wrong with every file, each as a sentence whose place is the file's path.
-pub fn server(
-    tls: &config::Tls,
-    names: &[String],
-    tickets: Arc<dyn ProducesTickets>,
-) -> Result<ServerTls, Problems> {
+pub fn server(tls: &config::Tls, names: &[String], tickets: &Arc<TicketKeys>) -> Result<ServerTls, Problems> {
     server_at(tls, names, tickets, OffsetDateTime::now_utc())
-}
-
-/// A source of session tickets (RFC 5077, RFC 8446): the keys live in memory, change every six hours, and a
-/// ticket is good for twelve. Share one between all cores.
-///
-/// # Errors
-/// The system gives no random numbers.
-pub fn tickets() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
-    Ticketer::new()
 }
 
 fn server_at(
     tls: &config::Tls,
     names: &[String],
-    tickets: Arc<dyn ProducesTickets>,
+    tickets: &Arc<TicketKeys>,
     now: OffsetDateTime,
 ) -> Result<ServerTls, Problems> {
-    let Loaded { certificates, mut warnings } = load(&tls.certificates, now)?;
+    let secret = tls.ticket_keys.as_deref().map(tickets::read_secret).transpose();
+    let (Loaded { certificates, mut warnings }, secret) = match (load(&tls.certificates, now), secret) {
+        (Ok(loaded), Ok(secret)) => (loaded, secret),
+        (loaded, secret) => {
+            let errors = loaded.err().into_iter().flat_map(|problems| problems.0).chain(secret.err());
+            return Err(Problems(errors.collect()));
+        }
+    };
     if certificates.is_empty() {
         return Err(Problems(vec![whole("names no certificate; set tls.certificate and tls.key")]));
     }
     warnings.extend(check::names(names, certificates.iter().map(|(_, facts)| facts)));
-    let config =
-        configure(tls, certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect(), tickets)
-            .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))?;
-    Ok(ServerTls { config: Arc::new(config), warnings })
+    let certificates = certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect();
+    let tickets = tickets.made_of(secret);
+    let config = configure(tls, certificates, tickets.under(terms()))
+        .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))?;
+    Ok(ServerTls { config: Arc::new(config), tickets, warnings })
 }
 
 struct Loaded {
@@ -123,6 +138,13 @@ fn configure(
     // Tickets hold the sessions; a cache would be memory that any stranger can fill.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
+}
+
+/// What a session must have been made under to be resumed, in one value.
+fn terms() -> [u8; 32] {
+    let mut terms = [0; 32];
+    terms.copy_from_slice(digest::digest(&digest::SHA256, b"no client certificate is asked for").as_ref());
+    terms
 }
 
 /// The registered names of RFC 7301.

@@ -106,15 +106,8 @@ fn read_key(
 ) -> Option<Key> {
     let content = open(path).map_err(|error| problems.push(unreadable(path, &error))).ok()?;
     let der = pem::private_key(&content.bytes);
-    if content.mode & 0o007 != 0 && der.as_ref().err().is_none_or(|fault| fault.leaves_a_key()) {
-        problems.push(problem(
-            path,
-            format_args!(
-                "is a private key that every user of this machine can use (mode {:04o}); \
-                 `chmod 640` it, in Kubernetes set `defaultMode: 0440` on the volume",
-                content.mode & 0o7777
-            ),
-        ));
+    if der.as_ref().err().is_none_or(|fault| fault.leaves_a_key()) {
+        problems.extend(exposed(path, content.mode, "is a private key"));
     }
     let der = der.map_err(|fault| problems.push(problem(path, fault))).ok()?;
     match provider().key_provider.load_private_key(der.clone_key()) {
@@ -162,6 +155,20 @@ fn belongs(certificate: &Certificate, key: &Key) -> bool {
         // What rustls cannot parse (an X.509 version 1 certificate) is for `check` to name.
         Err(_) => true,
     }
+}
+
+/// The sentence for a file that is private, `what` says how, when its permissions let everyone at it.
+pub(crate) fn exposed(path: &Path, mode: u32, what: &str) -> Option<Problem> {
+    (mode & 0o007 != 0).then(|| {
+        problem(
+            path,
+            format_args!(
+                "{what} that every user of this machine can use (mode {:04o}); \
+                 `chmod 640` it, in Kubernetes set `defaultMode: 0440` on the volume",
+                mode & 0o7777
+            ),
+        )
+    })
 }
 
 /// Reads a regular file of bounded size, symbolic links followed.

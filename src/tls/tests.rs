@@ -6,14 +6,14 @@ use rustls::{
     CipherSuite, ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore, ServerConnection,
 };
 
-use super::material::{Folder, Signer, params, set_mode};
+use super::material::{Folder, Signer, params, set_mode, settings};
 use super::*;
 use crate::config::{CertificateFiles, Tls};
 
 /// A server for a.test and 127.0.0.1, and clients that trust it.
 pub(super) struct Fixture {
     tls: Tls,
-    tickets: Arc<dyn ProducesTickets>,
+    tickets: Arc<TicketKeys>,
     pub(super) roots: RootCertStore,
     _folder: Folder,
 }
@@ -26,11 +26,11 @@ impl Fixture {
         let mut roots = RootCertStore::empty();
         roots.add(ca.certificate.der().clone()).unwrap();
         let tls = settings(vec![folder.pair("a", &certificate.pem(), &key)]);
-        Self { tls, tickets: tickets().unwrap(), roots, _folder: folder }
+        Self { tls, tickets: TicketKeys::random(), roots, _folder: folder }
     }
 
     pub(super) fn server(&self) -> Arc<ServerConfig> {
-        server(&self.tls, &[], self.tickets.clone()).unwrap().config
+        server(&self.tls, &[], &self.tickets).unwrap().config
     }
 
     fn client(&self, versions: &[&'static SupportedProtocolVersion], alpn: &[&[u8]]) -> ClientConfig {
@@ -43,10 +43,6 @@ impl Fixture {
         client.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         client
     }
-}
-
-fn settings(certificates: Vec<CertificateFiles>) -> Tls {
-    Tls { certificates, min_version: TlsVersion::Tls12, alpn: vec![Alpn::H2, Alpn::Http11] }
 }
 
 /// A whole handshake in memory, session tickets included.
@@ -144,7 +140,7 @@ fn clients_resume_across_a_reload_but_not_across_ticket_keys() {
         assert_eq!(first.handshake_kind(), Some(HandshakeKind::Full));
         let (_, second) = shake_hands(&client, &fixture.server(), "a.test").unwrap();
         assert_eq!(second.handshake_kind(), Some(HandshakeKind::Resumed));
-        fixture.tickets = tickets().unwrap();
+        fixture.tickets = TicketKeys::random();
         let (_, third) = shake_hands(&client, &fixture.server(), "a.test").unwrap();
         assert_eq!(third.handshake_kind(), Some(HandshakeKind::Full));
     }
@@ -182,7 +178,7 @@ fn every_fault_of_every_file_is_told_at_once() {
     let first = folder.pair("a", &ca.sign(&expired, &key).pem(), &key);
     set_mode(&first.key, 0o604);
     let second = CertificateFiles { certificate: folder.path("b.crt"), key: folder.write("b.key", "") };
-    let problems = server(&settings(vec![first, second]), &[], tickets().unwrap()).unwrap_err();
+    let problems = server(&settings(vec![first, second]), &[], &TicketKeys::random()).unwrap_err();
     let told = sentences(&problems);
     let expected = [
         ("a.key", "is a private key that every user"),
@@ -199,7 +195,7 @@ fn every_fault_of_every_file_is_told_at_once() {
 
 #[test]
 fn no_certificate_at_all_is_an_error() {
-    let problems = server(&settings(Vec::new()), &[], tickets().unwrap()).unwrap_err();
+    let problems = server(&settings(Vec::new()), &[], &TicketKeys::random()).unwrap_err();
     assert_eq!(sentences(&problems), ["tls: names no certificate; set tls.certificate and tls.key"]);
 }
 
@@ -213,7 +209,7 @@ fn warnings_come_with_the_configuration() {
     soon.not_after = OffsetDateTime::now_utc() + time::Duration::days(3);
     let second = folder.pair("b", &ca.sign(&soon, &key).pem(), &key);
     let names = ["a.test", "c.test"].map(str::to_owned);
-    let made = server(&settings(vec![first, second]), &names, tickets().unwrap()).unwrap();
+    let made = server(&settings(vec![first, second]), &names, &TicketKeys::random()).unwrap();
     let places: Vec<_> = made.warnings.iter().map(|warning| warning.place.clone()).collect();
     assert_eq!(places, [folder.path("b.crt").display().to_string(), "server.names".to_owned()]);
 }

@@ -30,5 +30,6 @@ mod records;
 mod reload;
 mod streaming;
 mod stubborn_registries;
+mod tickets;
 mod time_limits;
 mod upstreams;

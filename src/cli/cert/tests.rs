@@ -12,13 +12,12 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 
 use super::*;
+use crate::config::CertificateFiles;
+use crate::tls::material::{Folder, Signer, set_mode, settings};
+use crate::tls::pair;
 
 mod clients;
 mod revocation;
-
-use crate::config::{Alpn, CertificateFiles, Tls, TlsVersion};
-use crate::tls::material::{Folder, Signer, set_mode};
-use crate::tls::pair;
 
 #[derive(Parser)]
 struct Command {
@@ -175,9 +174,9 @@ fn tidegate_serves_what_it_made_without_a_warning() {
         certificate: folder.path("certs/domain.crt"),
         key: folder.path("certs/domain.key"),
     };
-    let tls = Tls { certificates: vec![files], min_version: TlsVersion::Tls12, alpn: vec![Alpn::H2] };
+    let tls = settings(vec![files]);
     let made =
-        crate::tls::server(&tls, &["r.example.com".to_owned()], crate::tls::tickets().unwrap()).unwrap();
+        crate::tls::server(&tls, &["r.example.com".to_owned()], &crate::tls::TicketKeys::random()).unwrap();
     assert!(made.warnings.is_empty(), "{:?}", made.warnings);
 }
 

@@ -48,7 +48,11 @@ impl Pair {
         let name = ServerName::try_from("a.test").unwrap();
         let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
         client.set_buffer_limit(None);
-        Self { session: Session::new(Arc::new(server)).unwrap(), client, received: Vec::new() }
+        Self {
+            session: Session::new(Arc::new(server), BytesMut::new()).unwrap(),
+            client,
+            received: Vec::new(),
+        }
     }
 
     fn after_handshake(version: &'static SupportedProtocolVersion) -> Self {

@@ -1,4 +1,4 @@
-//! The htpasswd file on disk, and the last good content of it.
+//! A file on disk whose edits count at once, and the last good content of it.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -11,9 +11,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::{Problem, Problems};
 
-use super::htpasswd::{BadLine, Htpasswd};
-
-/// More than half a million users; what is larger is no htpasswd.
+/// More than half a million users, or a million revoked certificates; what is larger is something else.
 const LARGEST: u64 = 64 << 20;
 /// A file that changed less than so long before it was read may change again and look the same.
 const RACY_NANOS: i128 = 100_000_000;
@@ -22,17 +20,24 @@ const RACY_NANOS_COARSE: i128 = 2_000_000_000;
 /// A file emptied in place less than so long ago is one that somebody is writing.
 const WRITING_NANOS: i128 = 1_000_000_000;
 
-/// An htpasswd file whose edits count at the next request. Shared by all cores.
-pub struct HtpasswdFile {
+/// A file whose edits count at the next look at it. Shared by all cores.
+pub struct LiveFile<T> {
     path: PathBuf,
-    legacy_hashes: bool,
-    loaded: ArcSwap<Loaded>,
+    /// What the operator calls such a file.
+    noun: &'static str,
+    /// What to do when there is none, as a clause.
+    remedy: &'static str,
+    parse: Box<Parse<T>>,
+    loaded: ArcSwap<Loaded<T>>,
     /// Held by the one thread that reads the file anew; remembers what has been said of it.
     complaint: Mutex<Option<Complaint>>,
 }
 
-struct Loaded {
-    users: Arc<Htpasswd>,
+/// Makes the content of what the file at a path holds, or says all that is wrong with it.
+pub type Parse<T> = dyn Fn(&Path, &[u8]) -> Result<T, Vec<Problem>> + Send + Sync;
+
+struct Loaded<T> {
+    content: Arc<T>,
     signature: Signature,
     /// Whether an unchanged signature means an unchanged file.
     settled: bool,
@@ -45,84 +50,87 @@ enum Complaint {
     Bad(Signature),
 }
 
-impl HtpasswdFile {
-    /// Reads the file for the first time: here a missing file and every bad line is an error.
-    pub fn open(path: &Path, legacy_hashes: bool) -> Result<HtpasswdFile, Problems> {
-        let reading = Reading::of(path).map_err(|error| Problems(vec![unreadable(path, &error)]))?;
-        let users =
-            Htpasswd::parse(&reading.text, legacy_hashes).map_err(|bad| Problems(problems(path, &bad)))?;
+impl<T> LiveFile<T> {
+    /// Reads the file for the first time: here a missing file, and everything wrong in it, is an error.
+    pub fn open(
+        path: &Path,
+        noun: &'static str,
+        remedy: &'static str,
+        parse: Box<Parse<T>>,
+    ) -> Result<Self, Problems> {
+        let reading =
+            Reading::of(path).map_err(|error| Problems(vec![unreadable(path, noun, remedy, &error)]))?;
         let loaded = Loaded {
-            users: Arc::new(users),
+            content: Arc::new(parse(path, &reading.text).map_err(Problems)?),
             signature: reading.signature,
             settled: reading.is_settled(SystemTime::now()),
         };
-        Ok(Self {
-            path: path.into(),
-            legacy_hashes,
-            loaded: ArcSwap::from_pointee(loaded),
-            complaint: Mutex::new(None),
-        })
+        let loaded = ArcSwap::from_pointee(loaded);
+        Ok(Self { path: path.into(), noun, remedy, parse, loaded, complaint: Mutex::new(None) })
     }
 
-    /// The users as they are on disk now. Costs one stat when the file has not changed; symbolic links are
-    /// followed. A changed file is read by the first who sees it. One that is missing or bad leaves the users
-    /// as they were, which is logged once.
-    pub fn current(&self) -> Arc<Htpasswd> {
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The content as it is on disk now. Costs one stat when the file has not changed; symbolic links are
+    /// followed. A changed file is read by the first who sees it. One that is missing or bad leaves the content
+    /// as it was, which is logged once.
+    pub fn current(&self) -> Arc<T> {
         let loaded = self.loaded.load();
         if loaded.settled
             && fs::metadata(&self.path).is_ok_and(|seen| Signature::of(&seen) == loaded.signature)
         {
-            return Arc::clone(&loaded.users);
+            return Arc::clone(&loaded.content);
         }
         let mut complaint = match self.complaint.try_lock() {
             Ok(complaint) => complaint,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Arc::clone(&loaded.users),
+            Err(TryLockError::WouldBlock) => return Arc::clone(&loaded.content),
         };
         self.read_anew(&mut complaint)
     }
 
-    fn read_anew(&self, complaint: &mut Option<Complaint>) -> Arc<Htpasswd> {
+    fn read_anew(&self, complaint: &mut Option<Complaint>) -> Arc<T> {
         let old = self.loaded.load_full();
         let mut say = |reason, problems: Vec<Problem>| {
             if complaint.replace(reason) != Some(reason) {
                 for problem in problems {
-                    tracing::error!(%problem, "the htpasswd file cannot be used, its old content stays");
+                    tracing::error!(%problem, "the {} cannot be used, its old content stays", self.noun);
                 }
             }
         };
         let reading = match Reading::of(&self.path) {
             Ok(reading) => reading,
             Err(error) => {
-                say(Complaint::Unreadable(error.kind()), vec![unreadable(&self.path, &error)]);
-                return Arc::clone(&old.users);
+                let problem = unreadable(&self.path, self.noun, self.remedy, &error);
+                say(Complaint::Unreadable(error.kind()), vec![problem]);
+                return Arc::clone(&old.content);
             }
         };
         let now = SystemTime::now();
         let changed = reading.signature != old.signature;
         if reading.is_being_written(&old.signature, now) || (old.settled && !changed) {
-            return Arc::clone(&old.users);
+            return Arc::clone(&old.content);
         }
-        let users = match Htpasswd::parse(&reading.text, self.legacy_hashes) {
-            Ok(users) => {
+        let content = match (self.parse)(&self.path, &reading.text) {
+            Ok(content) => {
                 *complaint = None;
                 if changed {
-                    tracing::info!(path = %self.path.display(), users = users.len(), "htpasswd read anew");
+                    tracing::info!(path = %self.path.display(), "{} read anew", self.noun);
                 }
-                Arc::new(users)
+                Arc::new(content)
             }
-            Err(bad) => {
-                say(Complaint::Bad(reading.signature), problems(&self.path, &bad));
-                Arc::clone(&old.users)
+            Err(problems) => {
+                say(Complaint::Bad(reading.signature), problems);
+                Arc::clone(&old.content)
             }
         };
         let settled = reading.is_settled(now);
-        self.loaded.store(Arc::new(Loaded {
-            users: Arc::clone(&users),
-            signature: reading.signature,
-            settled,
-        }));
-        users
+        let loaded = Loaded { content: content.clone(), signature: reading.signature, settled };
+        self.loaded.store(Arc::new(loaded));
+        content
     }
 }
 
@@ -204,22 +212,12 @@ fn is_recent(time: i128, limit: i128, now: SystemTime) -> bool {
     (now - time).abs() < limit
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Problem {
-    let missing = error.kind() == io::ErrorKind::NotFound;
-    let message = match missing {
-        true => "the htpasswd file does not exist; make it with: tidegate htpasswd add FILE USER".into(),
-        false => format!("the htpasswd file cannot be read: {error}"),
-    };
-    Problem { place: path.display().to_string(), message, missing }
-}
-
-fn problems(path: &Path, bad: &[BadLine]) -> Vec<Problem> {
-    let problem = |bad: &BadLine| Problem {
-        place: format!("{}:{}", path.display(), bad.line),
-        message: bad.message.clone(),
-        missing: false,
-    };
-    bad.iter().map(problem).collect()
+fn unreadable(path: &Path, noun: &str, remedy: &str, error: &io::Error) -> Problem {
+    let place = path.display().to_string();
+    match error.kind() {
+        io::ErrorKind::NotFound => Problem::missing(place, format!("the {noun} does not exist; {remedy}")),
+        _ => Problem::new(place, format!("the {noun} cannot be read: {error}")),
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,26 @@ use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-const HASH: &str = "$2y$04$Tju/QotMV39d5.XvElOMEOCPs7VPknc5JoEJru8bbqf6RiS2cajUe";
+/// The users of a file of lines `user:`; a line without a colon is bad.
+type Users = Vec<String>;
+
+fn open(path: &Path) -> Result<LiveFile<Users>, Problems> {
+    let parse = |path: &Path, text: &[u8]| {
+        let text = String::from_utf8_lossy(text);
+        let user = |line: &str| line.strip_suffix(':').map(str::to_owned);
+        let bad = |(number, line): (usize, &str)| {
+            user(line).is_none().then(|| Problem::new(format!("{}:{}", path.display(), number + 1), "bad"))
+        };
+        match text.lines().enumerate().filter_map(bad).collect::<Vec<_>>() {
+            bad if bad.is_empty() => Ok(text.lines().filter_map(user).collect()),
+            bad => Err(bad),
+        }
+    };
+    LiveFile::open(path, "file of users", "make it", Box::new(parse))
+}
 
 fn line(user: &str) -> String {
-    format!("{user}:{HASH}\n")
+    format!("{user}:\n")
 }
 
 fn replace(path: &Path, text: &str) {
@@ -14,17 +30,16 @@ fn replace(path: &Path, text: &str) {
     fs::rename(new, path).unwrap();
 }
 
-fn names(file: &HtpasswdFile) -> Vec<String> {
-    let users = file.current();
-    users.users().into_iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect()
+fn names(file: &LiveFile<Users>) -> Users {
+    file.current().to_vec()
 }
 
 /// A folder with an htpasswd of one user, alice.
-fn folder() -> (tempfile::TempDir, PathBuf, HtpasswdFile) {
+fn folder() -> (tempfile::TempDir, PathBuf, LiveFile<Users>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("htpasswd");
     fs::write(&path, line("alice")).unwrap();
-    let file = HtpasswdFile::open(&path, false).unwrap();
+    let file = open(&path).unwrap();
     (folder, path, file)
 }
 
@@ -70,7 +85,7 @@ fn an_unchanged_file_is_not_read_again() {
     let (_folder, path, file) = folder();
     let signature = Signature::of(&fs::metadata(&path).unwrap());
     let users = file.current();
-    file.loaded.store(Arc::new(Loaded { users: Arc::clone(&users), signature, settled: true }));
+    file.loaded.store(Arc::new(Loaded { content: Arc::clone(&users), signature, settled: true }));
     assert!(Arc::ptr_eq(&users, &file.current()));
 }
 
@@ -116,7 +131,7 @@ fn symbolic_links_are_followed_when_they_are_swapped() {
     }
     symlink("..1", at("..data")).unwrap();
     symlink("..data/htpasswd", at("htpasswd")).unwrap();
-    let file = HtpasswdFile::open(&at("htpasswd"), false).unwrap();
+    let file = open(&at("htpasswd")).unwrap();
     assert_eq!(names(&file), ["alice"]);
     symlink("..2", at("..data_tmp")).unwrap();
     fs::rename(at("..data_tmp"), at("..data")).unwrap();
@@ -127,12 +142,12 @@ fn symbolic_links_are_followed_when_they_are_swapped() {
 fn at_the_start_everything_wrong_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("htpasswd");
-    let problems = |path: &Path| HtpasswdFile::open(path, false).map(|_| ()).unwrap_err().0;
+    let problems = |path: &Path| open(path).map(|_| ()).unwrap_err().0;
     let missing = problems(&path);
     assert!(missing.len() == 1 && missing[0].missing, "{missing:?}");
     assert_eq!(missing[0].place, path.display().to_string());
 
-    fs::write(&path, format!("# users\nalice\n{}{}", line("bob"), line("bob"))).unwrap();
+    fs::write(&path, format!("{}alice\n{}bob\n", line("alice"), line("bob"))).unwrap();
     let bad = problems(&path);
     let places: Vec<_> = bad.iter().map(|problem| problem.place.clone()).collect();
     assert_eq!(places, [2, 4].map(|line| format!("{}:{line}", path.display())));

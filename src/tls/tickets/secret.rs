@@ -1,0 +1,72 @@
+//! The file of the secret that replicas share.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::config::Problem;
+use crate::secret::Secret;
+use crate::tls::pair::{exposed, open, problem, unreadable};
+
+/// 256 bits, which no one can try.
+const LEAST: usize = 32;
+
+/// Reads the secret: base64 as `openssl rand -base64 48` prints it, line breaks and spaces aside.
+pub(in crate::tls) fn read(path: &Path) -> Result<Secret, Problem> {
+    let content = open(path).map_err(|error| unreadable(path, &error))?;
+    if let Some(problem) = exposed(path, content.mode, "is a secret") {
+        return Err(problem);
+    }
+    let text: Vec<u8> = content.bytes.into_iter().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    // The library's error quotes a byte of the secret.
+    let secret = STANDARD.decode(text).unwrap_or_default();
+    if secret.len() < LEAST {
+        return Err(problem(
+            path,
+            "does not hold at least 32 random bytes in base64; make it with \
+             `openssl rand -base64 48` and give every replica the same file",
+        ));
+    }
+    Ok(Secret::new(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::material::{Folder, set_mode};
+
+    #[test]
+    fn the_secret_may_be_broken_into_lines() {
+        let folder = Folder::new();
+        let secret: Vec<u8> = (0..64).collect();
+        let text = STANDARD.encode(&secret);
+        let (first, second) = text.split_at(64);
+        let file = folder.write("tickets", format!("{first}\r\n{second}\n"));
+        assert_eq!(read(&file).unwrap().expose(), secret);
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused_and_not_quoted() {
+        let folder = Folder::new();
+        let short = STANDARD.encode([7; 31]);
+        for text in ["", "\n", "correct horse battery staple, correct horse", &short] {
+            let told = read(&folder.write("tickets", text)).unwrap_err().message;
+            assert!(told.starts_with("does not hold at least 32 random bytes"), "{text}: {told}");
+            assert!(!told.contains("horse"), "{told}");
+        }
+        assert!(read(&folder.path("none")).unwrap_err().missing);
+    }
+
+    #[test]
+    fn a_secret_that_everyone_can_read_is_none() {
+        let folder = Folder::new();
+        let file = folder.write("tickets", STANDARD.encode([7; 32]));
+        for (mode, fine) in [(0o640, true), (0o400, true), (0o644, false), (0o602, false)] {
+            set_mode(&file, mode);
+            assert_eq!(read(&file).is_ok(), fine, "{mode:o}");
+        }
+        let told = read(&file).unwrap_err().message;
+        assert!(told.starts_with("is a secret that every user of this machine can use"), "{told}");
+    }
+}

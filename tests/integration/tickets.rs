@@ -1,0 +1,90 @@
+//! Sessions that are resumed: over a reload, and at another replica.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tools::{run_reading, succeed};
+
+/// One request of `openssl s_client`, which begins with the session in `from` and writes the one it gets to `to`.
+/// Whether it resumed.
+fn resumes(tidegate: &Tidegate, version: &str, from: Option<&Path>, to: Option<&Path>) -> bool {
+    let folder = tidegate.settings.path();
+    let request = folder.join("request");
+    fs::write(&request, "HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let (ca, address) = (folder.join("ca.crt"), tidegate.address.to_string());
+    let mut arguments = vec!["s_client", version, "-ign_eof", "-verify_return_error", "-connect", &address];
+    arguments.extend(["-servername", "localhost", "-CAfile", ca.to_str().unwrap()]);
+    for (option, file) in [("-sess_in", from), ("-sess_out", to)] {
+        arguments.extend(file.into_iter().flat_map(|file| [option, file.to_str().unwrap()]));
+    }
+    let run = run_reading("openssl", &arguments, Stdio::from(File::open(&request).unwrap()));
+    assert!(run.stdout.contains("HTTP/1.1 404"), "{}\n{}", run.stdout, run.stderr);
+    run.stdout.contains("Reused, TLSv1")
+}
+
+fn write_secret(folder: &Path) {
+    let file = folder.join("tickets");
+    fs::write(&file, succeed("openssl", &["rand", "-base64", "48"])).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+}
+
+/// The same settings, certificate and CA in a folder of its own.
+fn replica(of: &Settings, upstream: &str) -> Settings {
+    let replica = Settings::for_upstream(upstream);
+    for file in ["server.crt", "server.key", "ca.crt"] {
+        fs::copy(of.path().join(file), replica.path().join(file)).unwrap();
+    }
+    replica
+}
+
+#[test]
+fn a_session_is_resumed_at_another_replica_with_the_same_secret_and_at_no_other() {
+    let recorder = Recorder::start();
+    let first = Settings::for_upstream(&recorder.url());
+    let (second, third) = (replica(&first, &recorder.url()), replica(&first, &recorder.url()));
+    write_secret(first.path());
+    fs::copy(first.path().join("tickets"), second.path().join("tickets")).unwrap();
+    let with_secret = |settings: Settings| Tidegate::start(settings.set("tls.ticket_keys", r#""tickets""#));
+    let (first, second, third) = (with_secret(first), with_secret(second), Tidegate::start(third));
+    for version in ["-tls1_2", "-tls1_3"] {
+        let session = first.settings.path().join("session");
+        assert!(!resumes(&first, version, None, Some(&session)));
+        for (other, expected) in [(&first, true), (&second, true), (&third, false)] {
+            assert_eq!(resumes(other, version, Some(&session), None), expected, "{version}");
+        }
+    }
+}
+
+#[test]
+fn a_session_outlives_a_reload_and_ends_with_the_secret() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url()).set("tls.ticket_keys", r#""tickets""#);
+    write_secret(settings.path());
+    let tidegate = Tidegate::start(settings);
+    let session = tidegate.settings.path().join("session");
+    resumes(&tidegate, "-tls1_3", None, Some(&session));
+    let reload = |change: &dyn Fn()| {
+        let start = tidegate.log.len();
+        change();
+        tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded cause"));
+    };
+    reload(&|| tidegate.settings.write_users(&[("other", "secret")]));
+    assert!(resumes(&tidegate, "-tls1_3", Some(&session), None));
+    reload(&|| write_secret(tidegate.settings.path()));
+    assert!(!resumes(&tidegate, "-tls1_3", Some(&session), None));
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_refused() {
+    let settings = Settings::for_upstream("http://127.0.0.1:1").set("tls.ticket_keys", r#""tickets""#);
+    write_secret(settings.path());
+    fs::set_permissions(settings.path().join("tickets"), Permissions::from_mode(0o644)).unwrap();
+    let refusal = settings.refused();
+    assert_eq!(refusal.code, 78);
+    let told = &refusal.output[0];
+    assert!(told.contains("tickets: is a secret that every user of this machine can use"), "{told}");
+}
