@@ -5,7 +5,7 @@ mod client;
 #[cfg(test)]
 pub(crate) mod material;
 pub(crate) mod pair;
-mod pem;
+pub(crate) mod pem;
 mod provider;
 mod resolver;
 mod roots;
