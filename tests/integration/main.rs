@@ -14,6 +14,7 @@ mod harness;
 mod access_log;
 mod architecture;
 mod certificates;
+mod client_certificates;
 mod clients;
 mod commands;
 mod drain;
