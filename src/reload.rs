@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{AuthMode, Config, Problems};
+use crate::config::{AuthMode, Config, Problems, Verify};
 use crate::state::{Shared, State};
 
 /// A reload that failed is tried again after so many looks: what was wrong may lie outside of the files that are watched.
@@ -101,12 +101,10 @@ pub fn look_at(path: &Path, config: &Config) -> Looks {
     let acme = config.acme.as_ref().map(|acme| acme.files().certificate);
     let pairs = config.tls.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     let users = (config.auth.mode == AuthMode::Basic).then_some(&config.auth.htpasswd);
-    let named = pairs
-        .chain(&acme)
-        .chain(&config.tls.ticket_keys)
-        .chain(users)
-        .chain(&config.upstream.ca)
-        .map(PathBuf::as_path);
+    let client = &config.tls.client;
+    let authorities = (client.verify != Verify::Off).then_some(&client.ca);
+    let tls = pairs.chain(&acme).chain(&config.tls.ticket_keys).chain(authorities);
+    let named = tls.chain(users).chain(&config.upstream.ca).map(PathBuf::as_path);
     std::iter::once(path).chain(named).map(|file| (file.to_owned(), signature(file))).collect()
 }
 

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::hello::Hello;
 use super::meter::Meter;
 use super::session::{FIRST, Session};
-use crate::tls::ServerTls;
+use crate::tls::{ServerTls, Shown};
 
 /// A stream that seals at once and sends late: when a batch is full, or when [`Stream::poll_send`] says so. hyper flushes after each chunk,
 /// over HTTP/2 after each frame, and each flush would be a system call. Clones are the same stream.
@@ -57,6 +57,11 @@ impl Stream {
     /// The handshake was all there is to it: an ACME directory has looked.
     pub(super) fn is_challenge(&self) -> bool {
         self.0.session.borrow().is_challenge()
+    }
+
+    /// The certificates that the client has shown.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        Shown::new(self.0.session.borrow().certificates())
     }
 
     /// Sends what waits. Whoever polls the connection that writes here polls this afterwards, each time.

@@ -169,7 +169,7 @@ fn doubts(leaf: &Facts, issuers: &[Certificate]) -> Vec<String> {
     doubts
 }
 
-/// For people, to the minute.
+/// A day and a minute, for a sentence.
 pub(crate) fn date(moment: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     moment.format(format).unwrap_or_else(|_| moment.to_string())

@@ -2,10 +2,11 @@
 
 mod acme;
 mod check;
+mod client;
 #[cfg(test)]
 pub(crate) mod material;
 pub(crate) mod pair;
-mod pem;
+pub(crate) mod pem;
 mod provider;
 mod resolver;
 mod roots;
@@ -16,25 +17,27 @@ pub(crate) mod x509;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets};
+use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use time::{Duration, OffsetDateTime};
 
 pub use self::acme::{Challenges, PROTOCOL as ACME, keep};
 pub(crate) use self::check::date;
+pub use self::client::{Authorities, Shown, Unfit};
 pub use self::provider::provider;
 use self::resolver::Resolver;
-pub use self::roots::client;
+pub use self::roots::upstream;
 pub use self::tickets::TicketKeys;
 use self::x509::Facts;
-use crate::config::{self, Acme, Alpn, Problem, Problems, TlsVersion};
+use crate::config::{self, Acme, Alpn, Problem, Problems, TlsVersion, Verify};
 
 /// What the listener needs to speak TLS.
-#[derive(Debug, Clone)]
 pub struct ServerTls {
-    /// For every handshake from now on.
+    /// For every handshake from now on that asks for no client certificate.
     config: Arc<ServerConfig>,
+    /// The others, and what counts in them; none where `tls.client.verify` is off.
+    pub client: Option<ClientDemand>,
     /// What the tickets of `config` are sealed with. For the next configuration, so that clients resume across it.
     pub tickets: Arc<TicketKeys>,
     /// What an ACME directory is answered with.
@@ -43,6 +46,22 @@ pub struct ServerTls {
     pub(crate) certificates: Vec<Facts>,
     /// What works today and deserves a line in the log.
     pub warnings: Vec<Problem>,
+}
+
+/// Certificates are asked of clients, for some host names or for all.
+pub struct ClientDemand {
+    /// Empty for all.
+    names: Vec<String>,
+    config: Arc<ServerConfig>,
+    /// Whose certificates count.
+    pub authorities: Authorities,
+}
+
+impl ClientDemand {
+    /// Whether a certificate is asked of those who want `host`: a name or address without port, in any case.
+    pub fn covers(&self, host: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
+    }
 }
 
 /// How a handshake goes on after the client's first message.
@@ -57,8 +76,17 @@ pub struct Choice {
 impl ServerTls {
     /// The choice for a client that says `hello`, or none where what it said cannot be read.
     pub fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
-        let challenge = hello.and_then(|hello| self.challenges.handshake(hello));
-        Choice { config: challenge.unwrap_or_else(|| self.config.clone()), asks: false }
+        if let Some(config) = hello.and_then(|hello| self.challenges.handshake(hello)) {
+            return Choice { config, asks: false };
+        }
+        // Who gives no name may want any: there is none for an IP address.
+        let asked = |demand: &&ClientDemand| {
+            hello.is_some_and(|hello| hello.server_name().is_none_or(|name| demand.covers(name)))
+        };
+        match self.client.as_ref().filter(asked) {
+            Some(demand) => Choice { config: demand.config.clone(), asks: true },
+            None => Choice { config: self.config.clone(), asks: false },
+        }
     }
 }
 
@@ -82,44 +110,43 @@ pub fn server(
     challenges: &Arc<Challenges>,
 ) -> Result<ServerTls, Problems> {
     let now = OffsetDateTime::now_utc();
+    let mut problems = Vec::new();
+    let secret = tls.ticket_keys.as_deref().map(tickets::read_secret).transpose();
+    let secret = secret.map_err(|problem| problems.push(problem)).ok();
+    let demand = (tls.client.verify != Verify::Off).then(|| Authorities::open(&tls.client, now)).transpose();
+    let demand = demand.map_err(|found| problems.extend(found.0)).ok();
     let loaded = match acme {
         Some(acme) => acme::certificate::serve(acme, now),
         None => load(&tls.certificates, check::SOON, now),
     };
-    server_of(loaded, tls, names, tickets, challenges)
-}
-
-fn server_of(
-    loaded: Result<Loaded, Problems>,
-    tls: &config::Tls,
-    names: &[String],
-    tickets: &Arc<TicketKeys>,
-    challenges: &Arc<Challenges>,
-) -> Result<ServerTls, Problems> {
-    let secret = tls.ticket_keys.as_deref().map(tickets::read_secret).transpose();
-    let (Loaded { certificates, mut warnings }, secret) = match (loaded, secret) {
-        (Ok(loaded), Ok(secret)) => (loaded, secret),
-        (loaded, secret) => {
-            let errors = loaded.err().into_iter().flat_map(|problems| problems.0).chain(secret.err());
-            return Err(Problems(errors.collect()));
-        }
+    let loaded = loaded.map_err(|found| problems.extend(found.0)).ok();
+    let (Some(loaded), Some(secret), Some(demand)) = (loaded, secret, demand) else {
+        return Err(Problems(problems));
     };
+    let Loaded { certificates, mut warnings } = loaded;
     if certificates.is_empty() {
         return Err(Problems(vec![whole("names no certificate; set tls.certificate and tls.key")]));
     }
     warnings.extend(check::names(names, certificates.iter().map(|(_, facts)| facts)));
-    let tickets = tickets.made_of(secret);
     let pairs = certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect();
-    let config = configure(tls, pairs, tickets.under(terms()))
-        .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))?;
+    let resolver = Arc::new(Resolver::new(pairs));
+    let tickets = tickets.made_of(secret);
+    let configure = |authorities: Option<&Authorities>| {
+        configure(tls, &resolver, authorities, &tickets)
+            .map(Arc::new)
+            .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))
+    };
+    let config = configure(None)?;
+    let client = match demand {
+        None => None,
+        Some((authorities, doubts)) => {
+            warnings.extend(doubts);
+            let names = tls.client.names.clone();
+            Some(ClientDemand { names, config: configure(Some(&authorities))?, authorities })
+        }
+    };
     let certificates = certificates.into_iter().map(|(_, facts)| facts).collect();
-    Ok(ServerTls {
-        config: Arc::new(config),
-        tickets,
-        challenges: challenges.clone(),
-        certificates,
-        warnings,
-    })
+    Ok(ServerTls { config, client, tickets, challenges: challenges.clone(), certificates, warnings })
 }
 
 struct Loaded {
@@ -149,32 +176,44 @@ fn load(files: &[config::CertificateFiles], soon: Duration, now: OffsetDateTime)
 
 fn configure(
     tls: &config::Tls,
-    certificates: Vec<(CertifiedKey, &Facts)>,
-    tickets: Arc<dyn ProducesTickets>,
+    resolver: &Arc<Resolver>,
+    authorities: Option<&Authorities>,
+    tickets: &Arc<TicketKeys>,
 ) -> Result<ServerConfig, rustls::Error> {
     let versions: &[&SupportedProtocolVersion] = match tls.min_version {
         TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
         TlsVersion::Tls13 => &[&version::TLS13],
     };
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver::new(certificates)));
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
+    let builder = match authorities {
+        Some(authorities) => builder.with_client_cert_verifier(authorities.verifier()),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(resolver.clone());
     // Our order of ciphers, not the client's: OpenSSL asks for AES-256 first.
     config.ignore_client_order = true;
     config.alpn_protocols = tls.alpn.iter().map(|name| alpn(*name).to_vec()).collect();
     config.max_early_data_size = 0;
-    config.ticketer = tickets;
+    config.ticketer = tickets.under(terms(authorities));
     config.send_tls13_tickets = 2;
     // Tickets hold the sessions; a cache would be memory that any stranger can fill.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }
 
-/// What a session must have been made under to be resumed, in one value.
-fn terms() -> [u8; 32] {
+/// What a session must have been made under to be resumed, in one value: of whom a client was asked to show a certificate. One
+/// that was asked otherwise would have shown another, or one at all.
+fn terms(authorities: Option<&Authorities>) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    match authorities {
+        None => context.update(b"no client certificate is asked for"),
+        Some(authorities) => {
+            context.update(b"client certificates of the owners of these keys");
+            authorities.public_keys().for_each(|key| context.update(key));
+        }
+    }
     let mut terms = [0; 32];
-    terms.copy_from_slice(digest::digest(&digest::SHA256, b"no client certificate is asked for").as_ref());
+    terms.copy_from_slice(context.finish().as_ref());
     terms
 }
 

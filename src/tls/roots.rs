@@ -11,23 +11,33 @@ use super::provider::provider;
 use crate::config::{Problem, Problems};
 
 /// A client's configuration: TLS 1.2 and 1.3, HTTP/1.1 by ALPN, resumption in memory. The server must prove
-/// itself to one of the certificates in the PEM file `ca`, or of the system's when there is none. `key` is what names the
-/// file in the settings.
+/// itself to one of the certificates in the PEM file `ca`, or of the system's when there is none.
 ///
 /// # Errors
 /// The file is missing, is no PEM file, or holds a certificate that cannot be a root; or the system has none.
-pub fn client(ca: Option<&Path>, key: &str) -> Result<Arc<ClientConfig>, Problems> {
+pub fn upstream(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Problems> {
+    let mut config = trusting(ca, "upstream.ca")?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The same towards an ACME directory, without ALPN.
+pub(super) fn directory(ca: Option<&Path>) -> Result<ClientConfig, Problems> {
+    trusting(ca, "acme.ca")
+}
+
+/// `key` is what names the file in the settings.
+fn trusting(ca: Option<&Path>, key: &str) -> Result<ClientConfig, Problems> {
     let roots = match ca {
         Some(path) => file(path)?,
         None => system(key)?,
     };
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| Problems(vec![Problem::new(key, format!("TLS cannot be set up: {error}"))]))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 fn file(path: &Path) -> Result<RootCertStore, Problems> {

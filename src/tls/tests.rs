@@ -178,8 +178,8 @@ fn every_fault_of_every_file_is_told_at_once() {
     let first = folder.pair("a", &ca.sign(&expired, &key).pem(), &key);
     set_mode(&first.key, 0o604);
     let second = CertificateFiles { certificate: folder.path("b.crt"), key: folder.write("b.key", "") };
-    let problems = server(&settings(vec![first, second]), None, &[], &TicketKeys::random(), &Arc::default())
-        .unwrap_err();
+    let problems = server(&settings(vec![first, second]), None, &[], &TicketKeys::random(), &Arc::default());
+    let problems = problems.err().unwrap();
     let told = sentences(&problems);
     let expected = [
         ("a.key", "is a private key that every user"),
@@ -196,8 +196,8 @@ fn every_fault_of_every_file_is_told_at_once() {
 
 #[test]
 fn no_certificate_at_all_is_an_error() {
-    let problems =
-        server(&settings(Vec::new()), None, &[], &TicketKeys::random(), &Arc::default()).unwrap_err();
+    let problems = server(&settings(Vec::new()), None, &[], &TicketKeys::random(), &Arc::default());
+    let problems = problems.err().unwrap();
     assert_eq!(sentences(&problems), ["tls: names no certificate; set tls.certificate and tls.key"]);
 }
 

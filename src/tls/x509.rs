@@ -1,4 +1,7 @@
-//! What a certificate says of itself (RFC 5280). The only file that knows x509-parser.
+//! What a certificate says of itself (RFC 5280). Only here and in `crl` x509-parser is known.
+
+mod crl;
+mod signature;
 
 use std::net::IpAddr;
 
@@ -8,6 +11,9 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::x509::{X509Name, X509Version};
 
+pub(crate) use self::crl::{Crl, Entry};
+use self::signature::is_signed;
+
 /// The facts that decide whether and for whom a certificate works.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
@@ -15,6 +21,16 @@ pub(crate) struct Facts {
     pub(crate) subject: Vec<u8>,
     /// The issuer's name as DER.
     pub(crate) issuer: Vec<u8>,
+    /// The number that the issuer gave it, big-endian, without leading zeros.
+    pub(crate) serial: Vec<u8>,
+    /// Subject key identifier.
+    pub(crate) key_id: Option<Vec<u8>>,
+    /// The public key with its algorithm: SubjectPublicKeyInfo as DER.
+    pub(crate) public_key: Vec<u8>,
+    /// The subject's common name, as it stands there.
+    pub(crate) common_name: Option<String>,
+    /// The first DNS name or e-mail address of the subject alternative name, as it stands there.
+    pub(crate) alternative_name: Option<String>,
     /// What to call it in a sentence: common name, else first DNS name, else serial number; printable.
     pub(crate) label: String,
     /// DNS names of the subject alternative name, lower case, perhaps with a leading `*.`.
@@ -46,6 +62,11 @@ impl Facts {
         rest.is_empty().then(|| Self::of(&parsed))
     }
 
+    /// Whether its time has begun and is not over.
+    pub(crate) fn is_current(&self, now: OffsetDateTime) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
+
     /// Issuer and subject are the same name.
     pub(crate) fn self_issued(&self) -> bool {
         self.issuer == self.subject
@@ -72,6 +93,11 @@ impl Facts {
         let mut facts = Self {
             subject: parsed.subject().as_raw().to_vec(),
             issuer: parsed.issuer().as_raw().to_vec(),
+            serial: without_zeros(parsed.raw_serial()),
+            key_id: None,
+            public_key: parsed.public_key().raw.to_vec(),
+            common_name: common_name(parsed.subject()),
+            alternative_name: None,
             label: String::new(),
             dns_names: Vec::new(),
             addresses: Vec::new(),
@@ -87,7 +113,8 @@ impl Facts {
         for extension in parsed.extensions() {
             facts.learn(extension.parsed_extension());
         }
-        facts.label = common_name(parsed.subject())
+        let label = facts.common_name.as_deref().map(printable);
+        facts.label = label
             .or_else(|| facts.names().next())
             .unwrap_or_else(|| format!("serial number {}", parsed.raw_serial_as_string()));
         facts
@@ -97,6 +124,9 @@ impl Facts {
         match extension {
             ParsedExtension::SubjectAlternativeName(names) => {
                 for name in &names.general_names {
+                    if let GeneralName::DNSName(name) | GeneralName::RFC822Name(name) = name {
+                        self.alternative_name.get_or_insert_with(|| (*name).to_owned());
+                    }
                     match name {
                         GeneralName::DNSName(name) => {
                             self.dns_names.push(printable(&name.to_ascii_lowercase()))
@@ -106,6 +136,7 @@ impl Facts {
                     }
                 }
             }
+            ParsedExtension::SubjectKeyIdentifier(id) => self.key_id = Some(id.0.to_vec()),
             ParsedExtension::KeyUsage(usage) => self.may_sign = usage.key_cert_sign(),
             ParsedExtension::ExtendedKeyUsage(usage) => self.for_servers = usage.server_auth || usage.any,
             ParsedExtension::AuthorityInfoAccess(access) => {
@@ -115,6 +146,17 @@ impl Facts {
             _ => {}
         }
     }
+}
+
+/// Whether `issuer` issued `certificate`: by its name and by its signature.
+pub(crate) fn is_issued_by(certificate: &CertificateDer<'_>, issuer: &Facts) -> bool {
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else { return false };
+    certificate.issuer().as_raw() == issuer.subject
+        && is_signed(
+            certificate.tbs_certificate.as_ref(),
+            &certificate.signature_value.data,
+            &issuer.public_key,
+        )
 }
 
 /// id-ad-caIssuers, RFC 5280 section 4.2.2.1.
@@ -129,7 +171,12 @@ fn broken_hash(signature_algorithm: &str) -> Option<&'static str> {
 }
 
 fn common_name(name: &X509Name<'_>) -> Option<String> {
-    name.iter_common_name().find_map(|part| part.as_str().ok()).map(printable)
+    name.iter_common_name().find_map(|part| part.as_str().ok()).map(str::to_owned)
+}
+
+/// DER puts a zero before a first bit that is set.
+fn without_zeros(number: &[u8]) -> Vec<u8> {
+    number.iter().copied().skip_while(|byte| *byte == 0).collect()
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -15,6 +15,7 @@ mod access_log;
 mod acme;
 mod architecture;
 mod certificates;
+mod client_certificates;
 mod clients;
 mod commands;
 mod drain;

@@ -38,9 +38,7 @@ impl Directory {
     /// # Errors
     /// The roots of `acme.ca`, or those of the system, cannot be read.
     pub(super) fn new(acme: &Acme) -> Result<Self, Problems> {
-        let mut tls = (*roots::client(acme.ca.as_deref(), "acme.ca")?).clone();
-        // The connector sets its own.
-        tls.alpn_protocols.clear();
+        let tls = roots::directory(acme.ca.as_deref())?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT));

@@ -6,6 +6,7 @@ pub mod child;
 pub mod door;
 pub mod fake;
 pub mod frames;
+pub mod holders;
 pub mod http1;
 pub mod http2;
 pub mod lines;
