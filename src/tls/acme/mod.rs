@@ -67,21 +67,18 @@ async fn renew(acme: &Acme, challenges: &Arc<Challenges>, issued: &Notify) -> In
             continue;
         }
         let failures = renewal.as_ref().map_or(0, |renewal| renewal.failures);
-        let result = attempt(acme, &store, challenges).await;
-        renewal = Some(match result {
-            Ok(next) => {
-                issued.notify_one();
-                tracing::info!(names = acme.names.join(", "), renewal = date(next), "a new certificate");
-                Renewal::issued(acme, next)
-            }
+        let known = match attempt(acme, &store, challenges).await {
+            Ok(next) => Renewal::issued(acme, next),
             Err(failure) => failed(acme, failure, failures.saturating_add(1)),
-        });
-        if let Some(renewal) = &renewal {
-            store.save_renewal(renewal).await;
-        }
-        if renewal.as_ref().is_some_and(|renewal| renewal.failures == 0) {
+        };
+        store.save_renewal(&known).await;
+        if known.failures == 0 {
+            // Only now: until the renewal is on the disk, the order is what a new process goes on with.
             store.forget_order();
+            tracing::info!(names = acme.names.join(", "), renewal = date(known.next), "a new certificate");
+            issued.notify_one();
         }
+        renewal = Some(known);
     }
 }
 

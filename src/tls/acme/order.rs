@@ -147,6 +147,7 @@ async fn answered(
             again(async || challenge.set_ready().await).await?;
         }
     }
+    tracing::info!(names = acme.names.join(", "), "the directory may look at our names");
     Ok(offers)
 }
 

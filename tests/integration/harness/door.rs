@@ -35,7 +35,8 @@ impl Door {
                 std::thread::spawn(move || {
                     let (lock, changed) = &*state;
                     let waiting = |state: &mut State| *state == State::Waiting;
-                    let state = changed.wait_timeout_while(lock.lock().unwrap(), DEADLINE, waiting).unwrap().0;
+                    let state =
+                        changed.wait_timeout_while(lock.lock().unwrap(), DEADLINE, waiting).unwrap().0;
                     let state = *state;
                     if let State::Open(address) = state {
                         bring(visitor, address);

@@ -157,6 +157,12 @@ impl Tidegate {
         Tidegate { settings, address, log, access, child }
     }
 
+    /// Where it takes plain HTTP.
+    pub fn plain(&self) -> SocketAddr {
+        let line = self.log.wait_for("the plain listener", |line| line.contains("listening for plain HTTP"));
+        line.split_once("address=").unwrap().1.parse().unwrap()
+    }
+
     /// The name clients use: localhost and the port.
     pub fn host(&self) -> String {
         format!("localhost:{}", self.address.port())

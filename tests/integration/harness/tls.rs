@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use super::DEADLINE;
 use super::tidegate::Tidegate;
 
-/// A TLS connection to localhost. Reads give up after `DEADLINE`.
+/// A TLS connection, to localhost unless another name is given. Reads give up after `DEADLINE`.
 pub struct Tls {
     stream: StreamOwned<ClientConnection, TcpStream>,
 }
@@ -22,16 +22,21 @@ impl Tls {
     }
 
     pub fn connect_with(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Tls> {
+        Tls::connect_for("localhost", address, config)
+    }
+
+    /// A connection to a server of another name.
+    pub fn connect_for(name: &str, address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Tls> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
-        Tls::over(socket, config)
+        Tls::over(name, socket, config)
     }
 
     /// The handshake over a socket that is already there.
-    pub fn over(mut socket: TcpStream, config: Arc<ClientConfig>) -> io::Result<Tls> {
+    fn over(name: &str, mut socket: TcpStream, config: Arc<ClientConfig>) -> io::Result<Tls> {
         socket.set_read_timeout(Some(DEADLINE))?;
         socket.set_write_timeout(Some(DEADLINE))?;
-        let name = ServerName::try_from("localhost").unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
         let mut connection = ClientConnection::new(config, name).unwrap();
         while connection.is_handshaking() {
             connection.complete_io(&mut socket)?;

@@ -1,0 +1,269 @@
+//! Certificates from a directory, as Pebble is one.
+
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::Signal;
+use rustls::client::Resumption;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection};
+use tempfile::TempDir;
+
+use crate::harness::authority::common_name;
+use crate::harness::http1::Client;
+use crate::harness::pebble::Pebble;
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tls::Tls;
+use crate::harness::{BASIC, tools};
+
+/// Settings for two names, with the state in a folder that outlives the process.
+fn settings(recorder: &Recorder, pebble: &Pebble, state: &Path) -> Settings {
+    Settings::for_upstream(&recorder.url())
+        .unset("tls.certificate")
+        .unset("tls.key")
+        .set("acme.directory", &format!("{:?}", pebble.directory()))
+        .set("acme.ca", &format!("{:?}", pebble.ca()))
+        .set("acme.names", r#"["registry.test", "mirror.test"]"#)
+        .set("acme.contact", r#"["mailto:ops@registry.test"]"#)
+        .set("acme.state", &format!("{state:?}"))
+        .set("acme.accept_terms", "true")
+}
+
+/// The chain that a client is shown who asks for `name`, if it is one that `config` trusts.
+fn shown(
+    tidegate: &Tidegate,
+    config: &Arc<ClientConfig>,
+    name: &str,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let mut socket = TcpStream::connect(tidegate.address).unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut config = (**config).clone();
+    config.resumption = Resumption::disabled();
+    let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    while connection.is_handshaking() {
+        connection.complete_io(&mut socket).ok()?;
+    }
+    Some(connection.peer_certificates().unwrap().to_vec())
+}
+
+fn wait_for_certificate(tidegate: &Tidegate, start: usize) {
+    let taken_up = |line: &str| line.contains("reloaded") && line.contains("a new certificate");
+    tidegate.log.wait_after(start, "the new certificate in use", taken_up);
+}
+
+/// What `tidegate check` prints to stdout and to stderr.
+fn check(settings: &Settings) -> (String, String) {
+    let file = settings.file();
+    let run = tools::run(env!("CARGO_BIN_EXE_tidegate"), &["check", "--config", file.to_str().unwrap()]);
+    assert!(run.success, "{}", run.stderr);
+    (run.stdout, run.stderr)
+}
+
+/// The names of the files in a folder, and that all of them are for their owner alone.
+fn private_files(folder: &Path) -> Vec<String> {
+    assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+            entry.file_name().into_string().unwrap()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+fn kill(mut tidegate: Tidegate) {
+    tidegate.signal(Signal::KILL);
+    tidegate.wait();
+}
+
+#[test]
+fn a_certificate_is_had_by_tls_alpn_01_and_kept() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let state = folder.path().join("deep/acme");
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, &state));
+    let trusting = pebble.client();
+
+    tidegate
+        .log
+        .wait_for("the warning", |line| line.contains("a temporary certificate") && line.contains("WARN"));
+    assert!(shown(&tidegate, &trusting, "registry.test").is_none());
+    let (served, warned) = check(&tidegate.settings);
+    assert!(served.contains("certificate for registry.test, mirror.test until "), "{served}");
+    assert!(warned.contains("a temporary certificate, which no client trusts"), "{warned}");
+
+    pebble.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+    for name in ["registry.test", "mirror.test"] {
+        let chain = shown(&tidegate, &trusting, name).expect("a certificate that is trusted");
+        assert_eq!(chain.len(), 3);
+        for pair in chain[1..].iter().collect::<Vec<_>>().windows(2) {
+            assert_ne!(common_name(pair[0]), common_name(pair[1]));
+        }
+    }
+    assert_eq!(private_files(&state), ["account.json", "certificate.pem", "renewal.json"]);
+    let (served, warned) = check(&tidegate.settings);
+    assert!(served.contains("certificate for registry.test, mirror.test until "), "{served}");
+    assert_eq!(warned, "");
+
+    kill(tidegate);
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, &state));
+    assert!(shown(&tidegate, &trusting, "mirror.test").is_some(), "the certificate is there from the start");
+    assert_eq!(pebble.orders(), 1);
+}
+
+#[test]
+fn http_01_is_answered_in_plain_and_nothing_else_is() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let settings = settings(&recorder, &pebble, folder.path())
+        .set("server.plain", r#"["127.0.0.1:0"]"#)
+        .set("server.names", r#"["registry.test", "mirror.test", "localhost"]"#)
+        .set("acme.challenge", r#""http-01""#);
+    let tidegate = Tidegate::start(settings);
+    pebble.http.open(tidegate.plain());
+    wait_for_certificate(&tidegate, 0);
+    assert!(shown(&tidegate, &pebble.client(), "registry.test").is_some());
+}
+
+#[test]
+fn a_changed_list_of_names_is_ordered_at_once() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    pebble.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+    let trusting = pebble.client();
+    assert!(shown(&tidegate, &trusting, "third.test").is_none());
+
+    let start = tidegate.log.len();
+    let text = tidegate.settings.toml().replace(r#""mirror.test""#, r#""third.test""#);
+    fs::write(tidegate.settings.file(), text).unwrap();
+    wait_for_certificate(&tidegate, start);
+    assert!(shown(&tidegate, &trusting, "third.test").is_some());
+    assert!(shown(&tidegate, &trusting, "mirror.test").is_none());
+    let accounts = pebble.log.so_far().iter().filter(|line| line.contains("now 1 accounts")).count();
+    assert_eq!((pebble.orders(), accounts), (2, 1));
+}
+
+#[test]
+fn a_certificate_is_renewed_in_time_and_no_request_is_lost() {
+    const CLIENTS: usize = 50;
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start_for(30), TempDir::new().unwrap());
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    pebble.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+    let (trusting, start, over) = (pebble.client(), tidegate.log.len(), AtomicBool::new(false));
+    let first = shown(&tidegate, &trusting, "registry.test").unwrap();
+    let mut config = (*trusting).clone();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let config = Arc::new(config);
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let tls = Tls::connect_for("registry.test", tidegate.address, config.clone()).unwrap();
+                    let mut client = Client::over(tls);
+                    for _ in 0..20 {
+                        let fields = ["Host: registry.test", &format!("Authorization: {BASIC}")];
+                        assert_eq!(client.exchange("GET /v2/", &fields).status, 200);
+                    }
+                }
+            });
+        }
+        wait_for_certificate(&tidegate, start);
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_ne!(shown(&tidegate, &trusting, "registry.test").unwrap()[0], first[0]);
+    assert_eq!(pebble.orders(), 2);
+}
+
+#[test]
+fn what_the_directory_finds_wrong_is_told_and_tried_again() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    pebble.tls.shut();
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    let line = tidegate.log.wait_for("the failure", |line| line.contains("no certificate from"));
+    for part in
+        ["ERROR", "registry.test: ", "failures=1", "certificate_expires=\"there is none\"", "next_try="]
+    {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    let (_, warned) = check(&tidegate.settings);
+    assert!(warned.contains("has given no certificate in 1 attempts; the last one: "), "{warned}");
+
+    // Killed in between: the pause is kept, and the error is not forgotten.
+    kill(tidegate);
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    tidegate
+        .log
+        .wait_for("the warning at the start", |line| line.contains("has given no certificate in 1 attempts"));
+    pebble.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+    assert_eq!(check(&tidegate.settings).1, "");
+    assert_eq!(pebble.orders(), 2);
+}
+
+#[test]
+fn an_order_goes_on_where_it_was_killed() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let start = || Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    let looked_at = |tidegate: &Tidegate| {
+        tidegate.log.wait_for("the answers on offer", |line| line.contains("may look at our names"));
+    };
+
+    // In the middle of validation: Pebble's connections wait at the door.
+    let tidegate = start();
+    looked_at(&tidegate);
+    let order = fs::read(folder.path().join("order.json")).unwrap();
+    kill(tidegate);
+    let tidegate = start();
+    tidegate.log.wait_for("the order", |line| line.contains("going on with the order"));
+    looked_at(&tidegate);
+    pebble.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+    kill(tidegate);
+
+    // Before the certificate was on the disk.
+    fs::remove_file(folder.path().join("certificate.pem")).unwrap();
+    fs::remove_file(folder.path().join("renewal.json")).unwrap();
+    fs::write(folder.path().join("order.json"), order).unwrap();
+    let tidegate = start();
+    wait_for_certificate(&tidegate, 0);
+    assert!(shown(&tidegate, &pebble.client(), "mirror.test").is_some());
+    assert_eq!(pebble.orders(), 1);
+}
+
+#[test]
+fn an_account_that_the_directory_has_lost_is_made_anew() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    pebble.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+    kill(tidegate);
+
+    // Another directory under the same URL, as far as its memory goes: the account is one it never made.
+    let other = Pebble::start();
+    let account = fs::read_to_string(folder.path().join("account.json")).unwrap();
+    let origin = |pebble: &Pebble| pebble.directory().trim_end_matches("dir").to_owned();
+    let account = account.replace(&origin(&pebble), &origin(&other));
+    fs::write(folder.path().join("account.json"), account).unwrap();
+    let tidegate = Tidegate::start(settings(&recorder, &other, folder.path()));
+    assert!(shown(&tidegate, &pebble.client(), "registry.test").is_some(), "the old certificate serves on");
+    other.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+    assert!(shown(&tidegate, &other.client(), "registry.test").is_some());
+}
+
+#[test]
+fn a_directory_protocol_without_a_challenge_is_refused() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    let mut config = (*pebble.client()).clone();
+    config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
+    assert!(shown(&tidegate, &Arc::new(config), "elsewhere.test").is_none());
+}
