@@ -67,10 +67,17 @@ pub async fn handle<G>(
     reply::hand_over(response, flow, ledger, guard)
 }
 
-/// For plain HTTP, where nothing is forwarded: the host that a request asks for, without its port; or the answer to one
-/// that [`handle`] would refuse for what its head says.
-pub fn vet<B: Body>(request: &Request<B>, config: &Config) -> Result<String, Response<Full<Bytes>>> {
-    hygiene::host(request, config).map_err(|refusal| reject::answer(&refusal))
+/// For plain HTTP, where nothing is forwarded: what `answer` makes of the host that a request asks for, without its port; or
+/// the refusal of one that [`handle`] would refuse for what its head says.
+pub fn vet<B: Body>(
+    request: &Request<B>,
+    config: &Config,
+    answer: impl FnOnce(&str) -> Response<Full<Bytes>>,
+) -> Response<Full<Bytes>> {
+    match hygiene::host(request, config) {
+        Ok(host) => answer(&host),
+        Err(refusal) => reject::answer(&refusal),
+    }
 }
 
 async fn pass(

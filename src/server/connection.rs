@@ -17,6 +17,7 @@ use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -76,7 +77,9 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
         () = reached(core, Phase::Closing) => return,
     };
     if client.is_challenge() {
-        return tracing::debug!(%peer, "an ACME directory has looked");
+        tracing::debug!(%peer, "an ACME directory has looked");
+        _ = timeout_at(deadline, client.clone().shutdown()).await;
+        return;
     }
     // A connection that came after the process began to drain belongs to a transfer that is still running.
     let leaves_at = if *core.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };

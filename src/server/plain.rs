@@ -76,8 +76,7 @@ impl Plain {
             return proof(state.tls.challenges.text(token));
         }
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        gate::vet(request, &state.config)
-            .map_or_else(|refusal| refusal, |host| moved(&host, self.https_port, target))
+        gate::vet(request, &state.config, |host| moved(host, self.https_port, target))
     }
 }
 
@@ -101,4 +100,22 @@ fn moved(host: &str, port: u16, target: &str) -> Response<Full<Bytes>> {
         Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_to_https_names_a_port_only_where_it_is_not_the_usual_one() {
+        for (host, port, location) in [
+            ("registry.test", 443, "https://registry.test/v2/?n=1"),
+            ("registry.test", 8443, "https://registry.test:8443/v2/?n=1"),
+            ("[::1]", 5043, "https://[::1]:5043/v2/?n=1"),
+        ] {
+            let response = moved(host, port, "/v2/?n=1");
+            assert_eq!(response.status(), StatusCode::PERMANENT_REDIRECT);
+            assert_eq!(response.headers()[LOCATION], location);
+        }
+    }
 }

@@ -12,6 +12,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection};
 use tempfile::TempDir;
+use x509_parser::extensions::GeneralName;
 
 use crate::harness::authority::common_name;
 use crate::harness::http1::Client;
@@ -19,7 +20,7 @@ use crate::harness::pebble::Pebble;
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tls::Tls;
-use crate::harness::{BASIC, tools};
+use crate::harness::{BASIC, DEADLINE, tools};
 
 /// Settings for two names, with the state in a folder that outlives the process.
 fn settings(recorder: &Recorder, pebble: &Pebble, state: &Path) -> Settings {
@@ -119,7 +120,7 @@ fn a_certificate_is_had_by_tls_alpn_01_and_kept() {
 }
 
 #[test]
-fn http_01_is_answered_in_plain_and_nothing_else_is() {
+fn a_certificate_is_had_by_http_01() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let settings = settings(&recorder, &pebble, folder.path())
         .set("server.plain", r#"["127.0.0.1:0"]"#)
@@ -260,10 +261,33 @@ fn an_account_that_the_directory_has_lost_is_made_anew() {
 }
 
 #[test]
-fn a_directory_protocol_without_a_challenge_is_refused() {
+fn the_answer_is_a_handshake_and_nothing_more() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
-    let mut config = (*pebble.client()).clone();
-    config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
-    assert!(shown(&tidegate, &Arc::new(config), "elsewhere.test").is_none());
+    tidegate.log.wait_for("the answers on offer", |line| line.contains("may look at our names"));
+    let ask = |name: &str, protocol: &str| {
+        let (deadline, address) = (DEADLINE.as_secs().to_string(), tidegate.address.to_string());
+        let s_client =
+            [&deadline, "openssl", "s_client", "-ign_eof", "-connect", &address, "-servername", name];
+        tools::run("timeout", &[&s_client[..], &["-alpn", protocol]].concat())
+    };
+    // It ends because the connection does: this client would wait.
+    let answer = ask("registry.test", "acme-tls/1");
+    assert!(answer.success, "{}", answer.stderr);
+    assert!(answer.stdout.contains("ALPN protocol: acme-tls/1"), "{}", answer.stdout);
+    let (_, pem) = x509_parser::pem::parse_x509_pem(
+        answer.stdout[answer.stdout.find("-----BEGIN").unwrap()..].as_bytes(),
+    )
+    .unwrap();
+    let certificate = pem.parse_x509().unwrap();
+    let names = certificate.subject_alternative_name().unwrap().unwrap();
+    assert_eq!(names.value.general_names, [GeneralName::DNSName("registry.test")]);
+    let extension =
+        certificate.extensions().iter().find(|one| one.oid.to_id_string() == "1.3.6.1.5.5.7.1.31");
+    let extension = extension.expect("acmeIdentifier");
+    assert!(extension.critical);
+    assert_eq!(extension.value.len(), 2 + 32);
+
+    let refused = ask("elsewhere.test", "acme-tls/1");
+    assert!(refused.stderr.contains("no application protocol"), "{}", refused.stderr);
 }

@@ -27,6 +27,7 @@ mod location;
 mod mistakes;
 mod one_reading;
 mod passwords;
+mod plain;
 mod recipe;
 mod records;
 mod reload;

@@ -175,8 +175,14 @@ fn tidegate_serves_what_it_made_without_a_warning() {
         key: folder.path("certs/domain.key"),
     };
     let tls = settings(vec![files]);
-    let made =
-        crate::tls::server(&tls, &["r.example.com".to_owned()], &crate::tls::TicketKeys::random()).unwrap();
+    let made = crate::tls::server(
+        &tls,
+        None,
+        &["r.example.com".to_owned()],
+        &crate::tls::TicketKeys::random(),
+        &Default::default(),
+    )
+    .unwrap();
     assert!(made.warnings.is_empty(), "{:?}", made.warnings);
 }
 

@@ -108,3 +108,33 @@ pub(super) fn is(problem: &Problem, kind: &str) -> bool {
     let name = problem.r#type.as_deref().and_then(|name| name.strip_prefix("urn:ietf:params:acme:error:"));
     name == Some(kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let wanted = |value: &'static str| {
+            wanted(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]))
+        };
+        let wait = wanted("120").unwrap().duration_since(SystemTime::now()).unwrap();
+        assert!((119..=120).contains(&wait.as_secs()));
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        assert_eq!(wanted("Sun, 06 Nov 1994 08:49:37 GMT"), Some(date));
+        assert_eq!(wanted("soon"), None);
+        assert_eq!(wanted("18446744073709551615"), None);
+    }
+
+    #[tokio::test]
+    async fn a_refused_nonce_is_tried_again_but_not_for_ever() {
+        let mut tries = 0;
+        let refused = again(async || {
+            tries += 1;
+            let problem = r#"{"type": "urn:ietf:params:acme:error:badNonce"}"#;
+            Err::<(), _>(Error::Api(serde_json::from_str(problem).unwrap()))
+        });
+        assert!(refused.await.is_err());
+        assert_eq!(tries, NONCES);
+    }
+}

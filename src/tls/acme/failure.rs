@@ -1,7 +1,7 @@
 //! Why an attempt ended without a certificate, in words for the operator.
 
 use std::error::Error as _;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use instant_acme::{Error, Problem};
 use time::OffsetDateTime;
@@ -26,9 +26,9 @@ impl Failure {
         Self { message, retry_after: None }
     }
 
-    /// The same, with what the directory said in `Retry-After`.
+    /// The same, with what the directory said in `Retry-After` if it did.
     pub(super) fn asked_to_wait(self, retry_after: Option<SystemTime>) -> Self {
-        Self { retry_after, ..self }
+        Self { retry_after: retry_after.or(self.retry_after), ..self }
     }
 
     /// How long the directory wants to be left alone from `now` on.
@@ -39,13 +39,20 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::new(match &error {
+        let retry_after = match &error {
+            Error::Timeout(Some(at)) => {
+                Some(SystemTime::now() + at.saturating_duration_since(Instant::now()))
+            }
+            _ => None,
+        };
+        let failure = Self::new(match &error {
             Error::Api(problem) => explain(problem),
             _ => {
                 let causes = std::iter::successors(error.source(), |cause| (*cause).source());
                 causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
             }
-        })
+        });
+        failure.asked_to_wait(retry_after)
     }
 }
 
@@ -59,4 +66,28 @@ impl From<Problems> for Failure {
 pub(super) fn explain(problem: &Problem) -> String {
     let text = problem.to_string();
     text.strip_prefix("API error: ").unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_speaks_in_its_own_words_on_one_line() {
+        let text = r#"{"type": "urn:ietf:params:acme:error:dns", "detail": "no\nA record", "status": 400}"#;
+        let failure = Failure::from(Error::Api(serde_json::from_str(text).unwrap()));
+        assert_eq!(failure.message, "no A record (urn:ietf:params:acme:error:dns)");
+        assert_eq!(failure.wait(OffsetDateTime::now_utc()), None);
+        assert_eq!(Failure::new("x".repeat(9000)).message.len(), LONGEST);
+    }
+
+    #[test]
+    fn what_a_directory_asks_for_is_how_long_to_wait() {
+        let now = OffsetDateTime::now_utc();
+        let asked = SystemTime::from(now) + Duration::from_secs(90);
+        let failure = Failure::new("busy").asked_to_wait(Some(asked));
+        assert_eq!(failure.asked_to_wait(None).wait(now), Some(Duration::from_secs(90)));
+        let later = Error::Timeout(Some(Instant::now() + Duration::from_secs(900)));
+        assert!(Failure::from(later).wait(now).unwrap() > Duration::from_secs(800));
+    }
 }

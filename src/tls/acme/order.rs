@@ -169,10 +169,11 @@ fn request(acme: &Acme, key: &Secret) -> Result<Vec<u8>, Box<dyn std::error::Err
 
 /// What the directory found at each name that it could not prove.
 async fn reasons(order: &mut Order) -> Option<String> {
+    // A poll of the order has it forget its authorizations, so this tells what they are now.
+    again(async || fetched(order).await).await.ok()?;
     let mut reasons = Vec::new();
     let mut authorizations = order.authorizations();
-    while let Some(Ok(mut authorization)) = authorizations.next().await {
-        _ = again(async || authorization.refresh().await.map(drop)).await;
+    while let Some(Ok(authorization)) = authorizations.next().await {
         let name = authorization.identifier().to_string();
         let errors = authorization.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
         reasons.extend(errors.map(|error| format!("{name}: {}", explain(error))));

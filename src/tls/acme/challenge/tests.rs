@@ -1,1 +1,53 @@
-//! TODO
+use rustls::server::Acceptor;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+use super::*;
+
+/// What a client that offers `protocols` gets who asks for `name`.
+fn handshake_of(
+    challenges: &Challenges,
+    name: &'static str,
+    protocols: &[&[u8]],
+) -> Option<Arc<ServerConfig>> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let mut client = ClientConnection::new(Arc::new(config), name.try_into().unwrap()).unwrap();
+    let (mut hello, mut acceptor) = (Vec::new(), Acceptor::default());
+    client.write_tls(&mut hello).unwrap();
+    acceptor.read_tls(&mut hello.as_slice()).unwrap();
+    challenges.handshake(&acceptor.accept().unwrap().unwrap().client_hello())
+}
+
+#[test]
+fn a_handshake_is_given_for_the_name_on_offer_and_for_the_one_protocol() {
+    let challenges = Arc::new(Challenges::default());
+    let offer = challenges.offer_handshake("a.test", &[7; 32]).unwrap();
+    assert_eq!(handshake_of(&challenges, "a.test", &[PROTOCOL]).unwrap().alpn_protocols, [PROTOCOL]);
+    assert!(handshake_of(&challenges, "A.Test", &[PROTOCOL]).is_some());
+    assert!(handshake_of(&challenges, "b.test", &[PROTOCOL]).is_none());
+    assert!(handshake_of(&challenges, "a.test", &[]).is_none());
+    assert!(handshake_of(&challenges, "a.test", &[b"h2"]).is_none());
+    assert!(handshake_of(&challenges, "a.test", &[PROTOCOL, b"h2"]).is_none());
+    drop(offer);
+    assert!(handshake_of(&challenges, "a.test", &[PROTOCOL]).is_none());
+}
+
+#[test]
+fn a_text_is_given_under_its_token_while_it_is_on_offer() {
+    let challenges = Arc::new(Challenges::default());
+    let _handshake = challenges.offer_handshake("a.test", &[7; 32]).unwrap();
+    let offer = challenges.offer_text("token", "token.print");
+    assert_eq!(challenges.text("token").as_deref(), Some("token.print"));
+    assert_eq!(challenges.text("a.test"), None);
+    drop(offer);
+    assert_eq!(challenges.text("token"), None);
+}
+
+#[test]
+fn what_is_no_digest_is_refused() {
+    assert!(Arc::new(Challenges::default()).offer_handshake("a.test", &[7; 31]).is_err());
+}
