@@ -142,13 +142,15 @@ fn a_changed_list_of_names_is_ordered_at_once() {
     assert!(shown(&tidegate, &trusting, "third.test").is_none());
 
     let start = tidegate.log.len();
-    let text = tidegate.settings.toml().replace(r#""mirror.test""#, r#""third.test""#);
+    let text = tidegate.settings.toml().replace("mirror.test", "third.test").replace("ops@", "admin@");
     fs::write(tidegate.settings.file(), text).unwrap();
     wait_for_certificate(&tidegate, start);
     assert!(shown(&tidegate, &trusting, "third.test").is_some());
     assert!(shown(&tidegate, &trusting, "mirror.test").is_none());
     let accounts = pebble.log.so_far().iter().filter(|line| line.contains("now 1 accounts")).count();
     assert_eq!((pebble.orders(), accounts), (2, 1));
+    let account = fs::read_to_string(folder.path().join("account.json")).unwrap();
+    assert!(account.contains("mailto:admin@registry.test"), "{account}");
 }
 
 #[test]
@@ -207,6 +209,23 @@ fn what_the_directory_finds_wrong_is_told_and_tried_again() {
     wait_for_certificate(&tidegate, 0);
     assert_eq!(check(&tidegate.settings).1, "");
     assert_eq!(pebble.orders(), 2);
+}
+
+#[test]
+fn corrected_settings_are_tried_at_once() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()).set("acme.ca", r#""ca.crt""#));
+    pebble.tls.open(tidegate.address);
+    let told = |failures: &'static str| {
+        move |line: &str| line.contains("no certificate from") && line.contains(failures)
+    };
+    let line = tidegate.log.wait_for("the first failure", told("failures=1"));
+    assert!(line.contains("invalid peer certificate"), "{line}");
+    tidegate.log.wait_for("the second failure, with half a minute to wait", told("failures=2"));
+    let text = tidegate.settings.toml().replace(r#""ca.crt""#, &format!("{:?}", pebble.ca()));
+    fs::write(tidegate.settings.file(), text).unwrap();
+    wait_for_certificate(&tidegate, 0);
+    assert!(tidegate.log.so_far().iter().all(|line| !line.contains("failures=3")));
 }
 
 #[test]
@@ -275,10 +294,8 @@ fn the_answer_is_a_handshake_and_nothing_more() {
     let answer = ask("registry.test", "acme-tls/1");
     assert!(answer.success, "{}", answer.stderr);
     assert!(answer.stdout.contains("ALPN protocol: acme-tls/1"), "{}", answer.stdout);
-    let (_, pem) = x509_parser::pem::parse_x509_pem(
-        answer.stdout[answer.stdout.find("-----BEGIN").unwrap()..].as_bytes(),
-    )
-    .unwrap();
+    let start = answer.stdout.find("-----BEGIN").unwrap();
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&answer.stdout.as_bytes()[start..]).unwrap();
     let certificate = pem.parse_x509().unwrap();
     let names = certificate.subject_alternative_name().unwrap().unwrap();
     assert_eq!(names.value.general_names, [GeneralName::DNSName("registry.test")]);

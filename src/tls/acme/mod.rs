@@ -39,6 +39,7 @@ pub async fn keep(
     challenges: Arc<Challenges>,
     issued: Rc<Notify>,
 ) {
+    let mut pause_counts = true;
     loop {
         let now = settings.borrow_and_update().clone();
         // An order that is dropped half way is on the disk, and goes on if it is still wanted.
@@ -46,19 +47,24 @@ pub async fn keep(
             None => settings.changed().await,
             Some(acme) => tokio::select! {
                 changed = settings.changed() => changed,
-                never = renew(acme, &challenges, &issued) => match never {},
+                never = renew(acme, pause_counts, &challenges, &issued) => match never {},
             },
         };
         if changed.is_err() {
             return;
         }
+        pause_counts = false;
     }
 }
 
-async fn renew(acme: &Acme, challenges: &Arc<Challenges>, issued: &Notify) -> Infallible {
+/// `pause_counts` tells whether an attempt that failed is to be waited for; not when its cause may have been changed.
+async fn renew(acme: &Acme, pause_counts: bool, challenges: &Arc<Challenges>, issued: &Notify) -> Infallible {
     let store = Store::new(&acme.state);
     // What is on the disk counts at the start; later it is what this process knows, even if it could not write it.
     let mut renewal = store.renewal().filter(|renewal| renewal.is_of(acme));
+    if let Some(failed) = renewal.as_mut().filter(|renewal| renewal.failures > 0 && !pause_counts) {
+        failed.next = OffsetDateTime::now_utc();
+    }
     loop {
         let now = OffsetDateTime::now_utc();
         let wait = certificate::next(acme, renewal.as_ref(), now) - now;
