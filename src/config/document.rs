@@ -1,5 +1,6 @@
 //! Hands out the sections one by one; what is left at the end is a problem by construction.
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::environment::Environment;
@@ -20,13 +21,14 @@ impl<'r, 'i> Document<'r, 'i> {
         Self { table, environment: Environment::new(environment), report }
     }
 
-    /// Reads one section, which may be absent, and reports what `read` leaves of it.
+    /// Reads one section, which may be absent, and reports what `read` leaves of it. One within another, `a.b`, is
+    /// read before the other.
     pub(super) fn section<T>(
         &mut self,
         name: &'static str,
         read: impl FnOnce(&mut Section<'_, 'i>) -> Option<T>,
     ) -> Option<T> {
-        let (header, table) = match self.table.remove(name) {
+        let (header, table) = match self.remove(name) {
             None => (Place::File(0), DeTable::new()),
             Some(value) => {
                 let header = Place::File(value.span().start);
@@ -47,6 +49,14 @@ impl<'r, 'i> Document<'r, 'i> {
         let value = read(&mut section);
         section.finish();
         value
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Spanned<DeValue<'i>>> {
+        let Some((outer, inner)) = name.split_once('.') else { return self.table.remove(name) };
+        match self.table.get_mut(outer)?.get_mut() {
+            DeValue::Table(table) => table.remove(inner),
+            _ => None,
+        }
     }
 
     /// Reports the sections that nobody read.

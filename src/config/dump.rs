@@ -7,7 +7,9 @@ use std::path::Path;
 
 use super::Config;
 use super::quote::toml_string;
-use super::settings::{AccessTarget, Auth, CertificateFiles, Limits, Log, Server, Tls, Upstream, UserAgents};
+use super::settings::{
+    AccessTarget, Auth, CertificateFiles, ClientCertificates, Limits, Log, Server, Tls, Upstream, UserAgents,
+};
 use super::values::{print_duration, print_rate, print_size};
 use super::words::{self, word};
 
@@ -19,6 +21,7 @@ pub(super) fn dump(config: &Config) -> String {
         dump_server(server),
         dump_limits(limits),
         dump_tls(tls, base),
+        dump_client(&tls.client, base),
         dump_upstream(upstream, base),
         dump_auth(auth, base),
         dump_user_agents(user_agents),
@@ -62,7 +65,7 @@ fn dump_limits(limits: &Limits) -> Written {
 }
 
 fn dump_tls(tls: &Tls, base: &Path) -> Written {
-    let Tls { certificates, min_version, alpn, ticket_keys } = tls;
+    let Tls { certificates, min_version, alpn, ticket_keys, client: _ } = tls;
     let written = Written::section("tls");
     let written = match certificates.as_slice() {
         [CertificateFiles { certificate, key }] => {
@@ -81,6 +84,17 @@ fn dump_tls(tls: &Tls, base: &Path) -> Written {
         .key("ticket_keys", optional_path(base, ticket_keys.as_deref()))
 }
 
+fn dump_client(client: &ClientCertificates, base: &Path) -> Written {
+    let ClientCertificates { verify, ca, crl, names, reject_status, user_from } = client;
+    Written::section("tls.client")
+        .key("verify", quoted(word(words::VERIFY, verify)))
+        .key("ca", path(base, ca))
+        .key("crl", list(crl.iter().map(|crl| path(base, crl))))
+        .key("names", list(names.iter().map(quoted)))
+        .key("reject_status", reject_status.as_u16())
+        .key("user_from", quoted(word(words::USER_FROM, user_from)))
+}
+
 fn dump_upstream(upstream: &Upstream, base: &Path) -> Written {
     let Upstream { server, ca, connect_timeout, read_timeout, authorization } = upstream;
     Written::section("upstream")
@@ -92,12 +106,23 @@ fn dump_upstream(upstream: &Upstream, base: &Path) -> Written {
 }
 
 fn dump_auth(auth: &Auth, base: &Path) -> Written {
-    let Auth { mode, realm, htpasswd, legacy_hashes, cache_ttl, cache_size, hash_threads, hash_queue } = auth;
+    let Auth {
+        mode,
+        realm,
+        htpasswd,
+        legacy_hashes,
+        client_certificate,
+        cache_ttl,
+        cache_size,
+        hash_threads,
+        hash_queue,
+    } = auth;
     Written::section("auth")
         .key("mode", quoted(word(words::AUTH_MODES, mode)))
         .key("realm", quoted(realm))
         .key("htpasswd", path(base, htpasswd))
         .key("legacy_hashes", legacy_hashes)
+        .key("client_certificate", quoted(word(words::CLIENT_CERTIFICATE, client_certificate)))
         .key("cache_ttl", quoted(print_duration(*cache_ttl)))
         .key("cache_size", cache_size)
         .key("hash_threads", hash_threads)

@@ -17,7 +17,8 @@ use super::names::{network, served_name, socket_address};
 use super::report::{NamedFile, Place, Report};
 use super::section::{NOT_YET, Section, Separator};
 use super::settings::{
-    AccessTarget, Auth, AuthMode, CertificateFiles, Limits, Log, Server, Tls, Upstream, UserAgents,
+    AccessTarget, Auth, AuthMode, CertificateFiles, ClientCertificate, ClientCertificates, Limits, Log,
+    Server, Tls, Upstream, UserAgents, Verify,
 };
 use super::syntax::sound_part;
 use super::words;
@@ -37,6 +38,7 @@ const MOST_HEADER_BYTES: u64 = 1 << 20;
 const MOST_HEADERS: usize = 10_000;
 const MOST_BYTES: u64 = 1 << 30;
 
+const HOST_NAME: &str = r#"a host name without port, such as "registry.example.com""#;
 const CERTIFICATE_REMEDY: &str = "make one with `tidegate cert server`, or name the one you have";
 
 /// Reads all of it. The settings are `None` only if the report holds a problem.
@@ -49,9 +51,11 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
 
     let server = document.section("server", server);
     let limits = document.section("limits", limits);
-    let tls = document.section("tls", |section| tls(section, base));
+    let client = document.section("tls.client", |section| client(section, base));
+    let verify = client.as_ref().map(|client| client.verify);
+    let tls = document.section("tls", |section| tls(section, base, client));
     let upstream = document.section("upstream", |section| upstream(section, base));
-    let auth = document.section("auth", |section| auth(section, base));
+    let auth = document.section("auth", |section| auth(section, base, verify));
     let user_agents = document.section("user_agents", user_agents);
     let log = document.section("log", |section| log(section, base));
     document.finish();
@@ -74,8 +78,7 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
 fn server(section: &mut Section<'_, '_>) -> Option<Server> {
     let wanted = r#"an IP address and a port, such as "0.0.0.0:443" or "[::]:443""#;
     let listen = several(section, "listen", wanted, socket_address, |address| address.port() == 0);
-    let wanted = r#"a host name without port, such as "registry.example.com""#;
-    let names = values(section.list("names", Separator::Comma, wanted, served_name));
+    let names = values(section.list("names", Separator::Comma, HOST_NAME, served_name));
     let wanted = r#"a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#;
     let trusted_proxies = values(section.list("trusted_proxies", Separator::Comma, wanted, network));
     let drain_timeout = section.duration("drain_timeout", WAIT_OR_NONE);
@@ -112,7 +115,7 @@ fn limits(section: &mut Section<'_, '_>) -> Option<Limits> {
     })
 }
 
-fn tls(section: &mut Section<'_, '_>, base: &Path) -> Option<Tls> {
+fn tls(section: &mut Section<'_, '_>, base: &Path, client: Option<ClientCertificates>) -> Option<Tls> {
     let certificates = certificates(section, base);
     let min_version = section.word("min_version", words::TLS_VERSIONS);
     let parse = |text: &str| words::choose(words::ALPN, text).ok_or_else(String::new);
@@ -125,6 +128,39 @@ fn tls(section: &mut Section<'_, '_>, base: &Path) -> Option<Tls> {
         min_version: min_version?,
         alpn: alpn?,
         ticket_keys: ticket_keys?,
+        client: client?,
+    })
+}
+
+fn client(section: &mut Section<'_, '_>, base: &Path) -> Option<ClientCertificates> {
+    let verify = section.word("verify", words::VERIFY);
+    let is_on = verify.is_some_and(|verify| verify != Verify::Off);
+    // Behind a syntax error another path may be written.
+    let certain = section.is_written("ca") || !section.report.is_torn();
+    let place = section.place("ca");
+    let ca = section.text("ca", "the path of a PEM file", |text| path(text, base));
+    if let (true, true, Some(path)) = (is_on, certain, &ca) {
+        let remedy = "make one with `tidegate cert ca`, or name the one that issues your certificates";
+        let file = NamedFile { key: "tls.client.ca", path: path.clone(), place, remedy: remedy.to_owned() };
+        section.report.files.push(file);
+    }
+    let crl =
+        section.list("crl", Separator::Comma, "the path of a PEM or DER file", |text| path(text, base))?;
+    for (place, path) in crl.iter().filter(|_| is_on) {
+        let (place, path) = (place.clone(), path.clone());
+        let remedy = "make one with `tidegate cert ca --crl`, or leave it out".to_owned();
+        section.report.files.push(NamedFile { key: "tls.client.crl", path, place, remedy });
+    }
+    let names = values(section.list("names", Separator::Comma, HOST_NAME, served_name));
+    let reject_status = section.number("reject_status", 403..=404);
+    let user_from = section.word("user_from", words::USER_FROM);
+    Some(ClientCertificates {
+        verify: verify?,
+        ca: ca?,
+        crl: crl.into_iter().map(|(_, path)| path).collect(),
+        names: names?,
+        reject_status: status(reject_status?)?,
+        user_from: user_from?,
     })
 }
 
@@ -201,7 +237,7 @@ fn single_server(section: &mut Section<'_, '_>) -> Option<ServerAddress> {
     server
 }
 
-fn auth(section: &mut Section<'_, '_>, base: &Path) -> Option<Auth> {
+fn auth(section: &mut Section<'_, '_>, base: &Path, verify: Option<Verify>) -> Option<Auth> {
     let wanted = words::choices(words::AUTH_MODES);
     let mode = section.text("mode", &wanted, |text| {
         let later = || {
@@ -228,6 +264,18 @@ fn auth(section: &mut Section<'_, '_>, base: &Path) -> Option<Auth> {
         section.report.files.push(file);
     }
     let legacy_hashes = section.flag("legacy_hashes");
+    let place = section.place("client_certificate");
+    let client_certificate = section.word("client_certificate", words::CLIENT_CERTIFICATE);
+    if client_certificate == Some(ClientCertificate::Both) {
+        let other = match (verify, mode) {
+            (Some(Verify::Off), _) => Some("client certificates; set tls.client.verify to \"required\""),
+            (_, Some(AuthMode::Off)) => Some("passwords; set auth.mode to \"basic\""),
+            _ => None,
+        };
+        if let Some(other) = other {
+            section.report.wrong(&place, format!("auth.client_certificate: \"both\" needs {other}"));
+        }
+    }
     let cache_ttl = section.duration("cache_ttl", WAIT_OR_NONE);
     let cache_size = section.number("cache_size", 1..=1_000_000);
     let hash_threads = section.number("hash_threads", 0..=MOST_THREADS);
@@ -237,6 +285,7 @@ fn auth(section: &mut Section<'_, '_>, base: &Path) -> Option<Auth> {
         realm: realm?,
         htpasswd: htpasswd?,
         legacy_hashes: legacy_hashes?,
+        client_certificate: client_certificate?,
         cache_ttl: cache_ttl?,
         cache_size: cache_size?,
         hash_threads: or_share_of_cores(hash_threads?, 2),
@@ -248,9 +297,12 @@ fn user_agents(section: &mut Section<'_, '_>) -> Option<UserAgents> {
     let wanted = r"a regular expression in single quotes, such as '^docker/1\.[345]'";
     let deny = values(section.list("deny", Separator::Newline, wanted, regex));
     let allow = values(section.list("allow", Separator::Newline, wanted, regex));
-    let status = section.number("status", 400..=499);
-    let status = status.and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
-    Some(UserAgents { deny: deny?, allow: allow?, status: status? })
+    let answer = section.number("status", 400..=499);
+    Some(UserAgents { deny: deny?, allow: allow?, status: status(answer?)? })
+}
+
+fn status(number: usize) -> Option<StatusCode> {
+    StatusCode::from_u16(u16::try_from(number).ok()?).ok()
 }
 
 fn log(section: &mut Section<'_, '_>, base: &Path) -> Option<Log> {

@@ -20,11 +20,11 @@ pub(super) struct Key {
 }
 
 /// The sections that work, in the order of proxy.toml.example.
-pub(super) const SECTIONS: [&str; 7] = ["server", "limits", "tls", "upstream", "auth", "user_agents", "log"];
+pub(super) const SECTIONS: [&str; 8] =
+    ["server", "limits", "tls", "tls.client", "upstream", "auth", "user_agents", "log"];
 
 /// The sections that are part of the design, and refused until they work.
-pub(super) const LATER_SECTIONS: [&str; 7] =
-    ["tls.client", "acme", "auth.throttle", "groups", "access", "policy", "token"];
+pub(super) const LATER_SECTIONS: [&str; 6] = ["acme", "auth.throttle", "groups", "access", "policy", "token"];
 
 /// An entry of the list `tls.certificates`: keys of its own, but no section.
 pub(super) const CERTIFICATE_ENTRY: &str = "tls.certificates";
@@ -56,6 +56,12 @@ pub(super) const KEYS: &[Key] = &[
     key("tls", "ticket_keys", r#""""#),
     required(CERTIFICATE_ENTRY, "certificate"),
     required(CERTIFICATE_ENTRY, "key"),
+    key("tls.client", "verify", r#""off""#),
+    key("tls.client", "ca", r#""certs/clients.crt""#),
+    key("tls.client", "crl", "[]"),
+    key("tls.client", "names", "[]"),
+    key("tls.client", "reject_status", "403"),
+    key("tls.client", "user_from", r#""cn""#),
     key("upstream", "servers", r#"["http://127.0.0.1:5000"]"#),
     key("upstream", "ca", r#""""#),
     key("upstream", "connect_timeout", r#""5s""#),
@@ -69,11 +75,11 @@ pub(super) const KEYS: &[Key] = &[
     key("auth", "realm", r#""registry.localhost""#),
     key("auth", "htpasswd", r#""auth/htpasswd""#),
     key("auth", "legacy_hashes", "false"),
+    key("auth", "client_certificate", r#""either""#),
     key("auth", "cache_ttl", r#""5m""#),
     key("auth", "cache_size", "4096"),
     key("auth", "hash_threads", "0"),
     key("auth", "hash_queue", "64"),
-    later("auth", "client_certificate"),
     key("user_agents", "deny", r"['^docker/1\.[345]', '^Go ']"),
     key("user_agents", "allow", r"['^docker/1\.5\.[0-9]-dev']"),
     key("user_agents", "status", "404"),

@@ -26,8 +26,9 @@ mod words;
 pub use address::ServerAddress;
 pub use error::{Problem, Problems};
 pub use settings::{
-    AccessFormat, AccessTarget, Alpn, Auth, AuthMode, CertificateFiles, Limits, Log, LogFormat, Server, Tls,
-    TlsVersion, Upstream, UpstreamAuthorization, UserAgents,
+    AccessFormat, AccessTarget, Alpn, Auth, AuthMode, CertificateFiles, ClientCertificate,
+    ClientCertificates, Limits, Log, LogFormat, Server, Tls, TlsVersion, Upstream, UpstreamAuthorization,
+    UserAgents, UserFrom, Verify,
 };
 
 /// All settings of one proxy.toml, every value parsed, in range, and its default filled in. Paths are

@@ -59,6 +59,45 @@ pub struct Tls {
     pub alpn: Vec<Alpn>,
     /// The secret that the keys of session tickets are made of, in base64; `None` means random keys.
     pub ticket_keys: Option<PathBuf>,
+    /// `[tls.client]`.
+    pub client: ClientCertificates,
+}
+
+/// `[tls.client]`: certificates that clients show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// Whether they are asked for, and what follows when there is none.
+    pub verify: Verify,
+    /// The CAs that may have issued them. Checked to exist only when `verify` is not off.
+    pub ca: PathBuf,
+    /// Lists of those that these CAs have revoked.
+    pub crl: Vec<PathBuf>,
+    /// The host names for which they are asked for, as in [`Server::names`]; empty means all.
+    pub names: Vec<String>,
+    /// The refusal of one that does not count, or of none: 403 or 404.
+    pub reject_status: StatusCode,
+    /// What in a certificate is the user's name.
+    pub user_from: UserFrom,
+}
+
+/// Whether certificates are asked of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// No.
+    Off,
+    /// Yes; who shows none may do what others may without.
+    Optional,
+    /// Yes; who shows none is refused.
+    Required,
+}
+
+/// What in a client's certificate is the user's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserFrom {
+    /// `cn`: the common name of its subject.
+    CommonName,
+    /// `san`: the first DNS name or e-mail address of its subjectAltName.
+    AlternativeName,
 }
 
 /// A certificate chain and its key, both PEM.
@@ -125,6 +164,8 @@ pub struct Auth {
     pub htpasswd: PathBuf,
     /// Also accept the older hashes of Apache and crypt(3).
     pub legacy_hashes: bool,
+    /// How a client's certificate goes with passwords.
+    pub client_certificate: ClientCertificate,
     /// How long a verified password need not be hashed again; zero means it always is.
     pub cache_ttl: Duration,
     /// How many verified passwords are remembered. At least one.
@@ -142,6 +183,15 @@ pub enum AuthMode {
     Basic,
     /// Not at all: everyone may do everything.
     Off,
+}
+
+/// How a client's certificate goes with passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// One of the two is enough.
+    Either,
+    /// Both are needed.
+    Both,
 }
 
 /// `[user_agents]`: clients too old to speak to a v2 registry.

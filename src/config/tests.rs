@@ -76,6 +76,13 @@ key = "b'.key"
 min_version = "1.3"
 alpn = ["http/1.1"]
 ticket_keys = "tickets"
+[tls.client]
+verify = "optional"
+ca = "machines.crt"
+crl = ["a.crl", "/abs/b.crl"]
+names = ["Registry.Example"]
+reject_status = 404
+user_from = "san"
 [upstream]
 servers = ["unix:/run/registry.sock"]
 ca = "roots.pem"
@@ -83,7 +90,8 @@ connect_timeout = "1s"
 read_timeout = "1h"
 authorization = "none"
 [auth]
-mode = "off"
+mode = "basic"
+client_certificate = "both"
 realm = "My Registry"
 htpasswd = "users"
 legacy_hashes = true

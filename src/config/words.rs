@@ -1,11 +1,23 @@
 //! The words that stand for one of a few choices, for reading and for printing alike.
 
-use super::settings::{AccessFormat, Alpn, AuthMode, LogFormat, TlsVersion, UpstreamAuthorization};
+use super::settings::{
+    AccessFormat, Alpn, AuthMode, ClientCertificate, LogFormat, TlsVersion, UpstreamAuthorization, UserFrom,
+    Verify,
+};
 
 pub(super) const TLS_VERSIONS: &[(&str, TlsVersion)] =
     &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
 
 pub(super) const ALPN: &[(&str, Alpn)] = &[("h2", Alpn::H2), ("http/1.1", Alpn::Http11)];
+
+pub(super) const VERIFY: &[(&str, Verify)] =
+    &[("off", Verify::Off), ("optional", Verify::Optional), ("required", Verify::Required)];
+
+pub(super) const USER_FROM: &[(&str, UserFrom)] =
+    &[("cn", UserFrom::CommonName), ("san", UserFrom::AlternativeName)];
+
+pub(super) const CLIENT_CERTIFICATE: &[(&str, ClientCertificate)] =
+    &[("either", ClientCertificate::Either), ("both", ClientCertificate::Both)];
 
 pub(super) const UPSTREAM_AUTHORIZATION: &[(&str, UpstreamAuthorization)] = &[
     ("user", UpstreamAuthorization::User),

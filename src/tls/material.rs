@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use http::StatusCode;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_RSA_SHA256,
@@ -11,7 +12,7 @@ use rcgen::{
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 
-use crate::config::CertificateFiles;
+use crate::config::{Alpn, CertificateFiles, ClientCertificates, Tls, TlsVersion, UserFrom, Verify};
 
 /// A directory that vanishes with its files.
 pub(crate) struct Folder(TempDir);
@@ -39,6 +40,25 @@ impl Folder {
             certificate: self.write(&format!("{name}.crt"), certificate),
             key: self.write(&format!("{name}.key"), key.serialize_pem()),
         }
+    }
+}
+
+/// `[tls]` with its defaults and these certificates.
+pub(crate) fn settings(certificates: Vec<CertificateFiles>) -> Tls {
+    let client = ClientCertificates {
+        verify: Verify::Off,
+        ca: PathBuf::new(),
+        crl: Vec::new(),
+        names: Vec::new(),
+        reject_status: StatusCode::FORBIDDEN,
+        user_from: UserFrom::CommonName,
+    };
+    Tls {
+        certificates,
+        min_version: TlsVersion::Tls12,
+        alpn: vec![Alpn::H2, Alpn::Http11],
+        ticket_keys: None,
+        client,
     }
 }
 

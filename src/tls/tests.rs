@@ -6,7 +6,7 @@ use rustls::{
     CipherSuite, ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore, ServerConnection,
 };
 
-use super::material::{Folder, Signer, params, set_mode};
+use super::material::{Folder, Signer, params, set_mode, settings};
 use super::*;
 use crate::config::{CertificateFiles, Tls};
 
@@ -42,15 +42,6 @@ impl Fixture {
                 .with_no_client_auth();
         client.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         client
-    }
-}
-
-fn settings(certificates: Vec<CertificateFiles>) -> Tls {
-    Tls {
-        certificates,
-        min_version: TlsVersion::Tls12,
-        alpn: vec![Alpn::H2, Alpn::Http11],
-        ticket_keys: None,
     }
 }
 

@@ -11,8 +11,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 
 use super::*;
-use crate::config::{Alpn, CertificateFiles, Tls, TlsVersion};
-use crate::tls::material::{Folder, Signer, set_mode};
+use crate::config::CertificateFiles;
+use crate::tls::material::{Folder, Signer, set_mode, settings};
 use crate::tls::pair;
 
 #[derive(Parser)]
@@ -160,12 +160,7 @@ fn tidegate_serves_what_it_made_without_a_warning() {
         certificate: folder.path("certs/domain.crt"),
         key: folder.path("certs/domain.key"),
     };
-    let tls = Tls {
-        certificates: vec![files],
-        min_version: TlsVersion::Tls12,
-        alpn: vec![Alpn::H2],
-        ticket_keys: None,
-    };
+    let tls = settings(vec![files]);
     let made =
         crate::tls::server(&tls, &["r.example.com".to_owned()], &crate::tls::TicketKeys::random()).unwrap();
     assert!(made.warnings.is_empty(), "{:?}", made.warnings);

@@ -67,7 +67,7 @@ fn wrong_variables_are_named() {
             ("TIDEGATE_SERVER_LISTN", "x"),
             ("TIDEGATE_LIMITS_HEADERS", "many"),
             ("TIDEGATE_SERVER_PLAIN", "0.0.0.0:80"),
-            ("TIDEGATE_TLS_CLIENT_VERIFY", "required"),
+            ("TIDEGATE_TLS_CLIENT_VERIFY", "always"),
             ("TIDEGATE_ACME_NAMES", "a"),
         ],
     )
@@ -82,8 +82,7 @@ fn wrong_variables_are_named() {
             r#"environment: TIDEGATE_LIMITS_HEADERS: limits.headers: found "many"; write a whole number from 1 to 10000, without quotes"#,
             r#"environment: TIDEGATE_SERVER_LISTN: unknown key "listn" in [server]; did you mean "listen"?"#,
             format!("environment: TIDEGATE_SERVER_PLAIN: tidegate knows server.plain, {not_yet}").as_str(),
-            format!("environment: TIDEGATE_TLS_CLIENT_VERIFY: tidegate knows tls.client.verify, {not_yet}")
-                .as_str(),
+            r#"environment: TIDEGATE_TLS_CLIENT_VERIFY: tls.client.verify: found "always"; write "off", "optional" or "required""#,
         ]
     );
 }

@@ -51,10 +51,22 @@ fn syntax_errors_do_not_hide_the_rest() {
 }
 
 #[test]
+fn both_needs_certificates_and_passwords() {
+    let both = "[auth]\nclient_certificate = \"both\"";
+    assert_eq!(
+        problem(both),
+        "proxy.toml:5:22: auth.client_certificate: \"both\" needs client certificates; set tls.client.verify to \"required\""
+    );
+    assert_eq!(
+        problem(&format!("{both}\nmode = \"off\"\n[tls.client]\nverify = \"optional\"")),
+        "proxy.toml:5:22: auth.client_certificate: \"both\" needs passwords; set auth.mode to \"basic\""
+    );
+    assert!(parse(&format!("{PAIR}{both}\n[tls.client]\nverify = \"optional\"")).is_ok());
+}
+
+#[test]
 fn what_does_not_work_yet_is_refused_by_name() {
     for (lines, place, name) in [
-        ("client = { ca = \"x\" }", "4:1", "tls.client"),
-        ("[tls.client]\nverify = \"off\"", "4:6", "tls.client"),
         ("[server]\nplain = []", "5:1", "server.plain"),
         ("[server]\nadmin = \"\"", "5:1", "server.admin"),
         ("[server]\nproxy_protocol = false", "5:1", "server.proxy_protocol"),
@@ -63,7 +75,6 @@ fn what_does_not_work_yet_is_refused_by_name() {
         ("[upstream]\nresolve_every = \"10s\"", "5:1", "upstream.resolve_every"),
         ("[upstream]\nhealth_path = \"/v2/\"", "5:1", "upstream.health_path"),
         ("[upstream]\nhealth_every = \"10s\"", "5:1", "upstream.health_every"),
-        ("[auth]\nclient_certificate = \"both\"", "5:1", "auth.client_certificate"),
         ("[auth.throttle]\nfailures = 3", "4:7", "auth.throttle"),
         ("[groups]\na = []", "4:2", "[groups]"),
         ("[[access]]\nusers = []\n[[access]]\nusers = []", "4:3", "[access]"),
