@@ -6,6 +6,8 @@
 // 0 values
 pub mod body;
 pub mod secret;
+
+pub mod disk;
 // 1 formats
 pub mod header;
 pub mod registry;

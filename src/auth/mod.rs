@@ -1,15 +1,15 @@
 //! Who someone is: the htpasswd file and the check of a password against it.
 //!
 //! [`open`] follows the users of a file on disk, [`Verifier`] says whether a password is theirs,
-//! and [`rewrite`] changes such a file for the `htpasswd` command.
+//! and [`edit`] changes such a file for the `htpasswd` command.
 
 mod apr1;
 mod cache;
 mod crypt64;
+pub mod edit;
 mod hash;
 pub mod htpasswd;
 mod pool;
-pub mod rewrite;
 mod sha_crypt;
 pub mod verifier;
 

@@ -11,10 +11,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::auth::edit::{remove_user, set_user};
 use crate::auth::htpasswd::{BadLine, Htpasswd as Users, check_user};
-use crate::auth::rewrite::{Rewrite, remove_user, set_user};
 use crate::auth::{HIGHEST_COST, LOWEST_COST, StoredHash};
+use crate::disk::Rewrite;
 use crate::secret::Secret;
+
+/// The mode of a file that did not exist: its group may read it, which is how a service gets at it.
+const NEW_MODE: u32 = 0o640;
 
 /// Manage the users of an htpasswd file
 ///
@@ -133,7 +137,7 @@ fn add(
         StoredHash::make(password.expose(), cost).map_err(|error| Failure::System(error.to_string()))?;
 
     let at = |error| Failure::File(file.into(), error);
-    let rewrite = Rewrite::begin(file, true).map_err(at)?;
+    let rewrite = Rewrite::begin(file, Some(NEW_MODE)).map_err(at)?;
     let (text, replaced) = set_user(rewrite.text(), user, &hash);
     expect_good(file, rewrite.text(), &text)?;
     let new = rewrite.is_new();
@@ -151,7 +155,7 @@ fn add(
 
 fn remove(file: &Path, user: &[u8], out: &mut dyn Write) -> Result<(), Failure> {
     let at = |error| Failure::File(file.into(), error);
-    let rewrite = Rewrite::begin(file, false).map_err(at)?;
+    let rewrite = Rewrite::begin(file, None).map_err(at)?;
     let text = remove_user(rewrite.text(), user).ok_or_else(|| nobody(file, user))?;
     expect_good(file, rewrite.text(), &text)?;
     rewrite.commit(&text).map_err(at)?;

@@ -53,13 +53,8 @@ pub(crate) fn settings(certificates: Vec<CertificateFiles>) -> Tls {
         reject_status: StatusCode::FORBIDDEN,
         user_from: UserFrom::CommonName,
     };
-    Tls {
-        certificates,
-        min_version: TlsVersion::Tls12,
-        alpn: vec![Alpn::H2, Alpn::Http11],
-        ticket_keys: None,
-        client,
-    }
+    let alpn = vec![Alpn::H2, Alpn::Http11];
+    Tls { certificates, min_version: TlsVersion::Tls12, alpn, ticket_keys: None, client }
 }
 
 pub(crate) fn set_mode(path: &Path, mode: u32) {

@@ -1,0 +1,71 @@
+//! Reading a file and replacing it, without losing what somebody else changes at the same time.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+/// How long somebody else's rewrite may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A file that no other `Rewrite` changes until this is dropped.
+#[derive(Debug)]
+pub struct Rewrite {
+    /// The file itself, behind any symbolic links.
+    target: PathBuf,
+    text: Option<Vec<u8>>,
+    mode_if_new: u32,
+    /// Held for its lock.
+    _folder: File,
+}
+
+impl Rewrite {
+    /// Takes the lock, for which it waits 10 s at most, and reads the file. One that does not exist is an error of
+    /// kind `NotFound`, or may be created with the mode `mode_if_new`.
+    pub fn begin(path: &Path, mode_if_new: Option<u32>) -> io::Result<Rewrite> {
+        let target = super::resolve(path, mode_if_new.is_some())?;
+        let folder = File::open(super::folder_of(&target))?;
+        lock(&folder)?;
+        let text = match super::existing(&target)? {
+            Some(_) => Some(fs::read(&target)?),
+            None if mode_if_new.is_some() => None,
+            None => return Err(ErrorKind::NotFound.into()),
+        };
+        Ok(Self { target, text, mode_if_new: mode_if_new.unwrap_or(0o600), _folder: folder })
+    }
+
+    /// What the file holds now; nothing when there is none.
+    pub fn text(&self) -> &[u8] {
+        self.text.as_deref().unwrap_or_default()
+    }
+
+    /// Whether there is no file yet.
+    pub fn is_new(&self) -> bool {
+        self.text.is_none()
+    }
+
+    /// [`replace`](super::replace)s the file.
+    pub fn commit(self, text: &[u8]) -> io::Result<()> {
+        super::replace(&self.target, text, self.mode_if_new)
+    }
+}
+
+/// The folder is locked and not the file, which is another one after every rewrite.
+fn lock(folder: &File) -> io::Result<()> {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            // A file system without locks for folders, such as NFS: better unlocked than not at all.
+            Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < give_up => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another command is changing it")),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
