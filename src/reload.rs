@@ -98,11 +98,12 @@ impl Reloader {
 /// Looks at the settings, then at the files they name. To be called before these are read: a change meanwhile then
 /// counts as one.
 pub fn look_at(path: &Path, config: &Config) -> Looks {
-    let pairs = config.tls.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+    let pairs = config.tls.certificates.iter();
+    let pairs = pairs.flat_map(|pair| [pair.certificate.clone(), pair.key.clone(), pair.staple()]);
     let users = (config.auth.mode == AuthMode::Basic).then_some(&config.auth.htpasswd);
-    let named =
-        pairs.chain(&config.tls.ticket_keys).chain(users).chain(&config.upstream.ca).map(PathBuf::as_path);
-    std::iter::once(path).chain(named).map(|file| (file.to_owned(), signature(file))).collect()
+    let others = users.into_iter().chain(&config.tls.ticket_keys).chain(&config.upstream.ca).cloned();
+    let look = |file: PathBuf| (file.clone(), signature(&file));
+    std::iter::once(path.to_owned()).chain(pairs).chain(others).map(look).collect()
 }
 
 fn signatures(files: &Looks) -> Vec<Option<Signature>> {

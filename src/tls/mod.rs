@@ -1,6 +1,7 @@
 //! TLS: certificates and keys from their files to the configuration that a handshake uses.
 
 mod check;
+mod identity;
 #[cfg(test)]
 pub(crate) mod material;
 pub(crate) mod pair;
@@ -9,6 +10,7 @@ mod provider;
 mod resolver;
 mod roots;
 mod seal;
+mod staple;
 mod tickets;
 pub(crate) mod x509;
 
@@ -16,15 +18,14 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets};
-use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use time::OffsetDateTime;
 
+use self::identity::Identity;
 pub use self::provider::provider;
 use self::resolver::Resolver;
 pub use self::roots::client;
 pub use self::tickets::TicketKeys;
-use self::x509::Facts;
 use crate::config::{self, Alpn, Problem, Problems, TlsVersion};
 
 /// What the listener needs to speak TLS.
@@ -74,51 +75,26 @@ fn server_at(
     now: OffsetDateTime,
 ) -> Result<ServerTls, Problems> {
     let secret = tls.ticket_keys.as_deref().map(tickets::read_secret).transpose();
-    let (Loaded { certificates, mut warnings }, secret) = match (load(&tls.certificates, now), secret) {
+    let ((identities, mut warnings), secret) = match (identity::load(&tls.certificates, now), secret) {
         (Ok(loaded), Ok(secret)) => (loaded, secret),
         (loaded, secret) => {
             let errors = loaded.err().into_iter().flat_map(|problems| problems.0).chain(secret.err());
             return Err(Problems(errors.collect()));
         }
     };
-    if certificates.is_empty() {
+    if identities.is_empty() {
         return Err(Problems(vec![whole("names no certificate; set tls.certificate and tls.key")]));
     }
-    warnings.extend(check::names(names, certificates.iter().map(|(_, facts)| facts)));
-    let certificates = certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect();
+    warnings.extend(check::names(names, identities.iter().map(|identity| &identity.facts)));
     let tickets = tickets.made_of(secret);
-    let config = configure(tls, certificates, tickets.under(terms()))
+    let config = configure(tls, identities, tickets.under(terms()))
         .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))?;
     Ok(ServerTls { config: Arc::new(config), tickets, warnings })
 }
 
-struct Loaded {
-    certificates: Vec<(CertifiedKey, Facts)>,
-    warnings: Vec<Problem>,
-}
-
-fn load(files: &[config::CertificateFiles], now: OffsetDateTime) -> Result<Loaded, Problems> {
-    let mut loaded = Loaded { certificates: Vec::new(), warnings: Vec::new() };
-    let mut errors = Vec::new();
-    for files in files {
-        let pair = pair::read(files);
-        errors.extend(pair.problems);
-        let Some(chain) = pair.chain else { continue };
-        let findings = check::chain(&files.certificate, &chain, now);
-        errors.extend(findings.errors);
-        loaded.warnings.extend(findings.warnings);
-        if let (Some(key), Some(leaf)) = (pair.key, chain.first()) {
-            let facts = leaf.facts.clone();
-            let chain = chain.into_iter().map(|certificate| certificate.der).collect();
-            loaded.certificates.push((CertifiedKey::new(chain, key.signing), facts));
-        }
-    }
-    if errors.is_empty() { Ok(loaded) } else { Err(Problems(errors)) }
-}
-
 fn configure(
     tls: &config::Tls,
-    certificates: Vec<(CertifiedKey, &Facts)>,
+    identities: Vec<Identity>,
     tickets: Arc<dyn ProducesTickets>,
 ) -> Result<ServerConfig, rustls::Error> {
     let versions: &[&SupportedProtocolVersion] = match tls.min_version {
@@ -128,7 +104,7 @@ fn configure(
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver::new(certificates)));
+        .with_cert_resolver(Arc::new(Resolver::new(identities)));
     // Our order of ciphers, not the client's: OpenSSL asks for AES-256 first.
     config.ignore_client_order = true;
     config.alpn_protocols = tls.alpn.iter().map(|name| alpn(*name).to_vec()).collect();

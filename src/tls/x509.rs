@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::error::X509Error;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::x509::{X509Name, X509Version};
 
@@ -15,6 +16,8 @@ pub(crate) struct Facts {
     pub(crate) subject: Vec<u8>,
     /// The issuer's name as DER.
     pub(crate) issuer: Vec<u8>,
+    /// The serial number, big endian, perhaps with a zero in front.
+    pub(crate) serial: Vec<u8>,
     /// What to call it in a sentence: common name, else first DNS name, else serial number; printable.
     pub(crate) label: String,
     /// DNS names of the subject alternative name, lower case, perhaps with a leading `*.`.
@@ -33,8 +36,9 @@ pub(crate) struct Facts {
     pub(crate) version_3: bool,
     /// Extended key usage: absent, or names serverAuth or any.
     pub(crate) for_servers: bool,
-    /// Authority information access names where the issuer's certificate can be had: a public CA's habit.
-    pub(crate) names_issuer_url: bool,
+    /// Authority information access names where the issuer's certificate can be had, or proofs of certificate
+    /// transparency are there: public CAs do so, and they issue with intermediates.
+    pub(crate) of_public_kind: bool,
     /// The hash of the signature, when clients no longer accept it.
     pub(crate) broken_hash: Option<&'static str>,
 }
@@ -72,6 +76,7 @@ impl Facts {
         let mut facts = Self {
             subject: parsed.subject().as_raw().to_vec(),
             issuer: parsed.issuer().as_raw().to_vec(),
+            serial: parsed.raw_serial().to_vec(),
             label: String::new(),
             dns_names: Vec::new(),
             addresses: Vec::new(),
@@ -81,7 +86,7 @@ impl Facts {
             may_sign: true,
             version_3: parsed.version() == X509Version::V3,
             for_servers: true,
-            names_issuer_url: false,
+            of_public_kind: false,
             broken_hash: broken_hash(&parsed.signature_algorithm.algorithm.to_id_string()),
         };
         for extension in parsed.extensions() {
@@ -109,11 +114,23 @@ impl Facts {
             ParsedExtension::KeyUsage(usage) => self.may_sign = usage.key_cert_sign(),
             ParsedExtension::ExtendedKeyUsage(usage) => self.for_servers = usage.server_auth || usage.any,
             ParsedExtension::AuthorityInfoAccess(access) => {
-                self.names_issuer_url =
+                self.of_public_kind |=
                     access.iter().any(|one| one.access_method.to_id_string() == AD_CA_ISSUERS);
             }
+            ParsedExtension::SCT(_) => self.of_public_kind = true,
             _ => {}
         }
+    }
+}
+
+/// Whether `issuer` made the signature of `certificate`; none where it is of a kind that is not known here.
+pub(crate) fn is_signed_by(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>) -> Option<bool> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let (_, issuer) = x509_parser::parse_x509_certificate(issuer).ok()?;
+    match certificate.verify_signature(Some(issuer.public_key())) {
+        Ok(()) => Some(true),
+        Err(X509Error::SignatureVerificationError) => Some(false),
+        Err(_) => None,
     }
 }
 

@@ -28,6 +28,7 @@ mod passwords;
 mod recipe;
 mod records;
 mod reload;
+mod stapling;
 mod streaming;
 mod stubborn_registries;
 mod tickets;
