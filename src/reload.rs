@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{AuthMode, Config, Problems};
+use crate::config::{AuthMode, Config, Problems, Verify};
 use crate::state::{Shared, State};
 
 /// A reload that failed is tried again after so many looks: what was wrong may lie outside of the files that are watched.
@@ -101,9 +101,12 @@ pub fn look_at(path: &Path, config: &Config) -> Looks {
     let pairs = config.tls.certificates.iter();
     let pairs = pairs.flat_map(|pair| [pair.certificate.clone(), pair.key.clone(), pair.staple()]);
     let users = (config.auth.mode == AuthMode::Basic).then_some(&config.auth.htpasswd);
-    let others = users.into_iter().chain(&config.tls.ticket_keys).chain(&config.upstream.ca).cloned();
+    let client = &config.tls.client;
+    let authorities = (client.verify != Verify::Off).then_some(&client.ca);
+    let others =
+        users.into_iter().chain(authorities).chain(&config.tls.ticket_keys).chain(&config.upstream.ca);
     let look = |file: PathBuf| (file.clone(), signature(&file));
-    std::iter::once(path.to_owned()).chain(pairs).chain(others).map(look).collect()
+    std::iter::once(path.to_owned()).chain(pairs).chain(others.cloned()).map(look).collect()
 }
 
 fn signatures(files: &Looks) -> Vec<Option<Signature>> {

@@ -49,7 +49,7 @@ impl State {
         };
         let client = match &config.upstream.server {
             ServerAddress::Tcp { tls: true, .. } => {
-                tls::client(config.upstream.ca.as_deref()).map_err(&mut keep).ok()
+                tls::upstream(config.upstream.ca.as_deref()).map_err(&mut keep).ok()
             }
             ServerAddress::Tcp { .. } | ServerAddress::Unix(_) => None,
         };

@@ -246,7 +246,7 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>,
 }
 
 /// The host without its port: a name, an IPv4 address, or an IPv6 address in brackets.
-fn host_of(authority: &str) -> Option<&str> {
+pub(super) fn host_of(authority: &str) -> Option<&str> {
     let bracket = authority.find(']').map_or(0, |at| at + 1);
     let (host, port) = match authority.get(bracket..)?.split_once(':') {
         Some((before, port)) => (authority.get(..bracket + before.len())?, Some(port)),

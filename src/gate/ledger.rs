@@ -16,6 +16,7 @@ use crate::header::forwarded::Client;
 use crate::log::access::{Record, Torn};
 use crate::registry::target::Target;
 use crate::state::Shared;
+use crate::tls::Shown;
 use crate::upstream::AnswerError;
 
 /// The status in the log when the client left before it got one.
@@ -40,6 +41,7 @@ impl Ledger {
             peer,
             client: peer,
             user: None,
+            certificate: None,
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
             version: request.version(),
@@ -79,6 +81,10 @@ impl Ledger {
         if let Identity::User(name) = identity {
             self.record.user = Some(String::from_utf8_lossy(name).into_owned());
         }
+    }
+
+    pub(super) fn certificate(&mut self, shown: &Shown) {
+        self.record.certificate = Some(shown.label.clone());
     }
 
     pub(super) fn upstream(&mut self, server: &ServerAddress) {

@@ -2,6 +2,7 @@
 
 mod forward;
 mod hygiene;
+mod identity;
 mod ledger;
 mod reject;
 mod reply;
@@ -14,13 +15,12 @@ use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
-use crate::access::{self, Identity};
-use crate::auth::Verdict;
+use crate::access;
 use crate::body::Flow;
-use crate::header::credentials::{self, Credentials};
 use crate::header::forwarded;
 use crate::registry::target;
 use crate::state::{Shared, State};
+use crate::tls::Shown;
 use crate::upstream::Upstream;
 
 use ledger::Ledger;
@@ -35,17 +35,27 @@ pub struct Gate {
     pub upstream: Rc<Upstream>,
 }
 
+/// Who is at the other end of a connection, as far as its handshake told.
+pub struct Peer {
+    /// Where it is, or the last proxy before us.
+    pub address: IpAddr,
+    /// A certificate was asked for.
+    pub asked: bool,
+    /// What was shown then.
+    pub shown: Option<Shown>,
+}
+
 /// Answers one request. Never fails: what goes wrong is an answer too, or the end of its body.
 /// `guard` is held until the response has been sent or given up.
 pub async fn handle<G>(
     gate: Rc<Gate>,
-    peer: IpAddr,
+    peer: &Peer,
     request: Request<Incoming>,
     flow: Rc<Flow>,
     guard: G,
 ) -> Response<Reply<G>> {
     let state = gate.shared.state().clone();
-    let mut ledger = Ledger::open(gate.shared.clone(), peer, &request, flow.clone());
+    let mut ledger = Ledger::open(gate.shared.clone(), peer.address, &request, flow.clone());
     let unread = hygiene::has_body(&request);
     let response = match pass(&gate, &state, peer, request, &flow, &mut ledger).await {
         Ok(response) => response,
@@ -57,7 +67,7 @@ pub async fn handle<G>(
 async fn pass(
     gate: &Gate,
     state: &State,
-    peer: IpAddr,
+    peer: &Peer,
     mut request: Request<Incoming>,
     flow: &Rc<Flow>,
     ledger: &mut Ledger,
@@ -70,12 +80,13 @@ async fn pass(
     if !request.uri().path().starts_with("/v2/") {
         return Err(Refusal::NoSuchPath);
     }
-    let client = forwarded::client(request.headers(), peer, &config.server.trusted_proxies);
+    let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
     let target = target::parse(request.method(), request.uri().path());
     let operation = target.operation;
     ledger.learn(&client, &target);
 
-    let identity = identify(gate, state, &request).await?;
+    let holder = identity::certificate(state, peer, &authority, ledger)?;
+    let identity = identity::identify(gate, state, holder, request.headers()).await?;
     ledger.user(&identity);
     let permit = access::decide(identity);
 
@@ -88,22 +99,4 @@ async fn pass(
 
 fn user_agent<B>(request: &Request<B>) -> Option<&[u8]> {
     request.headers().get(USER_AGENT).map(HeaderValue::as_bytes)
-}
-
-/// Who sent this? A stranger, a wrong password and an unknown user cannot be told apart by the answer.
-async fn identify(gate: &Gate, state: &State, request: &Request<Incoming>) -> Result<Identity, Refusal> {
-    let credentials = credentials::read(request.headers())?;
-    let Some(users) = &state.users else {
-        return Ok(Identity::Anyone);
-    };
-    let basic = match credentials {
-        Credentials::Basic(basic) => basic,
-        Credentials::None => return Err(Refusal::Unauthorized("no credentials")),
-        Credentials::Malformed => return Err(Refusal::Unauthorized("malformed credentials")),
-    };
-    match gate.shared.verifier.verify(&users.current(), &basic.user, &basic.password).await {
-        Verdict::Right => Ok(Identity::User(basic.user)),
-        Verdict::Wrong => Err(Refusal::Unauthorized("wrong user or password")),
-        Verdict::Busy => Err(Refusal::Busy),
-    }
 }

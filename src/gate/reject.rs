@@ -21,6 +21,10 @@ pub(super) enum Refusal {
     Path,
     /// A host that is not among `server.names`.
     Misdirected,
+    /// A host that wants client certificates, on a connection on which none was asked for.
+    Unasked,
+    /// No client certificate that counts: the status configured for it, and the reason for the log alone.
+    Certificate(StatusCode, &'static str),
     /// A user agent that is not admitted, and the status configured for it.
     Agent(StatusCode),
     /// A path outside of the API.
@@ -83,7 +87,7 @@ pub(super) fn respond(
         Refusal::GatewayTimeout => {
             tracing::warn!(server = %state.destination.server, "the registry was silent for upstream.read_timeout");
         }
-        Refusal::Unauthorized(reason) => ledger.refused(reason),
+        Refusal::Unauthorized(reason) | Refusal::Certificate(_, reason) => ledger.refused(reason),
         _ => {}
     }
     let mut response = Response::new(Source::from(error_body(code, message, None)));
@@ -99,7 +103,8 @@ pub(super) fn respond(
     }
     let in_doubt =
         matches!(refusal, Refusal::Malformed(_) | Refusal::Path | Refusal::Method | Refusal::Client(_));
-    if (unread || in_doubt) && ledger.version() < Version::HTTP_2 {
+    let elsewhere = matches!(refusal, Refusal::Misdirected | Refusal::Unasked);
+    if (unread || in_doubt || elsewhere) && ledger.version() < Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -114,6 +119,17 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         }
         Refusal::Misdirected => {
             (StatusCode::MISDIRECTED_REQUEST, Code::Unsupported, "this host name is not served here")
+        }
+        Refusal::Unasked => (
+            StatusCode::MISDIRECTED_REQUEST,
+            Code::Denied,
+            "this host name needs a connection of its own, on which a client certificate is asked for",
+        ),
+        Refusal::Certificate(StatusCode::NOT_FOUND, _) => {
+            (StatusCode::NOT_FOUND, Code::NameUnknown, "there is nothing here")
+        }
+        Refusal::Certificate(status, _) => {
+            (*status, Code::Denied, "a valid client certificate of an accepted CA is required")
         }
         Refusal::Agent(status) => {
             (*status, Code::Unsupported, "this client is too old for a registry of version 2")

@@ -30,6 +30,8 @@ pub struct Record {
     pub client: IpAddr,
     /// The verified user.
     pub user: Option<String>,
+    /// What the client's certificate calls itself; true unless `reason` says otherwise.
+    pub certificate: Option<String>,
     /// The method as sent.
     pub method: String,
     /// The path without its query, which may hold the state of an upload or a token.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -27,7 +27,7 @@ use super::watch::{Busy, Ending, Turn, Watch};
 use super::workers::{Core, Counted, Phase};
 use crate::body::Flow;
 use crate::config::Limits;
-use crate::gate::{self, Reply};
+use crate::gate::{self, Peer, Reply};
 use crate::tls::ServerTls;
 
 /// How long a connection without a request that was asked to end may take for it.
@@ -67,7 +67,7 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
     let limits = &state.config.limits;
     let deadline = Instant::now() + limits.handshake_timeout;
     let handshake = timeout_at(deadline, Box::pin(handshake(socket, &state.tls)));
-    let (client, _asked) = tokio::select! {
+    let (client, asked) = tokio::select! {
         accepted = handshake => match accepted {
             Ok(Ok(accepted)) => accepted,
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
@@ -78,6 +78,7 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
     // A connection that came after the process began to drain belongs to a transfer that is still running.
     let leaves_at = if *core.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
     let watch = Watch::new(client.meter(), limits, deadline);
+    let peer = Rc::new(Peer { address: peer, asked, shown: client.shown() });
     let connection = Connection { core, client, peer, watch, limits, leaves_at };
     if connection.client.is_http2() {
         return Box::pin(connection.serve_http2()).await;
@@ -103,7 +104,7 @@ async fn reached(core: &Core, phase: Phase) {
 struct Connection<'a> {
     core: &'a Rc<Core>,
     client: Stream,
-    peer: IpAddr,
+    peer: Rc<Peer>,
     watch: Rc<Watch>,
     limits: &'a Limits,
     /// When it has to end with the request it has.
@@ -161,8 +162,15 @@ impl Connection<'_> {
         flow: Rc<Flow>,
     ) -> impl Future<Output = Result<Response<Reply<Guard>>, Infallible>> + 'static {
         let guard = (self.watch.begin(), Counted::new(&self.core.load));
-        let (gate, peer) = (self.core.gate.clone(), self.peer);
-        async move { Ok(gate::handle(gate, peer, request, flow, guard).await) }
+        let (gate, peer, watch) = (self.core.gate.clone(), self.peer.clone(), self.watch.clone());
+        async move {
+            let response = gate::handle(gate, &peer, request, flow, guard).await;
+            if response.status() == StatusCode::MISDIRECTED_REQUEST {
+                // A client that would ask again here gets a new connection instead, which may be the right one.
+                watch.tell();
+            }
+            Ok(response)
+        }
     }
 
     /// Polls a connection until it ends by itself, the client fails to do its part, or the process ends. `tail` is how
@@ -177,7 +185,7 @@ impl Connection<'_> {
             loop {
                 if let Poll::Ready(result) = self.poll(connection.as_mut(), cx) {
                     if let Err(error) = result {
-                        tracing::debug!(peer = %self.peer, %error, "connection failed");
+                        tracing::debug!(peer = %self.peer.address, %error, "connection failed");
                     }
                     return Poll::Ready(End::Over);
                 }
@@ -209,7 +217,8 @@ impl Connection<'_> {
 
     /// Waits until the connection has to be cut or may rest, and tells `watch` when it is to end by itself.
     async fn supervise(&self, tail: Duration) -> End {
-        let Self { watch, core, peer, .. } = self;
+        let Self { watch, core, .. } = self;
+        let peer = self.peer.address;
         let mut called = pin!(reached(core, self.leaves_at));
         let mut cut = pin!(reached(core, Phase::Cutting));
         let mut turn = pin!(watch.turn());

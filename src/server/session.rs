@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteTraffic};
 use tokio::io::ReadBuf;
@@ -65,6 +66,11 @@ impl Session {
 
     pub(super) fn is_http2(&self) -> bool {
         self.tls.alpn_protocol() == Some(b"h2")
+    }
+
+    /// What the client has shown, its own certificate first; in this handshake, or in the one that is resumed.
+    pub(super) fn certificates(&self) -> &[CertificateDer<'static>] {
+        self.tls.peer_certificates().unwrap_or_default()
     }
 
     /// Has `read` add records that the client sent; tells how many bytes, 0 at the end of the connection.

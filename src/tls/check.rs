@@ -199,7 +199,7 @@ fn doubts(leaf: &Facts) -> Vec<String> {
     doubts
 }
 
-/// A moment in a sentence.
+/// A day and a minute, for a sentence.
 pub(crate) fn date(moment: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     moment.format(format).unwrap_or_else(|_| moment.to_string())

@@ -1,6 +1,7 @@
 //! TLS: certificates and keys from their files to the configuration that a handshake uses.
 
 mod check;
+mod client;
 mod identity;
 #[cfg(test)]
 pub(crate) mod material;
@@ -17,26 +18,43 @@ pub(crate) mod x509;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets};
+use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use time::OffsetDateTime;
 
-use self::identity::Identity;
+pub use self::client::{Authorities, Shown, Unfit};
 pub use self::provider::provider;
 use self::resolver::Resolver;
-pub use self::roots::client;
+pub use self::roots::upstream;
 pub use self::tickets::TicketKeys;
-use crate::config::{self, Alpn, Problem, Problems, TlsVersion};
+use crate::config::{self, Alpn, Problem, Problems, TlsVersion, Verify};
 
 /// What the listener needs to speak TLS.
-#[derive(Debug, Clone)]
 pub struct ServerTls {
-    /// For every handshake from now on.
+    /// For every handshake from now on that asks for no client certificate.
     config: Arc<ServerConfig>,
+    /// The others, and what counts in them; none where `tls.client.verify` is off.
+    pub client: Option<ClientDemand>,
     /// What the tickets of `config` are sealed with. For the next configuration, so that clients resume across it.
     pub tickets: Arc<TicketKeys>,
     /// What works today and deserves a line in the log.
     pub warnings: Vec<Problem>,
+}
+
+/// Certificates are asked of clients, for some host names or for all.
+pub struct ClientDemand {
+    /// Empty for all.
+    names: Vec<String>,
+    config: Arc<ServerConfig>,
+    /// Whose certificates count.
+    pub authorities: Authorities,
+}
+
+impl ClientDemand {
+    /// Whether a certificate is asked of those who want `host`: a name or address without port, in any case.
+    pub fn covers(&self, host: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
+    }
 }
 
 /// How a handshake goes on after the client's first message.
@@ -50,8 +68,15 @@ pub struct Choice {
 
 impl ServerTls {
     /// The choice for a client that says `hello`, or none where what it said cannot be read.
-    pub fn choose(&self, _hello: Option<&ClientHello<'_>>) -> Choice {
-        Choice { config: self.config.clone(), asks: false }
+    pub fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
+        // Who gives no name may want any: there is none for an IP address.
+        let asked = |demand: &&ClientDemand| {
+            hello.is_some_and(|hello| hello.server_name().is_none_or(|name| demand.covers(name)))
+        };
+        match self.client.as_ref().filter(asked) {
+            Some(demand) => Choice { config: demand.config.clone(), asks: true },
+            None => Choice { config: self.config.clone(), asks: false },
+        }
     }
 }
 
@@ -74,52 +99,79 @@ fn server_at(
     tickets: &Arc<TicketKeys>,
     now: OffsetDateTime,
 ) -> Result<ServerTls, Problems> {
+    let mut problems = Vec::new();
     let secret = tls.ticket_keys.as_deref().map(tickets::read_secret).transpose();
-    let ((identities, mut warnings), secret) = match (identity::load(&tls.certificates, now), secret) {
-        (Ok(loaded), Ok(secret)) => (loaded, secret),
-        (loaded, secret) => {
-            let errors = loaded.err().into_iter().flat_map(|problems| problems.0).chain(secret.err());
-            return Err(Problems(errors.collect()));
-        }
+    let secret = secret.map_err(|problem| problems.push(problem)).ok();
+    let demand = (tls.client.verify != Verify::Off).then(|| Authorities::open(&tls.client, now)).transpose();
+    let demand = demand.map_err(|found| problems.extend(found.0)).ok();
+    let loaded = identity::load(&tls.certificates, now).map_err(|found| problems.extend(found.0)).ok();
+    let (Some(loaded), Some(secret), Some(demand)) = (loaded, secret, demand) else {
+        return Err(Problems(problems));
     };
+    let (identities, mut warnings) = loaded;
     if identities.is_empty() {
         return Err(Problems(vec![whole("names no certificate; set tls.certificate and tls.key")]));
     }
     warnings.extend(check::names(names, identities.iter().map(|identity| &identity.facts)));
+    let resolver = Arc::new(Resolver::new(identities));
     let tickets = tickets.made_of(secret);
-    let config = configure(tls, identities, tickets.under(terms()))
-        .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))?;
-    Ok(ServerTls { config: Arc::new(config), tickets, warnings })
+    let configure = |authorities: Option<&Authorities>| {
+        configure(tls, &resolver, authorities, &tickets)
+            .map(Arc::new)
+            .map_err(|error| Problems(vec![whole(format!("cannot be set up: {error}"))]))
+    };
+    let config = configure(None)?;
+    let client = match demand {
+        None => None,
+        Some((authorities, doubts)) => {
+            warnings.extend(doubts);
+            let names = tls.client.names.clone();
+            Some(ClientDemand { names, config: configure(Some(&authorities))?, authorities })
+        }
+    };
+    Ok(ServerTls { config, client, tickets, warnings })
 }
 
 fn configure(
     tls: &config::Tls,
-    identities: Vec<Identity>,
-    tickets: Arc<dyn ProducesTickets>,
+    resolver: &Arc<Resolver>,
+    authorities: Option<&Authorities>,
+    tickets: &Arc<TicketKeys>,
 ) -> Result<ServerConfig, rustls::Error> {
     let versions: &[&SupportedProtocolVersion] = match tls.min_version {
         TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
         TlsVersion::Tls13 => &[&version::TLS13],
     };
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver::new(identities)));
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
+    let builder = match authorities {
+        Some(authorities) => builder.with_client_cert_verifier(authorities.verifier()),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(resolver.clone());
     // Our order of ciphers, not the client's: OpenSSL asks for AES-256 first.
     config.ignore_client_order = true;
     config.alpn_protocols = tls.alpn.iter().map(|name| alpn(*name).to_vec()).collect();
     config.max_early_data_size = 0;
-    config.ticketer = tickets;
+    config.ticketer = tickets.under(terms(authorities));
     config.send_tls13_tickets = 2;
     // Tickets hold the sessions; a cache would be memory that any stranger can fill.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }
 
-/// What a session must have been made under to be resumed, in one value.
-fn terms() -> [u8; 32] {
+/// What a session must have been made under to be resumed, in one value: of whom a client was asked to show a certificate. One
+/// that was asked otherwise would have shown another, or one at all.
+fn terms(authorities: Option<&Authorities>) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    match authorities {
+        None => context.update(b"no client certificate is asked for"),
+        Some(authorities) => {
+            context.update(b"client certificates of the owners of these keys");
+            authorities.public_keys().for_each(|key| context.update(key));
+        }
+    }
     let mut terms = [0; 32];
-    terms.copy_from_slice(digest::digest(&digest::SHA256, b"no client certificate is asked for").as_ref());
+    terms.copy_from_slice(context.finish().as_ref());
     terms
 }
 

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls_pemfile::{Item, read_one_from_slice};
 
 /// Why the bytes of a file are not what they should be. Displayed after the file's name, each is one
@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     NoCertificate,
     #[error("holds no private key, only certificates; are certificate and key swapped?")]
     CertificateForKey,
+    #[error("holds no list of revoked certificates (X509 CRL); `tidegate cert ca --crl` makes one")]
+    NoRevocationList,
     #[error(
         "holds no private key; it must hold one in PEM form: PRIVATE KEY (PKCS#8), RSA PRIVATE KEY or EC PRIVATE KEY"
     )]
@@ -59,6 +61,25 @@ pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
         true => Err(Fault::NoCertificate),
     }
 }
+
+/// All lists of revoked certificates in the order of the file, at least one; without PEM armour, as CAs offer them for
+/// download, just one.
+pub(crate) fn revocation_lists(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Fault> {
+    if bytes.first() == Some(&DER_SEQUENCE) {
+        return Ok(vec![bytes.to_vec().into()]);
+    }
+    let lists: Vec<_> = items(bytes)?
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Crl(list) => Some(list),
+            _ => None,
+        })
+        .collect();
+    if lists.is_empty() { Err(Fault::NoRevocationList) } else { Ok(lists) }
+}
+
+/// What every DER file in question begins with (X.690).
+const DER_SEQUENCE: u8 = 0x30;
 
 /// The one private key of the file: PKCS#8 (RFC 5958), PKCS#1 (RFC 8017) or SEC1 (RFC 5915).
 pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {

@@ -16,7 +16,7 @@ use crate::config::{Problem, Problems};
 ///
 /// # Errors
 /// The file is missing, is no PEM file, or holds a certificate that cannot be a root; or the system has none.
-pub fn client(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Problems> {
+pub fn upstream(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Problems> {
     let roots = match ca {
         Some(path) => file(path)?,
         None => system()?,

@@ -178,7 +178,7 @@ fn every_fault_of_every_file_is_told_at_once() {
     let first = folder.pair("a", &ca.sign(&expired, &key).pem(), &key);
     set_mode(&first.key, 0o604);
     let second = CertificateFiles { certificate: folder.path("b.crt"), key: folder.write("b.key", "") };
-    let problems = server(&settings(vec![first, second]), &[], &TicketKeys::random()).unwrap_err();
+    let problems = server(&settings(vec![first, second]), &[], &TicketKeys::random()).err().unwrap();
     let told = sentences(&problems);
     let expected = [
         ("a.key", "is a private key that every user"),
@@ -195,7 +195,7 @@ fn every_fault_of_every_file_is_told_at_once() {
 
 #[test]
 fn no_certificate_at_all_is_an_error() {
-    let problems = server(&settings(Vec::new()), &[], &TicketKeys::random()).unwrap_err();
+    let problems = server(&settings(Vec::new()), &[], &TicketKeys::random()).err().unwrap();
     assert_eq!(sentences(&problems), ["tls: names no certificate; set tls.certificate and tls.key"]);
 }
 

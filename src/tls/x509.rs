@@ -1,4 +1,6 @@
-//! What a certificate says of itself (RFC 5280). The only file that knows x509-parser.
+//! What a certificate says of itself (RFC 5280). This file and its `crl` are the only ones that know x509-parser.
+
+mod crl;
 
 use std::net::IpAddr;
 
@@ -9,6 +11,8 @@ use x509_parser::error::X509Error;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::x509::{X509Name, X509Version};
 
+pub(crate) use self::crl::RevocationList;
+
 /// The facts that decide whether and for whom a certificate works.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
@@ -16,8 +20,14 @@ pub(crate) struct Facts {
     pub(crate) subject: Vec<u8>,
     /// The issuer's name as DER.
     pub(crate) issuer: Vec<u8>,
-    /// The serial number, big endian, perhaps with a zero in front.
+    /// The serial number, as bytes of a DER integer.
     pub(crate) serial: Vec<u8>,
+    /// The public key with its algorithm: SubjectPublicKeyInfo as DER.
+    pub(crate) public_key: Vec<u8>,
+    /// The subject's common name, as it stands there.
+    pub(crate) common_name: Option<String>,
+    /// The first DNS name or e-mail address of the subject alternative name, as it stands there.
+    pub(crate) alternative_name: Option<String>,
     /// What to call it in a sentence: common name, else first DNS name, else serial number; printable.
     pub(crate) label: String,
     /// DNS names of the subject alternative name, lower case, perhaps with a leading `*.`.
@@ -50,6 +60,11 @@ impl Facts {
         rest.is_empty().then(|| Self::of(&parsed))
     }
 
+    /// Whether its time has begun and is not over.
+    pub(crate) fn is_current(&self, now: OffsetDateTime) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
+
     /// Issuer and subject are the same name.
     pub(crate) fn self_issued(&self) -> bool {
         self.issuer == self.subject
@@ -77,6 +92,9 @@ impl Facts {
             subject: parsed.subject().as_raw().to_vec(),
             issuer: parsed.issuer().as_raw().to_vec(),
             serial: parsed.raw_serial().to_vec(),
+            public_key: parsed.public_key().raw.to_vec(),
+            common_name: common_name(parsed.subject()),
+            alternative_name: None,
             label: String::new(),
             dns_names: Vec::new(),
             addresses: Vec::new(),
@@ -92,7 +110,8 @@ impl Facts {
         for extension in parsed.extensions() {
             facts.learn(extension.parsed_extension());
         }
-        facts.label = common_name(parsed.subject())
+        let label = facts.common_name.as_deref().map(printable);
+        facts.label = label
             .or_else(|| facts.names().next())
             .unwrap_or_else(|| format!("serial number {}", parsed.raw_serial_as_string()));
         facts
@@ -102,6 +121,9 @@ impl Facts {
         match extension {
             ParsedExtension::SubjectAlternativeName(names) => {
                 for name in &names.general_names {
+                    if let GeneralName::DNSName(name) | GeneralName::RFC822Name(name) = name {
+                        self.alternative_name.get_or_insert_with(|| (*name).to_owned());
+                    }
                     match name {
                         GeneralName::DNSName(name) => {
                             self.dns_names.push(printable(&name.to_ascii_lowercase()))
@@ -146,7 +168,7 @@ fn broken_hash(signature_algorithm: &str) -> Option<&'static str> {
 }
 
 fn common_name(name: &X509Name<'_>) -> Option<String> {
-    name.iter_common_name().find_map(|part| part.as_str().ok()).map(printable)
+    name.iter_common_name().find_map(|part| part.as_str().ok()).map(str::to_owned)
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

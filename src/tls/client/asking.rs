@@ -1,0 +1,86 @@
+//! What rustls is told of client certificates: to ask, to take whatever is shown, but only from the owner of its key.
+
+use std::collections::BTreeSet;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use webpki::RawPublicKeyEntity;
+
+use crate::tls::provider;
+use crate::tls::x509::Facts;
+
+/// Asks for a certificate of one of some CAs. Only the signature that proves the key can end the handshake.
+#[derive(Debug)]
+pub(super) struct Asking {
+    /// docker, and everything else written in Go, picks its certificate by them.
+    names: Vec<DistinguishedName>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Asking {
+    /// `names` of the CAs as DER.
+    pub(super) fn new(names: impl Iterator<Item = Vec<u8>>) -> Self {
+        let names: BTreeSet<_> = names.collect();
+        let names = names.into_iter().map(DistinguishedName::from).collect();
+        Self { names, algorithms: provider().signature_verification_algorithms }
+    }
+}
+
+impl ClientCertVerifier for Asking {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.names
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    /// By the key alone: webpki reads no certificate of X.509 version 1, whose refusal is to be an answer too.
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let key = public_key(certificate)?;
+        let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
+        let of_scheme = self.algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signed.scheme);
+        let mut algorithms = of_scheme.flat_map(|(_, algorithms)| algorithms.iter());
+        match algorithms
+            .any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok())
+        {
+            true => Ok(HandshakeSignatureValid::assertion()),
+            false => Err(CertificateError::BadSignature.into()),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature_with_raw_key(message, &public_key(certificate)?, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn public_key(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
+    let facts = Facts::read(certificate).ok_or(CertificateError::BadEncoding)?;
+    Ok(facts.public_key.into())
+}
