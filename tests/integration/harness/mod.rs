@@ -9,6 +9,7 @@ pub mod http1;
 pub mod http2;
 pub mod lines;
 pub mod openssl;
+pub mod pki;
 pub mod recorder;
 pub mod registry;
 pub mod strict;
