@@ -1,6 +1,6 @@
 //! Every refusal, and the one place that turns it into a response.
 
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode, Version};
 
 use super::hygiene::METHODS;
@@ -95,6 +95,8 @@ pub(super) fn respond(
     let headers = response.headers_mut();
     headers.insert(API_VERSION, API_VERSION_VALUE);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // As the registry itself has it on its answers.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     match refusal {
         Refusal::Unauthorized(_) => _ = headers.insert(WWW_AUTHENTICATE, state.challenge.clone()),
         Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static(METHODS)),

@@ -30,6 +30,7 @@ mod recipe;
 mod records;
 mod reload;
 mod renewal;
+mod scanners;
 mod stapling;
 mod streaming;
 mod stubborn_registries;
