@@ -1,7 +1,7 @@
 //! Reading a file and replacing it, without losing what somebody else changes at the same time.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,9 @@ use rustix::io::Errno;
 
 /// How long somebody else's rewrite may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// No htpasswd and no revocation list is larger.
+const LARGEST: u64 = 64 << 20;
 
 /// A file that no other `Rewrite` changes until this is dropped.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ impl Rewrite {
         let folder = File::open(super::folder_of(&target))?;
         lock(&folder)?;
         let text = match super::existing(&target)? {
-            Some(_) => Some(fs::read(&target)?),
+            Some(_) => Some(read(&target)?),
             None if mode_if_new.is_some() => None,
             None => return Err(ErrorKind::NotFound.into()),
         };
@@ -50,6 +53,15 @@ impl Rewrite {
     /// [`replace`](super::replace)s the file.
     pub fn commit(self, text: &[u8]) -> io::Result<()> {
         super::replace(&self.target, text, self.mode_if_new)
+    }
+}
+
+fn read(target: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(target)?.take(LARGEST + 1).read_to_end(&mut text)?;
+    match text.len() as u64 > LARGEST {
+        true => Err(io::Error::new(ErrorKind::FileTooLarge, "it is larger than 64 MiB")),
+        false => Ok(text),
     }
 }
 

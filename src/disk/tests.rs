@@ -74,6 +74,9 @@ fn only_a_regular_file_is_replaced_and_only_a_permitted_one_made() {
     let folder = tempfile::tempdir().unwrap();
     let sentence = replace(folder.path(), b"", 0o600).unwrap_err().to_string();
     assert_eq!(sentence, "it is not a regular file");
+    let image = folder.path().join("image");
+    File::create(&image).unwrap().set_len((64 << 20) + 1).unwrap();
+    assert_eq!(Rewrite::begin(&image, None).unwrap_err().to_string(), "it is larger than 64 MiB");
     let missing = folder.path().join("missing");
     assert_eq!(Rewrite::begin(&missing, None).unwrap_err().kind(), ErrorKind::NotFound);
     assert!(Rewrite::begin(&missing, Some(0o600)).unwrap().is_new());

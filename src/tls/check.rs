@@ -6,7 +6,7 @@ use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
 use super::pair::{Certificate, problem};
-use super::x509::{Facts, is_signed_by};
+use super::x509::{Facts, is_issued_by};
 use crate::config::Problem;
 
 /// What is wrong with a chain, and what soon will be.
@@ -153,13 +153,12 @@ fn incomplete(leaf: &Facts, issuers: &[Certificate], is_root: &dyn Fn(&[u8]) -> 
 }
 
 /// A CA that has renewed its key keeps its name, and then the old certificate of the CA looks right beside what
-/// the new key signed.
+/// the new key signed. A signature with a broken hash cannot be judged, and is told of elsewhere.
 fn namesake(chain: &[Certificate]) -> Option<String> {
-    let mut issued = chain.iter().enumerate().filter(|(_, one)| !one.facts.self_issued());
-    issued.find_map(|(index, one)| {
-        let issuers = || chain.iter().filter(|other| other.facts.subject == one.facts.issuer);
-        let denied = |issuer: &Certificate| is_signed_by(&one.der, &issuer.der) == Some(false);
-        (issuers().next().is_some() && issuers().all(denied)).then(|| {
+    let judged = |one: &Certificate| !one.facts.self_issued() && one.facts.broken_hash.is_none();
+    chain.iter().enumerate().filter(|(_, one)| judged(one)).find_map(|(index, one)| {
+        let mut named = chain.iter().filter(|other| other.facts.subject == one.facts.issuer).peekable();
+        (named.peek().is_some() && !named.any(|issuer| is_issued_by(&one.der, &issuer.facts))).then(|| {
             format!(
                 "certificate {} of the file ({}) was issued by another CA of the same name than the one in the \
                  file; append the chain that the CA gave with it, or clients will refuse the connection",

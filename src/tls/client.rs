@@ -19,7 +19,7 @@ use self::asking::Asking;
 use self::issuers::Issuers;
 use super::check::date;
 use super::pair::problem;
-use super::x509::{Facts, RevocationList};
+use super::x509::{Crl, Facts};
 use crate::config::{ClientCertificates, Problem, Problems};
 use crate::live_file::LiveFile;
 
@@ -35,7 +35,7 @@ pub struct Authorities {
 }
 
 /// What one file of revoked certificates holds.
-type Lists = Vec<RevocationList>;
+type Lists = Vec<Crl>;
 
 /// Why a certificate does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ mod identity;
 #[cfg(test)]
 pub(crate) mod material;
 pub(crate) mod pair;
-mod pem;
+pub(crate) mod pem;
 mod provider;
 mod resolver;
 mod roots;

@@ -64,7 +64,7 @@ fn read_with(files: &CertificateFiles, mut open: impl FnMut(&Path) -> io::Result
     let mut tries = 1;
     loop {
         let mut problems = Vec::new();
-        let chain = read_chain(&files.certificate, &mut open, &mut problems);
+        let chain = read_chain(&files.certificate, &mut open).map_err(|problem| problems.push(problem)).ok();
         let key = read_key(&files.key, &mut open, &mut problems);
         if let (Some(chain), Some(key)) = (&chain, &key)
             && let Some(mismatch) = mismatch(files, chain, key)
@@ -80,23 +80,23 @@ fn read_with(files: &CertificateFiles, mut open: impl FnMut(&Path) -> io::Result
     }
 }
 
+/// The certificates of a file in their order, at least one.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<Certificate>, Problem> {
+    read_chain(path, &mut open)
+}
+
 fn read_chain(
     path: &Path,
     open: &mut impl FnMut(&Path) -> io::Result<Content>,
-    problems: &mut Vec<Problem>,
-) -> Option<Vec<Certificate>> {
-    let content = open(path).map_err(|error| problems.push(unreadable(path, &error))).ok()?;
-    let certificates =
-        pem::certificates(&content.bytes).map_err(|fault| problems.push(problem(path, fault))).ok()?;
-    let mut chain = Vec::with_capacity(certificates.len());
-    for (index, der) in certificates.into_iter().enumerate() {
-        let Some(facts) = Facts::read(&der) else {
-            problems.push(problem(path, format_args!("certificate {} of the file is damaged", index + 1)));
-            return None;
-        };
-        chain.push(Certificate { der, facts });
-    }
-    Some(chain)
+) -> Result<Vec<Certificate>, Problem> {
+    let content = open(path).map_err(|error| unreadable(path, &error))?;
+    let certificates = pem::certificates(&content.bytes).map_err(|fault| problem(path, fault))?;
+    let read = |(index, der)| {
+        let facts = Facts::read(&der)
+            .ok_or_else(|| problem(path, format_args!("certificate {} of the file is damaged", index + 1)))?;
+        Ok(Certificate { der, facts })
+    };
+    certificates.into_iter().enumerate().map(read).collect()
 }
 
 fn read_key(

@@ -1,4 +1,4 @@
-//! PEM files (RFC 7468): the certificates or the private key in one. The only file that knows rustls-pemfile.
+//! PEM files (RFC 7468): the certificates, the private key or the revocation lists in one. The only file that knows rustls-pemfile.
 
 use std::iter;
 
@@ -12,8 +12,8 @@ pub(crate) enum Fault {
     #[error("is empty")]
     Empty,
     #[error(
-        "holds no PEM text; if it is a binary (DER) file, convert it with `openssl x509 -inform der` \
-         or `openssl pkey -inform der`"
+        "holds no PEM text; if it is a binary (DER) file, convert it with `openssl x509 -inform der`, \
+         `openssl pkey -inform der` or `openssl crl -inform der`"
     )]
     NotPem,
     #[error("holds a PEM block that is damaged or cut short; write the file anew")]

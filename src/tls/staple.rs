@@ -85,13 +85,13 @@ fn find(der: &[u8], serial: &[u8]) -> Result<SingleResponse, String> {
         .ok_or("is of a kind that clients do not know; fetch a basic OCSP response")?;
     let basic = BasicOcspResponse::from_der(bytes.response.as_bytes()).map_err(|_| malformed)?;
     let mut responses = basic.tbs_response_data.responses.into_iter();
-    let about = |single: &SingleResponse| trimmed(single.cert_id.serial_number.as_bytes()) == trimmed(serial);
+    let about = |single: &SingleResponse| without_zeros(single.cert_id.serial_number.as_bytes()) == serial;
     let other = "is about another certificate; fetch it anew whenever the certificate is renewed";
     responses.find(about).ok_or(other.to_owned())
 }
 
-/// A positive number without the zeros in front.
-fn trimmed(mut number: &[u8]) -> &[u8] {
+/// As [`super::x509::Facts::serial`] has it.
+fn without_zeros(mut number: &[u8]) -> &[u8] {
     while let [0, rest @ ..] = number {
         number = rest;
     }

@@ -1,17 +1,18 @@
-//! What a certificate says of itself (RFC 5280). This file and its `crl` are the only ones that know x509-parser.
+//! What a certificate says of itself (RFC 5280). Only here and in `crl` x509-parser is known.
 
 mod crl;
+mod signature;
 
 use std::net::IpAddr;
 
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::error::X509Error;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::x509::{X509Name, X509Version};
 
-pub(crate) use self::crl::RevocationList;
+pub(crate) use self::crl::{Crl, Entry};
+use self::signature::is_signed;
 
 /// The facts that decide whether and for whom a certificate works.
 #[derive(Debug, Clone)]
@@ -20,8 +21,10 @@ pub(crate) struct Facts {
     pub(crate) subject: Vec<u8>,
     /// The issuer's name as DER.
     pub(crate) issuer: Vec<u8>,
-    /// The serial number, as bytes of a DER integer.
+    /// The number that the issuer gave it, big-endian, without leading zeros.
     pub(crate) serial: Vec<u8>,
+    /// Subject key identifier.
+    pub(crate) key_id: Option<Vec<u8>>,
     /// The public key with its algorithm: SubjectPublicKeyInfo as DER.
     pub(crate) public_key: Vec<u8>,
     /// The subject's common name, as it stands there.
@@ -91,7 +94,8 @@ impl Facts {
         let mut facts = Self {
             subject: parsed.subject().as_raw().to_vec(),
             issuer: parsed.issuer().as_raw().to_vec(),
-            serial: parsed.raw_serial().to_vec(),
+            serial: without_zeros(parsed.raw_serial()),
+            key_id: None,
             public_key: parsed.public_key().raw.to_vec(),
             common_name: common_name(parsed.subject()),
             alternative_name: None,
@@ -133,6 +137,7 @@ impl Facts {
                     }
                 }
             }
+            ParsedExtension::SubjectKeyIdentifier(id) => self.key_id = Some(id.0.to_vec()),
             ParsedExtension::KeyUsage(usage) => self.may_sign = usage.key_cert_sign(),
             ParsedExtension::ExtendedKeyUsage(usage) => self.for_servers = usage.server_auth || usage.any,
             ParsedExtension::AuthorityInfoAccess(access) => {
@@ -145,15 +150,15 @@ impl Facts {
     }
 }
 
-/// Whether `issuer` made the signature of `certificate`; none where it is of a kind that is not known here.
-pub(crate) fn is_signed_by(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>) -> Option<bool> {
-    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    let (_, issuer) = x509_parser::parse_x509_certificate(issuer).ok()?;
-    match certificate.verify_signature(Some(issuer.public_key())) {
-        Ok(()) => Some(true),
-        Err(X509Error::SignatureVerificationError) => Some(false),
-        Err(_) => None,
-    }
+/// Whether `issuer` issued `certificate`: by its name and by its signature.
+pub(crate) fn is_issued_by(certificate: &CertificateDer<'_>, issuer: &Facts) -> bool {
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else { return false };
+    certificate.issuer().as_raw() == issuer.subject
+        && is_signed(
+            certificate.tbs_certificate.as_ref(),
+            &certificate.signature_value.data,
+            &issuer.public_key,
+        )
 }
 
 /// id-ad-caIssuers, RFC 5280 section 4.2.2.1.
@@ -169,6 +174,11 @@ fn broken_hash(signature_algorithm: &str) -> Option<&'static str> {
 
 fn common_name(name: &X509Name<'_>) -> Option<String> {
     name.iter_common_name().find_map(|part| part.as_str().ok()).map(str::to_owned)
+}
+
+/// DER puts a zero before a first bit that is set.
+fn without_zeros(number: &[u8]) -> Vec<u8> {
+    number.iter().copied().skip_while(|byte| *byte == 0).collect()
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -72,3 +72,55 @@ fn check_says_what_serve_would_say() {
     assert_eq!(said(&format!("{}\n{}", run.stdout, run.stderr)), 2, "{}{}", run.stdout, run.stderr);
     assert_eq!(said(&refusal.output.join("\n")), 2, "{:?}", refusal.output);
 }
+
+#[test]
+fn a_client_certificate_is_good_for_openssl_until_it_is_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().display();
+    let succeed = |line: &str| {
+        let line = line.replace("DIR", &here.to_string());
+        let run = tidegate(&line, "", folder.path());
+        assert!(run.success, "{line}: {}{}", run.stdout, run.stderr);
+        run.stdout
+    };
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let (ca, list) = (place("ca/ca.crt"), place("ca/ca.crl"));
+    let verify = |certificate: &str| {
+        let options = ["verify", "-x509_strict", "-purpose", "sslclient", "-crl_check", "-CAfile", &ca];
+        tools::run("openssl", &[&options[..], &["-CRLfile", &list, &place(certificate)]].concat())
+    };
+    let openssl = |arguments: &[&str]| tools::succeed("openssl", arguments);
+
+    succeed("cert ca --crl --out DIR/ca");
+    succeed("cert client --ca DIR/ca --out DIR/build1 build1.example.com");
+    succeed("cert client --ca DIR/ca --out DIR/build2 alice@example.com");
+    for certificate in ["build1/client.cert", "build2/client.cert"] {
+        let run = verify(certificate);
+        assert!(run.success, "{}{}", run.stdout, run.stderr);
+    }
+    let purpose = openssl(&["x509", "-noout", "-purpose", "-in", &place("build1/client.cert")]);
+    assert!(purpose.contains("SSL client : Yes") && purpose.contains("SSL server : No"), "{purpose}");
+
+    let report = succeed("cert revoke --ca DIR/ca DIR/build1/client.cert");
+    assert!(report.contains(&format!("crl = [\"{list}\"]")), "{report}");
+    let run = verify("build1/client.cert");
+    assert!(!run.success && run.stderr.contains("certificate revoked"), "{}{}", run.stdout, run.stderr);
+    assert!(verify("build2/client.cert").success);
+
+    let serial = openssl(&["x509", "-noout", "-serial", "-in", &place("build2/client.cert")]);
+    let serial = serial.trim_start_matches("serial=").trim_end();
+    succeed(&format!("cert revoke --ca DIR/ca --serial {serial}"));
+    assert!(!verify("build2/client.cert").success);
+
+    let text = openssl(&["crl", "-noout", "-text", "-in", &list, "-CAfile", &ca]);
+    assert!(text.contains("Version 2 (0x1)"), "{text}");
+    assert!(text.contains("X509v3 CRL Number: \n                3\n"), "{text}");
+    assert!(text.contains("X509v3 Authority Key Identifier"), "{text}");
+    assert!(text.contains(&format!("Serial Number: {serial}\n")), "{text}");
+    assert_eq!(text.matches("Serial Number: ").count(), 2, "{text}");
+
+    let again = tidegate(&format!("cert client --ca {here}/ca --out {here}/build1 x"), "", folder.path());
+    assert_eq!(again.code, Some(73), "{}", again.stderr);
+    let foreign = tidegate(&format!("cert revoke --ca {here}/ca {ca}"), "", folder.path());
+    assert_eq!(foreign.code, Some(65), "{}", foreign.stderr);
+}

@@ -15,6 +15,7 @@ mod access_log;
 mod architecture;
 mod certificates;
 mod chains;
+mod client_certificates;
 mod clients;
 mod commands;
 mod drain;

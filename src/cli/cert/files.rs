@@ -1,54 +1,53 @@
-//! Puts a certificate and its key in place, whole or not at all.
+//! Puts files that belong together in place, all of them or none.
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Failure;
-use super::issue::Made;
 use crate::disk::Staged;
+use crate::secret::Secret;
 
-/// The two files that a command will write.
-#[derive(Debug)]
-pub(super) struct Output {
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
+/// What goes into a file, and who may read it when it is new.
+pub(super) enum Content<'a> {
+    /// Mode 0644.
+    Public(&'a str),
+    /// Mode 0600.
+    Private(&'a Secret),
 }
 
-impl Output {
-    /// `name`.crt and `name`.key in `directory`, which is made when missing. Refuses when one of them is there,
-    /// unless `replace`; `remedy` tells the user how to ask for that.
-    pub(super) fn prepare(
-        directory: &Path,
-        name: &str,
-        replace: bool,
-        remedy: &'static str,
-    ) -> Result<Self, Failure> {
-        let output = Self {
-            certificate: directory.join(format!("{name}.crt")),
-            key: directory.join(format!("{name}.key")),
-        };
-        for path in [&output.certificate, &output.key] {
-            if !replace && path.symlink_metadata().is_ok() {
-                return Err(Failure::Exists { path: path.display().to_string(), remedy });
-            }
+/// Writes `files`, names and contents, into `directory`, which is made when missing. Refuses when one of them is
+/// there, unless `replace`; `remedy` tells the user how to ask for that.
+///
+/// All are on disk under other names before the first gets its own. Files that are replaced keep their owner and
+/// mode, so a service that could read the old key can read the new one.
+pub(super) fn write(
+    directory: &Path,
+    files: &[(&str, Content<'_>)],
+    replace: bool,
+    remedy: &'static str,
+) -> Result<(), Failure> {
+    let files: Vec<_> = files.iter().map(|(name, content)| (directory.join(name), content)).collect();
+    for (path, _) in &files {
+        if !replace && path.symlink_metadata().is_ok() {
+            return Err(Failure::Exists { path: path.display().to_string(), remedy });
         }
-        fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
-        Ok(output)
     }
-
-    /// Both are on disk under other names before the first gets its own. Files that are replaced keep their
-    /// owner and mode, so a service that could read the old key can read the new one.
-    pub(super) fn write(&self, made: &Made) -> Result<(), Failure> {
-        let at = |path| move |error| failed(path, error);
-        let key = Staged::secret(&self.key, &made.key).map_err(at(&self.key))?;
-        let certificate = Staged::new(&self.certificate, made.certificate.as_bytes(), 0o644)
-            .map_err(at(&self.certificate))?;
-        key.commit().map_err(at(&self.key))?;
-        certificate.commit().map_err(at(&self.certificate))
+    fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
+    let mut staged = Vec::with_capacity(files.len());
+    for (path, content) in &files {
+        let file = match content {
+            Content::Public(text) => Staged::new(path, text.as_bytes(), 0o644),
+            Content::Private(secret) => Staged::secret(path, secret),
+        };
+        staged.push((path, file.map_err(|error| failed(path, error))?));
     }
+    for (path, file) in staged {
+        file.commit().map_err(|error| failed(path, error))?;
+    }
+    Ok(())
 }
 
-fn failed(path: &Path, error: io::Error) -> Failure {
+pub(super) fn failed(path: &Path, error: io::Error) -> Failure {
     Failure::Write { path: path.display().to_string(), error }
 }

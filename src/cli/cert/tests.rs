@@ -1,5 +1,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
@@ -15,17 +16,24 @@ use crate::config::CertificateFiles;
 use crate::tls::material::{Folder, Signer, set_mode, settings};
 use crate::tls::pair;
 
+mod clients;
+mod revocation;
+
 #[derive(Parser)]
 struct Command {
     #[command(subcommand)]
     cert: Cert,
 }
 
-/// Runs `tidegate cert` with `arguments`; `@` in them is the folder.
+/// Runs `tidegate cert` with `arguments`; a word that begins with `@` is a path in the folder.
 fn cert(folder: &Folder, arguments: &str) -> Result<String, Failure> {
     let root = folder.path("").display().to_string();
-    let arguments = format!("tidegate {arguments}").replace("@", root.trim_end_matches('/'));
-    execute(&Command::try_parse_from(arguments.split(' ')).unwrap().cert)
+    let words = arguments.split(' ').map(|word| match word.strip_prefix('@') {
+        Some(rest) => format!("{}{rest}", root.trim_end_matches('/')),
+        None => word.to_owned(),
+    });
+    let words = ["tidegate".to_owned()].into_iter().chain(words);
+    execute(&Command::try_parse_from(words).unwrap().cert)
 }
 
 fn refusal(folder: &Folder, arguments: &str) -> (String, u8) {
@@ -37,15 +45,27 @@ fn refusal(folder: &Folder, arguments: &str) -> (String, u8) {
 }
 
 fn der(path: PathBuf) -> CertificateDer<'static> {
+    let chain = chain(path);
+    assert_eq!(chain.len(), 1);
+    chain[0].clone()
+}
+
+/// The certificates of a file, to the first of which the key beside it must belong.
+fn chain(path: PathBuf) -> Vec<CertificateDer<'static>> {
     let read = pair::read(&CertificateFiles { key: path.with_extension("key"), certificate: path });
     assert!(read.problems.is_empty(), "{:?}", read.problems);
-    let mut chain = read.chain.unwrap();
-    assert_eq!(chain.len(), 1);
-    chain.remove(0).der
+    read.chain.unwrap().into_iter().map(|certificate| certificate.der).collect()
 }
 
 fn parse<'a>(der: &'a CertificateDer<'static>) -> X509Certificate<'a> {
     x509_parser::parse_x509_certificate(der).unwrap().1
+}
+
+fn key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })
 }
 
 fn mode(path: PathBuf) -> u32 {
@@ -110,12 +130,6 @@ fn a_server_certificate_says_what_clients_want_to_read() {
     assert!(purpose.server_auth && !purpose.client_auth);
     assert_ne!(leaf.raw_serial(), ca.raw_serial());
     assert!((8..=17).contains(&leaf.raw_serial().len()), "{}", leaf.raw_serial_as_string());
-    let key_id = |certificate: &X509Certificate<'_>| {
-        certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
-            _ => None,
-        })
-    };
     let authority = leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0.to_vec()),
         _ => None,
@@ -252,11 +266,17 @@ fn arguments_that_make_no_sense_are_refused() {
         "ca --out d --days 36501",
         "server --ca d --out d",
         "server --ca d --out d a.test:5000",
+        "client --ca d --out d",
+        "client --ca d --out d build1 build2",
+        "client --ca d --out d build:1",
+        "revoke --ca d",
+        "revoke --ca d --serial 0",
+        "revoke --ca d --serial wharf",
     ] {
         let arguments = format!("tidegate {arguments}");
         assert!(Command::try_parse_from(arguments.split(' ')).is_err(), "{arguments}");
     }
-    assert!(common_name(&"x".repeat(65)).is_err());
-    assert!(common_name(" ").is_err());
-    assert_eq!(common_name(" Wharf ").as_deref(), Ok("Wharf"));
+    assert!(ca::common_name(&"x".repeat(65)).is_err());
+    assert!(ca::common_name(" ").is_err());
+    assert_eq!(ca::common_name(" Wharf ").as_deref(), Ok("Wharf"));
 }

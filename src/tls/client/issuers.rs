@@ -15,7 +15,7 @@ use crate::tls::check::date;
 use crate::tls::pair::{open, problem, unreadable};
 use crate::tls::pem;
 use crate::tls::provider;
-use crate::tls::x509::{Facts, RevocationList};
+use crate::tls::x509::{Crl, Facts};
 
 /// The longest name that a line of an htpasswd may have, too.
 const LONGEST_NAME: usize = 255;
@@ -65,11 +65,8 @@ impl Issuers {
     /// Reads a file of revoked certificates. Those of intermediate CAs are in order until their signer is known.
     pub(super) fn lists(&self, path: &Path, bytes: &[u8]) -> Result<Lists, Problem> {
         let ders = pem::revocation_lists(bytes).map_err(|fault| problem(path, fault))?;
-        let lists: Vec<_> = ders
-            .iter()
-            .map(RevocationList::read)
-            .collect::<Result<_, _>>()
-            .map_err(|fault| problem(path, fault))?;
+        let lists: Vec<_> =
+            ders.iter().map(Crl::read).collect::<Result<_, _>>().map_err(|fault| problem(path, fault))?;
         for list in &lists {
             let mut named = self.facts.iter().filter(|facts| facts.subject == list.issuer).peekable();
             if named.peek().is_some() && !named.any(|facts| list.is_signed_by(&facts.public_key)) {

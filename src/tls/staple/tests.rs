@@ -61,14 +61,12 @@ fn refused(der: Vec<u8>, beginning: &str) {
 #[test]
 fn a_good_response_is_valid_until_the_next_is_due() {
     let der = response(vec![single([1, 1]), single(SERIAL)]);
-    for serial in [&SERIAL[..], &[0, 0x12, 0x34]] {
-        let staple = Staple::parse(der.clone(), serial, NOW).unwrap();
-        assert_eq!(staple.der, der);
-        assert!(!staple.is_valid(datetime!(2026-02-28 23:59:59 UTC)));
-        assert!(staple.is_valid(datetime!(2026-03-01 00:00 UTC)));
-        assert!(staple.is_valid(datetime!(2026-03-01 23:59:59 UTC)));
-        assert!(!staple.is_valid(datetime!(2026-03-02 00:00 UTC)));
-    }
+    let staple = Staple::parse(der.clone(), &SERIAL, NOW).unwrap();
+    assert_eq!(staple.der, der);
+    assert!(!staple.is_valid(datetime!(2026-02-28 23:59:59 UTC)));
+    assert!(staple.is_valid(datetime!(2026-03-01 00:00 UTC)));
+    assert!(staple.is_valid(datetime!(2026-03-01 23:59:59 UTC)));
+    assert!(!staple.is_valid(datetime!(2026-03-02 00:00 UTC)));
 }
 
 #[test]

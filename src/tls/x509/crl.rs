@@ -1,92 +1,117 @@
-//! A list of certificates that their CA has revoked (RFC 5280, section 5).
+//! What a certificate revocation list says (RFC 5280, section 5).
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use rustls::pki_types::{CertificateRevocationListDer, SubjectPublicKeyInfoDer};
+use rustls::pki_types::CertificateRevocationListDer;
 use time::OffsetDateTime;
-use webpki::RawPublicKeyEntity;
 use x509_parser::extensions::ParsedExtension;
-use x509_parser::prelude::FromDer as _;
-use x509_parser::revocation_list::CertificateRevocationList;
+use x509_parser::revocation_list::{CertificateRevocationList, RevokedCertificate};
 
-use crate::tls::provider;
+use super::signature::is_signed;
+use super::without_zeros;
 
-/// One list, of version 1 or 2, whose signature is checked as soon as its signer is known.
+/// A list of version 1 or 2 of one CA. Whether that CA has signed it is another question: see [`Crl::is_signed_by`].
 #[derive(Debug)]
-pub(crate) struct RevocationList {
+pub(crate) struct Crl {
     /// The name of the CA as DER.
     pub(crate) issuer: Vec<u8>,
     /// When a newer list has to be there; not every list says so.
     pub(crate) next_update: Option<OffsetDateTime>,
-    serials: HashSet<Box<[u8]>>,
+    /// The number that the list after this one has, big-endian.
+    pub(crate) next_number: Vec<u8>,
+    /// By serial number, big-endian, without leading zeros.
+    pub(crate) entries: BTreeMap<Vec<u8>, Entry>,
+    /// It is about some of the CA's certificates only.
+    pub(crate) is_partial: bool,
     signed: Vec<u8>,
     signature: Vec<u8>,
     /// The key that was seen to have signed it.
     signer: OnceLock<Vec<u8>>,
 }
 
-impl RevocationList {
-    /// Fails with what is wrong, as the end of a sentence that begins with the name of the file.
-    pub(crate) fn read(der: &CertificateRevocationListDer<'_>) -> Result<Self, &'static str> {
-        let (rest, list) = CertificateRevocationList::from_der(der)
-            .map_err(|_| "holds a list of revoked certificates that is damaged")?;
-        if !rest.is_empty() {
-            return Err("holds more than a list of revoked certificates");
-        }
+/// One revoked certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) revoked: OffsetDateTime,
+    /// CRLReason of RFC 5280 section 5.3.1.
+    pub(crate) reason: Option<u8>,
+    /// Since when the certificate was not to be trusted, when that is known.
+    pub(crate) invalid_since: Option<OffsetDateTime>,
+}
+
+/// Why a list cannot be used. Displayed after the file's name, each is one sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("holds a list of revoked certificates that is damaged")]
+    Damaged,
+    #[error("holds an indirect list, of several CAs, which is not read; get one list of each CA")]
+    Indirect,
+    #[error(
+        "holds a list with a critical extension that is not understood, maybe a delta list; get the whole list of the CA"
+    )]
+    Critical,
+}
+
+impl Crl {
+    pub(crate) fn read(der: &CertificateRevocationListDer<'_>) -> Result<Self, Fault> {
+        let Ok(([], list)) = x509_parser::parse_x509_crl(der) else { return Err(Fault::Damaged) };
+        let mut next_number = vec![1];
+        let mut is_partial = false;
         for extension in list.extensions() {
             match extension.parsed_extension() {
+                ParsedExtension::CRLNumber(number) => next_number = (number + 1_u32).to_bytes_be(),
                 ParsedExtension::IssuingDistributionPoint(scope) if scope.indirect_crl => {
-                    return Err(
-                        "holds an indirect list, of several CAs, which is not read; get one list of each CA",
-                    );
+                    return Err(Fault::Indirect);
                 }
-                ParsedExtension::UnsupportedExtension { .. } | ParsedExtension::ParseError { .. }
-                    if extension.critical =>
-                {
-                    return Err(
-                        "holds a list with a critical extension that is not understood, or a delta list; get the whole list of the CA",
-                    );
-                }
+                ParsedExtension::IssuingDistributionPoint(_) => is_partial = true,
+                _ if extension.critical => return Err(Fault::Critical),
                 _ => {}
             }
         }
         Ok(Self {
             issuer: list.issuer().as_raw().to_vec(),
             next_update: list.next_update().map(|time| time.to_datetime()),
-            serials: list.iter_revoked_certificates().map(|one| number(one.raw_serial()).into()).collect(),
+            next_number,
+            entries: entries(&list)?,
+            is_partial,
             signed: list.tbs_cert_list.as_ref().to_vec(),
             signature: list.signature_value.data.to_vec(),
             signer: OnceLock::new(),
         })
     }
 
-    /// Whether the owner of this key has signed the list. The answer yes is remembered.
+    /// Whether the owner of `public_key`, a SubjectPublicKeyInfo in DER, has signed the list. A yes is remembered.
     pub(crate) fn is_signed_by(&self, public_key: &[u8]) -> bool {
         if self.signer.get().is_some_and(|signer| signer == public_key) {
             return true;
         }
-        let info = SubjectPublicKeyInfoDer::from(public_key);
-        let Ok(entity) = RawPublicKeyEntity::try_from(&info) else { return false };
-        let algorithms = provider().signature_verification_algorithms.all;
-        let mut tried = algorithms.iter();
-        let signed =
-            tried.any(|algorithm| entity.verify_signature(*algorithm, &self.signed, &self.signature).is_ok());
+        let signed = is_signed(&self.signed, &self.signature, public_key);
         if signed {
-            // Another signer may be there already: two CAs of one name and one list are rare, and only cost time.
+            // Two keys that have signed the same list would only cost time.
             _ = self.signer.set(public_key.to_vec());
         }
         signed
     }
 
-    /// Whether the certificate of this serial number is in the list.
+    /// Whether the certificate of this serial number, without leading zeros, is revoked.
     pub(crate) fn revokes(&self, serial: &[u8]) -> bool {
-        self.serials.contains(number(serial))
+        self.entries.contains_key(serial)
     }
 }
 
-/// Without the zeros in front, of which not every CA writes as many.
-fn number(serial: &[u8]) -> &[u8] {
-    let zeros = serial.iter().take_while(|&&byte| byte == 0).count();
-    &serial[zeros..]
+fn entries(list: &CertificateRevocationList<'_>) -> Result<BTreeMap<Vec<u8>, Entry>, Fault> {
+    let entry = |entry: &RevokedCertificate<'_>| {
+        // It says that the certificate is of yet another CA.
+        if entry.extensions().iter().any(|extension| extension.critical) {
+            return Err(Fault::Indirect);
+        }
+        let revoked = Entry {
+            revoked: entry.revocation_date.to_datetime(),
+            reason: entry.reason_code().map(|(_, reason)| reason.0),
+            invalid_since: entry.invalidity_date().map(|(_, date)| date.to_datetime()),
+        };
+        Ok((without_zeros(entry.raw_serial()), revoked))
+    };
+    list.iter_revoked_certificates().map(entry).collect()
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
 pub struct Authority {
@@ -84,16 +85,27 @@ impl Authority {
 
     /// A client that trusts this authority and offers `protocols` by ALPN.
     pub fn client(&self, protocols: &[&str]) -> Arc<rustls::ClientConfig> {
+        let mut config = self.trusting().with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// A client that shows what is in the files `stem`.crt and `stem`.key.
+    pub fn client_showing(&self, stem: &str) -> Arc<rustls::ClientConfig> {
+        let chain =
+            CertificateDer::pem_file_iter(format!("{stem}.crt")).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(format!("{stem}.key")).unwrap();
+        Arc::new(self.trusting().with_client_auth_cert(chain, key).unwrap())
+    }
+
+    fn trusting(&self) -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Arc::new(config)
     }
 }
 

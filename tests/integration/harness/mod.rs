@@ -5,6 +5,7 @@ pub mod authority;
 pub mod child;
 pub mod fake;
 pub mod frames;
+pub mod holders;
 pub mod http1;
 pub mod http2;
 pub mod lines;

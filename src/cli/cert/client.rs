@@ -1,0 +1,92 @@
+//! `tidegate cert client`: a client certificate, signed by a private CA.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType};
+
+use super::Failure;
+use super::authority::{self, Authority, Made};
+use super::files::{self, Content};
+use super::user::{Kind, User};
+
+// Docker looks for exactly these endings.
+const CERTIFICATE: &str = "client.cert";
+const KEY: &str = "client.key";
+
+/// What `tidegate cert client` is told.
+#[derive(Debug, Args)]
+pub struct Client {
+    /// Directory with ca.crt and ca.key, as `tidegate cert ca` writes them
+    #[arg(long, value_name = "DIR")]
+    pub ca: PathBuf,
+    /// Directory to write client.cert, client.key and ca.crt into; it is made when missing
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The user that the registry sees: a machine (build1.example.com), a mail address, or any name without a colon
+    pub name: User,
+    /// How long the certificate is valid, never longer than the CA
+    #[arg(long, default_value_t = 397, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36500))]
+    pub days: u16,
+    /// Replace the files that are there, keeping owner and permissions
+    ///
+    /// The certificate that was there stays good until it expires; revoke it first if it must not.
+    #[arg(long)]
+    pub renew: bool,
+}
+
+pub(super) fn run(command: &Client) -> Result<String, Failure> {
+    let authority = Authority::read(&command.ca)?;
+    let made = issue(&authority, &command.name, command.days)?;
+    let certificate = format!("{}{}", made.certificate, authority.intermediates());
+    let ca = authority.pem();
+    let files = [
+        (CERTIFICATE, Content::Public(&certificate)),
+        (KEY, Content::Private(&made.key)),
+        (authority::CERTIFICATE, Content::Public(&ca)),
+    ];
+    files::write(&command.out, &files, command.renew, "`--renew` replaces it")?;
+    Ok(report(command, &made))
+}
+
+fn issue(authority: &Authority, name: &User, days: u16) -> Result<Made, Failure> {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = match name.kind() {
+        Kind::Host => vec![SanType::DnsName(name.as_str().try_into()?)],
+        Kind::Mail => vec![SanType::Rfc822Name(name.as_str().try_into()?)],
+        Kind::Plain => Vec::new(),
+    };
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    authority.issue(params, name.as_str(), days)
+}
+
+fn report(command: &Client, made: &Made) -> String {
+    let place = |name| command.out.join(name).display().to_string();
+    format!(
+        "wrote {certificate}  the client's certificate, for the user {name}\n\
+         wrote {key}  its private key, for this client only\n\
+         wrote {ca}  the CA's certificate, by which it knows the server\n\
+         serial number {serial}\n\
+         {note}\
+         \n\
+         Copy the three files to the client, each in its own way (<port> is left out when it is 443):\n\
+         \x20 docker          into /etc/docker/certs.d/<host>:<port>/\n\
+         \x20 podman, skopeo  into /etc/containers/certs.d/<host>:<port>/\n\
+         \x20 containerd      into /etc/containerd/certs.d/<host>:<port>/, and in the hosts.toml there:\n\
+         \x20                   ca = \"ca.crt\"\n\
+         \x20                   client = [[\"client.cert\", \"client.key\"]]\n\
+         \x20 curl            curl --cert {certificate} --key {key} --cacert {ca} https://<host>:<port>/v2/\n\
+         If the server's certificate is of another CA, ca.crt there must be that one's.\n\
+         \n\
+         When the key is lost or stolen, or the client has gone:\n\
+         \x20 tidegate cert revoke --ca {directory} {certificate}\n\
+         \x20 tidegate cert revoke --ca {directory} --serial {serial}\n",
+        certificate = place(CERTIFICATE),
+        key = place(KEY),
+        ca = place(authority::CERTIFICATE),
+        name = command.name,
+        serial = made.serial,
+        note = made.note(command.days),
+        directory = command.ca.display(),
+    )
+}

@@ -1,0 +1,150 @@
+//! The revocation list of a CA, `ca.crl` beside its certificate (RFC 5280 section 5).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber,
+};
+use time::OffsetDateTime;
+
+use super::Failure;
+use super::authority::{Authority, REVOCATION_LIST};
+use super::files::failed;
+use super::serial::Serial;
+use crate::disk::Rewrite;
+use crate::tls::x509::{Crl, Entry};
+use crate::tls::{pair, pem};
+
+type Entries = BTreeMap<Vec<u8>, Entry>;
+
+/// A CA's list, which no other command changes until this is dropped.
+pub(super) struct RevocationList<'a> {
+    authority: &'a Authority,
+    pub(super) path: PathBuf,
+    file: Rewrite,
+    next_number: Vec<u8>,
+    entries: Entries,
+}
+
+impl<'a> RevocationList<'a> {
+    /// The list in `directory`, an empty one when there is none. A file that is not this CA's list is refused.
+    pub(super) fn open(authority: &'a Authority, directory: &Path) -> Result<Self, Failure> {
+        let path = directory.join(REVOCATION_LIST);
+        let file = Rewrite::begin(&path, Some(0o644)).map_err(|error| failed(&path, error))?;
+        let (next_number, entries) = match file.is_new() {
+            true => (FIRST.to_vec(), Entries::new()),
+            false => {
+                let crl = read(file.text(), authority).map_err(|fault| {
+                    let sentence = format!("{fault}; nothing was written, move it away to begin a new list");
+                    Failure::Unusable(vec![pair::problem(&path, sentence)])
+                })?;
+                (crl.next_number, crl.entries)
+            }
+        };
+        Ok(Self { authority, path, file, next_number, entries })
+    }
+
+    /// How many certificates are revoked.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Since when the certificate is revoked.
+    pub(super) fn revoked(&self, serial: &Serial) -> Option<OffsetDateTime> {
+        self.entries.get(serial.as_bytes()).map(|entry| entry.revoked)
+    }
+
+    /// Adds a certificate that is not in the list.
+    pub(super) fn revoke(&mut self, serial: &Serial) {
+        let entry = Entry { revoked: OffsetDateTime::now_utc(), reason: None, invalid_since: None };
+        self.entries.insert(serial.as_bytes().to_vec(), entry);
+    }
+
+    /// Signs the list anew, with the next number, and puts it in the place of the old one.
+    pub(super) fn write(self) -> Result<(), Failure> {
+        let text = sign(self.authority, &self.next_number, &self.entries)?;
+        self.file.commit(text.as_bytes()).map_err(|error| failed(&self.path, error))
+    }
+}
+
+/// The first list of a new CA, as PEM.
+pub(super) fn first(authority: &Authority) -> Result<String, Failure> {
+    sign(authority, &FIRST, &Entries::new())
+}
+
+/// The number of a CA's first list.
+const FIRST: [u8; 1] = [1];
+
+/// The one list in the file, which must be this CA's, and whole.
+fn read(text: &[u8], authority: &Authority) -> Result<Crl, String> {
+    let lists = pem::revocation_lists(text).map_err(|fault| fault.to_string())?;
+    let [list] = lists.as_slice() else {
+        return Err(format!("holds {} revocation lists; leave only the one of this CA", lists.len()));
+    };
+    let crl = Crl::read(list).map_err(|fault| fault.to_string())?;
+    let facts = &authority.certificate.facts;
+    if crl.issuer != facts.subject {
+        return Err("is the revocation list of another CA".to_owned());
+    }
+    if !crl.is_signed_by(&facts.public_key) {
+        let fault =
+            "is not signed with this CA's key: it was changed, or is of another CA with the same name";
+        return Err(fault.to_owned());
+    }
+    if crl.is_partial {
+        return Err("is not a whole list of this CA, but one of some certificates only".to_owned());
+    }
+    Ok(crl)
+}
+
+fn sign(authority: &Authority, number: &[u8], entries: &Entries) -> Result<String, Failure> {
+    let facts = &authority.certificate.facts;
+    let list = CertificateRevocationListParams {
+        this_update: OffsetDateTime::now_utc(),
+        // It is written when a certificate is revoked, and good until then.
+        next_update: facts.not_after,
+        crl_number: SerialNumber::from_slice(number),
+        issuing_distribution_point: None,
+        revoked_certs: entries.iter().map(entry).collect(),
+        key_identifier_method: facts.key_id.clone().map_or(KeyIdMethod::Sha256, KeyIdMethod::PreSpecified),
+    };
+    let text = match list.signed_by(&authority.issuer) {
+        Err(rcgen::Error::IssuerNotCrlSigner) => Err(unable("its key usage lacks cRLSign")),
+        signed => Ok(signed?.pem()?),
+    }?;
+    // Whoever verifies goes by the same name and signature; the name of an exotic CA may not survive rcgen.
+    read(text.as_bytes(), authority).map_err(unable)?;
+    Ok(text)
+}
+
+fn unable(reason: impl std::fmt::Display) -> Failure {
+    Failure::BadAuthority(format!(
+        "the CA in ca.crt cannot sign a revocation list: {reason}; make a CA with `tidegate cert ca`"
+    ))
+}
+
+fn entry((serial, entry): (&Vec<u8>, &Entry)) -> RevokedCertParams {
+    RevokedCertParams {
+        serial_number: SerialNumber::from_slice(serial),
+        revocation_time: entry.revoked,
+        reason_code: entry.reason.and_then(reason),
+        invalidity_date: entry.invalid_since,
+    }
+}
+
+/// RFC 5280 section 5.3.1.
+fn reason(code: u8) -> Option<RevocationReason> {
+    Some(match code {
+        1 => RevocationReason::KeyCompromise,
+        2 => RevocationReason::CaCompromise,
+        3 => RevocationReason::AffiliationChanged,
+        4 => RevocationReason::Superseded,
+        5 => RevocationReason::CessationOfOperation,
+        6 => RevocationReason::CertificateHold,
+        8 => RevocationReason::RemoveFromCrl,
+        9 => RevocationReason::PrivilegeWithdrawn,
+        10 => RevocationReason::AaCompromise,
+        _ => return None,
+    })
+}

@@ -1,0 +1,101 @@
+//! `tidegate cert revoke`: certificates that are no longer good, in the list that their CA signs.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Failure;
+use super::authority::Authority;
+use super::ca::list_setting;
+use super::list::RevocationList;
+use super::serial::Serial;
+use crate::config::Problem;
+use crate::tls::pair;
+use crate::tls::x509;
+
+/// What `tidegate cert revoke` is told.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// Directory with ca.crt and ca.key, and with ca.crl, which is made when missing
+    #[arg(long, value_name = "DIR")]
+    pub ca: PathBuf,
+    /// A certificate of this CA, such as build1/client.cert; the first one in the file counts
+    #[arg(value_name = "CERTIFICATE", required_unless_present = "serials")]
+    pub certificates: Vec<PathBuf>,
+    /// The serial number of a certificate whose file is lost, in hexadecimal; may be given several times
+    ///
+    /// `tidegate cert client` prints it, and so does `openssl x509 -serial`.
+    #[arg(long = "serial", value_name = "HEX")]
+    pub serials: Vec<Serial>,
+}
+
+const OWN: &str = "is the certificate of the CA itself, which cannot revoke itself";
+
+/// A certificate, and what to call it.
+struct Revoked {
+    serial: Serial,
+    label: String,
+}
+
+pub(super) fn run(command: &Revoke) -> Result<String, Failure> {
+    let authority = Authority::read(&command.ca)?;
+    let certificates = certificates(command, &authority)?;
+    let mut list = RevocationList::open(&authority, &command.ca)?;
+    let before = list.len();
+    let mut report = String::new();
+    for Revoked { serial, label } in &certificates {
+        match list.revoked(serial) {
+            Some(since) => report += &format!("{label} is revoked already, since {}\n", since.date()),
+            None => {
+                list.revoke(serial);
+                report += &format!("revoked {label}\n");
+            }
+        }
+    }
+    let path = list.path.display().to_string();
+    if list.len() == before {
+        return Ok(report);
+    }
+    list.write()?;
+    Ok(format!("{report}wrote {path}  the list of revoked certificates\n\n{}", list_setting(&path)))
+}
+
+/// All that are named, or everything that is wrong with them.
+fn certificates(command: &Revoke, authority: &Authority) -> Result<Vec<Revoked>, Failure> {
+    let (mut certificates, mut problems) = (Vec::new(), Vec::new());
+    for path in &command.certificates {
+        match read(path, authority) {
+            Ok(certificate) => certificates.push(certificate),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    for serial in &command.serials {
+        if authority.is_own(serial) {
+            problems.push(Problem {
+                place: format!("--serial {serial}"),
+                message: OWN.to_owned(),
+                missing: false,
+            });
+        }
+        let label = format!("the certificate with serial number {serial}");
+        certificates.push(Revoked { serial: serial.clone(), label });
+    }
+    if problems.is_empty() { Ok(certificates) } else { Err(Failure::Unusable(problems)) }
+}
+
+fn read(path: &Path, authority: &Authority) -> Result<Revoked, Problem> {
+    let Some(certificate) = pair::certificates(path)?.into_iter().next() else {
+        return Err(pair::problem(path, "holds no certificate"));
+    };
+    if !x509::is_issued_by(&certificate.der, &authority.certificate.facts) {
+        let ca = &authority.certificate.facts.label;
+        let sentence = format!("is not signed by this CA ({ca}); only the CA that signed it can revoke it");
+        return Err(pair::problem(path, sentence));
+    }
+    let serial = Serial::of(&certificate.facts);
+    if authority.is_own(&serial) {
+        return Err(pair::problem(path, OWN));
+    }
+    let label = format!("{} ({}, serial number {serial})", path.display(), certificate.facts.label);
+    Ok(Revoked { serial, label })
+}

@@ -1,0 +1,373 @@
+//! Who comes in by certificate, and what the others are told. The Apache recipe's table, and what lies around it.
+
+use std::fs::{self, File};
+use std::process::Stdio;
+
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair, SerialNumber};
+use serde_json::Value;
+use time::{Duration, OffsetDateTime};
+
+use crate::harness::holders::Holders;
+use crate::harness::http1::Client;
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tls::Tls;
+use crate::harness::tools::{Run, run, run_reading, succeed};
+use crate::harness::{PASSWORD, USER, basic};
+
+/// A tidegate that wants certificates of `holders`.
+struct House {
+    recorder: Recorder,
+    holders: Holders,
+    tidegate: Tidegate,
+}
+
+impl House {
+    /// No passwords; certificates are required unless `change` says otherwise.
+    fn start(change: impl FnOnce(Settings) -> Settings) -> House {
+        let recorder = Recorder::start();
+        let settings = Settings::for_upstream(&recorder.url())
+            .set("auth.mode", r#""off""#)
+            .set("tls.client.verify", r#""required""#)
+            .set("tls.client.ca", r#""clients.crt""#)
+            .set("tls.client.crl", r#"["clients.crl"]"#);
+        let holders = Holders::new(settings.path());
+        House { recorder, holders, tidegate: Tidegate::start(change(settings)) }
+    }
+
+    /// What curl gets: status and body.
+    fn curl(&self, who: Option<&str>, options: &[&str]) -> (u16, String) {
+        let run = self.try_curl(who, options);
+        assert!(run.success, "{who:?} {options:?}: {}", run.stderr);
+        let (body, status) = run.stdout.rsplit_once('\n').unwrap();
+        (status.parse().unwrap(), body.to_owned())
+    }
+
+    fn try_curl(&self, who: Option<&str>, options: &[&str]) -> Run {
+        let url = format!("https://{}/v2/", self.tidegate.host());
+        let ca = self.holders.file("ca.crt");
+        let mut all = vec!["--silent", "--show-error", "--max-time", "30", "--cacert", &ca];
+        all.extend(["--write-out", "\n%{http_code}"]);
+        let files = who.map(|who| ["crt", "key"].map(|end| self.holders.file(&format!("{who}.{end}"))));
+        if let Some([certificate, key]) = &files {
+            all.extend(["--cert", certificate, "--key", key]);
+        }
+        all.extend(options);
+        all.push(&url);
+        run("curl", &all)
+    }
+
+    /// What `openssl s_client` gets: its output, which holds the answer.
+    fn openssl(&self, who: Option<&str>, options: &[&str]) -> String {
+        self.openssl_asking(who, options, "localhost")
+    }
+
+    fn openssl_asking(&self, who: Option<&str>, options: &[&str], host: &str) -> String {
+        let request = self.tidegate.settings.path().join("request");
+        fs::write(&request, format!("GET /v2/ HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+            .unwrap();
+        let (ca, address) = (self.holders.file("ca.crt"), self.tidegate.address.to_string());
+        let mut all = vec!["s_client", "-ign_eof", "-connect", &address, "-CAfile", &ca];
+        let files = who.map(|who| ["crt", "key"].map(|end| self.holders.file(&format!("{who}.{end}"))));
+        if let Some([certificate, key]) = &files {
+            all.extend(["-cert", certificate, "-cert_chain", certificate, "-key", key]);
+        }
+        all.extend(options);
+        let run = run_reading("openssl", &all, Stdio::from(File::open(&request).unwrap()));
+        format!("{}\n{}", run.stdout, run.stderr)
+    }
+
+    /// The next line of the access log with this status.
+    fn logged(&self, status: u16) -> Value {
+        let wanted = format!("\"status\":{status}");
+        let line = self.tidegate.access.wait_for("the line of the request", |line| line.contains(&wanted));
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+/// s_client prints the answer in the middle of a line, when it comes in the middle of what it has to say itself.
+fn status(said: &str) -> Option<u16> {
+    said.split("HTTP/1.1 ").nth(1)?.get(..3)?.parse().ok()
+}
+
+/// The table of the Apache recipe and more: who shows what, and why he is not let in, if he is not.
+fn write_table(holders: &Holders) -> Vec<(&'static str, Option<&'static str>)> {
+    let now = OffsetDateTime::now_utc();
+    holders.issue("right", |_| ());
+    holders.issue_below("below");
+    holders.issue_for("ed25519", &key(&["-algorithm", "ED25519"]));
+    holders.issue_for("p384", &key(&["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]));
+    holders.issue_for("rsa", &key(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]));
+    holders.self_signed("self-signed");
+    holders.issue("expired", |params| params.not_after = now - Duration::MINUTE);
+    holders.issue("too-early", |params| params.not_before = now + Duration::HOUR);
+    holders.issue("revoked", |params| params.serial_number = Some(SerialNumber::from(77)));
+    holders.revoke(&[77]);
+    holders.issue("wrong-usage", |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    let v1 = |file: &str| holders.file(file);
+    // Without an extension file openssl makes certificates of version 1.
+    succeed(
+        "openssl",
+        &[
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            &v1("v1.key"),
+            "-subj",
+            "/CN=v1",
+            "-out",
+            &v1("v1.csr"),
+        ],
+    );
+    succeed(
+        "openssl",
+        &["x509", "-req", "-in", &v1("v1.csr"), "-signkey", &v1("v1.key"), "-out", &v1("v1.crt")],
+    );
+    vec![
+        ("right", None),
+        ("below", None),
+        ("ed25519", None),
+        ("p384", None),
+        ("rsa", None),
+        ("self-signed", Some("the client certificate is from no CA of tls.client.ca")),
+        ("expired", Some("the client certificate has expired")),
+        ("too-early", Some("the client certificate is not valid yet")),
+        ("revoked", Some("the client certificate is revoked")),
+        ("wrong-usage", Some("the certificate is not for client authentication (extendedKeyUsage)")),
+        ("v1", Some("the client certificate is of X.509 version 1; issue it with extensions")),
+    ]
+}
+
+/// As openssl makes it: what others write, it does not always read.
+fn key(options: &[&str]) -> KeyPair {
+    KeyPair::from_pem(&succeed("openssl", &[&["genpkey"], options].concat())).unwrap()
+}
+
+#[test]
+fn the_table_of_the_recipe_by_curl_and_openssl_over_both_versions() {
+    for refused in [403, 404] {
+        let house = House::start(|settings| settings.set("tls.client.reject_status", &refused.to_string()));
+        for (who, reason) in write_table(&house.holders) {
+            let expected = if reason.is_none() { 200 } else { refused };
+            for options in [
+                &["--tls-max", "1.2", "--http1.1"][..],
+                &["--tls-max", "1.2", "--http2"],
+                &["--tlsv1.3", "--http1.1"],
+                &["--tlsv1.3", "--http2"],
+            ] {
+                let start = house.tidegate.access.len();
+                assert_eq!(house.curl(Some(who), options).0, expected, "{who} {options:?}");
+                let line = house.tidegate.access.wait_after(start, "its line", |line| line.contains("curl"));
+                let line: Value = serde_json::from_str(&line).unwrap();
+                assert_eq!(line["certificate"], who);
+                assert_eq!(line["reason"].as_str(), reason, "{line}");
+                assert_eq!(line["user"].as_str(), reason.is_none().then_some(who));
+            }
+            for version in ["-tls1_2", "-tls1_3"] {
+                let said = house.openssl(Some(who), &[version]);
+                assert_eq!(status(&said), Some(expected), "{who} {version}: {said}");
+            }
+        }
+        for version in ["-tls1_2", "-tls1_3"] {
+            let said = house.openssl(None, &[version]);
+            assert_eq!(status(&said), Some(refused), "{said}");
+            let names = said.split("Acceptable client certificate CA names").nth(1).unwrap();
+            assert!(names.trim_start().starts_with("CN = the clients' CA"), "{said}");
+        }
+        let (status, body) = house.curl(None, &[]);
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let code = if refused == 404 { "NAME_UNKNOWN" } else { "DENIED" };
+        assert_eq!((status, body["errors"][0]["code"].as_str()), (refused, Some(code)));
+        let reason = r#""reason":"no client certificate""#;
+        house.tidegate.access.wait_for("the reason", |line| line.contains(reason));
+    }
+}
+
+#[test]
+fn the_registry_is_told_the_name_in_the_certificate() {
+    let house = House::start(|settings| settings);
+    house.holders.issue("Build Machine 7", |_| ());
+    assert_eq!(house.curl(Some("Build Machine 7"), &[]).0, 200);
+    let seen = house.recorder.wait_for("the request", |_| true);
+    assert_eq!(seen.all("authorization"), [basic("Build Machine 7", "")]);
+}
+
+#[test]
+fn a_password_or_a_certificate() {
+    let house = House::start(|settings| {
+        settings.set("auth.mode", r#""basic""#).set("tls.client.verify", r#""optional""#)
+    });
+    house.holders.issue("machine", |_| ());
+    house.holders.self_signed("stranger");
+    let right = format!("{USER}:{PASSWORD}");
+    for (who, password, expected, user) in [
+        (None, None, 401, None),
+        (None, Some(&*right), 200, Some(USER)),
+        (None, Some("testuser:wrong"), 401, None),
+        (Some("machine"), None, 200, Some("machine")),
+        (Some("machine"), Some(&*right), 200, Some(USER)),
+        (Some("machine"), Some("testuser:wrong"), 401, None),
+        (Some("stranger"), None, 403, None),
+        (Some("stranger"), Some(&*right), 403, None),
+    ] {
+        let start = house.tidegate.access.len();
+        let options: Vec<_> = password.iter().flat_map(|password| ["--user", password]).collect();
+        assert_eq!(house.curl(who, &options).0, expected, "{who:?} {password:?}");
+        let line = house.tidegate.access.wait_after(start, "its line", |line| line.contains("curl"));
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["user"].as_str(), user, "{line}");
+    }
+}
+
+#[test]
+fn a_password_and_a_certificate() {
+    let house = House::start(|settings| {
+        settings.set("auth.mode", r#""basic""#).set("auth.client_certificate", r#""both""#)
+    });
+    house.holders.issue("machine", |_| ());
+    house.holders.self_signed("stranger");
+    let right = format!("{USER}:{PASSWORD}");
+    for (who, password, expected) in [
+        (None, None, 403),
+        (None, Some(&*right), 403),
+        (Some("machine"), None, 401),
+        (Some("machine"), Some("testuser:wrong"), 401),
+        (Some("machine"), Some(&*right), 200),
+        (Some("stranger"), Some(&*right), 403),
+    ] {
+        let options: Vec<_> = password.iter().flat_map(|password| ["--user", password]).collect();
+        assert_eq!(house.curl(who, &options).0, expected, "{who:?} {password:?}");
+    }
+    let line = house.logged(200);
+    assert_eq!((line["user"].as_str(), line["certificate"].as_str()), (Some(USER), Some("machine")));
+}
+
+#[test]
+fn only_the_names_that_want_certificates_ask_for_them() {
+    let house = House::start(|settings| {
+        settings.authority.issue_for("both", &["localhost", "open.example"]).write(settings.path(), "server");
+        settings.set("tls.client.names", r#"["localhost"]"#)
+    });
+    house.holders.issue("machine", |_| ());
+    let ask = |who, name: &str, host: &str| {
+        let said = house.openssl_asking(who, &["-servername", name], host);
+        (said.contains("Acceptable client certificate CA names"), status(&said).unwrap())
+    };
+    assert_eq!(ask(None, "open.example", "open.example"), (false, 200));
+    assert_eq!(ask(None, "localhost", "localhost"), (true, 403));
+    assert_eq!(ask(Some("machine"), "localhost", "localhost"), (true, 200));
+    assert_eq!(ask(Some("machine"), "LocalHost", "localhost:5043"), (true, 200));
+    assert_eq!(ask(Some("machine"), "open.example", "localhost"), (false, 421));
+    assert_eq!(ask(None, "localhost", "open.example"), (true, 200));
+    let said = house.openssl_asking(Some("machine"), &["-noservername"], "localhost");
+    assert_eq!(status(&said), Some(200), "an IP address is asked for without a name");
+    assert_eq!(
+        house.logged(421)["reason"],
+        Value::from(
+            "this host name needs a connection of its own, on which a client certificate is asked for"
+        )
+    );
+}
+
+/// The session of a connection with `options`, and whether the next one resumes it with `later`.
+fn resumes(house: &House, options: &[&str], later: &[&str]) -> (bool, Option<u16>) {
+    let session = house.holders.file("session");
+    let said = house.openssl(None, &[options, &["-sess_out", &session]].concat());
+    assert!(said.contains("HTTP/1.1 "), "{said}");
+    let said = house.openssl(None, &[later, &["-sess_in", &session]].concat());
+    (said.contains("Reused, TLSv1"), status(&said))
+}
+
+#[test]
+fn a_session_without_a_certificate_opens_nothing_that_needs_one() {
+    let house = House::start(|settings| {
+        settings.authority.issue_for("both", &["localhost", "open.example"]).write(settings.path(), "server");
+        settings.set("tls.client.names", r#"["localhost"]"#)
+    });
+    house.holders.issue("machine", |_| ());
+    let (certificate, key) = (house.holders.file("machine.crt"), house.holders.file("machine.key"));
+    let machine = ["-cert", &certificate, "-key", &key];
+    for version in ["-tls1_2", "-tls1_3"] {
+        let with = |rest: &[&'static str]| [&[version], rest].concat();
+        let (open, private) = (with(&["-servername", "open.example"]), with(&["-servername", "localhost"]));
+        assert!(resumes(&house, &open, &open).0, "{version}");
+        assert_eq!(resumes(&house, &open, &private), (false, Some(403)), "{version}");
+        assert_eq!(resumes(&house, &private, &private), (true, Some(403)), "{version}");
+        let machine: Vec<_> = private.iter().chain(&machine).copied().collect();
+        assert_eq!(
+            resumes(&house, &machine, &private),
+            (true, Some(200)),
+            "{version}: it brings the certificate"
+        );
+        assert!(!resumes(&house, &machine, &open).0, "{version}");
+    }
+}
+
+#[test]
+fn sessions_and_connections_from_before_certificates_were_wanted_open_nothing() {
+    let house = House::start(|settings| settings.set("tls.client.verify", r#""off""#));
+    let session = house.holders.file("session");
+    let said = house.openssl(None, &["-servername", "localhost", "-sess_out", &session]);
+    assert_eq!(status(&said), Some(200));
+    let mut old = Client::connect(&house.tidegate);
+    assert_eq!(old.exchange("GET /v2/", &[]).status, 200);
+    let settings = fs::read_to_string(house.tidegate.settings.file()).unwrap();
+    let start = house.tidegate.log.len();
+    fs::write(
+        house.tidegate.settings.file(),
+        settings.replace(r#"verify = "off""#, r#"verify = "required""#),
+    )
+    .unwrap();
+    house.tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
+    let said = house.openssl(None, &["-servername", "localhost", "-sess_in", &session]);
+    assert!(!said.contains("Reused, TLSv1") && status(&said) == Some(403), "{said}");
+    assert_eq!(old.exchange("GET /v2/", &[]).status, 421);
+    assert!(old.ends(), "the connection is of no use any more");
+}
+
+#[test]
+fn a_revoked_certificate_is_out_at_the_next_request_of_its_connection() {
+    let house = House::start(|settings| settings);
+    house.holders.issue("machine", |params| params.serial_number = Some(SerialNumber::from(5)));
+    let config = house.tidegate.settings.authority.client_showing(&house.holders.file("machine"));
+    let mut connection = Client::over(Tls::connect_with(house.tidegate.address, config).unwrap());
+    let mut status = || connection.exchange("GET /v2/", &[]).status;
+    for _ in 0..3 {
+        assert_eq!(status(), 200);
+        house.holders.revoke(&[5]);
+        assert_eq!(status(), 403);
+        house.holders.revoke(&[6]);
+    }
+    assert_eq!(status(), 200);
+    fs::write(house.holders.file("clients.crl"), "half a l").unwrap();
+    assert_eq!(status(), 200, "a broken list leaves the old one");
+    house
+        .tidegate
+        .log
+        .wait_for("the complaint", |line| line.contains("the list of revoked certificates cannot be used"));
+}
+
+#[test]
+fn mistakes_with_client_certificates_are_told_at_the_start() {
+    let start = |change: &dyn Fn(Settings) -> Settings| {
+        let settings = Settings::for_upstream("http://127.0.0.1:1")
+            .set("tls.client.verify", r#""required""#)
+            .set("tls.client.ca", r#""clients.crt""#);
+        Holders::new(settings.path());
+        let refusal = change(settings).refused();
+        (refusal.code, refusal.output.join("\n"))
+    };
+    let (code, said) = start(&|settings| settings.set("tls.client.ca", r#""none.crt""#));
+    assert!(
+        code == 66 && said.contains("tls.client.ca names") && said.contains("`tidegate cert ca`"),
+        "{said}"
+    );
+    let (code, said) = start(&|settings| settings.set("tls.client.crl", r#"["clients.crt"]"#));
+    assert!(code == 78 && said.contains("clients.crt: holds no list of revoked certificates"), "{said}");
+    let (code, said) = start(&|settings| settings.set("tls.client.reject_status", "401"));
+    assert!(code == 78 && said.contains("write a whole number from 403 to 404"), "{said}");
+}
