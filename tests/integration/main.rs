@@ -17,6 +17,7 @@ mod certificates;
 mod client_certificates;
 mod clients;
 mod commands;
+mod docker;
 mod drain;
 mod forwarding;
 mod hostile;
