@@ -18,6 +18,7 @@ mod chains;
 mod client_certificates;
 mod clients;
 mod commands;
+mod docker;
 mod drain;
 mod forwarding;
 mod hostile;

@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod child;
+pub mod engine;
 pub mod fake;
 pub mod frames;
 pub mod holders;
