@@ -99,13 +99,16 @@ impl Reloader {
 /// counts as one.
 pub fn look_at(path: &Path, config: &Config) -> Looks {
     let acme = config.acme.as_ref().map(|acme| acme.files().certificate);
-    let pairs = config.tls.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+    let pairs = config.tls.certificates.iter();
+    let pairs = pairs.flat_map(|pair| [pair.certificate.clone(), pair.key.clone(), pair.staple()]);
     let users = (config.auth.mode == AuthMode::Basic).then_some(&config.auth.htpasswd);
     let client = &config.tls.client;
     let authorities = (client.verify != Verify::Off).then_some(&client.ca);
-    let tls = pairs.chain(&acme).chain(&config.tls.ticket_keys).chain(authorities);
-    let named = tls.chain(users).chain(&config.upstream.ca).map(PathBuf::as_path);
-    std::iter::once(path).chain(named).map(|file| (file.to_owned(), signature(file))).collect()
+    let others =
+        users.into_iter().chain(authorities).chain(&config.tls.ticket_keys).chain(&config.upstream.ca);
+    let look = |file: PathBuf| (file.clone(), signature(&file));
+    let all = std::iter::once(path.to_owned()).chain(pairs).chain(acme).chain(others.cloned());
+    all.map(look).collect()
 }
 
 fn signatures(files: &Looks) -> Vec<Option<Signature>> {

@@ -111,6 +111,15 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
+impl CertificateFiles {
+    /// Where an OCSP response about the certificate may lie: beside it, as haproxy has it.
+    pub fn staple(&self) -> PathBuf {
+        let mut path = self.certificate.clone().into_os_string();
+        path.push(".ocsp");
+        path.into()
+    }
+}
+
 /// A version of TLS that a registry may still speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsVersion {

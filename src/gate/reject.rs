@@ -1,9 +1,8 @@
 //! Every refusal, and the one place that turns it into a response.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode, Version};
-
 use http_body_util::Full;
 
 use super::hygiene::METHODS;
@@ -122,6 +121,8 @@ fn stated(status: StatusCode, code: Code, message: &str) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(API_VERSION, API_VERSION_VALUE);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // As the registry itself has it on its answers.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 

@@ -6,7 +6,7 @@ use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
 use super::pair::{Certificate, problem};
-use super::x509::Facts;
+use super::x509::{Facts, is_issued_by};
 use crate::config::Problem;
 
 /// What is wrong with a chain, and what soon will be.
@@ -18,8 +18,15 @@ pub(crate) struct Findings {
     pub(crate) warnings: Vec<Problem>,
 }
 
-/// Judges the chain of one file at the moment `now`; to have less than `soon` left deserves a warning.
-pub(crate) fn chain(path: &Path, chain: &[Certificate], soon: Duration, now: OffsetDateTime) -> Findings {
+/// Judges the chain of one file at the moment `now`; to have less than `soon` left deserves a warning. `is_root` tells
+/// whether the system trusts a CA of this name.
+pub(crate) fn chain(
+    path: &Path,
+    chain: &[Certificate],
+    soon: Duration,
+    now: OffsetDateTime,
+    is_root: &dyn Fn(&[u8]) -> bool,
+) -> Findings {
     let mut findings = Findings::default();
     let Some((leaf, issuers)) = chain.split_first() else { return findings };
     let mut error = |message: String| findings.errors.push(problem(path, message));
@@ -36,7 +43,10 @@ pub(crate) fn chain(path: &Path, chain: &[Certificate], soon: Duration, now: Off
     if let Some(message) = expires_soon(&leaf.facts, soon, now) {
         warn(message);
     }
-    for message in doubts(&leaf.facts, issuers) {
+    for message in doubts(&leaf.facts) {
+        warn(message);
+    }
+    if let Some(message) = incomplete(&leaf.facts, issuers, is_root).or_else(|| namesake(chain)) {
         warn(message);
     }
     for issuer in issuers.iter().filter(|issuer| issuer.facts.not_after < now) {
@@ -133,19 +143,40 @@ fn disorder(chain: &[Certificate]) -> Option<String> {
     })
 }
 
-fn doubts(leaf: &Facts, issuers: &[Certificate]) -> Vec<String> {
+/// That an intermediate is missing cannot be known, only that one seems to have issued the certificate; a
+/// private CA issues without.
+fn incomplete(leaf: &Facts, issuers: &[Certificate], is_root: &dyn Fn(&[u8]) -> bool) -> Option<String> {
+    let seems = issuers.is_empty() && !leaf.self_issued() && leaf.of_public_kind && !is_root(&leaf.issuer);
+    seems.then(|| {
+        "the file holds only the server's own certificate, which an intermediate CA seems to have issued; \
+         append the CA's chain (often called fullchain.pem), or docker and others will refuse the connection"
+            .to_owned()
+    })
+}
+
+/// A CA that has renewed its key keeps its name, and then the old certificate of the CA looks right beside what
+/// the new key signed. A signature with a broken hash cannot be judged, and is told of elsewhere.
+fn namesake(chain: &[Certificate]) -> Option<String> {
+    let judged = |one: &Certificate| !one.facts.self_issued() && one.facts.broken_hash.is_none();
+    chain.iter().enumerate().filter(|(_, one)| judged(one)).find_map(|(index, one)| {
+        let mut named = chain.iter().filter(|other| other.facts.subject == one.facts.issuer).peekable();
+        (named.peek().is_some() && !named.any(|issuer| is_issued_by(&one.der, &issuer.facts))).then(|| {
+            format!(
+                "certificate {} of the file ({}) was issued by another CA of the same name than the one in the \
+                 file; append the chain that the CA gave with it, or clients will refuse the connection",
+                index + 1,
+                one.facts.label
+            )
+        })
+    })
+}
+
+fn doubts(leaf: &Facts) -> Vec<String> {
     let mut doubts = Vec::new();
     if leaf.ca && leaf.self_issued() {
         doubts.push(
             "the certificate is its own CA; docker, podman and curl accept that when they trust it, others may \
              not: `tidegate cert ca` and `tidegate cert server` make a proper pair"
-                .to_owned(),
-        );
-    }
-    if issuers.is_empty() && !leaf.self_issued() && leaf.names_issuer_url {
-        doubts.push(
-            "the file holds only the server's own certificate, which an intermediate CA seems to have issued; \
-             append the CA's chain (often called fullchain.pem), or docker and others will refuse the connection"
                 .to_owned(),
         );
     }

@@ -3,6 +3,7 @@
 mod acme;
 mod check;
 mod client;
+mod identity;
 #[cfg(test)]
 pub(crate) mod material;
 pub(crate) mod pair;
@@ -11,6 +12,7 @@ mod provider;
 mod resolver;
 mod roots;
 mod seal;
+mod staple;
 mod tickets;
 pub(crate) mod x509;
 
@@ -18,9 +20,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use rustls::server::{ClientHello, NoServerSessionStorage};
-use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 pub use self::acme::{Challenges, PROTOCOL as ACME, keep};
 pub(crate) use self::check::date;
@@ -117,19 +118,19 @@ pub fn server(
     let demand = demand.map_err(|found| problems.extend(found.0)).ok();
     let loaded = match acme {
         Some(acme) => acme::certificate::serve(acme, now),
-        None => load(&tls.certificates, check::SOON, now),
+        None => identity::load(&tls.certificates, check::SOON, now),
     };
     let loaded = loaded.map_err(|found| problems.extend(found.0)).ok();
     let (Some(loaded), Some(secret), Some(demand)) = (loaded, secret, demand) else {
         return Err(Problems(problems));
     };
-    let Loaded { certificates, mut warnings } = loaded;
-    if certificates.is_empty() {
+    let (identities, mut warnings) = loaded;
+    if identities.is_empty() {
         return Err(Problems(vec![whole("names no certificate; set tls.certificate and tls.key")]));
     }
-    warnings.extend(check::names(names, certificates.iter().map(|(_, facts)| facts)));
-    let pairs = certificates.iter().map(|(key, facts)| (key.clone(), facts)).collect();
-    let resolver = Arc::new(Resolver::new(pairs));
+    let certificates: Vec<Facts> = identities.iter().map(|identity| identity.facts.clone()).collect();
+    warnings.extend(check::names(names, certificates.iter()));
+    let resolver = Arc::new(Resolver::new(identities));
     let tickets = tickets.made_of(secret);
     let configure = |authorities: Option<&Authorities>| {
         configure(tls, &resolver, authorities, &tickets)
@@ -145,33 +146,7 @@ pub fn server(
             Some(ClientDemand { names, config: configure(Some(&authorities))?, authorities })
         }
     };
-    let certificates = certificates.into_iter().map(|(_, facts)| facts).collect();
     Ok(ServerTls { config, client, tickets, challenges: challenges.clone(), certificates, warnings })
-}
-
-struct Loaded {
-    certificates: Vec<(CertifiedKey, Facts)>,
-    warnings: Vec<Problem>,
-}
-
-/// To have less than `soon` left deserves a warning.
-fn load(files: &[config::CertificateFiles], soon: Duration, now: OffsetDateTime) -> Result<Loaded, Problems> {
-    let mut loaded = Loaded { certificates: Vec::new(), warnings: Vec::new() };
-    let mut errors = Vec::new();
-    for files in files {
-        let pair = pair::read(files);
-        errors.extend(pair.problems);
-        let Some(chain) = pair.chain else { continue };
-        let findings = check::chain(&files.certificate, &chain, soon, now);
-        errors.extend(findings.errors);
-        loaded.warnings.extend(findings.warnings);
-        if let (Some(key), Some(leaf)) = (pair.key, chain.first()) {
-            let facts = leaf.facts.clone();
-            let chain = chain.into_iter().map(|certificate| certificate.der).collect();
-            loaded.certificates.push((CertifiedKey::new(chain, key.signing), facts));
-        }
-    }
-    if errors.is_empty() { Ok(loaded) } else { Err(Problems(errors)) }
 }
 
 fn configure(

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{SignatureAlgorithm, SignatureScheme};
+use time::OffsetDateTime;
 
+use super::identity::Identity;
+use super::staple::Staple;
 use super::x509::Facts;
 
 /// Finds the certificate for a handshake: by exact name, else by a wildcard for the name's first label,
@@ -29,15 +32,17 @@ type Names = Vec<(Box<str>, Vec<usize>)>;
 #[derive(Debug)]
 struct Entry {
     certified: Arc<CertifiedKey>,
+    /// The same with the staple, while that is valid.
+    stapled: Option<(Staple, Arc<CertifiedKey>)>,
     schemes: Vec<SignatureScheme>,
 }
 
 impl Resolver {
-    /// `certificates` in the order of the settings; with none of them every handshake fails.
-    pub(crate) fn new(certificates: Vec<(CertifiedKey, &Facts)>) -> Self {
+    /// `identities` in the order of the settings; with none of them every handshake fails.
+    pub(crate) fn new(identities: Vec<Identity>) -> Self {
         let (mut exact, mut wildcard) = (BTreeMap::new(), BTreeMap::new());
-        for (index, (_, facts)) in certificates.iter().enumerate() {
-            for name in &facts.dns_names {
+        for (index, identity) in identities.iter().enumerate() {
+            for name in &identity.facts.dns_names {
                 let (map, name) = match name.strip_prefix("*.") {
                     Some(parent) => (&mut wildcard, parent),
                     None => (&mut exact, name.as_str()),
@@ -48,16 +53,16 @@ impl Resolver {
                 }
             }
         }
-        let default = default(&certificates);
-        let entries: Vec<_> = certificates.into_iter().map(|(certified, _)| Entry::new(certified)).collect();
+        let default = default(&identities);
+        let entries: Vec<_> = identities.into_iter().map(Entry::new).collect();
         Self { exact: ranked(exact, &entries), wildcard: ranked(wildcard, &entries), default, entries }
     }
 
-    fn pick(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    fn pick(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Entry> {
         let bearers = name.and_then(|name| self.bearers(name)).unwrap_or(&self.default);
         let mut entries = bearers.iter().filter_map(|&index| self.entries.get(index));
         let first = entries.clone().next();
-        entries.find(|entry| entry.suits(schemes)).or(first).map(|entry| entry.certified.clone())
+        entries.find(|entry| entry.suits(schemes)).or(first)
     }
 
     fn bearers(&self, name: &str) -> Option<&[usize]> {
@@ -69,18 +74,30 @@ impl Resolver {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.pick(hello.server_name(), hello.signature_schemes())
+        let entry = self.pick(hello.server_name(), hello.signature_schemes())?;
+        Some(entry.at(OffsetDateTime::now_utc()).clone())
     }
 }
 
 impl Entry {
-    fn new(certified: CertifiedKey) -> Self {
+    fn new(Identity { certified, staple, .. }: Identity) -> Self {
         let schemes = SCHEMES
             .iter()
             .copied()
             .filter(|&scheme| certified.key.choose_scheme(&[scheme]).is_some())
             .collect();
-        Self { certified: Arc::new(certified), schemes }
+        let stapled = staple.map(|staple| {
+            let certified = CertifiedKey { ocsp: Some(staple.der.clone()), ..certified.clone() };
+            (staple, Arc::new(certified))
+        });
+        Self { certified: Arc::new(certified), stapled, schemes }
+    }
+
+    fn at(&self, now: OffsetDateTime) -> &Arc<CertifiedKey> {
+        match &self.stapled {
+            Some((staple, certified)) if staple.is_valid(now) => certified,
+            _ => &self.certified,
+        }
     }
 
     fn suits(&self, offered: &[SignatureScheme]) -> bool {
@@ -102,13 +119,13 @@ const SCHEMES: [SignatureScheme; 10] = [
     SignatureScheme::RSA_PKCS1_SHA512,
 ];
 
-fn default(certificates: &[(CertifiedKey, &Facts)]) -> Vec<usize> {
-    let Some((_, first)) = certificates.first() else { return Vec::new() };
+fn default(identities: &[Identity]) -> Vec<usize> {
+    let Some(Identity { facts: first, .. }) = identities.first() else { return Vec::new() };
     let shares = |facts: &Facts| {
         first.dns_names.first().is_some_and(|name| facts.dns_names.contains(name))
             || first.addresses.first().is_some_and(|address| facts.addresses.contains(address))
     };
-    let others = certificates.iter().enumerate().skip(1).filter(|(_, (_, facts))| shares(facts));
+    let others = identities.iter().enumerate().skip(1).filter(|(_, identity)| shares(&identity.facts));
     std::iter::once(0).chain(others.map(|(index, _)| index)).collect()
 }
 

@@ -8,6 +8,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::pair::{open, problem, unreadable};
 use super::pem;
 use super::provider::provider;
+use super::x509::Facts;
 use crate::config::{Problem, Problems};
 
 /// A client's configuration: TLS 1.2 and 1.3, HTTP/1.1 by ALPN, resumption in memory. The server must prove
@@ -24,6 +25,12 @@ pub fn upstream(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Problems> {
 /// The same towards an ACME directory, without ALPN.
 pub(super) fn directory(ca: Option<&Path>) -> Result<ClientConfig, Problems> {
     trusting(ca, "acme.ca")
+}
+
+/// Whether one of the system's root certificates bears this name, given as DER.
+pub(crate) fn system_has(name: &[u8]) -> bool {
+    let roots = rustls_native_certs::load_native_certs().certs;
+    roots.iter().filter_map(Facts::read).any(|root| root.subject == name)
 }
 
 /// `key` is what names the file in the settings.

@@ -49,8 +49,9 @@ pub(crate) struct Facts {
     pub(crate) version_3: bool,
     /// Extended key usage: absent, or names serverAuth or any.
     pub(crate) for_servers: bool,
-    /// Authority information access names where the issuer's certificate can be had: a public CA's habit.
-    pub(crate) names_issuer_url: bool,
+    /// Authority information access names where the issuer's certificate can be had, or proofs of certificate
+    /// transparency are there: public CAs do so, and they issue with intermediates.
+    pub(crate) of_public_kind: bool,
     /// The hash of the signature, when clients no longer accept it.
     pub(crate) broken_hash: Option<&'static str>,
 }
@@ -107,7 +108,7 @@ impl Facts {
             may_sign: true,
             version_3: parsed.version() == X509Version::V3,
             for_servers: true,
-            names_issuer_url: false,
+            of_public_kind: false,
             broken_hash: broken_hash(&parsed.signature_algorithm.algorithm.to_id_string()),
         };
         for extension in parsed.extensions() {
@@ -140,9 +141,10 @@ impl Facts {
             ParsedExtension::KeyUsage(usage) => self.may_sign = usage.key_cert_sign(),
             ParsedExtension::ExtendedKeyUsage(usage) => self.for_servers = usage.server_auth || usage.any,
             ParsedExtension::AuthorityInfoAccess(access) => {
-                self.names_issuer_url =
+                self.of_public_kind |=
                     access.iter().any(|one| one.access_method.to_id_string() == AD_CA_ISSUERS);
             }
+            ParsedExtension::SCT(_) => self.of_public_kind = true,
             _ => {}
         }
     }

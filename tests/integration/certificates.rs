@@ -6,9 +6,11 @@ use rcgen::KeyPair;
 use rustls::pki_types::ServerName;
 
 use crate::harness::authority::common_name;
+use crate::harness::openssl::talk;
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tls::Tls;
+use crate::harness::tools::succeed;
 
 /// The common name of the certificate that a client is shown who asks for `name`.
 fn shown(tidegate: &Tidegate, name: &str) -> String {
@@ -81,6 +83,41 @@ fn keys_of_every_usual_kind_are_read() {
         identity.write(settings.path(), "server");
         let tidegate = Tidegate::start(settings);
         assert_eq!(shown(&tidegate, "localhost"), "openssl", "{command}");
+    }
+}
+
+/// The kind of key in the certificate that `openssl s_client` is shown.
+fn kind(tidegate: &Tidegate, options: &str) -> &'static str {
+    let said = talk(tidegate, &options.split(' ').collect::<Vec<_>>());
+    match (said.contains("a:PKEY: rsaEncryption"), said.contains("a:PKEY: id-ecPublicKey")) {
+        (true, false) => "RSA",
+        (false, true) => "ECDSA",
+        _ => panic!("{said}"),
+    }
+}
+
+#[test]
+fn of_two_keys_for_one_name_a_client_is_shown_the_one_it_can_verify() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url());
+    let rsa = KeyPair::from_pem(&succeed("openssl", &["genpkey", "-algorithm", "RSA"])).unwrap();
+    settings.authority.sign(&rsa, "rsa", &["localhost"]).write(settings.path(), "rsa");
+    let pair = |name: &str| format!(r#"{{ certificate = "{name}.crt", key = "{name}.key" }}"#);
+    let pairs = format!("[{}, {}]", pair("rsa"), pair("server"));
+    let settings = settings.unset("tls.certificate").unset("tls.key").set("tls.certificates", &pairs);
+    let tidegate = Tidegate::start(settings);
+    for (options, expected) in [
+        ("-tls1_3", "ECDSA"),
+        ("-tls1_3 -sigalgs ECDSA+SHA256", "ECDSA"),
+        ("-tls1_3 -sigalgs RSA-PSS+SHA256", "RSA"),
+        ("-tls1_3 -sigalgs RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA256", "ECDSA"),
+        ("-tls1_2", "ECDSA"),
+        ("-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256", "ECDSA"),
+        ("-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256", "RSA"),
+        ("-tls1_2 -cipher ECDHE-RSA-AES256-GCM-SHA384 -sigalgs ECDSA+SHA256:RSA-PSS+SHA256", "RSA"),
+        ("-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256 -sigalgs ECDSA+SHA256:RSA+SHA256", "RSA"),
+    ] {
+        assert_eq!(kind(&tidegate, options), expected, "{options}");
     }
 }
 

@@ -1,29 +1,22 @@
 //! Sessions that are resumed: over a reload, and at another replica.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
 
+use crate::harness::openssl::talk;
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
-use crate::harness::tools::{run_reading, succeed};
+use crate::harness::tools::succeed;
 
 /// One request of `openssl s_client`, which begins with the session in `from` and writes the one it gets to `to`.
 /// Whether it resumed.
 fn resumes(tidegate: &Tidegate, version: &str, from: Option<&Path>, to: Option<&Path>) -> bool {
-    let folder = tidegate.settings.path();
-    let request = folder.join("request");
-    fs::write(&request, "HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let (ca, address) = (folder.join("ca.crt"), tidegate.address.to_string());
-    let mut arguments = vec!["s_client", version, "-ign_eof", "-verify_return_error", "-connect", &address];
-    arguments.extend(["-servername", "localhost", "-CAfile", ca.to_str().unwrap()]);
+    let mut options = vec![version];
     for (option, file) in [("-sess_in", from), ("-sess_out", to)] {
-        arguments.extend(file.into_iter().flat_map(|file| [option, file.to_str().unwrap()]));
+        options.extend(file.into_iter().flat_map(|file| [option, file.to_str().unwrap()]));
     }
-    let run = run_reading("openssl", &arguments, Stdio::from(File::open(&request).unwrap()));
-    assert!(run.stdout.contains("HTTP/1.1 404"), "{}\n{}", run.stdout, run.stderr);
-    run.stdout.contains("Reused, TLSv1")
+    talk(tidegate, &options).contains("Reused, TLSv1")
 }
 
 fn write_secret(folder: &Path) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType};
+use rcgen::{CertificateParams, CrlDistributionPoint, ExtendedKeyUsagePurpose, SanType};
 
 use super::Failure;
 use super::authority::{Authority, Made};
@@ -28,6 +28,12 @@ pub struct Server {
     /// How long the certificate is valid, never longer than the CA
     #[arg(long, default_value_t = 397, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36500))]
     pub days: u16,
+    /// Where clients can get the CA's list of revoked certificates, such as http://pki.example.com/ca.crl
+    ///
+    /// For those who publish the `ca.crl` of `tidegate cert ca --crl`, under plain http as is the custom. docker, podman and
+    /// curl do not look there; scanners of TLS complain when a certificate names no such place.
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub crl_url: Option<String>,
     /// Replace the certificate and key that are there, keeping owner and permissions
     ///
     /// A running tidegate picks up the new ones by itself.
@@ -37,16 +43,16 @@ pub struct Server {
 
 pub(super) fn run(command: &Server) -> Result<String, Failure> {
     let authority = Authority::read(&command.ca)?;
-    let made = issue(&authority, &command.names, command.days)?;
+    let made = issue(&authority, command)?;
     let files = [(CERTIFICATE, Content::Public(&made.certificate)), (KEY, Content::Private(&made.key))];
     files::write(&command.out, &files, command.renew, "`--renew` replaces it")?;
     Ok(report(command, &made))
 }
 
 /// The file needs no chain: the CA is what clients have.
-fn issue(authority: &Authority, names: &[HostName], days: u16) -> Result<Made, Failure> {
+fn issue(authority: &Authority, command: &Server) -> Result<Made, Failure> {
     let mut params = CertificateParams::default();
-    for name in names {
+    for name in &command.names {
         let name = match name {
             HostName::Dns(name) => SanType::DnsName(name.as_str().try_into()?),
             HostName::Address(address) => SanType::IpAddress(*address),
@@ -56,9 +62,18 @@ fn issue(authority: &Authority, names: &[HostName], days: u16) -> Result<Made, F
         }
     }
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let list = command.crl_url.iter().map(|url| CrlDistributionPoint { uris: vec![url.clone()] });
+    params.crl_distribution_points = list.collect();
     // Only people read the common name, in a list of certificates.
-    let common_name = names.iter().map(ToString::to_string).find(|name| name.len() <= 64);
-    authority.issue(params, common_name.as_deref().unwrap_or("registry"), days)
+    let common_name = command.names.iter().map(ToString::to_string).find(|name| name.len() <= 64);
+    authority.issue(params, common_name.as_deref().unwrap_or("registry"), command.days)
+}
+
+fn url(text: &str) -> Result<String, String> {
+    match text.parse::<http::Uri>() {
+        Ok(url) if matches!(url.scheme_str(), Some("http" | "https")) => Ok(text.to_owned()),
+        _ => Err("write a URL that begins with http:// or https://".to_owned()),
+    }
 }
 
 fn report(command: &Server, made: &Made) -> String {

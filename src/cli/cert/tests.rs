@@ -166,6 +166,21 @@ fn a_client_that_trusts_the_ca_accepts_the_server_by_its_names_only() {
 }
 
 #[test]
+fn a_server_certificate_may_say_where_the_list_of_revoked_ones_is() {
+    let folder = Folder::new();
+    cert(&folder, "ca --out @/ca").unwrap();
+    cert(&folder, "server --ca @/ca --out @/certs --crl-url http://pki.test/ca.crl a.test").unwrap();
+    let text = fs::read(folder.path("certs/domain.crt")).unwrap();
+    let der = x509_parser::pem::parse_x509_pem(&text).unwrap().1.contents;
+    let certificate = x509_parser::parse_x509_certificate(&der).unwrap().1;
+    let points = certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::CRLDistributionPoints(points) => Some(format!("{points:?}")),
+        _ => None,
+    });
+    assert!(points.unwrap().contains("http://pki.test/ca.crl"));
+}
+
+#[test]
 fn tidegate_serves_what_it_made_without_a_warning() {
     let folder = Folder::new();
     cert(&folder, "ca --out @/ca").unwrap();

@@ -11,9 +11,10 @@ use super::store::{Renewal, Store};
 use crate::config::{Acme, Problem, Problems};
 use crate::secret::Secret;
 use crate::tls::check::{self, date};
+use crate::tls::identity::{self, Identity};
 use crate::tls::pair::{self, Content};
+use crate::tls::provider;
 use crate::tls::x509::Facts;
-use crate::tls::{Loaded, load, provider};
 
 /// It is renewed in time; when that fails, `renewal.json` says so.
 const SOON: Duration = Duration::ZERO;
@@ -22,7 +23,10 @@ const SOON: Duration = Duration::ZERO;
 ///
 /// # Errors
 /// The folder cannot be written to, or the roots cannot be read.
-pub(in crate::tls) fn serve(acme: &Acme, now: OffsetDateTime) -> Result<Loaded, Problems> {
+pub(in crate::tls) fn serve(
+    acme: &Acme,
+    now: OffsetDateTime,
+) -> Result<(Vec<Identity>, Vec<Problem>), Problems> {
     let store = Store::new(&acme.state);
     let obstacle = store.obstacle().into_iter();
     let problems: Vec<_> =
@@ -30,12 +34,12 @@ pub(in crate::tls) fn serve(acme: &Acme, now: OffsetDateTime) -> Result<Loaded, 
     if !problems.is_empty() {
         return Err(Problems(problems));
     }
-    let mut loaded = match load(&[acme.files()], SOON, now) {
+    let (identities, mut warnings) = match identity::load(&[acme.files()], SOON, now) {
         Ok(loaded) => loaded,
         Err(problems) => temporary(acme, &problems, now)?,
     };
     let renewal = store.renewal().filter(|renewal| renewal.is_of(acme) && renewal.failures > 0);
-    loaded.warnings.extend(renewal.map(|renewal| {
+    warnings.extend(renewal.map(|renewal| {
         let message = format!(
             "the directory {} has given no certificate in {} attempts; the last one: {}; the next one: {}",
             acme.directory,
@@ -45,14 +49,16 @@ pub(in crate::tls) fn serve(acme: &Acme, now: OffsetDateTime) -> Result<Loaded, 
         );
         Problem::new("acme", message)
     }));
-    Ok(loaded)
+    Ok((identities, warnings))
 }
 
 /// When the next attempt is due: when `renewal`, which is of these settings, says so; at once when it tells of
 /// a certificate that is not there.
 pub(super) fn next(acme: &Acme, renewal: Option<&Renewal>, now: OffsetDateTime) -> OffsetDateTime {
     match renewal {
-        Some(renewal) if renewal.failures > 0 || load(&[acme.files()], SOON, now).is_ok() => renewal.next,
+        Some(renewal) if renewal.failures > 0 || identity::load(&[acme.files()], SOON, now).is_ok() => {
+            renewal.next
+        }
         _ => now,
     }
 }
@@ -67,7 +73,7 @@ pub(super) fn judge(acme: &Acme, pem: &Secret, now: OffsetDateTime) -> Result<Of
     let files = acme.files();
     let pair = pair::read_with(&files, |_| Ok(Content { bytes: pem.expose().to_vec(), mode: 0o600 }));
     let chain = pair.chain.unwrap_or_default();
-    let findings = check::chain(&files.certificate, &chain, SOON, now);
+    let findings = check::chain(&files.certificate, &chain, SOON, now, &|_| true);
     let fault = pair.problems.into_iter().chain(findings.errors).map(|problem| problem.message).next();
     let unusable = |fault| Failure::new(format!("it gave a certificate that cannot be used: {fault}"));
     match (fault, chain.first()) {
@@ -81,7 +87,11 @@ pub(super) fn judge(acme: &Acme, pem: &Secret, now: OffsetDateTime) -> Result<Of
 }
 
 /// A certificate that no client trusts, so that there is one: without it nobody gets an answer, the directory neither.
-fn temporary(acme: &Acme, problems: &Problems, now: OffsetDateTime) -> Result<Loaded, Problems> {
+fn temporary(
+    acme: &Acme,
+    problems: &Problems,
+    now: OffsetDateTime,
+) -> Result<(Vec<Identity>, Vec<Problem>), Problems> {
     let made = self_signed(acme, now).map_err(|error| {
         Problems(vec![Problem::new("acme", format!("no temporary certificate can be made: {error}"))])
     })?;
@@ -93,13 +103,10 @@ fn temporary(acme: &Acme, problems: &Problems, now: OffsetDateTime) -> Result<Lo
         "a temporary certificate, which no client trusts, is served until {} has given one: {cause}",
         acme.directory
     );
-    Ok(Loaded { certificates: vec![made], warnings: vec![Problem::new("acme", message)] })
+    Ok((vec![made], vec![Problem::new("acme", message)]))
 }
 
-fn self_signed(
-    acme: &Acme,
-    now: OffsetDateTime,
-) -> Result<(CertifiedKey, Facts), Box<dyn std::error::Error>> {
+fn self_signed(acme: &Acme, now: OffsetDateTime) -> Result<Identity, Box<dyn std::error::Error>> {
     let mut params = CertificateParams::new(acme.names.clone())?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "temporary certificate of tidegate");
@@ -109,7 +116,7 @@ fn self_signed(
     let certificate = params.self_signed(&key)?.der().clone();
     let facts = Facts::read(&certificate).ok_or("it cannot be read")?;
     let key = provider().key_provider.load_private_key(PrivateKeyDer::try_from(key.serialize_der())?)?;
-    Ok((CertifiedKey::new(vec![certificate], key), facts))
+    Ok(Identity { certified: CertifiedKey::new(vec![certificate], key), facts, staple: None })
 }
 
 #[cfg(test)]

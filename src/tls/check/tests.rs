@@ -16,7 +16,7 @@ fn judge(links: &[Certificate]) -> Findings {
 }
 
 fn judge_at(links: &[Certificate], now: OffsetDateTime) -> Findings {
-    chain(Path::new("a.crt"), links, SOON, now)
+    chain(Path::new("a.crt"), links, SOON, now, &|_| false)
 }
 
 fn sentences(problems: &[Problem]) -> Vec<String> {
@@ -161,6 +161,28 @@ fn a_public_cas_leaf_without_its_chain_is_doubted() {
     let leaf = ca.sign(&asked, &KeyPair::generate().unwrap());
     assert_sole_warning(&judge(&links(&[&leaf])), "a.crt: the file holds only the server's own certificate,");
     assert_eq!(sentences(&judge(&links(&[&leaf, &ca.certificate])).warnings), [""; 0]);
+}
+
+#[test]
+fn a_leaf_of_a_root_that_the_system_trusts_is_fine() {
+    let mut asked = params(&["a.test"]);
+    asked.custom_extensions.push(issuer_url());
+    let ca = Signer::new("ca");
+    let links = links(&[&ca.sign(&asked, &KeyPair::generate().unwrap())]);
+    let root = Facts::read(ca.certificate.der()).unwrap().subject;
+    let findings = chain(Path::new("a.crt"), &links, SOON, OffsetDateTime::now_utc(), &|name| name == root);
+    assert_eq!(sentences(&findings.warnings), [""; 0]);
+}
+
+#[test]
+fn an_issuer_that_only_has_the_right_name_is_doubted() {
+    let (old, new) = (Signer::new("ca"), Signer::new("ca"));
+    let (leaf, _) = new.server(&["a.test"]);
+    assert_sole_warning(
+        &judge(&links(&[&leaf, &old.certificate])),
+        "a.crt: certificate 1 of the file (a.test) was issued by another CA of the same name",
+    );
+    assert_eq!(sentences(&judge(&links(&[&leaf, &old.certificate, &new.certificate])).warnings), [""; 0]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use rcgen::{Certificate, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
+use time::Duration;
 
 use super::*;
 use crate::tls::material::Signer;
@@ -9,18 +10,23 @@ const ECDSA: &[SignatureScheme] = &[SignatureScheme::ECDSA_NISTP256_SHA256];
 const RSA: &[SignatureScheme] = &[SignatureScheme::RSA_PSS_SHA256, SignatureScheme::RSA_PKCS1_SHA256];
 const BOTH: &[SignatureScheme] = &[SignatureScheme::RSA_PSS_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256];
 
+fn identity((certificate, key): &(Certificate, KeyPair)) -> Identity {
+    let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    Identity {
+        certified: CertifiedKey::from_der(vec![certificate.der().clone()], der, &provider()).unwrap(),
+        facts: Facts::read(certificate.der()).unwrap(),
+        staple: None,
+    }
+}
+
 fn resolver(pairs: &[(Certificate, KeyPair)]) -> Resolver {
-    let facts: Vec<_> = pairs.iter().map(|(one, _)| Facts::read(one.der()).unwrap()).collect();
-    let certified = pairs.iter().map(|(certificate, key)| {
-        let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        CertifiedKey::from_der(vec![certificate.der().clone()], der, &provider()).unwrap()
-    });
-    Resolver::new(certified.zip(&facts).collect())
+    Resolver::new(pairs.iter().map(identity).collect())
 }
 
 /// Which of `pairs` is chosen.
 fn chosen(pairs: &[(Certificate, KeyPair)], name: Option<&str>, schemes: &[SignatureScheme]) -> usize {
-    let certified = resolver(pairs).pick(name, schemes).unwrap();
+    let resolver = resolver(pairs);
+    let certified = &resolver.pick(name, schemes).unwrap().certified;
     pairs.iter().position(|(certificate, _)| certified.cert[0] == *certificate.der()).unwrap()
 }
 
@@ -66,6 +72,18 @@ fn without_a_name_the_first_is_taken_unless_only_its_twin_suits() {
     let pairs = [ca.rsa_server(&["a.test"]), ca.server(&["b.test"]), ca.server(&["a.test"])];
     assert_eq!(chosen(&pairs, None, BOTH), 0);
     assert_eq!(chosen(&pairs, None, ECDSA), 2);
+}
+
+#[test]
+fn the_staple_is_shown_while_it_is_valid() {
+    let now = OffsetDateTime::now_utc();
+    let staple = Staple { der: vec![7], valid: now - Duration::HOUR..now + Duration::HOUR };
+    let pair = Signer::new("ca").server(&["a.test"]);
+    let resolver = Resolver::new(vec![Identity { staple: Some(staple), ..identity(&pair) }]);
+    let entry = resolver.pick(Some("a.test"), ECDSA).unwrap();
+    assert_eq!(entry.at(now).ocsp.as_deref(), Some(&[7][..]));
+    assert_eq!(entry.at(now + Duration::HOUR).ocsp, None);
+    assert_eq!(entry.at(now).cert, entry.at(now + Duration::HOUR).cert);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::net::Ipv6Addr;
 
 use proptest::prelude::*;
-use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyPair, SanType};
+use rcgen::{CustomExtension, DnType, ExtendedKeyUsagePurpose, KeyPair, SanType};
 
 use super::*;
 use crate::tls::material::{Signer, ca_params, issuer_url, params};
@@ -18,7 +18,7 @@ fn reads_names_dates_and_issuer() {
     assert_eq!(facts.issuer, Facts::read(ca.certificate.der()).unwrap().subject);
     assert_eq!(facts.label, "Registry.Example.com");
     assert!(
-        facts.version_3 && facts.for_servers && !facts.ca && !facts.self_issued() && !facts.names_issuer_url
+        facts.version_3 && facts.for_servers && !facts.ca && !facts.self_issued() && !facts.of_public_kind
     );
 }
 
@@ -34,8 +34,23 @@ fn reads_purpose_and_issuer_url() {
     asked.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     asked.custom_extensions.push(issuer_url());
     let facts = Facts::read(Signer::new("ca").sign(&asked, &KeyPair::generate().unwrap()).der()).unwrap();
-    assert!(!facts.for_servers && facts.names_issuer_url);
+    assert!(!facts.for_servers && facts.of_public_kind);
 }
+
+#[test]
+fn takes_proofs_of_certificate_transparency_for_a_public_cas() {
+    let mut asked = params(&["a.test"]);
+    // One SCT of version 1, without its log's signature.
+    let sct = [&[0][..], &[5; 32], &[0; 8], &[0, 0], &[4, 3, 0, 0]].concat();
+    let length = sct.len() as u8;
+    let content = [&[4, length + 4, 0, length + 2, 0, length][..], &sct].concat();
+    asked.custom_extensions.push(CustomExtension::from_oid_content(SCT_LIST, content));
+    let facts = Facts::read(Signer::new("ca").sign(&asked, &KeyPair::generate().unwrap()).der()).unwrap();
+    assert!(facts.of_public_kind);
+}
+
+/// RFC 6962, section 3.3.
+const SCT_LIST: &[u64] = &[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2];
 
 #[test]
 fn knows_the_hashes_that_are_broken() {

@@ -75,6 +75,10 @@ impl Authority {
         &self.der
     }
 
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     pub fn pem(&self) -> &str {
         &self.pem
     }

@@ -4,6 +4,7 @@
 pub mod authority;
 pub mod child;
 pub mod door;
+pub mod engine;
 pub mod fake;
 pub mod frames;
 pub mod holders;
@@ -12,6 +13,7 @@ pub mod http2;
 pub mod lines;
 pub mod openssl;
 pub mod pebble;
+pub mod pki;
 pub mod recorder;
 pub mod registry;
 pub mod strict;

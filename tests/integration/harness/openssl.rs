@@ -1,11 +1,27 @@
 //! `openssl s_client`: the other TLS that clients are made of, and one that does as it is told.
 
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::lines::Lines;
 use super::tidegate::Tidegate;
+use super::tools::run_reading;
 use super::{DEADLINE, child};
+
+/// One request over a connection of its own, and all that `s_client` says of both.
+pub fn talk(tidegate: &Tidegate, options: &[&str]) -> String {
+    let folder = tidegate.settings.path();
+    let request = folder.join("request");
+    fs::write(&request, "HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let (ca, address) = (folder.join("ca.crt"), tidegate.address.to_string());
+    let mut arguments = vec!["s_client", "-ign_eof", "-verify_return_error", "-connect", &address];
+    arguments.extend(["-servername", "localhost", "-CAfile", ca.to_str().unwrap()]);
+    arguments.extend(options);
+    let run = run_reading("openssl", &arguments, Stdio::from(File::open(&request).unwrap()));
+    assert!(run.stdout.contains("HTTP/1.1 404"), "{}\n{}", run.stdout, run.stderr);
+    run.stdout
+}
 
 pub struct OpenSsl {
     child: Child,

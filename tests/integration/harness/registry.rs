@@ -1,7 +1,7 @@
 //! A real registry: Debian's `docker-registry` on a port of the kernel's choice.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -10,7 +10,8 @@ use super::child;
 use super::lines::Lines;
 
 pub struct Registry {
-    pub address: SocketAddr,
+    /// As `upstream.servers` has it.
+    url: String,
     child: Child,
     _folder: TempDir,
 }
@@ -22,13 +23,23 @@ impl Registry {
 
     /// With more lines for the `http` section of its configuration, each indented by two spaces.
     pub fn start_with(http: &str) -> Registry {
+        Registry::listen(|_| "127.0.0.1:0".to_owned(), http)
+    }
+
+    /// On a socket of the file system, which is there in every network namespace.
+    pub fn on_a_socket() -> Registry {
+        Registry::listen(|folder| format!("{}\n  net: unix", folder.join("socket").display()), "")
+    }
+
+    fn listen(address: impl FnOnce(&Path) -> String, http: &str) -> Registry {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("config.yml");
         let data = folder.path().join("data");
         let text = format!(
             "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  \
-             delete: {{enabled: true}}\nhttp:\n  addr: 127.0.0.1:0\n  secret: one\n{http}",
-            data.display()
+             delete: {{enabled: true}}\nhttp:\n  addr: {}\n  secret: one\n{http}",
+            data.display(),
+            address(folder.path())
         );
         fs::write(&file, text).unwrap();
         let mut command = Command::new("docker-registry");
@@ -37,12 +48,13 @@ impl Registry {
         let log = Lines::follow(child.stderr.take().unwrap());
         let listening = log.wait_for("the registry's address", |line| line.contains("listening on"));
         let address = listening.split("listening on ").nth(1).unwrap();
-        let address = address.split(['"', ' ']).next().unwrap().parse().unwrap();
-        Registry { address, child, _folder: folder }
+        let address = address.split(['"', ' ']).next().unwrap();
+        let scheme = if address.starts_with('/') { "unix:" } else { "http://" };
+        Registry { url: format!("{scheme}{address}"), child, _folder: folder }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Settings {
     pub authority: Authority,
     values: BTreeMap<String, BTreeMap<String, String>>,
     environment: Vec<(String, String)>,
+    /// The program that runs it, with arguments; empty for none.
+    runner: Vec<String>,
 }
 
 impl Settings {
@@ -30,6 +32,7 @@ impl Settings {
             authority: Authority::new(),
             values: BTreeMap::new(),
             environment: Vec::new(),
+            runner: Vec::new(),
         };
         settings.authority.issue("first").write(settings.path(), "server");
         fs::write(settings.path().join("ca.crt"), settings.authority.pem()).unwrap();
@@ -59,6 +62,12 @@ impl Settings {
     /// Sets a variable of the program's environment.
     pub fn environment(mut self, name: &str, value: &str) -> Settings {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Has it run by another program, which becomes it.
+    pub fn run_by(mut self, runner: Vec<String>) -> Settings {
+        self.runner = runner;
         self
     }
 
@@ -93,8 +102,10 @@ impl Settings {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.arg("serve").arg("--config").arg(self.file());
+        let program = env!("CARGO_BIN_EXE_tidegate").to_owned();
+        let mut words = self.runner.iter().chain([&program]);
+        let mut command = Command::new(words.next().unwrap_or(&program));
+        command.args(words).arg("serve").arg("--config").arg(self.file());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env_remove("RUST_LOG");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

@@ -30,8 +30,8 @@ fn keep(acme: &Acme, pem: &Secret) {
     crate::tls::material::set_mode(&path, 0o600);
 }
 
-fn warnings(loaded: &Loaded) -> String {
-    loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("|")
+fn warnings((_, warnings): &(Vec<Identity>, Vec<Problem>)) -> String {
+    warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("|")
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
     let none = serve(&acme, now).unwrap();
-    let (certified, facts) = &none.certificates[0];
+    let Identity { certified, facts, .. } = &none.0[0];
     assert_eq!(facts.dns_names, acme.names);
     assert!(certified.keys_match().is_ok());
     assert!(warnings(&none).ends_with("until https://ca.test/dir has given one: there is none yet"));
@@ -73,11 +73,11 @@ fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
     let (good, key) = ca.server(&["a.test", "b.test"]);
     keep(&acme, &whole(&good.pem(), &key));
     let served = serve(&acme, now).unwrap();
-    assert_eq!(served.certificates[0].0.cert[0], *good.der());
+    assert_eq!(served.0[0].certified.cert[0], *good.der());
     assert_eq!(warnings(&served), "");
 
     let expired = serve(&acme, now + Duration::days(400)).unwrap();
-    assert_eq!(expired.certificates[0].1.label, "temporary certificate of tidegate");
+    assert_eq!(expired.0[0].facts.label, "temporary certificate of tidegate");
     assert!(warnings(&expired).contains("the certificate expired on"), "{}", warnings(&expired));
 }
 

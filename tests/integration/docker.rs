@@ -1,0 +1,154 @@
+//! Docker, podman and skopeo with certificates in `/etc/docker/certs.d`, as their documentation lays them out.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::engine::{ADDRESS, Engine};
+use crate::harness::holders::Holders;
+use crate::harness::registry::Registry;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tools::{Run, succeed};
+
+/// An engine, and beside it a tidegate that lets in machines with certificates alone.
+struct House {
+    engine: Engine,
+    _registry: Registry,
+    holders: Holders,
+    tidegate: Tidegate,
+    /// Where it is.
+    host: String,
+}
+
+impl House {
+    fn start() -> Option<House> {
+        let engine = Engine::start()?;
+        let registry = Registry::on_a_socket();
+        let settings = Settings::for_upstream(&registry.url())
+            .set("server.listen", &format!("[{:?}]", format!("{ADDRESS}:0")))
+            .set("auth.mode", r#""off""#)
+            .set("tls.client.verify", r#""required""#)
+            .set("tls.client.ca", r#""clients.crt""#)
+            .run_by(engine.runner());
+        settings.authority.issue_for("there", &[ADDRESS]).write(settings.path(), "server");
+        let holders = Holders::new(settings.path());
+        holders.issue("machine", |_| ());
+        holders.self_signed("elsewhere");
+        let tidegate = Tidegate::start(settings);
+        let host = tidegate.address.to_string();
+        Some(House { engine, _registry: registry, holders, tidegate, host })
+    }
+
+    /// Lays out certs.d for this host: the server's CA, and pairs by the names of their files.
+    fn lay_out(&self, pairs: &[(&str, &str)]) {
+        let folder = self.engine.certificates(&self.host);
+        fs::copy(self.holders.file("ca.crt"), folder.join("ca.crt")).unwrap();
+        for (name, who) in pairs {
+            let copy = |from: &str, to: &str| {
+                fs::copy(self.holders.file(&format!("{who}.{from}")), folder.join(format!("{name}.{to}")))
+                    .unwrap();
+            };
+            copy("crt", "cert");
+            copy("key", "key");
+        }
+    }
+
+    fn image(&self) -> String {
+        format!("{}/team/app:one", self.host)
+    }
+
+    /// What each client says when it pulls.
+    fn pulls(&self) -> [(&str, Run); 3] {
+        let image = format!("docker://{}", self.image());
+        let (storage, state) = (self.text("storage"), self.text("state"));
+        let podman =
+            ["--root", &storage, "--runroot", &state, "--storage-driver", "vfs", "--events-backend", "none"];
+        let back = format!("dir:{}", self.text("back"));
+        [
+            ("docker", self.engine.docker(&["pull", &self.image()])),
+            ("podman", self.engine.run("podman", &[&podman[..], &["pull", &image]].concat())),
+            ("skopeo", self.engine.run("skopeo", &["--insecure-policy", "copy", &image, &back])),
+        ]
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.engine.path().join(name).display().to_string()
+    }
+}
+
+/// Makes an image of one small file and pushes it.
+fn push(house: &House) {
+    let root = house.engine.path().join("root");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("hello"), "hello").unwrap();
+    let tar = house.text("image.tar");
+    succeed("tar", &["--create", "--file", &tar, "--directory", root.to_str().unwrap(), "hello"]);
+    for arguments in [&["import", &tar, &house.image()][..], &["push", &house.image()]] {
+        let run = house.engine.docker(arguments);
+        assert!(run.success, "{arguments:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn clients_pull_with_the_certificate_of_their_host_and_are_told_why_without() {
+    let Some(house) = House::start() else { return };
+    house.lay_out(&[("client", "machine")]);
+    push(&house);
+    for (client, run) in house.pulls() {
+        assert!(run.success, "{client}: {}", run.stderr);
+    }
+
+    house.lay_out(&[]);
+    for (client, run) in house.pulls() {
+        assert!(!run.success, "{client}");
+        // These two show no body of a refusal to the first request.
+        let readable = match client {
+            "docker" => "denied: a valid client certificate of an accepted CA is required",
+            _ => "403 (Forbidden)",
+        };
+        assert!(run.stderr.contains(readable), "{client}: {}", run.stderr);
+    }
+
+    // The first by name is not ours, and of no use: the client picks by the names of the CAs.
+    house.lay_out(&[("a", "elsewhere"), ("b", "machine")]);
+    for (client, run) in house.pulls() {
+        assert!(run.success, "{client}: {}", run.stderr);
+    }
+    let users = house.tidegate.access.so_far();
+    assert!(users.iter().any(|line| line.contains(r#""user":"machine""#)), "{users:?}");
+}
+
+#[test]
+fn what_cert_client_makes_is_copied_as_it_is() {
+    let Some(house) = House::start() else { return };
+    let folder = house.tidegate.settings.path();
+    let tidegate = |arguments: &[&str]| succeed(env!("CARGO_BIN_EXE_tidegate"), arguments);
+    let at = |name: &str| folder.join(name).display().to_string();
+    tidegate(&["cert", "ca", "--crl", "--out", &at("ca")]);
+    tidegate(&["cert", "server", "--ca", &at("ca"), "--out", &at("certs"), ADDRESS]);
+    tidegate(&["cert", "client", "--ca", &at("ca"), "--out", &at("build1"), "build1"]);
+    let start = house.tidegate.log.len();
+    replace(
+        folder,
+        &[
+            ("ca/ca.crt", "clients.crt"),
+            ("certs/domain.crt", "server.crt"),
+            ("certs/domain.key", "server.key"),
+        ],
+    );
+    house.tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
+    let certificates = house.engine.certificates(&house.host);
+    for file in fs::read_dir(folder.join("build1")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), certificates.join(file.file_name())).unwrap();
+    }
+    push(&house);
+    for (client, run) in house.pulls() {
+        assert!(run.success, "{client}: {}", run.stderr);
+    }
+}
+
+fn replace(folder: &Path, files: &[(&str, &str)]) {
+    for (from, to) in files {
+        fs::rename(folder.join(from), folder.join(to)).unwrap();
+    }
+}
