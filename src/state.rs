@@ -10,7 +10,7 @@ use http::HeaderValue;
 
 use crate::agent::Agents;
 use crate::auth::{self, Htpasswd, Verifier};
-use crate::config::{AuthMode, Config, Problem, Problems, ServerAddress};
+use crate::config::{AuthMode, ClientCertificate, Config, Problem, Problems, ServerAddress, Verify};
 use crate::live_file::{LiveFile, readable_by_others};
 use crate::log::access::AccessLog;
 use crate::tls::{self, Challenges, ServerTls, TicketKeys};
@@ -72,6 +72,7 @@ impl State {
         if users.is_some() && readable_by_others(&config.auth.htpasswd).unwrap_or_default() {
             warnings.push(readable(&config.auth.htpasswd));
         }
+        warnings.extend(open_to_others(&config));
         Ok(State {
             agents: Agents::new(config.user_agents.deny.clone(), config.user_agents.allow.clone()),
             challenge: challenge(&config.auth.realm),
@@ -82,6 +83,26 @@ impl State {
             config,
         })
     }
+}
+
+/// Where client certificates are for some host names only, the others should be meant to go without.
+fn open_to_others(config: &Config) -> Option<Problem> {
+    let client = &config.tls.client;
+    let served = &config.server.names;
+    let all_covered = !served.is_empty() && served.iter().all(|name| client.names.contains(name));
+    let needs = match (config.auth.mode, config.auth.client_certificate) {
+        (AuthMode::Off, _) => "neither certificate nor password",
+        (AuthMode::Basic, ClientCertificate::Both) => "a password and no certificate",
+        (AuthMode::Basic, ClientCertificate::Either) => return None,
+    };
+    let is_open = client.verify != Verify::Off && !client.names.is_empty() && !all_covered;
+    is_open.then(|| {
+        let message = format!(
+            "who uses another host name reaches the same registry with {needs}; leave it out to ask for certificates always, \
+             or keep other names out with server.names"
+        );
+        Problem::new("tls.client.names", message)
+    })
 }
 
 fn readable(htpasswd: &Path) -> Problem {

@@ -13,6 +13,7 @@ use crate::auth::Verdict;
 use crate::config::{ClientCertificate, Verify};
 use crate::header::credentials::{self, Credentials};
 use crate::state::State;
+use crate::tls::ClientDemand;
 
 /// The user that the client's certificate names, where one counts; nothing where none is needed and none was shown.
 pub(super) fn certificate(
@@ -21,8 +22,9 @@ pub(super) fn certificate(
     authority: &HeaderValue,
     ledger: &mut Ledger,
 ) -> Result<Option<Arc<str>>, Refusal> {
-    let host = authority.to_str().ok().and_then(host_of).unwrap_or_default();
-    let Some(demand) = state.tls.client.as_ref().filter(|demand| demand.covers(host)) else {
+    let host = authority.to_str().ok().and_then(host_of);
+    let covers = |demand: &&ClientDemand| host.is_none_or(|host| demand.covers(host));
+    let Some(demand) = state.tls.client.as_ref().filter(covers) else {
         return Ok(None);
     };
     if !peer.asked {

@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     pub(super) fn certificate(&mut self, shown: &Shown) {
-        self.record.certificate = Some(shown.label.clone());
+        self.record.certificate = Some(shown.label().to_owned());
     }
 
     pub(super) fn upstream(&mut self, server: &ServerAddress) {

@@ -7,7 +7,7 @@ mod issuers;
 use std::cell::RefCell;
 use std::iter::zip;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
@@ -16,13 +16,15 @@ use time::OffsetDateTime;
 use webpki::Error;
 
 use self::asking::Asking;
-use self::issuers::Issuers;
+use self::issuers::{Issuers, is_of};
 use super::check::date;
 use super::pair::problem;
 use super::x509::{Crl, Facts};
 use crate::config::{ClientCertificates, Problem, Problems};
 use crate::live_file::LiveFile;
 
+/// A client's certificate, six intermediate ones, as many as webpki follows, and the CA's, which some send along.
+const LONGEST: usize = 8;
 /// A judgement is made anew after so long: validity begins and ends.
 const FRESH: Duration = Duration::from_secs(1);
 /// A list of revoked certificates that ends within this time deserves a warning.
@@ -50,17 +52,19 @@ pub enum Unfit {
     IssuerExpired,
     /// It is in a list.
     Revoked,
-    /// There are lists of its CA, but none that is signed by it and up to date.
-    Unlisted,
+    /// There are lists of its CA, but none that is up to date.
+    OutOfDate,
     /// Its extendedKeyUsage lacks clientAuth.
     Purpose,
     /// It is of X.509 version 1.
     Version,
     /// It cannot be read, or something in it is not understood.
     Unusable,
+    /// Too many certificates came with it, or too many ways lead through them.
+    Chain,
     /// It names nobody where `tls.client.user_from` looks.
     Nameless,
-    /// Its name cannot be a user's: it holds a colon or a control character, or is too long.
+    /// Its name cannot be a user's: there are several, it holds a colon or what cannot be seen, or is too long.
     Name,
 }
 
@@ -73,22 +77,23 @@ impl Unfit {
             Self::Stranger => "the client certificate is from no CA of tls.client.ca",
             Self::IssuerExpired => "the CA of the client certificate is not valid now",
             Self::Revoked => "the client certificate is revoked",
-            Self::Unlisted => "the CA's list of revoked certificates is out of date or not signed by it",
+            Self::OutOfDate => "the list of revoked certificates of its CA is out of date",
             Self::Purpose => "the certificate is not for client authentication (extendedKeyUsage)",
             Self::Version => "the client certificate is of X.509 version 1; issue it with extensions",
             Self::Unusable => "the client certificate cannot be used",
+            Self::Chain => "too many certificates came with that of the client",
             Self::Nameless => "the client certificate names no user where tls.client.user_from looks",
             Self::Name => "the name in the client certificate cannot be that of a user",
         }
     }
 }
 
-/// What a client has shown in its handshake, or in the one that its session comes from.
+/// What a client has shown in its handshake.
 pub struct Shown {
-    /// Its own certificate first.
-    chain: Vec<CertificateDer<'static>>,
-    /// What its certificate calls itself, whether true or not; printable.
-    pub label: String,
+    /// Its own certificate first; nothing when there are too many.
+    chain: Option<Vec<CertificateDer<'static>>>,
+    /// What its own certificate says; nothing when that cannot be read.
+    leaf: Option<Facts>,
     judged: RefCell<Option<Judged>>,
 }
 
@@ -103,8 +108,32 @@ struct Judged {
 impl Shown {
     /// `chain` as the client sent it; nothing when it sent none.
     pub fn new(chain: &[CertificateDer<'static>]) -> Option<Self> {
-        let label = Facts::read(chain.first()?).map_or_else(|| "unreadable".to_owned(), |facts| facts.label);
-        Some(Self { chain: chain.to_vec(), label, judged: RefCell::default() })
+        let leaf = Facts::read(chain.first()?);
+        let chain = (chain.len() <= LONGEST).then(|| chain.to_vec());
+        Some(Self { chain, leaf, judged: RefCell::default() })
+    }
+
+    /// What the client's certificate calls itself, whether true or not; printable.
+    pub fn label(&self) -> &str {
+        self.leaf.as_ref().map_or("unreadable", |leaf| &leaf.label)
+    }
+
+    fn judge(&self, issuers: &Issuers, lists: &[Arc<Lists>]) -> Result<Arc<str>, Unfit> {
+        let leaf = self.leaf.as_ref().ok_or(Unfit::Unusable)?;
+        let chain = self.chain.as_ref().ok_or(Unfit::Chain)?;
+        issuers.judge(chain, leaf, lists, OffsetDateTime::now_utc())
+    }
+}
+
+impl Judged {
+    /// Whether it still holds, with these issuers and lists. What does not change with time holds for good: looking for a
+    /// way from many certificates to a CA takes long, and a stranger may send the same ones again and again.
+    fn holds(&self, issuers: &Arc<Issuers>, lists: &[Arc<Lists>]) -> bool {
+        let same_lists = self.lists.len() == lists.len()
+            && zip(&self.lists, lists).all(|(known, now)| Arc::ptr_eq(known, now));
+        let by_time =
+            !matches!(self.verdict, Err(Unfit::Stranger | Unfit::Chain | Unfit::Unusable | Unfit::Revoked));
+        Arc::ptr_eq(&self.issuers, issuers) && same_lists && !(by_time && self.at.elapsed() >= FRESH)
     }
 }
 
@@ -122,9 +151,17 @@ impl Authorities {
         let mut problems = Vec::new();
         let mut lists = Vec::new();
         for path in &settings.crl {
-            let of = issuers.clone();
-            let parse =
-                move |path: &Path, bytes: &[u8]| of.lists(path, bytes).map_err(|problem| vec![problem]);
+            let (of, first) = (issuers.clone(), OnceLock::new());
+            let parse = move |path: &Path, bytes: &[u8]| {
+                let lists = of.lists(path, bytes).map_err(|problem| vec![problem])?;
+                let named = of.named(&lists);
+                match first.get_or_init(|| named.clone()).difference(&named).next() {
+                    None => Ok(lists),
+                    Some(missing) => {
+                        Err(vec![problem(path, format!("does not hold the list of {missing} any more"))])
+                    }
+                }
+            };
             let remedy = "make it with: tidegate cert ca --crl";
             match LiveFile::open(path, "list of revoked certificates", remedy, Box::new(parse)) {
                 Ok(file) => lists.push(file),
@@ -140,19 +177,14 @@ impl Authorities {
     }
 
     /// The name of the user who has shown these certificates, if they count. Costs one stat for each list, and
-    /// once a second the signatures of the chain.
+    /// once a second a look for the way to a CA.
     pub fn user(&self, shown: &Shown) -> Result<Arc<str>, Unfit> {
         let lists: Vec<_> = self.lists.iter().map(LiveFile::current).collect();
         let mut judged = shown.judged.borrow_mut();
-        if let Some(known) = &*judged
-            && known.at.elapsed() < FRESH
-            && Arc::ptr_eq(&known.issuers, &self.issuers)
-            && known.lists.len() == lists.len()
-            && zip(&known.lists, &lists).all(|(known, now)| Arc::ptr_eq(known, now))
-        {
+        if let Some(known) = judged.as_ref().filter(|known| known.holds(&self.issuers, &lists)) {
             return known.verdict.clone();
         }
-        let verdict = self.issuers.judge(&shown.chain, &lists, OffsetDateTime::now_utc());
+        let verdict = shown.judge(&self.issuers, &lists);
         let issuers = self.issuers.clone();
         *judged = Some(Judged { at: Instant::now(), issuers, lists, verdict: verdict.clone() });
         verdict
@@ -161,11 +193,6 @@ impl Authorities {
     /// What asks for certificates in a handshake, with the names of the CAs.
     pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
         Arc::new(Asking::new(self.issuers.facts.iter().map(|facts| facts.subject.clone())))
-    }
-
-    /// Whose certificates are asked for; what was asked for otherwise was answered otherwise.
-    pub(super) fn public_keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.issuers.facts.iter().map(|facts| facts.public_key.as_slice())
     }
 
     fn doubts(&self, ca: &Path, now: OffsetDateTime) -> Vec<Problem> {
@@ -189,7 +216,7 @@ impl Authorities {
             }
         }
         let listed = |facts: &Facts| {
-            self.lists.iter().any(|file| file.current().iter().any(|list| list.issuer == facts.subject))
+            self.lists.iter().any(|file| file.current().iter().any(|list| is_of(list, facts)))
         };
         for facts in self.issuers.facts.iter().filter(|facts| !self.lists.is_empty() && !listed(facts)) {
             let message = format!(
@@ -203,17 +230,16 @@ impl Authorities {
 }
 
 impl From<Error> for Unfit {
-    #[expect(deprecated, reason = "the older variants may still come")]
     fn from(error: Error) -> Self {
         match error {
             Error::CertExpired { .. } => Self::Expired,
             Error::CertNotValidYet { .. } => Self::NotYetValid,
             Error::UnknownIssuer | Error::InvalidSignatureForPublicKey => Self::Stranger,
-            Error::CertDistrusted => Self::IssuerExpired,
-            Error::CertRevoked => Self::Revoked,
-            Error::UnknownRevocationStatus => Self::Unlisted,
-            Error::RequiredEkuNotFound | Error::RequiredEkuNotFoundContext(_) => Self::Purpose,
+            Error::RequiredEkuNotFoundContext(_) => Self::Purpose,
             Error::UnsupportedCertVersion => Self::Version,
+            Error::MaximumPathBuildCallsExceeded
+            | Error::MaximumPathDepthExceeded
+            | Error::MaximumSignatureChecksExceeded => Self::Chain,
             error => {
                 tracing::debug!(%error, "a client certificate cannot be used");
                 Self::Unusable

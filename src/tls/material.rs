@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use http::StatusCode;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, CustomExtension,
-    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RevokedCertParams,
-    SerialNumber,
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, CrlScope, CustomExtension, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, PKCS_RSA_SHA256, RevokedCertParams, SerialNumber,
 };
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
@@ -90,6 +90,22 @@ impl Signer {
 
     /// A list of revoked certificates that needs no successor before `next_update`.
     pub(crate) fn revoke(&self, serials: &[&[u8]], next_update: OffsetDateTime) -> String {
+        self.list(serials, next_update, None)
+    }
+
+    /// A list of some kind of certificates only.
+    pub(crate) fn revoke_scoped(&self, scope: CrlScope) -> String {
+        let distribution_point = CrlDistributionPoint { uris: vec!["http://ca.test/some.crl".to_owned()] };
+        let point = CrlIssuingDistributionPoint { distribution_point, scope: Some(scope) };
+        self.list(&[], OffsetDateTime::now_utc() + Duration::DAY, Some(point))
+    }
+
+    fn list(
+        &self,
+        serials: &[&[u8]],
+        next_update: OffsetDateTime,
+        issuing_distribution_point: Option<CrlIssuingDistributionPoint>,
+    ) -> String {
         let revoked = |serial: &&[u8]| RevokedCertParams {
             serial_number: SerialNumber::from_slice(serial),
             revocation_time: OffsetDateTime::now_utc(),
@@ -100,7 +116,7 @@ impl Signer {
             this_update: OffsetDateTime::now_utc() - Duration::DAY,
             next_update,
             crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
+            issuing_distribution_point,
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };

@@ -16,9 +16,9 @@ mod staple;
 mod tickets;
 pub(crate) mod x509;
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use time::OffsetDateTime;
@@ -59,9 +59,13 @@ pub struct ClientDemand {
 }
 
 impl ClientDemand {
-    /// Whether a certificate is asked of those who want `host`: a name or address without port, in any case.
+    /// Whether a certificate is asked of those who want `host`: a name or an address, an IPv6 one in brackets, without port.
     pub fn covers(&self, host: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let is = |name: &String| {
+            name.eq_ignore_ascii_case(host) || address(name).is_some_and(|own| address(host) == Some(own))
+        };
+        self.names.is_empty() || self.names.iter().any(is)
     }
 }
 
@@ -169,27 +173,22 @@ fn configure(
     config.ignore_client_order = true;
     config.alpn_protocols = tls.alpn.iter().map(|name| alpn(*name).to_vec()).collect();
     config.max_early_data_size = 0;
-    config.ticketer = tickets.under(terms(authorities));
-    config.send_tls13_tickets = 2;
+    match authorities {
+        None => {
+            config.ticketer = tickets.clone();
+            config.send_tls13_tickets = 2;
+        }
+        // A resumed session would bring back the certificate that was shown when it began, and never another one.
+        Some(_) => config.send_tls13_tickets = 0,
+    }
     // Tickets hold the sessions; a cache would be memory that any stranger can fill.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }
 
-/// What a session must have been made under to be resumed, in one value: of whom a client was asked to show a certificate. One
-/// that was asked otherwise would have shown another, or one at all.
-fn terms(authorities: Option<&Authorities>) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    match authorities {
-        None => context.update(b"no client certificate is asked for"),
-        Some(authorities) => {
-            context.update(b"client certificates of the owners of these keys");
-            authorities.public_keys().for_each(|key| context.update(key));
-        }
-    }
-    let mut terms = [0; 32];
-    terms.copy_from_slice(context.finish().as_ref());
-    terms
+/// What stands in the brackets of an IPv6 address, which can be written in many ways.
+fn address(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
 /// The registered names of RFC 7301.

@@ -1,6 +1,7 @@
 //! PEM files (RFC 7468): the certificates, the private key or the revocation lists in one. The only file that knows rustls-pemfile.
 
 use std::iter;
+use std::ops::RangeInclusive;
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls_pemfile::{Item, read_one_from_slice};
@@ -65,7 +66,7 @@ pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
 /// All lists of revoked certificates in the order of the file, at least one; without PEM armour, as CAs offer them for
 /// download, just one.
 pub(crate) fn revocation_lists(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Fault> {
-    if bytes.first() == Some(&DER_SEQUENCE) {
+    if matches!(bytes, [DER_SEQUENCE, length, ..] if DER_LONG.contains(length)) {
         return Ok(vec![bytes.to_vec().into()]);
     }
     let lists: Vec<_> = items(bytes)?
@@ -78,8 +79,9 @@ pub(crate) fn revocation_lists(bytes: &[u8]) -> Result<Vec<CertificateRevocation
     if lists.is_empty() { Err(Fault::NoRevocationList) } else { Ok(lists) }
 }
 
-/// What every DER file in question begins with (X.690).
+/// What a list of more than 127 bytes begins with in DER (X.690), and no text does.
 const DER_SEQUENCE: u8 = 0x30;
+const DER_LONG: RangeInclusive<u8> = 0x81..=0x84;
 
 /// The one private key of the file: PKCS#8 (RFC 5958), PKCS#1 (RFC 8017) or SEC1 (RFC 5915).
 pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {

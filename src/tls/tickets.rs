@@ -48,22 +48,16 @@ impl TicketKeys {
         if self.secret == secret { self.clone() } else { Arc::new(Self::new(secret)) }
     }
 
-    /// Tickets that open only under the same `terms`: whatever a full handshake settles and a resumed
-    /// one skips, such as the demand for a client certificate, belongs into them.
-    pub fn under(self: &Arc<Self>, terms: [u8; 32]) -> Arc<dyn ProducesTickets> {
-        Arc::new(Tickets { keys: self.clone(), terms })
-    }
-
     /// Period, nonce, ciphertext, tag. None for what is too long, or without random numbers.
-    fn seal(&self, now: u64, terms: &[u8; 32], plain: &[u8]) -> Option<Vec<u8>> {
+    fn seal(&self, now: u64, plain: &[u8]) -> Option<Vec<u8>> {
         let mut sealed = plain.to_vec();
         // A random nonce is safe for 2^32 tickets of one key (NIST SP 800-38D, section 8.3), 200,000 a second.
-        let nonce = self.key(now, now)?.seal_in_place_append_tag(Aad::from(terms), &mut sealed).ok()?;
+        let nonce = self.key(now, now)?.seal_in_place_append_tag(Aad::empty(), &mut sealed).ok()?;
         let ticket = [&now.to_be_bytes()[..], nonce.as_ref(), &sealed].concat();
         (ticket.len() <= LONGEST).then_some(ticket)
     }
 
-    fn open(&self, now: u64, terms: &[u8; 32], ticket: &[u8]) -> Option<Vec<u8>> {
+    fn open(&self, now: u64, ticket: &[u8]) -> Option<Vec<u8>> {
         if ticket.len() > LONGEST {
             return None;
         }
@@ -72,7 +66,7 @@ impl TicketKeys {
         let key = self.key(now, u64::from_be_bytes(*period))?;
         let mut sealed = sealed.to_vec();
         let plain =
-            key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(terms), &mut sealed).ok()?;
+            key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::empty(), &mut sealed).ok()?;
         Some(plain.to_vec())
     }
 
@@ -115,14 +109,7 @@ fn this_period() -> u64 {
     since.as_secs() / u64::from(PERIOD_SECONDS)
 }
 
-/// The keys under certain terms, as rustls asks for them.
-#[derive(Debug)]
-struct Tickets {
-    keys: Arc<TicketKeys>,
-    terms: [u8; 32],
-}
-
-impl ProducesTickets for Tickets {
+impl ProducesTickets for TicketKeys {
     fn enabled(&self) -> bool {
         true
     }
@@ -132,11 +119,11 @@ impl ProducesTickets for Tickets {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        self.keys.seal(this_period(), &self.terms, plain)
+        self.seal(this_period(), plain)
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        self.keys.open(this_period(), &self.terms, ticket)
+        self.open(this_period(), ticket)
     }
 }
 

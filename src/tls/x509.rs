@@ -27,8 +27,8 @@ pub(crate) struct Facts {
     pub(crate) key_id: Option<Vec<u8>>,
     /// The public key with its algorithm: SubjectPublicKeyInfo as DER.
     pub(crate) public_key: Vec<u8>,
-    /// The subject's common name, as it stands there.
-    pub(crate) common_name: Option<String>,
+    /// The subject's common names, as they stand there; none for one that is no text.
+    pub(crate) common_names: Vec<Option<String>>,
     /// The first DNS name or e-mail address of the subject alternative name, as it stands there.
     pub(crate) alternative_name: Option<String>,
     /// What to call it in a sentence: common name, else first DNS name, else serial number; printable.
@@ -97,7 +97,7 @@ impl Facts {
             serial: without_zeros(parsed.raw_serial()),
             key_id: None,
             public_key: parsed.public_key().raw.to_vec(),
-            common_name: common_name(parsed.subject()),
+            common_names: common_names(parsed.subject()),
             alternative_name: None,
             label: String::new(),
             dns_names: Vec::new(),
@@ -114,7 +114,8 @@ impl Facts {
         for extension in parsed.extensions() {
             facts.learn(extension.parsed_extension());
         }
-        let label = facts.common_name.as_deref().map(printable);
+        let label =
+            facts.common_names.iter().flatten().map(|name| printable(name)).find(|name| !name.is_empty());
         facts.label = label
             .or_else(|| facts.names().next())
             .unwrap_or_else(|| format!("serial number {}", parsed.raw_serial_as_string()));
@@ -172,8 +173,8 @@ fn broken_hash(signature_algorithm: &str) -> Option<&'static str> {
     }
 }
 
-fn common_name(name: &X509Name<'_>) -> Option<String> {
-    name.iter_common_name().find_map(|part| part.as_str().ok()).map(str::to_owned)
+fn common_names(name: &X509Name<'_>) -> Vec<Option<String>> {
+    name.iter_common_name().map(|part| part.as_str().ok().map(str::to_owned)).collect()
 }
 
 /// DER puts a zero before a first bit that is set.

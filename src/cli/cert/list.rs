@@ -92,9 +92,6 @@ fn read(text: &[u8], authority: &Authority) -> Result<Crl, String> {
             "is not signed with this CA's key: it was changed, or is of another CA with the same name";
         return Err(fault.to_owned());
     }
-    if crl.is_partial {
-        return Err("is not a whole list of this CA, but one of some certificates only".to_owned());
-    }
     Ok(crl)
 }
 

@@ -1,6 +1,9 @@
 //! The CAs of `tls.client.ca`, and the judgement of a chain by them.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::iter::{once, zip};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,8 +71,8 @@ impl Issuers {
         let lists: Vec<_> =
             ders.iter().map(Crl::read).collect::<Result<_, _>>().map_err(|fault| problem(path, fault))?;
         for list in &lists {
-            let mut named = self.facts.iter().filter(|facts| facts.subject == list.issuer).peekable();
-            if named.peek().is_some() && !named.any(|facts| list.is_signed_by(&facts.public_key)) {
+            let is_named = self.facts.iter().any(|facts| list.issuer == facts.subject);
+            if is_named && !self.facts.iter().any(|facts| is_of(list, facts)) {
                 let message = "holds a list that bears the name of a CA of tls.client.ca, but not its signature; \
                                get the list from that CA";
                 return Err(problem(path, message));
@@ -78,52 +81,82 @@ impl Issuers {
         Ok(lists)
     }
 
+    /// The CAs of whom there is a list among `lists`, as they call themselves.
+    pub(super) fn named(&self, lists: &Lists) -> BTreeSet<String> {
+        let listed = self.facts.iter().filter(|facts| lists.iter().any(|list| is_of(list, facts)));
+        listed.map(|facts| facts.label.clone()).collect()
+    }
+
+    /// The name of the user to whom `chain` belongs, his own certificate first, of which `leaf` are the facts.
     pub(super) fn judge(
         &self,
         chain: &[CertificateDer<'static>],
+        leaf: &Facts,
         lists: &[Arc<Lists>],
         now: OffsetDateTime,
     ) -> Result<Arc<str>, Unfit> {
-        let (leaf, intermediates) = chain.split_first().ok_or(Unfit::Unusable)?;
+        let (own, intermediates) = chain.split_first().ok_or(Unfit::Unusable)?;
         let time = u64::try_from(now.unix_timestamp()).unwrap_or_default();
-        let path = |path: &VerifiedPath<'_>| self.check_path(leaf, path, lists, now);
-        EndEntityCert::try_from(leaf)?.verify_for_usage(
+        let objection = Cell::new(None);
+        let check = |path: &VerifiedPath<'_>| {
+            self.check_path(leaf, path, lists, now).map_err(|unfit| {
+                objection.set(Some(unfit));
+                OBJECTION
+            })
+        };
+        let path = EndEntityCert::try_from(own)?;
+        let verified = path.verify_for_usage(
             provider().signature_verification_algorithms.all,
             &self.anchors,
             intermediates,
             UnixTime::since_unix_epoch(Duration::from_secs(time)),
             KeyUsage::client_auth(),
             None,
-            Some(&path),
-        )?;
-        let facts = Facts::read(leaf).ok_or(Unfit::Unusable)?;
-        let name = match self.user_from {
-            UserFrom::CommonName => facts.common_name,
-            UserFrom::AlternativeName => facts.alternative_name,
-        };
-        user_name(&name.unwrap_or_default())
+            Some(&check),
+        );
+        match verified {
+            Ok(_) => self.user(leaf),
+            Err(OBJECTION) => Err(objection.take().unwrap_or(Unfit::Unusable)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What webpki leaves to us: the CA's own validity, and lists of any version.
     fn check_path(
         &self,
-        leaf: &CertificateDer<'_>,
+        leaf: &Facts,
         path: &VerifiedPath<'_>,
         lists: &[Arc<Lists>],
         now: OffsetDateTime,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Unfit> {
         let anchor = self.anchors.iter().position(|anchor| std::ptr::eq(anchor, path.anchor()));
-        let anchor = anchor.and_then(|index| self.facts.get(index)).ok_or(Error::UnknownIssuer)?;
+        let anchor = anchor.and_then(|index| self.facts.get(index)).ok_or(Unfit::Stranger)?;
         if !anchor.is_current(now) {
-            return Err(Error::CertDistrusted);
+            return Err(Unfit::IssuerExpired);
         }
         let above = path.intermediate_certificates().map(|certificate| Facts::read(&certificate.der()));
-        let chain: Option<Vec<_>> = once(Facts::read(leaf)).chain(above).collect();
-        let chain = chain.ok_or(Error::BadDer)?;
-        let issuers = chain.iter().skip(1).chain(once(anchor));
-        zip(&chain, issuers).try_for_each(|(facts, issuer)| check_revocation(facts, issuer, lists, now))
+        let above: Option<Vec<_>> = above.collect();
+        let above = above.ok_or(Unfit::Unusable)?;
+        let chain = once(leaf).chain(&above);
+        let issuers = above.iter().chain(once(anchor));
+        zip(chain, issuers).try_for_each(|(facts, issuer)| check_revocation(facts, issuer, lists, now))
+    }
+
+    fn user(&self, leaf: &Facts) -> Result<Arc<str>, Unfit> {
+        match self.user_from {
+            UserFrom::AlternativeName => user_name(leaf.alternative_name.as_deref()),
+            UserFrom::CommonName => match leaf.common_names.as_slice() {
+                [] => Err(Unfit::Nameless),
+                [name] => user_name(name.as_deref()),
+                // Another reader may take the other one.
+                _ => Err(Unfit::Name),
+            },
+        }
     }
 }
+
+/// What webpki is told of a path that we object to. It gives it back if there is no better path.
+const OBJECTION: Error = Error::CertDistrusted;
 
 /// Without a list of its issuer a certificate is not revoked. With lists, one has to be signed by it and up to date.
 fn check_revocation(
@@ -131,27 +164,39 @@ fn check_revocation(
     issuer: &Facts,
     lists: &[Arc<Lists>],
     now: OffsetDateTime,
-) -> Result<(), Error> {
-    let mut of_issuer =
-        lists.iter().flat_map(|lists| lists.iter()).filter(|list| list.issuer == issuer.subject).peekable();
-    if of_issuer.peek().is_none() {
-        return Ok(());
+) -> Result<(), Unfit> {
+    let all = lists.iter().flat_map(|lists| lists.iter());
+    let of_issuer: Vec<_> = all.filter(|list| is_of(list, issuer)).collect();
+    if of_issuer.iter().any(|list| list.revokes(&facts.serial)) {
+        return Err(Unfit::Revoked);
     }
-    let mut is_current = false;
-    for list in of_issuer.filter(|list| list.is_signed_by(&issuer.public_key)) {
-        if list.revokes(&facts.serial) {
-            return Err(Error::CertRevoked);
-        }
-        is_current |= list.next_update.is_none_or(|next| now < next);
-    }
-    if is_current { Ok(()) } else { Err(Error::UnknownRevocationStatus) }
+    let is_current = |list: &&Crl| list.next_update.is_none_or(|next| now < next);
+    if of_issuer.is_empty() || of_issuer.iter().any(is_current) { Ok(()) } else { Err(Unfit::OutOfDate) }
 }
 
-/// A colon would end the name in the Basic credentials that the registry gets, and make another user of it.
-pub(super) fn user_name(name: &str) -> Result<Arc<str>, Unfit> {
-    if name.is_empty() {
-        return Err(Unfit::Nameless);
-    }
-    let bad = name.len() > LONGEST_NAME || name.contains(|c: char| c == ':' || c.is_control());
-    if bad { Err(Unfit::Name) } else { Ok(name.into()) }
+/// Whether `issuer` has made the list: by its name and by its key, for a CA may change its key and keep its name.
+pub(super) fn is_of(list: &Crl, issuer: &Facts) -> bool {
+    list.issuer == issuer.subject && list.is_signed_by(&issuer.public_key)
 }
+
+/// A colon would end the name in the Basic credentials that the registry gets, and make another user of it. What cannot be
+/// seen would make one look like another.
+pub(super) fn user_name(name: Option<&str>) -> Result<Arc<str>, Unfit> {
+    let name = name.ok_or(Unfit::Nameless)?;
+    let invisible = |c: char| c.is_control() || INVISIBLE.iter().any(|range| range.contains(&c));
+    match name {
+        "" => Err(Unfit::Nameless),
+        name if name.len() > LONGEST_NAME || name.trim() != name => Err(Unfit::Name),
+        name if name.contains(|c| c == ':' || invisible(c)) => Err(Unfit::Name),
+        name => Ok(name.into()),
+    }
+}
+
+/// Soft hyphen, characters of no width, marks that turn the direction of text.
+const INVISIBLE: [RangeInclusive<char>; 5] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{200b}'..='\u{200f}',
+    '\u{2028}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{feff}'..='\u{feff}',
+];

@@ -83,12 +83,15 @@ fn the_name_is_taken_from_where_the_settings_say() {
     let named =
         |name: &'static str| issue(&ca, |params| params.distinguished_name.push(DnType::CommonName, name));
     assert_eq!(ours.user(&[&named("Build Machine 7")]).as_deref(), Ok("Build Machine 7"));
-    for bad in ["a:b", "a\nb", &"a".repeat(256)] {
-        assert_eq!(user_name(bad), Err(Unfit::Name), "{bad:?}");
+    for bad in ["a:b", "a\nb", "a ", "\u{a0}a", "a\u{200b}", "\u{202e}a", &"a".repeat(256)] {
+        assert_eq!(user_name(Some(bad)), Err(Unfit::Name), "{bad:?}");
     }
     assert_eq!(ours.user(&[&named("admin:")]), Err(Unfit::Name));
     let nameless = issue(&ca, |params| params.distinguished_name = Default::default());
     assert_eq!(ours.user(&[&nameless]), Err(Unfit::Nameless));
+    let common_name = rcgen::DnType::CustomDnType(vec![2, 5, 4, 3]);
+    let two = issue(&ca, |params| params.distinguished_name.push(common_name, "admin"));
+    assert_eq!(ours.user(&[&two]), Err(Unfit::Name), "two common names");
 
     ours.settings.user_from = UserFrom::AlternativeName;
     assert_eq!(ours.user(&[&issue(&ca, |_| ())]).as_deref(), Ok("build.example.com"));
@@ -147,7 +150,7 @@ fn a_list_out_of_date_lets_nobody_in_and_is_warned_of() {
     let ca = Signer::new("ca");
     let good = issue(&ca, |_| ());
     let late = Fixture::new(&[&ca], &[&ca.revoke(&[], now() - Span::MINUTE)]);
-    assert_eq!(late.user(&[&good]), Err(Unfit::Unlisted));
+    assert_eq!(late.user(&[&good]), Err(Unfit::OutOfDate));
     assert!(late.open().1[0].contains("is out of date since"), "{:?}", late.open().1);
     let soon = Fixture::new(&[&ca], &[&ca.revoke(&[], now() + Span::days(2))]);
     assert_eq!(soon.user(&[&good]).as_deref(), Ok("alice"));
@@ -174,8 +177,36 @@ fn a_new_list_counts_at_once_and_a_bad_one_leaves_the_old() {
     assert_eq!(authorities.user(&shown), Err(Unfit::Revoked));
     ours.folder.write("0.crl", Signer::new("ca").revoke(&[], next));
     assert_eq!(authorities.user(&shown), Err(Unfit::Revoked), "not signed by our CA");
+    let other = Signer::new("other");
+    ours.folder.write("0.crl", other.revoke(&[], next));
+    assert_eq!(authorities.user(&shown), Err(Unfit::Revoked), "of a CA that is none of ours");
     ours.folder.write("0.crl", ca.revoke(&[], next));
     assert!(authorities.user(&shown).is_ok());
+}
+
+#[test]
+fn a_ca_with_a_new_key_and_the_old_name_has_lists_of_its_own() {
+    let (old, new) = (Signer::new("ca"), Signer::new("ca"));
+    let next = now() + Span::days(30);
+    let list = old.revoke(&[&[7]], next);
+    let ours = Fixture::new(&[&old, &new], &[&list]);
+    let seventh = |ca| issue(ca, |params| params.serial_number = Some(vec![7].into()));
+    assert_eq!(ours.user(&[&seventh(&old)]), Err(Unfit::Revoked));
+    assert_eq!(ours.user(&[&seventh(&new)]).as_deref(), Ok("alice"));
+    assert!(ours.open().1[0].contains("no file of tls.client.crl is of ca"), "{:?}", ours.open().1);
+}
+
+/// webpki tries every order of certificates of one name, and a stranger may send as many as he likes.
+#[test]
+fn too_many_certificates_are_not_looked_through() {
+    let ca = Signer::new("ca");
+    let ours = Fixture::new(&[&ca], &[]);
+    let mazes: Vec<_> = (0..LONGEST).map(|_| Signer::new("maze")).collect();
+    let mut chain = vec![issue(&mazes[0], |_| ())];
+    chain.extend(mazes.into_iter().map(|maze| maze.certificate));
+    let chain: Vec<_> = chain.iter().collect();
+    assert_eq!(ours.user(&chain), Err(Unfit::Chain));
+    assert!(matches!(ours.user(&chain[..LONGEST]), Err(Unfit::Stranger | Unfit::Chain)));
 }
 
 #[test]
@@ -206,6 +237,8 @@ fn says_what_is_wrong_with_its_files() {
     start(&Fixture::new(&[], &[]), "clients.crt", "is empty");
     start(&Fixture::new(&[&ca], &[&ca.certificate.pem()]), "0.crl", "holds no list of revoked certificates");
     start(&Fixture::new(&[&ca], &[&crl[..100]]), "0.crl", "holds a PEM block that is damaged");
+    let partial = ca.revoke_scoped(rcgen::CrlScope::UserCertsOnly);
+    start(&Fixture::new(&[&ca], &[&partial]), "0.crl", "holds a list of some of the CA's certificates only");
     let forged = Signer::new("ca").revoke(&[], now() + Span::days(30));
     start(&Fixture::new(&[&ca], &[&forged]), "0.crl", "holds a list that bears the name of a CA");
     let mut missing = Fixture::new(&[&ca], &[&crl]);

@@ -2,15 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TERMS: [u8; 32] = [1; 32];
-const OTHER_TERMS: [u8; 32] = [2; 32];
-
 fn shared(secret: u8) -> Arc<TicketKeys> {
     TicketKeys::random().made_of(Some(Secret::new([secret; 32])))
 }
 
 fn opens(keys: &TicketKeys, now: u64, ticket: &[u8]) -> bool {
-    match keys.open(now, &TERMS, ticket) {
+    match keys.open(now, ticket) {
         Some(plain) => {
             assert_eq!(plain, b"session");
             true
@@ -22,8 +19,8 @@ fn opens(keys: &TicketKeys, now: u64, ticket: &[u8]) -> bool {
 #[test]
 fn a_ticket_opens_in_its_period_and_the_next_and_never_again() {
     for keys in [TicketKeys::random(), shared(1)] {
-        let ticket = keys.seal(10, &TERMS, b"session").unwrap();
-        assert_ne!(ticket, keys.seal(10, &TERMS, b"session").unwrap());
+        let ticket = keys.seal(10, b"session").unwrap();
+        assert_ne!(ticket, keys.seal(10, b"session").unwrap());
         assert!(opens(&keys, 10, &ticket) && opens(&keys, 11, &ticket));
         assert!(!opens(&keys, 12, &ticket));
     }
@@ -32,9 +29,9 @@ fn a_ticket_opens_in_its_period_and_the_next_and_never_again() {
 #[test]
 fn a_random_key_is_forgotten_and_no_more_than_two_are_known() {
     let keys = TicketKeys::random();
-    let ticket = keys.seal(10, &TERMS, b"session").unwrap();
+    let ticket = keys.seal(10, b"session").unwrap();
     for now in 11..20 {
-        keys.seal(now, &TERMS, b"session").unwrap();
+        keys.seal(now, b"session").unwrap();
         assert!(keys.known.lock().unwrap().len() <= 2);
     }
     assert!(!opens(&keys, 10, &ticket), "even when the clock is set back");
@@ -43,20 +40,12 @@ fn a_random_key_is_forgotten_and_no_more_than_two_are_known() {
 #[test]
 fn who_has_the_secret_opens_tickets_of_others_also_of_one_whose_clock_is_ahead() {
     let (one, other) = (shared(1), shared(1));
-    let ticket = one.seal(10, &TERMS, b"session").unwrap();
+    let ticket = one.seal(10, b"session").unwrap();
     for (now, expected) in [(8, false), (9, true), (10, true), (11, true), (12, false)] {
         assert_eq!(opens(&other, now, &ticket), expected, "{now}");
     }
     assert!(!opens(&shared(2), 10, &ticket));
     assert!(!opens(&TicketKeys::random(), 10, &ticket));
-}
-
-#[test]
-fn other_terms_do_not_open_a_ticket() {
-    let keys = TicketKeys::random();
-    let ticket = keys.under(TERMS).encrypt(b"session").unwrap();
-    assert_eq!(keys.under(OTHER_TERMS).decrypt(&ticket), None);
-    assert_eq!(keys.under(TERMS).decrypt(&ticket).as_deref(), Some(&b"session"[..]));
 }
 
 #[test]
@@ -73,11 +62,11 @@ fn the_same_secret_keeps_the_keys_and_another_replaces_them() {
 fn what_is_too_long_becomes_no_ticket() {
     let keys = TicketKeys::random();
     let overhead = PERIOD_LEN + NONCE_LEN + AES_256_GCM.tag_len();
-    let longest = keys.seal(10, &TERMS, &vec![0; LONGEST - overhead]).unwrap();
+    let longest = keys.seal(10, &vec![0; LONGEST - overhead]).unwrap();
     assert_eq!(longest.len(), LONGEST);
-    assert!(keys.open(10, &TERMS, &longest).is_some());
-    assert_eq!(keys.seal(10, &TERMS, &vec![0; LONGEST - overhead + 1]), None);
-    assert_eq!(keys.open(10, &TERMS, &[longest, vec![0]].concat()), None);
+    assert!(keys.open(10, &longest).is_some());
+    assert_eq!(keys.seal(10, &vec![0; LONGEST - overhead + 1]), None);
+    assert_eq!(keys.open(10, &[longest, vec![0]].concat()), None);
 }
 
 proptest! {
@@ -88,17 +77,17 @@ proptest! {
         own_period in any::<bool>(),
     ) {
         let ticket = if own_period { [&now.to_be_bytes()[..], &bytes].concat() } else { bytes };
-        prop_assert_eq!(shared(1).open(now, &TERMS, &ticket), None);
-        prop_assert_eq!(TicketKeys::random().open(now, &TERMS, &ticket), None);
+        prop_assert_eq!(shared(1).open(now, &ticket), None);
+        prop_assert_eq!(TicketKeys::random().open(now, &ticket), None);
     }
 
     #[test]
     fn a_changed_or_shortened_ticket_does_not_open(at in any::<prop::sample::Index>(), change in 1..=255_u8) {
         let keys = shared(1);
-        let mut ticket = keys.seal(10, &TERMS, b"session").unwrap();
+        let mut ticket = keys.seal(10, b"session").unwrap();
         let at = at.index(ticket.len());
-        prop_assert_eq!(keys.open(10, &TERMS, &ticket[..at]), None);
+        prop_assert_eq!(keys.open(10, &ticket[..at]), None);
         ticket[at] ^= change;
-        prop_assert_eq!(keys.open(10, &TERMS, &ticket), None);
+        prop_assert_eq!(keys.open(10, &ticket), None);
     }
 }

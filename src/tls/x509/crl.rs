@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use rustls::pki_types::CertificateRevocationListDer;
 use time::OffsetDateTime;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{IssuingDistributionPoint, ParsedExtension};
 use x509_parser::revocation_list::{CertificateRevocationList, RevokedCertificate};
 
 use super::signature::is_signed;
@@ -22,8 +22,6 @@ pub(crate) struct Crl {
     pub(crate) next_number: Vec<u8>,
     /// By serial number, big-endian, without leading zeros.
     pub(crate) entries: BTreeMap<Vec<u8>, Entry>,
-    /// It is about some of the CA's certificates only.
-    pub(crate) is_partial: bool,
     signed: Vec<u8>,
     signature: Vec<u8>,
     /// The key that was seen to have signed it.
@@ -47,6 +45,8 @@ pub(crate) enum Fault {
     Damaged,
     #[error("holds an indirect list, of several CAs, which is not read; get one list of each CA")]
     Indirect,
+    #[error("holds a list of some of the CA's certificates only; get the whole list")]
+    Partial,
     #[error(
         "holds a list with a critical extension that is not understood, maybe a delta list; get the whole list of the CA"
     )]
@@ -57,14 +57,16 @@ impl Crl {
     pub(crate) fn read(der: &CertificateRevocationListDer<'_>) -> Result<Self, Fault> {
         let Ok(([], list)) = x509_parser::parse_x509_crl(der) else { return Err(Fault::Damaged) };
         let mut next_number = vec![1];
-        let mut is_partial = false;
         for extension in list.extensions() {
             match extension.parsed_extension() {
                 ParsedExtension::CRLNumber(number) => next_number = (number + 1_u32).to_bytes_be(),
                 ParsedExtension::IssuingDistributionPoint(scope) if scope.indirect_crl => {
                     return Err(Fault::Indirect);
                 }
-                ParsedExtension::IssuingDistributionPoint(_) => is_partial = true,
+                ParsedExtension::IssuingDistributionPoint(scope) if is_partial(scope) => {
+                    return Err(Fault::Partial);
+                }
+                ParsedExtension::IssuingDistributionPoint(_) => {}
                 _ if extension.critical => return Err(Fault::Critical),
                 _ => {}
             }
@@ -74,7 +76,6 @@ impl Crl {
             next_update: list.next_update().map(|time| time.to_datetime()),
             next_number,
             entries: entries(&list)?,
-            is_partial,
             signed: list.tbs_cert_list.as_ref().to_vec(),
             signature: list.signature_value.data.to_vec(),
             signer: OnceLock::new(),
@@ -83,12 +84,12 @@ impl Crl {
 
     /// Whether the owner of `public_key`, a SubjectPublicKeyInfo in DER, has signed the list. A yes is remembered.
     pub(crate) fn is_signed_by(&self, public_key: &[u8]) -> bool {
-        if self.signer.get().is_some_and(|signer| signer == public_key) {
-            return true;
+        if let Some(signer) = self.signer.get() {
+            return signer == public_key;
         }
         let signed = is_signed(&self.signed, &self.signature, public_key);
         if signed {
-            // Two keys that have signed the same list would only cost time.
+            // Somebody else may have found out at the same time.
             _ = self.signer.set(public_key.to_vec());
         }
         signed
@@ -98,6 +99,14 @@ impl Crl {
     pub(crate) fn revokes(&self, serial: &[u8]) -> bool {
         self.entries.contains_key(serial)
     }
+}
+
+/// Where the list can be fetched says nothing of what is in it; everything else there does.
+fn is_partial(scope: &IssuingDistributionPoint<'_>) -> bool {
+    scope.only_contains_user_certs
+        || scope.only_contains_ca_certs
+        || scope.only_contains_attribute_certs
+        || scope.only_some_reasons.is_some()
 }
 
 fn entries(list: &CertificateRevocationList<'_>) -> Result<BTreeMap<Vec<u8>, Entry>, Fault> {

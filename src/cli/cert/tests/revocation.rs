@@ -271,11 +271,16 @@ fn the_list_of_another_tool_keeps_what_it_says() {
 fn a_list_of_some_certificates_only_is_not_made_the_list_of_all() {
     let folder = Folder::new();
     let point = CrlDistributionPoint { uris: vec!["http://ca.test/some.crl".to_owned()] };
-    let text =
-        foreign_list(&folder, Some(CrlIssuingDistributionPoint { distribution_point: point, scope: None }));
+    let text = foreign_list(
+        &folder,
+        Some(CrlIssuingDistributionPoint {
+            distribution_point: point,
+            scope: Some(rcgen::CrlScope::UserCertsOnly),
+        }),
+    );
     let (sentence, _) = refusal(&folder, "revoke --ca @/ca --serial 02");
     assert!(
-        sentence.contains("is not a whole list of this CA, but one of some certificates only"),
+        sentence.contains("holds a list of some of the CA's certificates only; get the whole list"),
         "{sentence}"
     );
     assert_eq!(fs::read_to_string(folder.path("ca/ca.crl")).unwrap(), text);
