@@ -73,7 +73,7 @@ impl Session {
         self.tls.alpn_protocol() == Some(ACME)
     }
 
-    /// What the client has shown, its own certificate first; in this handshake, or in the one that is resumed.
+    /// What the client has shown, its own certificate first.
     pub(super) fn certificates(&self) -> &[CertificateDer<'static>] {
         self.tls.peer_certificates().unwrap_or_default()
     }
