@@ -1,6 +1,6 @@
 //! The settings: proxy.toml and the environment, parsed into what is meant.
 //!
-//! `file` turns what is written into [`Config`], key by key; `keys` holds every key and its default;
+//! `file`, with `tls` and `acme`, turns what is written into [`Config`], key by key; `keys` holds every key and its default;
 //! `document`, `section` and `syntax` find all that is wrong in one pass; `disk` looks at the files that are named.
 
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ mod report;
 mod section;
 mod settings;
 mod syntax;
+mod tls;
 mod values;
 mod words;
 

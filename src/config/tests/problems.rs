@@ -51,6 +51,19 @@ fn syntax_errors_do_not_hide_the_rest() {
 }
 
 #[test]
+fn all_mistakes_with_client_certificates_are_told() {
+    let text =
+        format!("{PAIR}[tls.client]\ncrl = 5\nnames = [\"a b\"]\nreject_status = 401\nuser_from = \"dn\"\n");
+    let problems = problems(&text);
+    let places: Vec<_> = problems.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        places,
+        ["proxy.toml:5:7", "proxy.toml:6:10", "proxy.toml:7:17", "proxy.toml:8:13"],
+        "{problems:#?}"
+    );
+}
+
+#[test]
 fn both_needs_certificates_and_passwords() {
     let both = "[auth]\nclient_certificate = \"both\"";
     assert_eq!(
