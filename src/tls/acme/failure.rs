@@ -1,6 +1,5 @@
 //! Why an attempt ended without a certificate, in words for the operator.
 
-use std::error::Error as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use instant_acme::{Error, Problem};
@@ -17,18 +16,30 @@ pub(super) struct Failure {
     /// On one line.
     pub(super) message: String,
     retry_after: Option<SystemTime>,
+    /// The [`kind`] of the problem by which the directory refused us.
+    kind: Option<String>,
 }
 
 impl Failure {
     pub(super) fn new(message: impl AsRef<str>) -> Self {
         let message = message.as_ref().chars().take(LONGEST);
         let message = message.map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Self { message, retry_after: None }
+        Self { message, retry_after: None, kind: None }
     }
 
     /// The same, with what the directory said in `Retry-After` if it did.
     pub(super) fn asked_to_wait(self, retry_after: Option<SystemTime>) -> Self {
         Self { retry_after: retry_after.or(self.retry_after), ..self }
+    }
+
+    /// Whether the directory refused us with a problem of this type.
+    pub(super) fn is(&self, kind: &str) -> bool {
+        self.kind.as_deref() == Some(kind)
+    }
+
+    /// The same, with what there is to do about it.
+    pub(super) fn with_advice(self, advice: &str) -> Self {
+        Self { message: format!("{}; {advice}", self.message), ..self }
     }
 
     /// How long the directory wants to be left alone from `now` on.
@@ -45,14 +56,11 @@ impl From<Error> for Failure {
             }
             _ => None,
         };
-        let failure = Self::new(match &error {
-            Error::Api(problem) => explain(problem),
-            _ => {
-                let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-                causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-            }
-        });
-        failure.asked_to_wait(retry_after)
+        let (message, kind) = match &error {
+            Error::Api(problem) => (explain(problem), kind(problem).map(str::to_owned)),
+            _ => (with_causes(&error), None),
+        };
+        Self { retry_after, kind, ..Self::new(message) }
     }
 }
 
@@ -60,6 +68,22 @@ impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::new(problems.0.first().map(ToString::to_string).unwrap_or_default())
     }
+}
+
+/// The type of a problem, as RFC 8555 section 6.7 names it.
+pub(super) fn kind(problem: &Problem) -> Option<&str> {
+    problem.r#type.as_deref()?.strip_prefix("urn:ietf:params:acme:error:")
+}
+
+/// An error and what is behind it, but nothing twice: many an error has its cause in its own words already.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string);
+    causes.fold(
+        error.to_string(),
+        |text, cause| {
+            if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+        },
+    )
 }
 
 /// The directory's own words.
@@ -79,6 +103,26 @@ mod tests {
         assert_eq!(failure.message, "no A record (urn:ietf:params:acme:error:dns)");
         assert_eq!(failure.wait(OffsetDateTime::now_utc()), None);
         assert_eq!(Failure::new("x".repeat(9000)).message.len(), LONGEST);
+    }
+
+    #[test]
+    fn a_refusal_is_known_by_its_type() {
+        let text = r#"{"type": "urn:ietf:params:acme:error:accountDoesNotExist", "detail": "who?"}"#;
+        let failure = Failure::from(Error::Api(serde_json::from_str(text).unwrap()));
+        assert!(failure.is("accountDoesNotExist") && !failure.is("unauthorized"));
+        assert!(!Failure::new("accountDoesNotExist").is("accountDoesNotExist"));
+        let advised = failure.with_advice("ask");
+        assert!(advised.is("accountDoesNotExist") && advised.message.ends_with("; ask"), "{advised:?}");
+    }
+
+    #[test]
+    fn an_error_does_not_say_its_cause_twice() {
+        let missing = serde_json::from_str::<Problem>("[").unwrap_err();
+        let cause = missing.to_string();
+        let message = Failure::from(Error::Json(missing)).message;
+        assert_eq!(message.matches(&cause).count(), 1, "{message}");
+        let other = std::io::Error::other("no route");
+        assert_eq!(Failure::from(Error::Other(other.into())).message, "no route");
     }
 
     #[test]

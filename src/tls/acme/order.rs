@@ -10,8 +10,8 @@ use instant_acme::{
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::challenge::{Challenges, Offer};
-use super::directory::{again, is};
-use super::failure::{Failure, explain};
+use super::directory::again;
+use super::failure::{Failure, explain, kind};
 use super::store::{KeptOrder, Store};
 use crate::config::{Acme, AcmeChallenge};
 use crate::secret::Secret;
@@ -56,7 +56,7 @@ async fn resumed(acme: &Acme, store: &Store, account: &Account) -> Result<Option
             tracing::info!(order = url, "going on with the order");
             Ok(Some((order, key)))
         }
-        Err(Error::Api(problem)) if is(&problem, "accountDoesNotExist") => {
+        Err(Error::Api(problem)) if kind(&problem) == Some("accountDoesNotExist") => {
             store.forget_account();
             Err(Error::Api(problem).into())
         }
@@ -72,7 +72,7 @@ async fn resumed(acme: &Acme, store: &Store, account: &Account) -> Result<Option
 /// Whether a problem is the directory's, and of the moment.
 fn passes(problem: &Problem) -> bool {
     let busy = problem.status.is_some_and(|status| status == 429 || status >= 500);
-    busy || ["badNonce", "rateLimited", "serverInternal"].iter().any(|kind| is(problem, kind))
+    busy || matches!(kind(problem), Some("badNonce" | "rateLimited" | "serverInternal"))
 }
 
 async fn begun(acme: &Acme, store: &Store, account: &Account) -> Result<(Order, Secret), Failure> {
@@ -80,7 +80,7 @@ async fn begun(acme: &Acme, store: &Store, account: &Account) -> Result<(Order, 
     let key = Secret::new(key.serialize_pem().into_bytes());
     let names: Vec<Identifier> = acme.names.iter().cloned().map(Identifier::Dns).collect();
     let order = match again(async || account.new_order(&NewOrder::new(&names)).await).await {
-        Err(Error::Api(problem)) if is(&problem, "accountDoesNotExist") => {
+        Err(Error::Api(problem)) if kind(&problem) == Some("accountDoesNotExist") => {
             store.forget_account();
             return Err(Error::Api(problem).into());
         }
