@@ -108,7 +108,7 @@ fn a_certificate_is_had_by_tls_alpn_01_and_kept() {
             assert_ne!(common_name(pair[0]), common_name(pair[1]));
         }
     }
-    assert_eq!(private_files(&state), ["account.json", "certificate.pem", "renewal.json"]);
+    assert_eq!(private_files(&state), ["account.json", "certificate.pem", "lock", "renewal.json"]);
     let (served, warned) = check(&tidegate.settings);
     assert!(served.contains("certificate for registry.test, mirror.test until "), "{served}");
     assert_eq!(warned, "");
@@ -272,11 +272,64 @@ fn an_account_that_the_directory_has_lost_is_made_anew() {
     let origin = |pebble: &Pebble| pebble.directory().trim_end_matches("dir").to_owned();
     let account = account.replace(&origin(&pebble), &origin(&other));
     fs::write(folder.path().join("account.json"), account).unwrap();
-    let tidegate = Tidegate::start(settings(&recorder, &other, folder.path()));
+    // The first that this account is used for is to change the contact.
+    let settings = settings(&recorder, &other, folder.path());
+    let tidegate = Tidegate::start(settings.set("acme.contact", r#"["mailto:admin@registry.test"]"#));
     assert!(shown(&tidegate, &pebble.client(), "registry.test").is_some(), "the old certificate serves on");
     other.tls.open(tidegate.address);
+    let line = tidegate.log.wait_for("the failure", |line| line.contains("no certificate from"));
+    assert!(line.contains("accountDoesNotExist") && line.contains("makes a new account"), "{line}");
     wait_for_certificate(&tidegate, 0);
     assert!(shown(&tidegate, &other.client(), "registry.test").is_some());
+}
+
+#[test]
+fn a_contact_that_the_directory_refuses_does_not_keep_a_certificate_from_coming() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    pebble.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+
+    let start = tidegate.log.len();
+    let text = tidegate.settings.toml().replace("mirror.test", "third.test");
+    fs::write(tidegate.settings.file(), text.replace("mailto:ops@registry.test", "tel:+1")).unwrap();
+    let line = tidegate.log.wait_after(start, "the warning", |line| line.contains("refuses acme.contact"));
+    assert!(line.contains("WARN") && line.contains("unsupportedContact"), "{line}");
+    wait_for_certificate(&tidegate, start);
+    assert!(shown(&tidegate, &pebble.client(), "third.test").is_some());
+}
+
+#[test]
+fn whoever_tries_another_directory_comes_back_to_the_account_he_had() {
+    let (recorder, staging, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let production = Pebble::start();
+    let visits = [(&staging, "mirror.test"), (&production, "mirror.test"), (&staging, "third.test")];
+    for (pebble, name) in visits {
+        let names = format!(r#"["registry.test", "{name}"]"#);
+        let settings = settings(&recorder, pebble, folder.path()).set("acme.names", &names);
+        let tidegate = Tidegate::start(settings);
+        pebble.tls.open(tidegate.address);
+        wait_for_certificate(&tidegate, 0);
+        assert!(shown(&tidegate, &pebble.client(), name).is_some());
+        kill(tidegate);
+    }
+    assert_eq!(staging.orders(), 2);
+    assert!(staging.log.so_far().iter().all(|line| !line.contains("now 2 accounts")));
+}
+
+#[test]
+fn two_processes_do_not_share_a_folder() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let first = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    first.log.wait_for("the answers on offer", |line| line.contains("may look at our names"));
+    let renewal = fs::read(folder.path().join("renewal.json")).unwrap();
+    let other = settings(&recorder, &pebble, folder.path()).set("acme.names", r#"["third.test"]"#);
+    let second = Tidegate::start(other);
+    let line = second.log.wait_for("the failure", |line| line.contains("no certificate from"));
+    assert!(line.contains("another tidegate uses "), "{line}");
+    assert_eq!(fs::read(folder.path().join("renewal.json")).unwrap(), renewal);
+    pebble.tls.open(first.address);
+    wait_for_certificate(&first, 0);
 }
 
 #[test]

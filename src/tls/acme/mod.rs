@@ -72,10 +72,10 @@ async fn renew(acme: &Acme, pause_counts: bool, challenges: &Arc<Challenges>, is
             sleep(wait.unsigned_abs().min(LOOK)).await;
             continue;
         }
-        let failures = renewal.as_ref().map_or(0, |renewal| renewal.failures);
-        let known = match attempt(acme, &store, challenges).await {
+        let failures = renewal.as_ref().map_or(0, |renewal| renewal.failures).saturating_add(1);
+        let known = match attempt(acme, &store, failures, challenges).await {
             Ok(next) => Renewal::issued(acme, next),
-            Err(failure) => failed(acme, failure, failures.saturating_add(1)),
+            Err(failure) => failed(acme, failure, failures),
         };
         store.save_renewal(&known).await;
         if known.failures == 0 {
@@ -88,19 +88,27 @@ async fn renew(acme: &Acme, pause_counts: bool, challenges: &Arc<Challenges>, is
     }
 }
 
-/// Has one certificate made and puts it in its place; tells when the next one is due.
+/// Has one certificate made and puts it in its place; tells when the next one is due. If it fails, then as
+/// the `failures`th in a row.
 async fn attempt(
     acme: &Acme,
     store: &Store,
+    failures: u32,
     challenges: &Arc<Challenges>,
 ) -> Result<OffsetDateTime, Failure> {
-    store.prepare()?;
+    store.begin(acme, failures).await?;
     let directory = Directory::new(acme)?;
     let obtained = async {
         let account = account::open(acme, store, &directory).await?;
         order::obtain(acme, store, &account, challenges).await
     };
-    let pem = obtained.await.map_err(|failure: Failure| failure.asked_to_wait(directory.retry_after()))?;
+    let pem = match obtained.await {
+        Ok(pem) => pem,
+        Err(failure) => {
+            let failure = account::review(acme, store, failure).await;
+            return Err(failure.asked_to_wait(directory.retry_after()));
+        }
+    };
     let now = OffsetDateTime::now_utc();
     let until = certificate::judge(acme, &pem, now).inspect_err(|_| store.forget_order())?;
     store.install(&acme.files().certificate, pem).await?;

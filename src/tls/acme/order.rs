@@ -28,23 +28,24 @@ pub(super) async fn obtain(
     account: &Account,
     challenges: &Arc<Challenges>,
 ) -> Result<Secret, Failure> {
-    let (mut order, key) = match resumed(acme, store, account).await? {
+    let (mut order, key) = match resume(acme, store, account).await? {
         Some(order) => order,
-        None => begun(acme, store, account).await?,
+        None => begin(acme, store, account).await?,
     };
-    match advanced(acme, &mut order, &key, challenges).await {
+    match advance(acme, &mut order, &key, challenges).await {
         Ok(chain) => Ok(Secret::new([chain.as_bytes(), b"\n", key.expose()].concat())),
         Err(error) if order.state().status == OrderStatus::Invalid => {
             store.forget_order();
-            Err(reasons(&mut order).await.map_or(error, Failure::new))
+            // The order's own error, of the type `unauthorized` say, is about a name and not about the account.
+            Err(Failure::new(reasons(&mut order).await.unwrap_or(error.message)))
         }
         Err(error) => Err(error),
     }
 }
 
 /// The order on the disk, with its key.
-async fn resumed(acme: &Acme, store: &Store, account: &Account) -> Result<Option<(Order, Secret)>, Failure> {
-    let Some(KeptOrder { url, key, .. }) = store.order().filter(|order| order.is_of(acme)) else {
+async fn resume(acme: &Acme, store: &Store, account: &Account) -> Result<Option<(Order, Secret)>, Failure> {
+    let Some(KeptOrder { url, key, .. }) = store.order()?.filter(|order| order.is_of(acme)) else {
         return Ok(None);
     };
     match again(async || account.order(url.clone()).await).await {
@@ -56,12 +57,8 @@ async fn resumed(acme: &Acme, store: &Store, account: &Account) -> Result<Option
             tracing::info!(order = url, "going on with the order");
             Ok(Some((order, key)))
         }
-        Err(Error::Api(problem)) if kind(&problem) == Some("accountDoesNotExist") => {
-            store.forget_account();
-            Err(Error::Api(problem).into())
-        }
         // It has expired, or belongs to an account of before.
-        Err(Error::Api(problem)) if !passes(&problem) => {
+        Err(Error::Api(problem)) if !is_temporary(&problem) => {
             store.forget_order();
             Ok(None)
         }
@@ -70,35 +67,29 @@ async fn resumed(acme: &Acme, store: &Store, account: &Account) -> Result<Option
 }
 
 /// Whether a problem is the directory's, and of the moment.
-fn passes(problem: &Problem) -> bool {
+fn is_temporary(problem: &Problem) -> bool {
     let busy = problem.status.is_some_and(|status| status == 429 || status >= 500);
     busy || matches!(kind(problem), Some("badNonce" | "rateLimited" | "serverInternal"))
 }
 
-async fn begun(acme: &Acme, store: &Store, account: &Account) -> Result<(Order, Secret), Failure> {
+async fn begin(acme: &Acme, store: &Store, account: &Account) -> Result<(Order, Secret), Failure> {
     let key = KeyPair::generate().map_err(|error| Failure::new(format!("no key can be made: {error}")))?;
     let key = Secret::new(key.serialize_pem().into_bytes());
     let names: Vec<Identifier> = acme.names.iter().cloned().map(Identifier::Dns).collect();
-    let order = match again(async || account.new_order(&NewOrder::new(&names)).await).await {
-        Err(Error::Api(problem)) if kind(&problem) == Some("accountDoesNotExist") => {
-            store.forget_account();
-            return Err(Error::Api(problem).into());
-        }
-        order => order?,
-    };
+    let order = again(async || account.new_order(&NewOrder::new(&names)).await).await?;
     store.save_order(&KeptOrder::new(acme, order.url(), key.clone())).await?;
     tracing::info!(order = order.url(), names = acme.names.join(", "), "a new order");
     Ok((order, key))
 }
 
-async fn advanced(
+async fn advance(
     acme: &Acme,
     order: &mut Order,
     key: &Secret,
     challenges: &Arc<Challenges>,
 ) -> Result<String, Failure> {
     if order.state().status == OrderStatus::Pending {
-        let _offers = answered(acme, order, challenges).await?;
+        let _offers = offer_answers(acme, order, challenges).await?;
         again(async || order.poll_ready(&POLLS).await).await?;
     }
     if order.state().status == OrderStatus::Ready {
@@ -115,12 +106,12 @@ async fn advanced(
 }
 
 /// Offers an answer for each name that is not proven yet, and has the directory look at it.
-async fn answered(
+async fn offer_answers(
     acme: &Acme,
     order: &mut Order,
     challenges: &Arc<Challenges>,
 ) -> Result<Vec<Offer>, Failure> {
-    again(async || fetched(order).await).await?;
+    again(async || fetch_authorizations(order).await).await?;
     let mut offers = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -152,7 +143,7 @@ async fn answered(
 }
 
 /// Has the order know its authorizations; those it knows it does not ask for again.
-async fn fetched(order: &mut Order) -> Result<(), Error> {
+async fn fetch_authorizations(order: &mut Order) -> Result<(), Error> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         authorization?;
@@ -170,7 +161,7 @@ fn request(acme: &Acme, key: &Secret) -> Result<Vec<u8>, Box<dyn std::error::Err
 /// What the directory found at each name that it could not prove.
 async fn reasons(order: &mut Order) -> Option<String> {
     // A poll of the order has it forget its authorizations, so this tells what they are now.
-    again(async || fetched(order).await).await.ok()?;
+    again(async || fetch_authorizations(order).await).await.ok()?;
     let mut reasons = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(Ok(authorization)) = authorizations.next().await {

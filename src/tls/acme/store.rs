@@ -1,19 +1,23 @@
 //! The state on the disk. Every file is replaced in one step, so that a process that is killed leaves one from which
 //! the next can go on.
 
-use std::fs::{self, DirBuilder};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use instant_acme::AccountCredentials;
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, FlockOperation, access, flock};
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
 
 use super::failure::Failure;
+use super::schedule;
 use crate::config::{Acme, Problem};
 use crate::disk::Staged;
 use crate::secret::Secret;
@@ -23,13 +27,20 @@ const ACCOUNT: &str = "account.json";
 const ORDER: &str = "order.json";
 const RENEWAL: &str = "renewal.json";
 
-/// The folder `acme.state`.
-pub(super) struct Store(PathBuf);
+const LOCK: &str = "lock";
 
-/// The account with one directory.
+/// The folder `acme.state`.
+pub(super) struct Store {
+    folder: PathBuf,
+    /// Has the folder locked as long as it is open.
+    lock: OnceCell<File>,
+}
+
+/// The accounts by the URL of their directory: who tries another one comes back to the account he had.
+type Accounts = BTreeMap<String, KeptAccount>;
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct KeptAccount {
-    pub(super) directory: String,
     pub(super) contact: Vec<String>,
     pub(super) credentials: AccountCredentials,
 }
@@ -61,7 +72,7 @@ pub(super) struct Renewal {
 
 impl KeptAccount {
     pub(super) fn new(acme: &Acme, credentials: AccountCredentials) -> Self {
-        Self { directory: acme.directory.clone(), contact: acme.contact.clone(), credentials }
+        Self { contact: acme.contact.clone(), credentials }
     }
 }
 
@@ -71,11 +82,18 @@ impl KeptOrder {
     }
 
     pub(super) fn is_of(&self, acme: &Acme) -> bool {
-        self.directory == acme.directory && self.names == acme.names
+        is_same(&self.directory, &self.names, acme)
     }
 }
 
 impl Renewal {
+    /// What is found of an attempt that did not live to tell how it ended: the `failures`th in a row that failed.
+    fn begun(acme: &Acme, failures: u32) -> Self {
+        let error = "still under way, or cut off when tidegate ended".to_owned();
+        let next = OffsetDateTime::now_utc() + schedule::pause(failures, None, None, 0.0);
+        Self::failed(acme, failures, error, next)
+    }
+
     pub(super) fn issued(acme: &Acme, next: OffsetDateTime) -> Self {
         Self { directory: acme.directory.clone(), names: acme.names.clone(), failures: 0, error: None, next }
     }
@@ -85,18 +103,24 @@ impl Renewal {
     }
 
     pub(super) fn is_of(&self, acme: &Acme) -> bool {
-        self.directory == acme.directory && self.names == acme.names
+        is_same(&self.directory, &self.names, acme)
     }
+}
+
+/// The order of the names is of no account.
+fn is_same(directory: &str, names: &[String], acme: &Acme) -> bool {
+    let set = |names: &[String]| BTreeSet::from_iter(names.to_owned());
+    directory == acme.directory && set(names) == set(&acme.names)
 }
 
 impl Store {
     pub(super) fn new(folder: &Path) -> Self {
-        Self(folder.to_owned())
+        Self { folder: folder.to_owned(), lock: OnceCell::new() }
     }
 
     /// What keeps the folder from being written to, if anything does.
     pub(super) fn obstacle(&self) -> Option<Problem> {
-        let there = self.0.ancestors().find(|folder| !folder.as_os_str().is_empty() && folder.exists());
+        let there = self.folder.ancestors().find(|folder| !folder.as_os_str().is_empty() && folder.exists());
         let folder = there.unwrap_or(Path::new("."));
         let usable = folder.is_dir() && access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok();
         (!usable).then(|| {
@@ -105,37 +129,55 @@ impl Store {
                  write to; give it to that user, or name another folder",
                 folder.display()
             );
-            Problem::new(self.0.display().to_string(), message)
+            Problem::new(self.folder.display().to_string(), message)
         })
     }
 
-    /// Makes the folder if it is not there.
-    pub(super) fn prepare(&self) -> Result<(), Failure> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(|error| denied(&self.0, &error))
+    /// Makes the folder if it is not there, keeps other processes out of it from now on, and notes that an attempt is
+    /// under way, which counts as the `failures`th in a row that failed until there is something better to tell. After
+    /// that it is known that the folder can be written to.
+    pub(super) async fn begin(&self, acme: &Acme, failures: u32) -> Result<(), Failure> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(|error| denied(&self.folder, &error))?;
+        self.lock()?;
+        self.save(RENEWAL, &Renewal::begun(acme, failures)).await
     }
 
-    pub(super) fn account(&self) -> Option<KeptAccount> {
-        self.read(ACCOUNT)
+    pub(super) fn account(&self, acme: &Acme) -> Result<Option<KeptAccount>, Failure> {
+        Ok(self.accounts()?.remove(&acme.directory))
     }
 
-    pub(super) fn order(&self) -> Option<KeptOrder> {
+    pub(super) fn order(&self) -> Result<Option<KeptOrder>, Failure> {
         self.read(ORDER)
     }
 
+    /// One that cannot be read is as good as none: nothing is made for it at the directory.
     pub(super) fn renewal(&self) -> Option<Renewal> {
-        self.read(RENEWAL)
+        self.read(RENEWAL).unwrap_or_else(|failure| {
+            tracing::warn!("{}", failure.message);
+            None
+        })
     }
 
-    pub(super) async fn save_account(&self, account: &KeptAccount) -> Result<(), Failure> {
-        self.save(ACCOUNT, account).await
+    pub(super) fn account_file(&self) -> PathBuf {
+        self.folder.join(ACCOUNT)
+    }
+
+    pub(super) async fn save_account(&self, acme: &Acme, account: KeptAccount) -> Result<(), Failure> {
+        let mut accounts = self.accounts()?;
+        accounts.insert(acme.directory.clone(), account);
+        self.save(ACCOUNT, &accounts).await
     }
 
     pub(super) async fn save_order(&self, order: &KeptOrder) -> Result<(), Failure> {
         self.save(ORDER, order).await
     }
 
-    /// What cannot be written is known to this process all the same.
+    /// What cannot be written is known to this process all the same. Nothing is written in a folder that is another's.
     pub(super) async fn save_renewal(&self, renewal: &Renewal) {
+        if self.lock().is_err() {
+            return;
+        }
         if let Err(failure) = self.save(RENEWAL, renewal).await {
             tracing::error!("{}", failure.message);
         }
@@ -146,37 +188,72 @@ impl Store {
         write(path.to_owned(), pem).await
     }
 
-    pub(super) fn forget_account(&self) {
-        self.forget(ACCOUNT);
-        self.forget(ORDER);
+    /// With the order that was made by it.
+    pub(super) async fn forget_account(&self, acme: &Acme) -> Result<(), Failure> {
+        let mut accounts = self.accounts()?;
+        accounts.remove(&acme.directory);
+        self.forget_order();
+        self.save(ACCOUNT, &accounts).await
     }
 
     pub(super) fn forget_order(&self) {
         self.forget(ORDER);
     }
 
-    fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        let path = self.0.join(name);
-        let read = pair::open(&path)
-            .and_then(|content| serde_json::from_slice(&content.bytes).map_err(io::Error::other));
-        match read {
-            Ok(kept) => Some(kept),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
+    fn accounts(&self) -> Result<Accounts, Failure> {
+        Ok(self.read(ACCOUNT)?.unwrap_or_default())
+    }
+
+    fn lock(&self) -> Result<(), Failure> {
+        if self.lock.get().is_some() {
+            return Ok(());
+        }
+        let path = self.folder.join(LOCK);
+        let opened = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = opened.map_err(|error| denied(&path, &error))?;
+        if let Err(Errno::WOULDBLOCK) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            return Err(Failure::new(format!(
+                "another tidegate uses {}; give each one a folder acme.state of its own",
+                self.folder.display()
+            )));
+        }
+        // Where the file system has no locks, such as some NFS, it goes without.
+        _ = self.lock.set(file);
+        Ok(())
+    }
+
+    /// None when there is no such file, or nothing of use in it. One that is there but cannot be read may hold what
+    /// would be lost with it, such as an account.
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
+        let path = self.folder.join(name);
+        let content = match pair::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let message = format!(
+                    "{} cannot be read: {error}; the user of tidegate must be able to",
+                    path.display()
+                );
+                return Err(Failure::new(message));
+            }
+            Ok(content) => content,
+        };
+        match serde_json::from_slice(&content.bytes) {
+            Ok(kept) => Ok(Some(kept)),
             Err(error) => {
                 tracing::warn!(%error, "{} is of no use and will be replaced", path.display());
-                None
+                Ok(None)
             }
         }
     }
 
     async fn save<T: Serialize>(&self, name: &str, kept: &T) -> Result<(), Failure> {
-        let path = self.0.join(name);
+        let path = self.folder.join(name);
         let text = serde_json::to_vec_pretty(kept).map_err(|error| denied(&path, &error.into()))?;
         write(path, Secret::new(text)).await
     }
 
     fn forget(&self, name: &str) {
-        let path = self.0.join(name);
+        let path = self.folder.join(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 tracing::warn!(%error, "{} cannot be removed", path.display());
@@ -212,5 +289,7 @@ mod text {
     }
 }
 
+#[cfg(test)]
+pub(super) mod material;
 #[cfg(test)]
 mod tests;
