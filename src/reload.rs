@@ -61,6 +61,23 @@ impl Reloader {
         self.seen = signatures(&self.loaded);
     }
 
+    /// Takes up a certificate that tidegate has had made. The running settings asked for it, and it has to be served even if those
+    /// in the file are broken.
+    pub fn renew(&mut self) {
+        const CAUSE: &str = "a new certificate";
+        self.reload(CAUSE);
+        if self.failed.is_some() {
+            let state = self.shared.state().clone();
+            match State::build(state.config.clone(), Some(&state)) {
+                Ok(state) => {
+                    self.shared.replace(state);
+                    tracing::warn!("the new certificate is served with the running settings");
+                }
+                Err(problems) => tracing::error!("the new certificate cannot be served: {problems}"),
+            }
+        }
+    }
+
     /// The files are looked at before they are read: a change meanwhile is then seen at the next look.
     fn build(&mut self) -> Result<State, Problems> {
         self.loaded = look_at(&self.path, &self.shared.state().config);
@@ -68,7 +85,7 @@ impl Reloader {
         let config = Config::load(&self.path)?;
         self.loaded = look_at(&self.path, &config);
         self.loaded[0] = settings;
-        State::build(config, &self.shared.state().tls.tickets, &self.shared.state().tls.challenges)
+        State::build(config, Some(&self.shared.state()))
     }
 
     fn take_up(&mut self, state: State, cause: &str) {
