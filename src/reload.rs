@@ -9,6 +9,8 @@ use crate::state::{Shared, State};
 
 /// A reload that failed is tried again after so many looks: what was wrong may lie outside of the files that are watched.
 const RETRY: u32 = 10;
+/// The cause that is not worth a line when nothing is new.
+const AGAIN: &str = "tried again";
 
 /// Puts a new state in the place of the running one when the settings or a file they name have changed.
 pub struct Reloader {
@@ -47,7 +49,7 @@ impl Reloader {
         } else if let Some((_, looks)) = &mut self.failed {
             *looks += 1;
             if *looks % RETRY == 0 {
-                self.reload("tried again");
+                self.reload(AGAIN);
             }
         }
     }
@@ -102,7 +104,7 @@ impl Reloader {
 
     fn complain(&mut self, problems: Problems, cause: &str) {
         let text = problems.to_string();
-        if self.failed.as_ref().is_none_or(|(last, _)| *last != text) || cause == "SIGHUP" {
+        if self.failed.as_ref().is_none_or(|(last, _)| *last != text) || cause != AGAIN {
             for problem in problems.0 {
                 tracing::error!("{problem}");
             }

@@ -92,6 +92,11 @@ fn open_to_others(config: &Config) -> Option<Problem> {
         (AuthMode::Basic, ClientCertificate::Both) => "a password and no certificate",
         (AuthMode::Basic, ClientCertificate::Either) => return None,
     };
+    if client.verify == Verify::Optional && config.auth.mode == AuthMode::Off {
+        let message = "\"optional\" beside auth.mode = \"off\" lets in everybody, with a certificate or without; write \
+                       \"required\", or auth.mode = \"basic\"";
+        return Some(Problem::new("tls.client.verify", message));
+    }
     let is_open = client.verify != Verify::Off && !client.names.is_empty() && !all_covered;
     is_open.then(|| {
         let message = format!(
