@@ -17,12 +17,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::Verifier;
-use crate::config::{Config, Log, LogFormat, Problems};
+use crate::config::{AcmeChallenge, Config, Log, LogFormat, Problems};
 use crate::log::access::AccessLog;
 use crate::reload::{Reloader, look_at};
 use crate::server::{Connections, HTTPS, Phase, Plain, Workers, accept, bind};
 use crate::state::{Shared, State};
-use crate::tls::{self, TicketKeys};
+use crate::tls;
 
 /// How often files are looked at for a change.
 const LOOK: Duration = Duration::from_millis(500);
@@ -56,7 +56,7 @@ pub enum AppError {
 /// Reads the settings and everything they name, without starting anything.
 pub fn check(path: &Path) -> Result<State, Problems> {
     let config = Config::load(path)?;
-    State::build(config, &TicketKeys::random(), &Arc::default())
+    State::build(config, None)
 }
 
 /// Runs until told to stop.
@@ -78,8 +78,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
 
     let loaded = look_at(path, &config);
-    let challenges = Arc::default();
-    let state = State::build(config, &TicketKeys::random(), &challenges).map_err(AppError::Settings)?;
+    let state = State::build(config, None).map_err(AppError::Settings)?;
     for warning in &state.warnings {
         tracing::warn!("{warning}");
     }
@@ -101,13 +100,18 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         acceptors.push(spawn_local(accept(listener, connections.clone(), workers.clone())));
     }
 
+    let has_plain = !plain_listeners.is_empty();
     for listener in plain_listeners {
         tracing::info!(address = %listener.local_addr()?, "listening for plain HTTP");
         acceptors.push(spawn_local(plain.clone().accept(listener, connections.clone())));
     }
-    let (acme, settings) = watch::channel(shared.state().config.acme.clone());
+    let wanted = || {
+        shared.state().config.acme.clone().filter(|acme| acme.challenge != AcmeChallenge::Http01 || has_plain)
+    };
+    let (orders, settings) = watch::channel(wanted());
     let issued = Rc::new(Notify::new());
-    acceptors.push(spawn_local(tls::keep(settings, challenges, issued.clone())));
+    let challenges = shared.state().tls.challenges.clone();
+    let keeper = spawn_local(tls::keep(settings, challenges, issued.clone()));
 
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -119,16 +123,16 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
                 reloader.reload("SIGHUP");
             }
             _ = looks.tick() => reloader.look(),
-            () = issued.notified() => reloader.reload("a new certificate"),
+            () = issued.notified() => reloader.renew(),
         }
-        acme.send_if_modified(|acme| {
-            let changed = *acme != shared.state().config.acme;
-            if changed {
-                acme.clone_from(&shared.state().config.acme);
-            }
+        orders.send_if_modified(|known| {
+            let now = wanted();
+            let changed = *known != now;
+            *known = now;
             changed
         });
     }
+    keeper.abort();
     let patience = shared.state().config.server.drain_timeout;
     let result = drain(workers, acceptors, &phase, patience, &mut stop).await;
     access_log.close();

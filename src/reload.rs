@@ -9,6 +9,8 @@ use crate::state::{Shared, State};
 
 /// A reload that failed is tried again after so many looks: what was wrong may lie outside of the files that are watched.
 const RETRY: u32 = 10;
+/// The cause that is not worth a line when nothing is new.
+const AGAIN: &str = "tried again";
 
 /// Puts a new state in the place of the running one when the settings or a file they name have changed.
 pub struct Reloader {
@@ -47,7 +49,7 @@ impl Reloader {
         } else if let Some((_, looks)) = &mut self.failed {
             *looks += 1;
             if *looks % RETRY == 0 {
-                self.reload("tried again");
+                self.reload(AGAIN);
             }
         }
     }
@@ -61,6 +63,23 @@ impl Reloader {
         self.seen = signatures(&self.loaded);
     }
 
+    /// Takes up a certificate that tidegate has had made. The running settings asked for it, and it has to be served even if those
+    /// in the file are broken.
+    pub fn renew(&mut self) {
+        const CAUSE: &str = "a new certificate";
+        self.reload(CAUSE);
+        if self.failed.is_some() {
+            let state = self.shared.state().clone();
+            match State::build(state.config.clone(), Some(&state)) {
+                Ok(state) => {
+                    self.shared.replace(state);
+                    tracing::warn!("the new certificate is served with the running settings");
+                }
+                Err(problems) => tracing::error!("the new certificate cannot be served: {problems}"),
+            }
+        }
+    }
+
     /// The files are looked at before they are read: a change meanwhile is then seen at the next look.
     fn build(&mut self) -> Result<State, Problems> {
         self.loaded = look_at(&self.path, &self.shared.state().config);
@@ -68,7 +87,7 @@ impl Reloader {
         let config = Config::load(&self.path)?;
         self.loaded = look_at(&self.path, &config);
         self.loaded[0] = settings;
-        State::build(config, &self.shared.state().tls.tickets, &self.shared.state().tls.challenges)
+        State::build(config, Some(&self.shared.state()))
     }
 
     fn take_up(&mut self, state: State, cause: &str) {
@@ -85,7 +104,7 @@ impl Reloader {
 
     fn complain(&mut self, problems: Problems, cause: &str) {
         let text = problems.to_string();
-        if self.failed.as_ref().is_none_or(|(last, _)| *last != text) || cause == "SIGHUP" {
+        if self.failed.as_ref().is_none_or(|(last, _)| *last != text) || cause != AGAIN {
             for problem in problems.0 {
                 tracing::error!("{problem}");
             }

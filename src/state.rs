@@ -13,7 +13,7 @@ use crate::auth::{self, Htpasswd, Verifier};
 use crate::config::{AuthMode, ClientCertificate, Config, Problem, Problems, ServerAddress, Verify};
 use crate::live_file::{LiveFile, readable_by_others};
 use crate::log::access::AccessLog;
-use crate::tls::{self, Challenges, ServerTls, TicketKeys};
+use crate::tls::{self, ServerTls};
 use crate::upstream::Destination;
 
 /// Everything made of the settings and the files they name. Never changed, only replaced.
@@ -35,16 +35,13 @@ pub struct State {
 }
 
 impl State {
-    /// Reads every file that the settings name. Fails with all that is wrong at once. `tickets` are the keys of
-    /// the state before, which serve on where the settings let them, and `challenges` are those of the process.
-    pub fn build(
-        config: Config,
-        tickets: &Arc<TicketKeys>,
-        challenges: &Arc<Challenges>,
-    ) -> Result<State, Problems> {
+    /// Reads every file that the settings name. Fails with all that is wrong at once. What TLS keeps over a reload comes from the
+    /// state `before`.
+    pub fn build(config: Config, before: Option<&State>) -> Result<State, Problems> {
         let mut problems = Vec::new();
         let mut keep = |found: Problems| problems.extend(found.0);
-        let tls = tls::server(&config.tls, config.acme.as_ref(), &config.server.names, tickets, challenges)
+        let before = before.map(|before| &before.tls);
+        let tls = tls::server(&config.tls, config.acme.as_ref(), &config.server.names, before)
             .map_err(&mut keep)
             .ok();
         let users = match config.auth.mode {
@@ -95,6 +92,11 @@ fn open_to_others(config: &Config) -> Option<Problem> {
         (AuthMode::Basic, ClientCertificate::Both) => "a password and no certificate",
         (AuthMode::Basic, ClientCertificate::Either) => return None,
     };
+    if client.verify == Verify::Optional && config.auth.mode == AuthMode::Off {
+        let message = "\"optional\" beside auth.mode = \"off\" lets in everybody, with a certificate or without; write \
+                       \"required\", or auth.mode = \"basic\"";
+        return Some(Problem::new("tls.client.verify", message));
+    }
     let is_open = client.verify != Verify::Off && !client.names.is_empty() && !all_covered;
     is_open.then(|| {
         let message = format!(

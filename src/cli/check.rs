@@ -33,7 +33,7 @@ impl Check {
                 if self.dump {
                     print!("{}", state.config.to_toml());
                 } else {
-                    for certificate in &state.tls.certificates {
+                    for certificate in state.tls.certificates() {
                         let names: Vec<String> = certificate.names().collect();
                         println!(
                             "certificate for {} until {}",

@@ -54,13 +54,14 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
     let client = document.section("tls.client", |section| client(section, base));
     let verify = client.as_ref().map(|client| client.verify);
     let has_plain = server.as_ref().is_none_or(|server: &Server| !server.plain.is_empty());
-    let mut by_acme = false;
+    let (mut by_acme, mut acme_place) = (false, None);
     let acme = document.section("acme", |section| {
         by_acme = section.is_written("names");
+        acme_place = section.is_there().then(|| section.header.clone());
         acme(section, base, has_plain)
     });
     by_acme &= acme != Some(None);
-    let tls = document.section("tls", |section| tls(section, base, by_acme, client));
+    let tls = document.section("tls", |section| tls(section, base, by_acme, acme_place, client));
     let upstream = document.section("upstream", |section| upstream(section, base));
     let auth = document.section("auth", |section| auth(section, base, verify));
     let user_agents = document.section("user_agents", user_agents);

@@ -112,6 +112,10 @@ pub(super) fn advice(section: &str, name: &str) -> String {
     if let Some(key) = working().find(|key| key.section != CERTIFICATE_ENTRY && key.name == name) {
         return format!("it belongs to [{}]", key.section);
     }
+    let inner = SECTIONS.iter().filter_map(|inner| inner.strip_prefix(section)?.strip_prefix('.'));
+    if let Some(near) = nearest(name, inner) {
+        return format!("did you mean [{section}.{near}]?");
+    }
     let here: Vec<&str> = KEYS.iter().filter(|key| key.section == section).map(|key| key.name).collect();
     if let Some(near) = nearest(name, here.iter().copied()) {
         return format!("did you mean {near:?}?");
@@ -173,6 +177,7 @@ mod tests {
         assert_eq!(advice("server", "Trusted-Proxies"), r#"did you mean "trusted_proxies"?"#);
         assert_eq!(advice("upstream", "listen"), "it belongs to [server]");
         assert_eq!(advice("server", "idle_timeot"), r#"did you mean "idle_timeout" of [limits]?"#);
+        assert_eq!(advice("tls", "clients"), "did you mean [tls.client]?");
         assert_eq!(advice("log", "colour"), "[log] has level, format, access, access_format");
         assert_eq!(section_advice("sever"), "did you mean [server]?");
         assert_eq!(section_advice("user-agents"), "did you mean [user_agents]?");

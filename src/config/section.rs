@@ -49,6 +49,11 @@ enum Written<'i> {
 }
 
 impl<'i> Section<'_, 'i> {
+    /// Whether the operator wrote anything of the section.
+    pub(super) fn is_there(&self) -> bool {
+        !self.table.is_empty() || !self.variables.is_empty()
+    }
+
     /// Whether the operator wrote the key, rightly or wrongly.
     pub(super) fn is_written(&self, key: &str) -> bool {
         self.table.contains_key(key) || self.variables.contains_key(key)

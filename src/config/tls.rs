@@ -5,26 +5,28 @@ use std::path::{Path, PathBuf};
 use super::file::{HOST_NAME, optional_file, path, several, status, values};
 use super::keys::CERTIFICATE_ENTRY;
 use super::names::served_name;
-use super::report::NamedFile;
+use super::report::{NamedFile, Place};
 use super::section::{Section, Separator};
 use super::settings::{CertificateFiles, ClientCertificates, Tls, Verify};
 use super::words;
 
 const CERTIFICATE_REMEDY: &str = "make one with `tidegate cert server`, or name the one you have";
 
-/// `[tls]`, with what `[tls.client]` means. `by_acme` tells that `[acme]` has the certificate.
+/// `[tls]`, with what `[tls.client]` means. `by_acme` tells that `[acme]`, which stands at `acme`, has the certificate.
 pub(super) fn tls(
     section: &mut Section<'_, '_>,
     base: &Path,
     by_acme: bool,
+    acme: Option<Place>,
     client: Option<ClientCertificates>,
 ) -> Option<Tls> {
-    let certificates = certificates(section, base, by_acme);
+    let certificates = certificates(section, base, by_acme, acme);
     let min_version = section.word("min_version", words::TLS_VERSIONS);
     let parse = |text: &str| words::choose(words::ALPN, text).ok_or_else(String::new);
     let alpn = several(section, "alpn", &words::choices(words::ALPN), parse, |_| false);
     let wanted = r#"the path of a file, or "" for keys that no replica shares"#;
-    let remedy = "make it with `umask 027; openssl rand -base64 48`, the same file for every replica";
+    let remedy =
+        "make it with `(umask 027; openssl rand -base64 48 > FILE)`, the same file for every replica";
     let ticket_keys = optional_file(section, "ticket_keys", "tls.ticket_keys", wanted, remedy, base);
     Some(Tls {
         certificates: certificates?,
@@ -37,6 +39,13 @@ pub(super) fn tls(
 
 /// `[tls.client]`.
 pub(super) fn client(section: &mut Section<'_, '_>, base: &Path) -> Option<ClientCertificates> {
+    let certificates_matter = section.is_written("ca") || section.is_written("crl");
+    if certificates_matter && !section.is_written("verify") {
+        let header = section.header.clone();
+        let message = "tls.client.verify is missing, and without it no certificate is asked for; write verify = \"required\", \
+                       \"optional\" or \"off\"";
+        section.report.forgotten(&header, message);
+    }
     let verify = section.word("verify", words::VERIFY);
     let is_on = verify.is_some_and(|verify| verify != Verify::Off);
     // Behind a syntax error another path may be written.
@@ -69,7 +78,12 @@ pub(super) fn client(section: &mut Section<'_, '_>, base: &Path) -> Option<Clien
 }
 
 /// One pair of keys, or the list of several; neither where `[acme]` has the certificate.
-fn certificates(section: &mut Section<'_, '_>, base: &Path, by_acme: bool) -> Option<Vec<CertificateFiles>> {
+fn certificates(
+    section: &mut Section<'_, '_>,
+    base: &Path,
+    by_acme: bool,
+    acme: Option<Place>,
+) -> Option<Vec<CertificateFiles>> {
     if by_acme {
         for key in ["certificate", "key", "certificates"] {
             if let Some(place) = section.drop(key) {
@@ -86,6 +100,13 @@ fn certificates(section: &mut Section<'_, '_>, base: &Path, by_acme: bool) -> Op
     let pair_written = section.is_written("certificate") || section.is_written("key");
     match list {
         Some(list) if list.is_empty() && pair_written => pair(section, base).map(|pair| vec![pair]),
+        Some(list) if list.is_empty() && acme.is_some() => {
+            let place = acme.unwrap_or_else(|| section.header.clone());
+            let message = "acme.names is missing; write names = [\"registry.example.com\"], the names for which a \
+                           certificate is wanted";
+            section.report.forgotten(&place, message);
+            None
+        }
         Some(list) if list.is_empty() => {
             let message = "tls.certificate and tls.key are missing; write certificate = \"certs/domain.crt\" \
                            and key = \"certs/domain.key\" (`tidegate cert server` makes them), or tls.certificates \

@@ -45,9 +45,10 @@ pub(super) async fn accept_for(
     take: impl Fn(TcpStream, IpAddr, Place),
 ) {
     loop {
-        let Ok(permit) = connections.permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, peer)) => {
+                // Only now: a listener to which nobody comes must not hold a place.
+                let Ok(permit) = connections.permits.clone().acquire_owned().await else { return };
                 let address = peer.ip().to_canonical();
                 match connections.admit(address, permit) {
                     Some(place) => take(socket, address, place),

@@ -18,21 +18,33 @@ pub(crate) struct Findings {
     pub(crate) warnings: Vec<Problem>,
 }
 
-/// Judges the chain of one file at the moment `now`; to have less than `soon` left deserves a warning. `is_root` tells
-/// whether the system trusts a CA of this name.
+/// Who renews a certificate, and so what its dates are to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RenewedBy {
+    /// The operator: it has to be valid, and he is warned ahead.
+    Operator,
+    /// tidegate itself, by ACME: it serves with whatever dates while there is no other. This machine's clock may be wrong.
+    Acme,
+}
+
+/// Judges the chain of one file at the moment `now`. `is_root` tells whether the system trusts a CA of this name.
 pub(crate) fn chain(
     path: &Path,
     chain: &[Certificate],
-    soon: Duration,
+    renewed_by: RenewedBy,
     now: OffsetDateTime,
     is_root: &dyn Fn(&[u8]) -> bool,
 ) -> Findings {
     let mut findings = Findings::default();
     let Some((leaf, issuers)) = chain.split_first() else { return findings };
-    let mut error = |message: String| findings.errors.push(problem(path, message));
     if let Some(message) = dates(&leaf.facts, now) {
-        error(message);
+        let found = match renewed_by {
+            RenewedBy::Operator => &mut findings.errors,
+            RenewedBy::Acme => &mut findings.warnings,
+        };
+        found.push(problem(path, message));
     }
+    let mut error = |message: String| findings.errors.push(problem(path, message));
     if let Some(message) = unfit(&leaf.facts) {
         error(message);
     }
@@ -40,7 +52,7 @@ pub(crate) fn chain(
         error(message);
     }
     let mut warn = |message: String| findings.warnings.push(problem(path, message));
-    if let Some(message) = expires_soon(&leaf.facts, soon, now) {
+    if let (RenewedBy::Operator, Some(message)) = (renewed_by, expires_soon(&leaf.facts, now)) {
         warn(message);
     }
     for message in doubts(&leaf.facts) {
@@ -80,7 +92,7 @@ pub(crate) fn names<'a>(
 }
 
 /// Renewal of a 90-day certificate is due 30 days ahead; at 21 it has failed for a while.
-pub(crate) const SOON: Duration = Duration::days(21);
+const SOON: Duration = Duration::days(21);
 
 fn dates(leaf: &Facts, now: OffsetDateTime) -> Option<String> {
     if now < leaf.not_before {
@@ -99,9 +111,9 @@ fn dates(leaf: &Facts, now: OffsetDateTime) -> Option<String> {
     })
 }
 
-fn expires_soon(leaf: &Facts, soon: Duration, now: OffsetDateTime) -> Option<String> {
+fn expires_soon(leaf: &Facts, now: OffsetDateTime) -> Option<String> {
     let left = leaf.not_after - now;
-    (!left.is_negative() && left < soon)
+    (!left.is_negative() && left < SOON)
         .then(|| format!("the certificate expires on {}, in {}; renew it", date(leaf.not_after), span(left)))
 }
 

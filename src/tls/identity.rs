@@ -1,8 +1,9 @@
 //! The certificates of the settings, read and judged.
 
 use rustls::sign::CertifiedKey;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
+use super::check::RenewedBy;
 use super::staple::Staple;
 use super::x509::Facts;
 use super::{check, pair, roots};
@@ -19,14 +20,14 @@ pub(crate) struct Identity {
     pub(crate) staple: Option<Staple>,
 }
 
-/// Reads all files and judges them at the moment `now`; to have less than `soon` left deserves a warning. The identities come in the order of `files`, with what works
+/// Reads all files and judges them at the moment `now`. The identities come in the order of `files`, with what works
 /// today and deserves a line in the log.
 ///
 /// # Errors
 /// Everything that is wrong with every file.
 pub(crate) fn load(
     files: &[CertificateFiles],
-    soon: Duration,
+    renewed_by: RenewedBy,
     now: OffsetDateTime,
 ) -> Result<(Vec<Identity>, Vec<Problem>), Problems> {
     let (mut identities, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
@@ -34,7 +35,7 @@ pub(crate) fn load(
         let pair = pair::read(files);
         errors.extend(pair.problems);
         let Some(chain) = pair.chain else { continue };
-        let findings = check::chain(&files.certificate, &chain, soon, now, &roots::system_has);
+        let findings = check::chain(&files.certificate, &chain, renewed_by, now, &roots::system_has);
         errors.extend(findings.errors);
         warnings.extend(findings.warnings);
         if let (Some(key), Some(leaf)) = (pair.key, chain.first()) {

@@ -24,8 +24,10 @@ use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use time::OffsetDateTime;
 
 pub use self::acme::{Challenges, PROTOCOL as ACME, keep};
+use self::check::RenewedBy;
 pub(crate) use self::check::date;
 pub use self::client::{Authorities, Shown, Unfit};
+use self::identity::Identity;
 pub use self::provider::provider;
 use self::resolver::Resolver;
 pub use self::roots::upstream;
@@ -39,12 +41,12 @@ pub struct ServerTls {
     config: Arc<ServerConfig>,
     /// The others, and what counts in them; none where `tls.client.verify` is off.
     pub client: Option<ClientDemand>,
-    /// What the tickets of `config` are sealed with. For the next configuration, so that clients resume across it.
-    pub tickets: Arc<TicketKeys>,
+    /// What the tickets of `config` are sealed with.
+    tickets: Arc<TicketKeys>,
     /// What an ACME directory is answered with.
-    pub(crate) challenges: Arc<Challenges>,
+    pub challenges: Arc<Challenges>,
     /// What is shown to clients, the default first.
-    pub(crate) certificates: Vec<Facts>,
+    identities: Vec<Identity>,
     /// What works today and deserves a line in the log.
     pub warnings: Vec<Problem>,
 }
@@ -79,6 +81,11 @@ pub struct Choice {
 }
 
 impl ServerTls {
+    /// What is shown to clients, the default first.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = &Facts> {
+        self.identities.iter().map(|identity| &identity.facts)
+    }
+
     /// The choice for a client that says `hello`, or none where what it said cannot be read.
     pub fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
         if let Some(config) = hello.and_then(|hello| self.challenges.handshake(hello)) {
@@ -99,11 +106,11 @@ impl ServerTls {
 /// names of `tls`, our cipher order, no early data, two tickets per handshake, no session cache.
 /// `names` are the host names that the certificates should bear; a name they lack is a warning.
 ///
-/// Where there is `acme`, its certificate takes the place of those of `tls`. A directory that looks is answered with
-/// what `challenges` holds at that moment.
+/// Where there is `acme`, its certificate takes the place of those of `tls`.
 ///
-/// Goes on with the keys `tickets` of the configuration before, unless the settings name a file with another
-/// secret. Blocks on files, and up to 100 ms for a pair that is being replaced.
+/// From the configuration `before` come the answers to ACME directories, the keys of tickets, unless the settings name a file with
+/// another secret, and the certificates, where that of `acme` is not there yet or not any more. Blocks on files, and
+/// up to 100 ms for a pair that is being replaced.
 ///
 /// # Errors
 /// Everything that is wrong with every file, each as a sentence whose place is the file's path.
@@ -111,8 +118,7 @@ pub fn server(
     tls: &config::Tls,
     acme: Option<&Acme>,
     names: &[String],
-    tickets: &Arc<TicketKeys>,
-    challenges: &Arc<Challenges>,
+    before: Option<&ServerTls>,
 ) -> Result<ServerTls, Problems> {
     let now = OffsetDateTime::now_utc();
     let mut problems = Vec::new();
@@ -121,8 +127,11 @@ pub fn server(
     let demand = (tls.client.verify != Verify::Off).then(|| Authorities::open(&tls.client, now)).transpose();
     let demand = demand.map_err(|found| problems.extend(found.0)).ok();
     let loaded = match acme {
-        Some(acme) => acme::certificate::serve(acme, now),
-        None => identity::load(&tls.certificates, check::SOON, now),
+        Some(acme) => {
+            let served = before.map(|before| before.identities.as_slice()).unwrap_or_default();
+            acme::certificate::serve(acme, served, now)
+        }
+        None => identity::load(&tls.certificates, RenewedBy::Operator, now),
     };
     let loaded = loaded.map_err(|found| problems.extend(found.0)).ok();
     let (Some(loaded), Some(secret), Some(demand)) = (loaded, secret, demand) else {
@@ -132,10 +141,9 @@ pub fn server(
     if identities.is_empty() {
         return Err(Problems(vec![whole("names no certificate; set tls.certificate and tls.key")]));
     }
-    let certificates: Vec<Facts> = identities.iter().map(|identity| identity.facts.clone()).collect();
-    warnings.extend(check::names(names, certificates.iter()));
-    let resolver = Arc::new(Resolver::new(identities));
-    let tickets = tickets.made_of(secret);
+    warnings.extend(check::names(names, identities.iter().map(|identity| &identity.facts)));
+    let resolver = Arc::new(Resolver::new(identities.clone()));
+    let tickets = before.map_or_else(TicketKeys::random, |before| before.tickets.clone()).made_of(secret);
     let configure = |authorities: Option<&Authorities>| {
         configure(tls, &resolver, authorities, &tickets)
             .map(Arc::new)
@@ -150,7 +158,8 @@ pub fn server(
             Some(ClientDemand { names, config: configure(Some(&authorities))?, authorities })
         }
     };
-    Ok(ServerTls { config, client, tickets, challenges: challenges.clone(), certificates, warnings })
+    let challenges = before.map(|before| before.challenges.clone()).unwrap_or_default();
+    Ok(ServerTls { config, client, tickets, challenges, identities, warnings })
 }
 
 fn configure(

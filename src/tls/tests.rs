@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+
 use rcgen::KeyPair;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -13,7 +15,8 @@ use crate::config::{CertificateFiles, Tls};
 /// A server for a.test and 127.0.0.1, and clients that trust it.
 pub(super) struct Fixture {
     tls: Tls,
-    tickets: Arc<TicketKeys>,
+    /// What the next server takes over.
+    running: RefCell<Option<ServerTls>>,
     pub(super) roots: RootCertStore,
     _folder: Folder,
 }
@@ -26,11 +29,13 @@ impl Fixture {
         let mut roots = RootCertStore::empty();
         roots.add(ca.certificate.der().clone()).unwrap();
         let tls = settings(vec![folder.pair("a", &certificate.pem(), &key)]);
-        Self { tls, tickets: TicketKeys::random(), roots, _folder: folder }
+        Self { tls, running: RefCell::default(), roots, _folder: folder }
     }
 
     pub(super) fn server(&self) -> Arc<ServerConfig> {
-        server(&self.tls, None, &[], &self.tickets, &Arc::default()).unwrap().config
+        let mut running = self.running.borrow_mut();
+        let server = server(&self.tls, None, &[], running.as_ref()).unwrap();
+        running.insert(server).config.clone()
     }
 
     fn client(&self, versions: &[&'static SupportedProtocolVersion], alpn: &[&[u8]]) -> ClientConfig {
@@ -131,7 +136,7 @@ fn alpn_takes_the_servers_choice_none_and_no_stranger() {
 
 #[test]
 fn clients_resume_across_a_reload_but_not_across_ticket_keys() {
-    let mut fixture = Fixture::new();
+    let fixture = Fixture::new();
     for version in [&TLS13, &TLS12] {
         let mut client = fixture.client(&[version], &[]);
         client.resumption = Resumption::in_memory_sessions(8);
@@ -140,7 +145,7 @@ fn clients_resume_across_a_reload_but_not_across_ticket_keys() {
         assert_eq!(first.handshake_kind(), Some(HandshakeKind::Full));
         let (_, second) = shake_hands(&client, &fixture.server(), "a.test").unwrap();
         assert_eq!(second.handshake_kind(), Some(HandshakeKind::Resumed));
-        fixture.tickets = TicketKeys::random();
+        fixture.running.take();
         let (_, third) = shake_hands(&client, &fixture.server(), "a.test").unwrap();
         assert_eq!(third.handshake_kind(), Some(HandshakeKind::Full));
     }
@@ -178,7 +183,7 @@ fn every_fault_of_every_file_is_told_at_once() {
     let first = folder.pair("a", &ca.sign(&expired, &key).pem(), &key);
     set_mode(&first.key, 0o604);
     let second = CertificateFiles { certificate: folder.path("b.crt"), key: folder.write("b.key", "") };
-    let problems = server(&settings(vec![first, second]), None, &[], &TicketKeys::random(), &Arc::default());
+    let problems = server(&settings(vec![first, second]), None, &[], None);
     let problems = problems.err().unwrap();
     let told = sentences(&problems);
     let expected = [
@@ -196,7 +201,7 @@ fn every_fault_of_every_file_is_told_at_once() {
 
 #[test]
 fn no_certificate_at_all_is_an_error() {
-    let problems = server(&settings(Vec::new()), None, &[], &TicketKeys::random(), &Arc::default());
+    let problems = server(&settings(Vec::new()), None, &[], None);
     let problems = problems.err().unwrap();
     assert_eq!(sentences(&problems), ["tls: names no certificate; set tls.certificate and tls.key"]);
 }
@@ -211,8 +216,7 @@ fn warnings_come_with_the_configuration() {
     soon.not_after = OffsetDateTime::now_utc() + time::Duration::days(3);
     let second = folder.pair("b", &ca.sign(&soon, &key).pem(), &key);
     let names = ["a.test", "c.test"].map(str::to_owned);
-    let made =
-        server(&settings(vec![first, second]), None, &names, &TicketKeys::random(), &Arc::default()).unwrap();
+    let made = server(&settings(vec![first, second]), None, &names, None).unwrap();
     let places: Vec<_> = made.warnings.iter().map(|warning| warning.place.clone()).collect();
     assert_eq!(places, [folder.path("b.crt").display().to_string(), "server.names".to_owned()]);
 }

@@ -284,6 +284,20 @@ fn an_account_that_the_directory_has_lost_is_made_anew() {
 }
 
 #[test]
+fn settings_that_change_during_an_attempt_begin_another() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    tidegate.log.wait_for("the answers on offer", |line| line.contains("may look at our names"));
+    let text = tidegate.settings.toml().replace("mirror.test", "third.test");
+    fs::write(tidegate.settings.file(), text).unwrap();
+    tidegate.log.wait_for("the other order", |line| line.contains("a new order") && line.contains("third"));
+    pebble.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+    assert!(shown(&tidegate, &pebble.client(), "third.test").is_some());
+    assert!(tidegate.log.so_far().iter().all(|line| !line.contains("no certificate from")));
+}
+
+#[test]
 fn a_contact_that_the_directory_refuses_does_not_keep_a_certificate_from_coming() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));

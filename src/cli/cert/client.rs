@@ -37,6 +37,13 @@ pub struct Client {
 
 pub(super) fn run(command: &Client) -> Result<String, Failure> {
     let authority = Authority::read(&command.ca)?;
+    if command.out.join(authority::KEY).exists() {
+        let path = command.out.display().to_string();
+        return Err(Failure::Exists {
+            path: format!("{path}: a CA"),
+            remedy: "name another directory with --out",
+        });
+    }
     let made = issue(&authority, &command.name, command.days)?;
     let certificate = format!("{}{}", made.certificate, authority.intermediates());
     let ca = authority.pem();

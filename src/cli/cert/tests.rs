@@ -190,14 +190,7 @@ fn tidegate_serves_what_it_made_without_a_warning() {
         key: folder.path("certs/domain.key"),
     };
     let tls = settings(vec![files]);
-    let made = crate::tls::server(
-        &tls,
-        None,
-        &["r.example.com".to_owned()],
-        &crate::tls::TicketKeys::random(),
-        &Default::default(),
-    )
-    .unwrap();
+    let made = crate::tls::server(&tls, None, &["r.example.com".to_owned()], None).unwrap();
     assert!(made.warnings.is_empty(), "{:?}", made.warnings);
 }
 

@@ -52,15 +52,28 @@ fn syntax_errors_do_not_hide_the_rest() {
 
 #[test]
 fn all_mistakes_with_client_certificates_are_told() {
-    let text =
-        format!("{PAIR}[tls.client]\ncrl = 5\nnames = [\"a b\"]\nreject_status = 401\nuser_from = \"dn\"\n");
+    let text = format!(
+        "{PAIR}[tls.client]\nverify = \"off\"\ncrl = 5\nnames = [\"a b\"]\nreject_status = 401\nuser_from = \"dn\"\n"
+    );
     let problems = problems(&text);
     let places: Vec<_> = problems.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
     assert_eq!(
         places,
-        ["proxy.toml:5:7", "proxy.toml:6:10", "proxy.toml:7:17", "proxy.toml:8:13"],
+        ["proxy.toml:6:7", "proxy.toml:7:10", "proxy.toml:8:17", "proxy.toml:9:13"],
         "{problems:#?}"
     );
+}
+
+#[test]
+fn sections_that_would_do_nothing_are_told() {
+    assert_eq!(
+        problem("[tls.client]\nca = \"ca.crt\""),
+        "proxy.toml:4:1: tls.client.verify is missing, and without it no certificate is asked for; \
+         write verify = \"required\", \"optional\" or \"off\""
+    );
+    let problems = problems("[acme]\ndomains = [\"a.test\"]\n");
+    assert!(problems[0].contains("acme.names is missing; write names = "), "{problems:#?}");
+    assert_eq!(problems.len(), 2, "{problems:#?}");
 }
 
 #[test]
@@ -259,7 +272,7 @@ fn acme_stands_instead_of_a_certificate() {
             assert!(problem.ends_with(message), "{problem}");
         }
     }
-    let neither = &problems("[acme]\nnames = []\n")[0];
+    let neither = &problems("[server]\n")[0];
     for way in ["tls.certificate and tls.key", "tidegate cert server", "tls.certificates", "[acme]"] {
         assert!(neither.contains(way), "{neither}");
     }

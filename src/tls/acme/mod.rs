@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 pub use self::challenge::{Challenges, PROTOCOL};
@@ -59,7 +60,7 @@ pub async fn keep(
 
 /// `pause_counts` tells whether an attempt that failed is to be waited for; not when its cause may have been changed.
 async fn renew(acme: &Acme, pause_counts: bool, challenges: &Arc<Challenges>, issued: &Notify) -> Infallible {
-    let store = Store::new(&acme.state);
+    let store = Rc::new(Store::new(&acme.state));
     // What is on the disk counts at the start; later it is what this process knows, even if it could not write it.
     let mut renewal = store.renewal().filter(|renewal| renewal.is_of(acme));
     if let Some(failed) = renewal.as_mut().filter(|renewal| renewal.failures > 0 && !pause_counts) {
@@ -73,7 +74,7 @@ async fn renew(acme: &Acme, pause_counts: bool, challenges: &Arc<Challenges>, is
             continue;
         }
         let failures = renewal.as_ref().map_or(0, |renewal| renewal.failures).saturating_add(1);
-        let known = match attempt(acme, &store, failures, challenges).await {
+        let known = match attempt_apart(acme, &store, failures, challenges).await {
             Ok(next) => Renewal::issued(acme, next),
             Err(failure) => failed(acme, failure, failures),
         };
@@ -85,6 +86,22 @@ async fn renew(acme: &Acme, pause_counts: bool, challenges: &Arc<Challenges>, is
             issued.notify_one();
         }
         renewal = Some(known);
+    }
+}
+
+/// Makes an attempt in a task of its own, so that a panic of the library is a failure like any other.
+async fn attempt_apart(
+    acme: &Acme,
+    store: &Rc<Store>,
+    failures: u32,
+    challenges: &Arc<Challenges>,
+) -> Result<OffsetDateTime, Failure> {
+    let (acme, store, challenges) = (acme.clone(), store.clone(), challenges.clone());
+    let mut task = JoinSet::new();
+    task.spawn_local(async move { attempt(&acme, &store, failures, &challenges).await });
+    match task.join_next().await {
+        Some(Ok(ended)) => ended,
+        _ => Err(Failure::new("a fault of tidegate or of its library; the panic stands in the log")),
     }
 }
 
@@ -110,17 +127,16 @@ async fn attempt(
         }
     };
     let now = OffsetDateTime::now_utc();
-    let until = certificate::judge(acme, &pem, now).inspect_err(|_| store.forget_order())?;
+    let (from, until) = certificate::judge(acme, &pem, now).inspect_err(|_| store.forget_order())?;
     store.install(&acme.files().certificate, pem).await?;
-    Ok(schedule::renewal(now, until, schedule::random()))
+    Ok(schedule::renewal(from, until, now, schedule::random()))
 }
 
 fn failed(acme: &Acme, failure: Failure, failures: u32) -> Renewal {
     let now = OffsetDateTime::now_utc();
-    let until = certificate::expiry(acme).filter(|until| *until > now);
-    let left = until.map(|until| (until - now).unsigned_abs());
-    let next = now + schedule::pause(failures, left, failure.wait(now), schedule::random());
-    let expiry = until.map_or_else(|| "there is none".to_owned(), date);
+    let validity = certificate::validity(acme);
+    let next = now + schedule::pause(failures, validity, now, failure.wait(now), schedule::random());
+    let expiry = validity.map_or_else(|| "there is none".to_owned(), |(_, until)| date(until));
     tracing::error!(
         error = failure.message,
         failures,

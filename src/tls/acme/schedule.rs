@@ -13,27 +13,41 @@ const SPREAD: f64 = 0.05;
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const GROWTH: u32 = 6;
 const LONGEST_PAUSE: Duration = Duration::from_hours(6);
+/// Let's Encrypt lets a name fail five times an hour.
+const PATIENCE: Duration = Duration::from_mins(12);
 /// No directory that works asks for more.
-const LONGEST_WISH: Duration = Duration::from_hours(7 * 24);
+pub(super) const LONGEST_WISH: Duration = Duration::from_hours(7 * 24);
 
-/// When a certificate that is issued `now` and good `until` is to be renewed. `random` is from 0 to 1.
-pub(super) fn renewal(now: OffsetDateTime, until: OffsetDateTime, random: f64) -> OffsetDateTime {
-    now + (until - now) * (SHARE - SPREAD * random)
+/// When a certificate that is good from one moment `until` another is to be renewed; not before a tenth of its life is over from
+/// `now` on, or six hours, whatever this machine's clock says. `random` is from 0 to 1.
+pub(super) fn renewal(
+    from: OffsetDateTime,
+    until: OffsetDateTime,
+    now: OffsetDateTime,
+    random: f64,
+) -> OffsetDateTime {
+    let life = (until - from).unsigned_abs();
+    (from + life.mul_f64(SHARE - SPREAD * random)).max(now + (life / 10).min(LONGEST_PAUSE))
 }
 
-/// How long to wait after so many failures in a row: 5 s, 30 s, 3 min, 18 min and so on to 6 h; but no longer than a tenth of
-/// what is `left` of the certificate's life, lest the time run out while there is hope; and no shorter than the directory
-/// has `wished`.
+/// How long to wait after so many failures in a row: 5 s, 30 s, 3 min, 18 min and so on to 6 h; but no longer than a tenth of what is
+/// left of a certificate that is good from one moment to another, lest the time run out while there is hope; of one that lives
+/// for months no less than twelve minutes for that, as often as a directory lets a name fail; and no shorter than it has `wished`.
 pub(super) fn pause(
     failures: u32,
-    left: Option<Duration>,
+    validity: Option<(OffsetDateTime, OffsetDateTime)>,
+    now: OffsetDateTime,
     wished: Option<Duration>,
     random: f64,
 ) -> Duration {
     let steps = GROWTH.saturating_pow(failures.saturating_sub(1));
     let pause = FIRST_PAUSE.saturating_mul(steps).min(LONGEST_PAUSE).mul_f64(1.0 - SPREAD * random);
-    let pause = left.map_or(pause, |left| pause.min(left / 10)).max(FIRST_PAUSE);
-    pause.max(wished.unwrap_or_default().min(LONGEST_WISH))
+    let longest = validity.map_or(LONGEST_PAUSE, |(from, until)| {
+        let life = (until - from).unsigned_abs();
+        let left = (until - now).max(time::Duration::ZERO).unsigned_abs();
+        (left / 10).max(PATIENCE.min(life / 1000))
+    });
+    pause.min(longest).max(FIRST_PAUSE).max(wished.unwrap_or_default().min(LONGEST_WISH))
 }
 
 /// From 0 to 1.
@@ -48,35 +62,55 @@ pub(super) fn random() -> f64 {
 mod tests {
     use super::*;
 
+    const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+    const DAY: Duration = Duration::from_hours(24);
+    const HOUR: Duration = Duration::from_hours(1);
+
     #[test]
     fn a_certificate_is_renewed_when_two_thirds_of_its_life_are_over_or_a_little_earlier() {
-        let now = OffsetDateTime::UNIX_EPOCH;
-        let until = now + Duration::from_hours(90 * 24);
-        assert_eq!((renewal(now, until, 0.0) - now).whole_days(), 60);
-        assert_eq!((renewal(now, until, 1.0) - now).whole_days(), 55);
+        let until = START + 90 * DAY;
+        assert_eq!((renewal(START, until, START, 0.0) - START).whole_hours(), 60 * 24);
+        let earliest = renewal(START, until, START, 1.0) - START;
+        assert!((1331..=1332).contains(&earliest.whole_hours()), "{earliest}");
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_orders_no_certificate_after_the_other() {
+        let until = START + 90 * DAY;
+        for late in [61 * DAY, 89 * DAY, 9000 * DAY] {
+            assert_eq!(renewal(START, until, START + late, 0.0), START + late + LONGEST_PAUSE);
+        }
+        let minute = Duration::from_mins(1);
+        assert_eq!(renewal(START, START + minute, START + minute, 0.0) - START, minute + minute / 10);
     }
 
     #[test]
     fn pauses_grow_to_six_hours() {
-        let seconds = |failures| pause(failures, None, None, 0.0).as_secs();
+        let seconds = |failures| pause(failures, None, START, None, 0.0).as_secs();
         assert_eq!([1, 2, 3, 4, 5, 6, 7].map(seconds), [5, 30, 180, 1080, 6480, 21600, 21600]);
         assert_eq!(seconds(u32::MAX), 21600);
-        assert!(pause(6, None, None, 1.0) < pause(6, None, None, 0.5));
-        assert_eq!(pause(1, None, None, 1.0), FIRST_PAUSE);
+        assert!(pause(6, None, START, None, 1.0) < pause(6, None, START, None, 0.5));
+        assert_eq!(pause(1, None, START, None, 1.0), FIRST_PAUSE);
     }
 
     #[test]
     fn a_pause_is_no_longer_than_a_tenth_of_the_life_that_is_left() {
-        let hour = Duration::from_hours(1);
-        assert_eq!(pause(9, Some(hour), None, 0.0), hour / 10);
-        assert_eq!(pause(9, Some(Duration::from_secs(3)), None, 0.0), FIRST_PAUSE);
+        let short = Some((START, START + HOUR));
+        assert_eq!(pause(9, short, START, None, 0.0), HOUR / 10);
+        assert_eq!(pause(9, short, START + HOUR, None, 0.0), FIRST_PAUSE);
+        let long = Some((START, START + 90 * DAY));
+        assert_eq!(pause(9, long, START, None, 0.0), LONGEST_PAUSE);
+        assert_eq!(pause(9, long, START + 89 * DAY + 4 * HOUR, None, 0.0), 2 * HOUR);
+        for late in [90 * DAY - HOUR, 90 * DAY, 100 * DAY] {
+            assert_eq!(pause(9, long, START + late, None, 0.0), PATIENCE);
+        }
+        assert_eq!(pause(1, long, START + 90 * DAY, None, 0.0), FIRST_PAUSE);
     }
 
     #[test]
     fn the_directory_may_ask_for_more_but_not_for_ever() {
-        let hour = Duration::from_hours(1);
-        assert_eq!(pause(1, Some(hour), Some(hour), 0.0), hour);
-        assert_eq!(pause(5, None, Some(Duration::from_secs(1)), 0.0).as_secs(), 6480);
-        assert_eq!(pause(1, None, Some(Duration::MAX), 0.0), LONGEST_WISH);
+        assert_eq!(pause(1, Some((START, START + HOUR)), START, Some(HOUR), 0.0), HOUR);
+        assert_eq!(pause(5, None, START, Some(Duration::from_secs(1)), 0.0).as_secs(), 6480);
+        assert_eq!(pause(1, None, START, Some(Duration::MAX), 0.0), LONGEST_WISH);
     }
 }

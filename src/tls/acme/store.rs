@@ -26,7 +26,6 @@ use crate::tls::pair;
 const ACCOUNT: &str = "account.json";
 const ORDER: &str = "order.json";
 const RENEWAL: &str = "renewal.json";
-
 const LOCK: &str = "lock";
 
 /// The folder `acme.state`.
@@ -90,8 +89,8 @@ impl Renewal {
     /// What is found of an attempt that did not live to tell how it ended: the `failures`th in a row that failed.
     fn begun(acme: &Acme, failures: u32) -> Self {
         let error = "still under way, or cut off when tidegate ended".to_owned();
-        let next = OffsetDateTime::now_utc() + schedule::pause(failures, None, None, 0.0);
-        Self::failed(acme, failures, error, next)
+        let now = OffsetDateTime::now_utc();
+        Self::failed(acme, failures, error, now + schedule::pause(failures, None, now, None, 0.0))
     }
 
     pub(super) fn issued(acme: &Acme, next: OffsetDateTime) -> Self {

@@ -16,7 +16,7 @@ fn judge(links: &[Certificate]) -> Findings {
 }
 
 fn judge_at(links: &[Certificate], now: OffsetDateTime) -> Findings {
-    chain(Path::new("a.crt"), links, SOON, now, &|_| false)
+    chain(Path::new("a.crt"), links, RenewedBy::Operator, now, &|_| false)
 }
 
 fn sentences(problems: &[Problem]) -> Vec<String> {
@@ -170,7 +170,10 @@ fn a_leaf_of_a_root_that_the_system_trusts_is_fine() {
     let ca = Signer::new("ca");
     let links = links(&[&ca.sign(&asked, &KeyPair::generate().unwrap())]);
     let root = Facts::read(ca.certificate.der()).unwrap().subject;
-    let findings = chain(Path::new("a.crt"), &links, SOON, OffsetDateTime::now_utc(), &|name| name == root);
+    let findings =
+        chain(Path::new("a.crt"), &links, RenewedBy::Operator, OffsetDateTime::now_utc(), &|name| {
+            name == root
+        });
     assert_eq!(sentences(&findings.warnings), [""; 0]);
 }
 

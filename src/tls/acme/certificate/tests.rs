@@ -39,7 +39,7 @@ fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
     let (good, key) = ca.server(&["b.test", "a.test"]);
-    let until = judge(&acme, &whole(&good.pem(), &key), now).unwrap();
+    let (_, until) = judge(&acme, &whole(&good.pem(), &key), now).unwrap();
     assert_eq!((until - now).whole_days(), 364);
 
     let (one_name, its_key) = ca.server(&["a.test"]);
@@ -49,7 +49,7 @@ fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
     for (pem, complaint) in [
         (whole(&one_name.pem(), &its_key), "does not bear the name b.test"),
         (whole(&good.pem(), &its_key), "does not match the certificate"),
-        (whole(&ca.sign(&expired, &key).pem(), &key), "the certificate expired on"),
+        (whole(&ca.sign(&expired, &key).pem(), &key), "it expired on"),
         (whole(&stray, &key), "the chain is not in order"),
         (whole("", &key), "holds no certificate"),
         (Secret::new(*b"<html>"), "holds no PEM text"),
@@ -64,7 +64,7 @@ fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
 fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
-    let none = serve(&acme, now).unwrap();
+    let none = serve(&acme, &[], now).unwrap();
     let Identity { certified, facts, .. } = &none.0[0];
     assert_eq!(facts.dns_names, acme.names);
     assert!(certified.keys_match().is_ok());
@@ -72,13 +72,48 @@ fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
 
     let (good, key) = ca.server(&["a.test", "b.test"]);
     keep(&acme, &whole(&good.pem(), &key));
-    let served = serve(&acme, now).unwrap();
+    let served = serve(&acme, &[], now).unwrap();
     assert_eq!(served.0[0].certified.cert[0], *good.der());
     assert_eq!(warnings(&served), "");
 
-    let expired = serve(&acme, now + Duration::days(400)).unwrap();
-    assert_eq!(expired.0[0].facts.label, "temporary certificate of tidegate");
-    assert!(warnings(&expired).contains("the certificate expired on"), "{}", warnings(&expired));
+    for odd in [now + Duration::days(400), now - Duration::days(400)] {
+        let served = serve(&acme, &[], odd).unwrap();
+        assert_eq!(served.0[0].certified.cert[0], *good.der(), "this clock may be wrong");
+        assert!(warnings(&served).contains("the certificate "), "{}", warnings(&served));
+    }
+}
+
+#[test]
+fn what_is_served_serves_on_when_the_file_is_damaged_or_gone() {
+    let folder = Folder::new();
+    let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
+    let temporary = serve(&acme, &[], now).unwrap().0;
+    assert_eq!(serve(&acme, &temporary, now).unwrap().0[0].certified.cert, temporary[0].certified.cert);
+
+    let (good, key) = ca.server(&["a.test", "b.test"]);
+    keep(&acme, &whole(&good.pem(), &key));
+    let before = serve(&acme, &temporary, now).unwrap().0;
+    let path = acme.files().certificate;
+    let damages: [&dyn Fn(); 3] = [
+        &|| crate::tls::material::set_mode(&path, 0o644),
+        &|| fs::write(&path, &good.pem()[..300]).unwrap(),
+        &|| fs::remove_file(&path).unwrap(),
+    ];
+    for damage in damages {
+        damage();
+        let served = serve(&acme, &before, now).unwrap();
+        assert_eq!(served.0[0].certified.cert[0], *good.der());
+        assert!(
+            warnings(&served).contains("the certificate of before serves on until"),
+            "{}",
+            warnings(&served)
+        );
+        assert_eq!(
+            next(&acme, Some(&Renewal::issued(&acme, now + Duration::DAY)), now),
+            now,
+            "a new one is due"
+        );
+    }
 }
 
 #[test]
@@ -88,11 +123,11 @@ fn a_certificate_that_is_soon_to_be_renewed_deserves_no_warning_and_a_failed_ren
     let (good, key) = ca.server(&["a.test", "b.test"]);
     keep(&acme, &whole(&good.pem(), &key));
     let late = now + Duration::days(360);
-    assert_eq!(warnings(&serve(&acme, late).unwrap()), "");
+    assert_eq!(warnings(&serve(&acme, &[], late).unwrap()), "");
 
     let renewal = Renewal::failed(&acme, 4, "too many".to_owned(), late);
     fs::write(acme.state.join("renewal.json"), serde_json::to_vec(&renewal).unwrap()).unwrap();
-    let said = warnings(&serve(&acme, late).unwrap());
+    let said = warnings(&serve(&acme, &[], late).unwrap());
     assert!(said.contains("has given no certificate in 4 attempts; the last one: too many; "), "{said}");
 }
 
@@ -108,7 +143,10 @@ fn the_next_attempt_is_at_once_only_when_something_is_missing_and_nothing_has_fa
     let (good, key) = ca.server(&["a.test", "b.test"]);
     keep(&acme, &whole(&good.pem(), &key));
     assert_eq!(next(&acme, Some(&issued), now), later);
-    assert_eq!(expiry(&acme).map(|until| (until - now).whole_days()), Some(364));
+    assert_eq!(validity(&acme).map(|(_, until)| (until - now).whole_days()), Some(364));
+    let never = now + Duration::days(7300);
+    assert_eq!(next(&acme, Some(&Renewal::issued(&acme, never)), now), now, "written under another clock");
+    assert_eq!(next(&acme, Some(&Renewal::failed(&acme, 1, String::new(), never)), now), now);
 }
 
 #[test]
@@ -117,6 +155,9 @@ fn roots_that_cannot_be_read_and_a_folder_that_cannot_be_written_are_errors() {
     let mut acme = acme(&folder);
     acme.ca = Some(folder.write("ca.crt", "nothing"));
     acme.state = folder.write("file", "").join("acme");
-    let problems = serve(&acme, OffsetDateTime::now_utc()).err().unwrap();
-    assert_eq!(problems.0.len(), 2, "{problems}");
+    let problems = serve(&acme, &[], OffsetDateTime::now_utc()).err().unwrap();
+    assert!(problems.to_string().contains("holds no"), "{problems}");
+    acme.ca = Some(folder.write("ca.crt", Signer::new("ca").certificate.pem()));
+    let problems = serve(&acme, &[], OffsetDateTime::now_utc()).err().unwrap();
+    assert!(problems.to_string().contains("certificates cannot be kept here"), "{problems}");
 }
