@@ -1,23 +1,23 @@
 //! The state on the disk. Every file is replaced in one step, so that a process that is killed leaves one from which
 //! the next can go on.
 
+mod kept;
+
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use instant_acme::AccountCredentials;
 use rustix::fs::{Access, FlockOperation, access, flock};
 use rustix::io::Errno;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
 
+pub(super) use self::kept::{KeptAccount, KeptOrder, Renewal};
 use super::failure::Failure;
-use super::schedule;
 use crate::config::{Acme, Problem};
 use crate::disk::Staged;
 use crate::secret::Secret;
@@ -37,80 +37,6 @@ pub(super) struct Store {
 
 /// The accounts by the URL of their directory: who tries another one comes back to the account he had.
 type Accounts = BTreeMap<String, KeptAccount>;
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct KeptAccount {
-    pub(super) contact: Vec<String>,
-    pub(super) credentials: AccountCredentials,
-}
-
-/// An order that is under way, and the key made for its certificate.
-#[derive(Serialize, Deserialize)]
-pub(super) struct KeptOrder {
-    directory: String,
-    names: Vec<String>,
-    pub(super) url: String,
-    /// PEM.
-    #[serde(with = "text")]
-    pub(super) key: Secret,
-}
-
-/// How the last attempt ended, and when the next one is due.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Renewal {
-    directory: String,
-    names: Vec<String>,
-    /// Attempts that failed since the last that did not.
-    pub(super) failures: u32,
-    /// What went wrong last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) error: Option<String>,
-    #[serde(with = "time::serde::rfc3339")]
-    pub(super) next: OffsetDateTime,
-}
-
-impl KeptAccount {
-    pub(super) fn new(acme: &Acme, credentials: AccountCredentials) -> Self {
-        Self { contact: acme.contact.clone(), credentials }
-    }
-}
-
-impl KeptOrder {
-    pub(super) fn new(acme: &Acme, url: &str, key: Secret) -> Self {
-        Self { directory: acme.directory.clone(), names: acme.names.clone(), url: url.to_owned(), key }
-    }
-
-    pub(super) fn is_of(&self, acme: &Acme) -> bool {
-        is_same(&self.directory, &self.names, acme)
-    }
-}
-
-impl Renewal {
-    /// What is found of an attempt that did not live to tell how it ended: the `failures`th in a row that failed.
-    fn begun(acme: &Acme, failures: u32) -> Self {
-        let error = "still under way, or cut off when tidegate ended".to_owned();
-        let now = OffsetDateTime::now_utc();
-        Self::failed(acme, failures, error, now + schedule::pause(failures, None, now, None, 0.0))
-    }
-
-    pub(super) fn issued(acme: &Acme, next: OffsetDateTime) -> Self {
-        Self { directory: acme.directory.clone(), names: acme.names.clone(), failures: 0, error: None, next }
-    }
-
-    pub(super) fn failed(acme: &Acme, failures: u32, error: String, next: OffsetDateTime) -> Self {
-        Self { failures, error: Some(error), ..Self::issued(acme, next) }
-    }
-
-    pub(super) fn is_of(&self, acme: &Acme) -> bool {
-        is_same(&self.directory, &self.names, acme)
-    }
-}
-
-/// The order of the names is of no account.
-fn is_same(directory: &str, names: &[String], acme: &Acme) -> bool {
-    let set = |names: &[String]| BTreeSet::from_iter(names.to_owned());
-    directory == acme.directory && set(names) == set(&acme.names)
-}
 
 impl Store {
     pub(super) fn new(folder: &Path) -> Self {
@@ -271,21 +197,6 @@ async fn write(path: PathBuf, content: Secret) -> Result<(), Failure> {
 
 fn denied(path: &Path, error: &io::Error) -> Failure {
     Failure::new(format!("{} cannot be written: {error}", path.display()))
-}
-
-/// A secret that is text, as JSON.
-mod text {
-    use serde::{Deserialize, Deserializer, Serializer, ser};
-
-    use crate::secret::Secret;
-
-    pub(super) fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(str::from_utf8(secret.expose()).map_err(ser::Error::custom)?)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        String::deserialize(deserializer).map(|text| Secret::new(text.into_bytes()))
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
+use time::OffsetDateTime;
+
 use super::material::{acme, credentials};
 use super::*;
 use crate::tls::material::Folder;
