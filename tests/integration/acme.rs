@@ -186,6 +186,33 @@ fn a_certificate_is_renewed_in_time_and_no_request_is_lost() {
 }
 
 #[test]
+fn a_new_certificate_is_served_though_proxy_toml_is_broken() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start_for(20), TempDir::new().unwrap());
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    pebble.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+    let (trusting, start) = (pebble.client(), tidegate.log.len());
+    let first = shown(&tidegate, &trusting, "registry.test").unwrap();
+    fs::write(tidegate.settings.file(), "nonsense").unwrap();
+    let served = "the new certificate is served with the running settings";
+    tidegate.log.wait_after(start, "the new certificate", |line| line.contains(served));
+    assert_ne!(shown(&tidegate, &trusting, "registry.test").unwrap()[0], first[0]);
+}
+
+#[test]
+fn what_is_served_serves_on_when_its_file_is_lost() {
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
+    let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
+    pebble.tls.open(tidegate.address);
+    wait_for_certificate(&tidegate, 0);
+    let (trusting, start) = (pebble.client(), tidegate.log.len());
+    pebble.tls.shut();
+    fs::remove_file(folder.path().join("certificate.pem")).unwrap();
+    tidegate.log.wait_after(start, "the reload", |line| line.contains("the certificate of before serves on"));
+    assert!(shown(&tidegate, &trusting, "registry.test").is_some());
+}
+
+#[test]
 fn what_the_directory_finds_wrong_is_told_and_tried_again() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     pebble.tls.shut();
