@@ -219,7 +219,7 @@ pub(crate) fn date(moment: OffsetDateTime) -> String {
 }
 
 /// A length of time in the largest unit of which there are at least two.
-fn span(length: Duration) -> String {
+pub(crate) fn span(length: Duration) -> String {
     let seconds = length.whole_seconds();
     match (seconds / 86_400, seconds / 3_600, seconds / 60) {
         (days @ 2.., _, _) => format!("{days} days"),

@@ -156,7 +156,7 @@ fn a_changed_list_of_names_is_ordered_at_once() {
 #[test]
 fn a_certificate_is_renewed_in_time_and_no_request_is_lost() {
     const CLIENTS: usize = 50;
-    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start_for(30), TempDir::new().unwrap());
+    let (recorder, pebble, folder) = (Recorder::start(), Pebble::start_for(40), TempDir::new().unwrap());
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
     pebble.tls.open(tidegate.address);
     wait_for_certificate(&tidegate, 0);
@@ -178,6 +178,8 @@ fn a_certificate_is_renewed_in_time_and_no_request_is_lost() {
                 }
             });
         }
+        // Most of its life later.
+        tidegate.log.wait_after(start, "the renewal", |line| line.contains("a new order"));
         wait_for_certificate(&tidegate, start);
         over.store(true, Ordering::Relaxed);
     });

@@ -60,7 +60,13 @@ impl From<Error> for Failure {
             Error::Api(problem) => (explain(problem), kind(problem).map(str::to_owned)),
             _ => (with_causes(&error), None),
         };
-        Self { retry_after, kind, ..Self::new(message) }
+        // rustls' word for a directory that proves itself by no root we know.
+        let hint = if message.contains("UnknownIssuer") {
+            "; name the root of a private directory in acme.ca"
+        } else {
+            ""
+        };
+        Self { retry_after, kind, ..Self::new(message + hint) }
     }
 }
 

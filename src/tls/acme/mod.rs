@@ -26,7 +26,7 @@ pub use self::challenge::{Challenges, PROTOCOL};
 use self::directory::Directory;
 use self::failure::Failure;
 use self::store::{Renewal, Store};
-use super::check::date;
+use super::check::{date, span};
 use crate::config::Acme;
 
 /// How often the wall clock is looked at: it may have been set, or the machine may have slept.
@@ -141,7 +141,7 @@ fn failed(acme: &Acme, failure: Failure, failures: u32) -> Renewal {
         error = failure.message,
         failures,
         certificate_expires = expiry,
-        next_try = date(next),
+        next_try = format!("in {}", span(next - now)),
         "no certificate from {}",
         acme.directory
     );
