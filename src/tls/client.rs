@@ -158,7 +158,10 @@ impl Authorities {
                 match first.get_or_init(|| named.clone()).difference(&named).next() {
                     None => Ok(lists),
                     Some(missing) => {
-                        Err(vec![problem(path, format!("does not hold the list of {missing} any more"))])
+                        let message = format!(
+                            "does not hold the list of {missing} any more; put it back, or reload (SIGHUP) if it is to be gone"
+                        );
+                        Err(vec![problem(path, message)])
                     }
                 }
             };

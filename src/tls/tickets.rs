@@ -30,7 +30,7 @@ const PERIOD_SECONDS: u32 = 6 * 60 * 60;
 /// What a ticket begins with: its period.
 const PERIOD_LEN: usize = size_of::<u64>();
 
-/// A session with a long chain of client certificates makes 10 KB.
+/// What a client sends is not looked at beyond this; our own tickets are far shorter.
 const LONGEST: usize = 16 << 10;
 
 impl TicketKeys {
