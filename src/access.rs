@@ -1,28 +1,162 @@
 //! Who may do what. Only this module makes a [`Permit`], and nothing reaches the upstream without one.
 
+use crate::config::{AccessRule, AuthMode, Config, Subject};
+use crate::registry::rights::Rights;
+use crate::registry::scope::{Resource, Scope};
+use crate::registry::target::{Operation, Target};
+
 /// Who sent a request, once that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Nobody was asked: `auth.mode = "off"`.
-    Anyone,
-    /// A user of the htpasswd file, by the bytes of his name.
+    /// Nobody that is known.
+    Anonymous,
+    /// A user, by the bytes of his name.
     User(Vec<u8>),
+}
+
+impl Identity {
+    fn name(&self) -> Option<&[u8]> {
+        match self {
+            Self::Anonymous => None,
+            Self::User(name) => Some(name),
+        }
+    }
+}
+
+/// Who sends a request, and how far what he came with goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Who it is.
+    pub identity: Identity,
+    /// What his token allows; `None` where he came without one, and all counts that he may do.
+    pub token: Option<Vec<Scope>>,
+}
+
+/// What everybody may do: `[[access]]`, or what holds where there is none.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    rules: Vec<AccessRule>,
+    /// Where there is no rule: whether even a stranger may do everything.
+    open: bool,
+}
+
+impl Rules {
+    /// The rules of these settings.
+    pub fn new(config: &Config) -> Rules {
+        Rules { rules: config.access.clone(), open: config.auth.mode == AuthMode::Off }
+    }
+
+    /// All that `identity` may do with `repository`: the union of what the rules grant. As soon as there is one rule, what
+    /// none grants is denied; without any, every user may do everything.
+    pub fn rights(&self, identity: &Identity, repository: &str) -> Rights {
+        match self.everything(identity) {
+            Some(all) => all,
+            None => {
+                self.granting(identity, repository).map(|rule| rule.rights).collect::<Rights>() & Rights::ALL
+            }
+        }
+    }
+
+    /// Whether `identity` may see the names of all repositories.
+    pub fn has_catalog(&self, identity: &Identity) -> bool {
+        let whole = |rule: &AccessRule| {
+            let everywhere =
+                rule.rights.contains(Rights::ALL) && rule.repositories.iter().any(|one| one.is_everything());
+            everywhere || rule.rights.contains(Rights::CATALOG)
+        };
+        self.everything(identity).is_some_and(|all| !all.is_empty())
+            || self.rules.iter().any(|rule| is_meant(rule, identity) && whole(rule))
+    }
+
+    /// The rules that grant `identity` anything with `repository`, in the order of the file.
+    pub fn granting(&self, identity: &Identity, repository: &str) -> impl Iterator<Item = &AccessRule> {
+        self.rules.iter().filter(move |rule| {
+            is_meant(rule, identity)
+                && rule.repositories.iter().any(|pattern| pattern.fits(repository, identity.name()))
+        })
+    }
+
+    /// What holds without any rule.
+    fn everything(&self, identity: &Identity) -> Option<Rights> {
+        let known = self.open || *identity != Identity::Anonymous;
+        self.rules.is_empty().then_some(if known { Rights::ALL } else { Rights::NONE })
+    }
+}
+
+/// What anybody may do every user may do too.
+fn is_meant(rule: &AccessRule, identity: &Identity) -> bool {
+    rule.subjects.iter().any(|subject| match (subject, identity) {
+        (Subject::Anonymous, _) | (Subject::EveryUser, Identity::User(_)) => true,
+        (Subject::User(wanted), Identity::User(name)) => wanted.as_bytes() == name,
+        (Subject::EveryUser | Subject::User(_), Identity::Anonymous) => false,
+    })
 }
 
 /// The proof that a request was decided on and may be forwarded.
 #[derive(Debug)]
 pub struct Permit {
-    identity: Identity,
+    caller: Caller,
 }
 
 impl Permit {
     /// In whose name the request goes on.
     pub fn identity(&self) -> &Identity {
-        &self.identity
+        &self.caller.identity
+    }
+
+    /// Whether the one whom the request is from may also do this with `repository`.
+    pub fn extends(&self, rules: &Rules, repository: &str, rights: Rights) -> bool {
+        allowed(rules, &self.caller, repository).contains(rights)
+    }
+
+    /// Whether he may see the names of all repositories.
+    pub fn has_catalog(&self, rules: &Rules) -> bool {
+        rules.has_catalog(&self.caller.identity)
     }
 }
 
-/// Decides. There are no rules yet: whoever is known may do everything.
-pub fn decide(identity: Identity) -> Permit {
-    Permit { identity }
+/// Why a request is not permitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Nobody said who he is, and not everybody may do this; what would have to be allowed, where a repository is named.
+    Unknown(Option<Scope>),
+    /// It is known who asks, and he, or his token, may not do this.
+    TooLittle(Scope),
+    /// It is no request of the API; the methods that its path has.
+    NoRequest(&'static str),
+}
+
+/// Decides about one request.
+///
+/// # Errors
+/// When it must not be forwarded. A stranger learns nothing of what there is.
+pub fn decide(rules: &Rules, caller: Caller, target: &Target<'_>) -> Result<Permit, Denied> {
+    let is_stranger = caller.identity == Identity::Anonymous && caller.token.is_none();
+    let denied = |scope: Option<Scope>| match scope {
+        Some(scope) if !is_stranger || rules.open => Denied::TooLittle(scope),
+        scope => Denied::Unknown(scope),
+    };
+    match (target.operation, target.repository) {
+        (Operation::Ping | Operation::Catalog | Operation::Other, _) if is_stranger && !rules.open => {
+            Err(denied(None))
+        }
+        (Operation::Other, _) => Err(Denied::NoRequest("")),
+        (Operation::Ping | Operation::Catalog, _) => Ok(Permit { caller }),
+        (operation, Some(repository)) => {
+            let needed = operation.rights();
+            match allowed(rules, &caller, repository).contains(needed) {
+                true => Ok(Permit { caller }),
+                false => Err(denied(Some(Scope::repository(repository, needed)))),
+            }
+        }
+        (_, None) => Err(Denied::NoRequest("")),
+    }
+}
+
+/// Both count: what a token allows, and what the rules of this moment do.
+fn allowed(rules: &Rules, caller: &Caller, repository: &str) -> Rights {
+    let granted = rules.rights(&caller.identity, repository);
+    let Some(scopes) = &caller.token else { return granted };
+    let ours = |scope: &&Scope| matches!(&scope.resource, Resource::Repository(name) if name == repository);
+    scopes.iter().filter(ours).map(|scope| scope.rights).collect::<Rights>() & granted
 }

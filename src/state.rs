@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
 
+use crate::access::Rules;
 use crate::agent::Agents;
 use crate::auth::{self, Htpasswd, Verifier};
 use crate::config::{AuthMode, ClientCertificate, Config, Problem, Problems, ServerAddress, Verify};
@@ -24,7 +25,9 @@ pub struct State {
     pub agents: Agents,
     /// The users; none when `auth.mode` is `off`.
     pub users: Option<LiveFile<Htpasswd>>,
-    /// The `WWW-Authenticate` of a 401.
+    /// Who may do what.
+    pub rules: Rules,
+    /// The `WWW-Authenticate` of a 401 that asks for user and password.
     pub challenge: HeaderValue,
     /// The TLS configuration of new connections.
     pub tls: ServerTls,
@@ -46,7 +49,7 @@ impl State {
             .ok();
         let users = match config.auth.mode {
             AuthMode::Off => None,
-            AuthMode::Basic => {
+            AuthMode::Basic | AuthMode::Token => {
                 auth::open(&config.auth.htpasswd, config.auth.legacy_hashes).map_err(&mut keep).ok()
             }
         };
@@ -73,6 +76,7 @@ impl State {
         Ok(State {
             agents: Agents::new(config.user_agents.deny.clone(), config.user_agents.allow.clone()),
             challenge: challenge(&config.auth.realm),
+            rules: Rules::new(&config),
             users,
             tls,
             destination,
@@ -89,8 +93,8 @@ fn open_to_others(config: &Config) -> Option<Problem> {
     let all_covered = !served.is_empty() && served.iter().all(|name| client.names.contains(name));
     let needs = match (config.auth.mode, config.auth.client_certificate) {
         (AuthMode::Off, _) => "neither certificate nor password",
-        (AuthMode::Basic, ClientCertificate::Both) => "a password and no certificate",
-        (AuthMode::Basic, ClientCertificate::Either) => return None,
+        (_, ClientCertificate::Both) => "a password and no certificate",
+        (_, ClientCertificate::Either) => return None,
     };
     if client.verify == Verify::Optional && config.auth.mode == AuthMode::Off {
         let message = "\"optional\" beside auth.mode = \"off\" lets in everybody, with a certificate or without; write \

@@ -16,7 +16,20 @@ use super::words::{self, word};
 
 /// The whole file.
 pub(super) fn dump(config: &Config) -> String {
-    let Config { path, server, limits, tls, acme, upstream, auth, user_agents, log } = config;
+    let Config {
+        path,
+        server,
+        limits,
+        tls,
+        acme,
+        upstream,
+        auth,
+        access: _,
+        policy: _,
+        token: _,
+        user_agents,
+        log,
+    } = config;
     let base = path.parent().unwrap_or(Path::new(""));
     let sections = [
         Some(dump_server(server)),
@@ -132,6 +145,7 @@ fn dump_auth(auth: &Auth, base: &Path) -> Written {
         cache_size,
         hash_threads,
         hash_queue,
+        throttle: _,
     } = auth;
     Written::section("auth")
         .key("mode", quoted(word(words::AUTH_MODES, mode)))

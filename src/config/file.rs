@@ -18,7 +18,8 @@ use super::names::{network, served_name, socket_address};
 use super::report::{NamedFile, Place, Report};
 use super::section::{NOT_YET, Section, Separator};
 use super::settings::{
-    AccessTarget, Auth, AuthMode, ClientCertificate, Limits, Log, Server, Upstream, UserAgents, Verify,
+    AccessTarget, Auth, AuthMode, ClientCertificate, Limits, Log, Policy, Server, Throttle, Token, Upstream,
+    UserAgents, Verify,
 };
 use super::syntax::sound_part;
 use super::tls::{client, tls};
@@ -77,6 +78,16 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
             acme: acme?,
             upstream: upstream?,
             auth: auth?,
+            access: Vec::new(),
+            policy: Policy::default(),
+            token: Token {
+                service: None,
+                issuer: "tidegate".to_owned(),
+                key: None,
+                certificate: None,
+                ttl: Duration::from_mins(5),
+                refresh_ttl: Duration::from_hours(90 * 24),
+            },
             user_agents: user_agents?,
             log: log?,
         })
@@ -213,6 +224,7 @@ fn auth(section: &mut Section<'_, '_>, base: &Path, verify: Option<Verify>) -> O
         cache_size: cache_size?,
         hash_threads: or_share_of_cores(hash_threads?, 2),
         hash_queue: hash_queue?,
+        throttle: Throttle { failures: 10, window: Duration::from_mins(1), delay: Duration::from_mins(1) },
     })
 }
 

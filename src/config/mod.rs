@@ -28,9 +28,10 @@ mod words;
 pub use address::ServerAddress;
 pub use error::{Problem, Problems};
 pub use settings::{
-    AccessFormat, AccessTarget, Acme, AcmeChallenge, Alpn, Auth, AuthMode, CertificateFiles,
-    ClientCertificate, ClientCertificates, Limits, Log, LogFormat, Server, Tls, TlsVersion, Upstream,
-    UpstreamAuthorization, UserAgents, UserFrom, Verify,
+    AccessFormat, AccessRule, AccessTarget, Acme, AcmeChallenge, Alpn, Auth, AuthMode, Catalog,
+    CertificateFiles, ClientCertificate, ClientCertificates, ImmutableTags, Limits, Log, LogFormat, Policy,
+    Server, Subject, Throttle, Tls, TlsVersion, Token, Upstream, UpstreamAuthorization, UserAgents, UserFrom,
+    Verify,
 };
 
 /// All settings of one proxy.toml, every value parsed, in range, and its default filled in. Paths are
@@ -51,6 +52,12 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[auth]`.
     pub auth: Auth,
+    /// `[[access]]`, in the order of the file; none at all means that every user may do everything.
+    pub access: Vec<AccessRule>,
+    /// `[policy]`.
+    pub policy: Policy,
+    /// `[token]`.
+    pub token: Token,
     /// `[user_agents]`.
     pub user_agents: UserAgents,
     /// `[log]`.

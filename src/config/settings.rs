@@ -9,6 +9,8 @@ use ipnet::IpNet;
 use regex::bytes::Regex;
 
 use super::address::ServerAddress;
+use crate::registry::pattern::{Pattern, TagPattern};
+use crate::registry::rights::Rights;
 
 /// `[server]`: where clients come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,6 +221,19 @@ pub struct Auth {
     pub hash_threads: usize,
     /// Hashes that may wait for a thread; beyond it clients are told to come back. At least one.
     pub hash_queue: usize,
+    /// `[auth.throttle]`.
+    pub throttle: Throttle,
+}
+
+/// `[auth.throttle]`: how many wrong passwords are computed for one client network and user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// So many within the window, and no more; 0 means no limit.
+    pub failures: u32,
+    /// Failures are counted within this time. Not zero.
+    pub window: Duration,
+    /// How long nothing is computed then. Not zero.
+    pub delay: Duration,
 }
 
 /// How clients prove who they are.
@@ -226,6 +241,8 @@ pub struct Auth {
 pub enum AuthMode {
     /// User and password, RFC 7617.
     Basic,
+    /// Tokens of our own, given for user and password or to anybody.
+    Token,
     /// Not at all: everyone may do everything.
     Off,
 }
@@ -258,6 +275,77 @@ impl PartialEq for UserAgents {
 }
 
 impl Eq for UserAgents {}
+
+/// An entry of `[[access]]`: who may do what where. Groups are resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessRule {
+    /// Where it stands, as messages name it: file, line and column.
+    pub place: String,
+    /// Who; at least one.
+    pub subjects: Vec<Subject>,
+    /// Where; at least one.
+    pub repositories: Vec<Pattern>,
+    /// What; not nothing.
+    pub rights: Rights,
+}
+
+/// Whom a rule means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// `anonymous`: everybody, known or not.
+    Anonymous,
+    /// `*`: everybody who is known.
+    EveryUser,
+    /// One user.
+    User(String),
+}
+
+/// `[policy]`: what nobody may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Nothing is pushed, mounted or deleted; uploads that have begun may finish.
+    pub read_only: bool,
+    /// Tags that are not overwritten or deleted once they exist.
+    pub immutable_tags: Vec<ImmutableTags>,
+    /// What the catalog shows.
+    pub catalog: Catalog,
+}
+
+/// Tags of some repositories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImmutableTags {
+    /// The repositories; their pattern names no user.
+    pub repositories: Pattern,
+    /// Their tags.
+    pub tags: TagPattern,
+}
+
+/// What the catalog shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Catalog {
+    /// `filtered`: what the caller may pull, or all to whom the action `catalog` is granted.
+    #[default]
+    Filtered,
+    /// `off`: there is none.
+    Off,
+}
+
+/// `[token]`: the tokens that `auth.mode = "token"` gives and takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Whom they are for; `None` is the host that is asked for.
+    pub service: Option<String>,
+    /// Who gives them.
+    pub issuer: String,
+    /// PEM; `None` is a key of this process.
+    pub key: Option<PathBuf>,
+    /// Its certificate, PEM.
+    pub certificate: Option<PathBuf>,
+    /// How long they count. At least a minute.
+    pub ttl: Duration,
+    /// How long identity tokens count; zero means there are none.
+    pub refresh_ttl: Duration,
+}
 
 /// `[log]`: what is written where.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,7 +27,8 @@ pub(super) const UPSTREAM_AUTHORIZATION: &[(&str, UpstreamAuthorization)] = &[
     ("none", UpstreamAuthorization::None),
 ];
 
-pub(super) const AUTH_MODES: &[(&str, AuthMode)] = &[("basic", AuthMode::Basic), ("off", AuthMode::Off)];
+pub(super) const AUTH_MODES: &[(&str, AuthMode)] =
+    &[("basic", AuthMode::Basic), ("token", AuthMode::Token), ("off", AuthMode::Off)];
 
 /// Part of the design, and refused until it works.
 pub(super) const AUTH_MODE_LATER: &str = "token";

@@ -7,11 +7,12 @@ use http::{HeaderMap, HeaderValue};
 use super::hygiene::host_of;
 use super::ledger::Ledger;
 use super::reject::Refusal;
-use super::{Gate, Peer};
-use crate::access::Identity;
+use super::{Peer, Visit};
+use crate::access::{Caller, Identity};
 use crate::auth::Verdict;
-use crate::config::{ClientCertificate, Verify};
+use crate::config::{AuthMode, ClientCertificate, Verify};
 use crate::header::credentials::{self, Credentials};
+use crate::secret::Secret;
 use crate::state::State;
 use crate::tls::ClientDemand;
 
@@ -49,28 +50,44 @@ fn is_both(state: &State) -> bool {
     state.config.auth.client_certificate == ClientCertificate::Both
 }
 
-/// The user in whose name the request goes on. `holder` is the one of the certificate; a password that comes with it has to be
-/// right, or `docker login` would take any. A stranger, a wrong password and an unknown user cannot be told apart by the answer.
+/// Who asks. `holder` is the one of the certificate; a password that comes with it has to be right, or `docker login` would
+/// take any. A stranger, a wrong password and an unknown user cannot be told apart by the answer.
 pub(super) async fn identify(
-    gate: &Gate,
-    state: &State,
+    visit: &Visit<'_>,
     holder: Option<Arc<str>>,
     headers: &HeaderMap,
-) -> Result<Identity, Refusal> {
-    let credentials = credentials::read(headers)?;
-    let of_certificate = |name: Arc<str>| Identity::User(name.as_bytes().to_vec());
-    let Some(users) = &state.users else {
-        return Ok(holder.map_or(Identity::Anyone, of_certificate));
-    };
-    let basic = match (credentials, holder) {
-        (Credentials::Basic(basic), _) => basic,
-        (Credentials::None, Some(name)) if !is_both(state) => return Ok(of_certificate(name)),
-        (Credentials::None, _) => return Err(Refusal::Unauthorized("no credentials")),
-        (Credentials::Malformed, _) => return Err(Refusal::Unauthorized("malformed credentials")),
-    };
-    match gate.shared.verifier.verify(&users.current(), &basic.user, &basic.password).await {
-        Verdict::Right => Ok(Identity::User(basic.user)),
-        Verdict::Wrong => Err(Refusal::Unauthorized("wrong user or password")),
+) -> Result<Caller, Refusal> {
+    let state = visit.state;
+    let by_name = |identity| Caller { identity, token: None };
+    match (credentials::read(headers)?, holder) {
+        (_, holder) if state.users.is_none() => Ok(by_name(holder_or_nobody(holder))),
+        (Credentials::Basic(basic), _) => password(visit, &basic.user, &basic.password).await.map(by_name),
+        (Credentials::None, holder @ Some(_)) if !is_both(state) => Ok(by_name(holder_or_nobody(holder))),
+        (Credentials::None, _) if may_be_anonymous(state) => Ok(by_name(Identity::Anonymous)),
+        (Credentials::None, _) => Err(visit.unauthorized("no credentials")),
+        (Credentials::Malformed, _) => Err(visit.unauthorized("malformed credentials")),
+    }
+}
+
+/// With tokens everybody gets one first, also who stays anonymous: clients decide on one scheme for all their requests. And where
+/// a password is needed beside the certificate, nobody is anonymous.
+fn may_be_anonymous(state: &State) -> bool {
+    state.config.auth.mode == AuthMode::Basic && !is_both(state)
+}
+
+fn holder_or_nobody(holder: Option<Arc<str>>) -> Identity {
+    holder.map_or(Identity::Anonymous, |name| Identity::User(name.as_bytes().to_vec()))
+}
+
+/// The user whose password this is. No user and no password is how some clients say that they have none.
+pub(super) async fn password(visit: &Visit<'_>, user: &[u8], password: &Secret) -> Result<Identity, Refusal> {
+    let Some(users) = &visit.state.users else { return Ok(Identity::Anonymous) };
+    if user.is_empty() && password.expose().is_empty() && may_be_anonymous(visit.state) {
+        return Ok(Identity::Anonymous);
+    }
+    match visit.gate.shared.verifier.verify(&users.current(), user, password).await {
+        Verdict::Right => Ok(Identity::User(user.to_vec())),
+        Verdict::Wrong => Err(visit.unauthorized("wrong user or password")),
         Verdict::Busy => Err(Refusal::Busy),
     }
 }

@@ -1,11 +1,13 @@
 //! The life of a request, from top to bottom.
 
+mod challenge;
 mod forward;
 mod hygiene;
 mod identity;
 mod ledger;
 mod reject;
 mod reply;
+mod visit;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -29,6 +31,7 @@ use crate::upstream::Upstream;
 use ledger::Ledger;
 use reject::Refusal;
 pub use reply::Reply;
+use visit::Visit;
 
 /// What a request needs of the core that runs it.
 pub struct Gate {
@@ -101,10 +104,11 @@ async fn pass(
     let operation = target.operation;
     ledger.learn(&client, &target);
 
+    let visit = Visit { gate, state, client: &client, authority: &authority, flow };
     let holder = identity::certificate(state, peer, &authority, ledger)?;
-    let identity = identity::identify(gate, state, holder, request.headers()).await?;
-    ledger.user(&identity);
-    let permit = access::decide(identity);
+    let caller = identity::identify(&visit, holder, request.headers()).await?;
+    ledger.user(&caller.identity);
+    let permit = access::decide(&state.rules, caller, &target).map_err(|denied| visit.denied(denied))?;
 
     hygiene::settle_body(&mut request, config.limits.idle_timeout).await?;
     let onward = forward::rewrite(request, &permit, &client, &authority, operation, config, flow)?;

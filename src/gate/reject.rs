@@ -37,8 +37,10 @@ pub(super) enum Refusal {
     Expectation,
     /// The head of the request is over its limit.
     HeadTooLarge,
-    /// Nobody knows who this is; the reason is for the log alone.
-    Unauthorized(&'static str),
+    /// Nobody knows who this is, or his token does not go so far; the reason is for the log alone.
+    Unauthorized { reason: &'static str, challenge: Option<HeaderValue> },
+    /// It is known who this is, and he may not.
+    Denied,
     /// Too many passwords wait to be checked.
     Busy,
     /// Too many requests are under way.
@@ -89,13 +91,15 @@ pub(super) fn respond(
         Refusal::GatewayTimeout => {
             tracing::warn!(server = %state.destination.server, "the registry was silent for upstream.read_timeout");
         }
-        Refusal::Unauthorized(reason) | Refusal::Certificate(_, reason) => ledger.refused(reason),
+        Refusal::Unauthorized { reason, .. } | Refusal::Certificate(_, reason) => ledger.refused(reason),
         _ => {}
     }
     let mut response = stated(status, code, message).map(Source::from);
     let headers = response.headers_mut();
-    match refusal {
-        Refusal::Unauthorized(_) => _ = headers.insert(WWW_AUTHENTICATE, state.challenge.clone()),
+    match &refusal {
+        Refusal::Unauthorized { challenge: Some(challenge), .. } => {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        }
         Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static(METHODS)),
         Refusal::Busy | Refusal::Crowded => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("2")),
         _ => {}
@@ -162,7 +166,10 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
             Code::Unsupported,
             "the head of the request is larger than allowed",
         ),
-        Refusal::Unauthorized(_) => (StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required"),
+        Refusal::Unauthorized { .. } => {
+            (StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required")
+        }
+        Refusal::Denied => (StatusCode::FORBIDDEN, Code::Denied, "this user may not do this"),
         Refusal::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many logins at once, try again soon")
         }

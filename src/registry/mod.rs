@@ -2,4 +2,7 @@
 
 pub mod error;
 pub mod name;
+pub mod pattern;
+pub mod rights;
+pub mod scope;
 pub mod target;

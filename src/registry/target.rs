@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::name;
+use super::rights::Rights;
 
 /// What is asked of which repository. The parts borrow from the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,22 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// What one has to be allowed to do with the repository; nothing where there is none. To cancel an upload takes no more
+    /// than to make one, and to push takes both rights.
+    pub fn rights(self) -> Rights {
+        match self {
+            Self::ManifestGet | Self::BlobGet | Self::Tags | Self::Referrers => Rights::PULL,
+            Self::ManifestPut
+            | Self::UploadStart
+            | Self::UploadChunk
+            | Self::UploadFinish
+            | Self::UploadState => Rights::PULL | Rights::PUSH,
+            Self::UploadCancel => Rights::PUSH,
+            Self::ManifestDelete | Self::BlobDelete => Rights::DELETE,
+            Self::Ping | Self::Catalog | Self::Other => Rights::NONE,
+        }
+    }
+
     /// The name in the access log.
     pub const fn as_str(self) -> &'static str {
         match self {

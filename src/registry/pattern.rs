@@ -1,0 +1,295 @@
+//! Patterns that repositories and tags are matched with.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Stands for the name of the user who asks, within one component.
+const USER: &str = "${user}";
+/// More components than a repository can have characters are a mistake.
+const LONGEST: usize = 255;
+
+/// A pattern of repositories: components between slashes. `**` stands for any number of them, none included; within a
+/// component `*` stands for any run of characters and `${user}` for the user's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    /// `None` is `**`.
+    components: Vec<Option<Vec<Piece>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    Star,
+    User,
+}
+
+impl Pattern {
+    /// Whether it fits `repository` when `user` asks; without a user, or with a name that is no component, nothing fits a
+    /// pattern that wants one.
+    pub fn fits(&self, repository: &str, user: Option<&[u8]>) -> bool {
+        let user = user.and_then(|user| str::from_utf8(user).ok());
+        let user = user.filter(|user| !user.is_empty() && !user.contains('/'));
+        let components: Vec<&str> = repository.split('/').collect();
+        wild(&self.components, &components, |pieces, found| one_fits(pieces, found, user))
+    }
+
+    /// Whether it fits every repository.
+    pub fn is_everything(&self) -> bool {
+        self.components.iter().all(Option::is_none)
+    }
+
+    /// Whether it depends on who asks.
+    pub fn names_user(&self) -> bool {
+        self.text.contains(USER)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = String;
+
+    /// The error completes "found …" with what is wrong.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() || text.len() > LONGEST {
+            return Err(format!("a pattern has 1 to {LONGEST} characters"));
+        }
+        let components = text.split('/').map(component).collect::<Result<_, _>>()?;
+        Ok(Self { text: text.to_owned(), components })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A pattern of tags: `*` stands for any run of characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagPattern {
+    text: String,
+    pieces: Vec<Piece>,
+}
+
+impl TagPattern {
+    /// Whether it fits.
+    pub fn fits(&self, tag: &str) -> bool {
+        one_fits(&self.pieces, tag, None)
+    }
+}
+
+impl FromStr for TagPattern {
+    type Err = String;
+
+    /// The error completes "found …" with what is wrong.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '*');
+        match text {
+            "" => Err("the pattern of the tag is empty".to_owned()),
+            _ if !text.chars().all(letter) => Err(format!("{text:?} fits no tag")),
+            _ => Ok(Self { text: text.to_owned(), pieces: pieces(text) }),
+        }
+    }
+}
+
+impl fmt::Display for TagPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn component(text: &str) -> Result<Option<Vec<Piece>>, String> {
+    if text == "**" {
+        return Ok(None);
+    }
+    if text.is_empty() {
+        return Err("a component between slashes is empty".to_owned());
+    }
+    if text.contains("**") {
+        return Err("** stands alone between slashes".to_owned());
+    }
+    let pieces = pieces(text);
+    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    for piece in &pieces {
+        if let Piece::Literal(literal) = piece
+            && let Some(stranger) = literal.chars().find(|c| !letter(*c))
+        {
+            return Err(format!("{stranger:?} is in no repository's name"));
+        }
+    }
+    Ok(Some(pieces))
+}
+
+fn pieces(text: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix('*') {
+            pieces.push(Piece::Star);
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix(USER) {
+            pieces.push(Piece::User);
+            rest = after;
+        } else {
+            let from = rest.chars().next().map_or(0, char::len_utf8);
+            let next = [rest[from..].find('*'), rest[from..].find(USER)];
+            let end = next.into_iter().flatten().min().map_or(rest.len(), |at| from + at);
+            pieces.push(Piece::Literal(rest[..end].to_owned()));
+            rest = &rest[end..];
+        }
+    }
+    pieces
+}
+
+/// Whether one component, or a tag, fits.
+fn one_fits(pieces: &[Piece], text: &str, user: Option<&str>) -> bool {
+    let mut bytes = Vec::with_capacity(text.len() + 1);
+    for piece in pieces {
+        match (piece, user) {
+            (Piece::Star, _) => bytes.push(None),
+            (Piece::Literal(literal), _) => bytes.extend(literal.bytes().map(Some)),
+            (Piece::User, Some(user)) => bytes.extend(user.bytes().map(Some)),
+            (Piece::User, None) => return false,
+        }
+    }
+    wild(&bytes, text.as_bytes(), |wanted, found| wanted == found)
+}
+
+/// Whether a text fits a pattern in which `None` takes any run of its parts. Only the last such run is ever tried longer,
+/// which is enough, and costs no more than the product of both lengths.
+fn wild<P, T>(pattern: &[Option<P>], text: &[T], fits: impl Fn(&P, &T) -> bool) -> bool {
+    let (mut at, mut here) = (0, 0);
+    let mut run = None;
+    while let Some(found) = text.get(here) {
+        match pattern.get(at) {
+            Some(None) => {
+                at += 1;
+                run = Some((at, here));
+            }
+            Some(Some(wanted)) if fits(wanted, found) => {
+                at += 1;
+                here += 1;
+            }
+            _ => {
+                let Some((after, taken)) = run else { return false };
+                run = Some((after, taken + 1));
+                (at, here) = (after, taken + 1);
+            }
+        }
+    }
+    pattern[at..].iter().all(Option::is_none)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use regex::Regex;
+
+    use super::*;
+
+    fn fits(pattern: &str, repository: &str) -> bool {
+        pattern.parse::<Pattern>().unwrap().fits(repository, Some(b"alice"))
+    }
+
+    #[test]
+    fn components() {
+        for (pattern, yes, no) in [
+            (
+                "team-a/**",
+                &["team-a", "team-a/x", "team-a/x/y"][..],
+                &["team-b/x", "team-a-x", "x/team-a"][..],
+            ),
+            ("team-a/*", &["team-a/x"], &["team-a", "team-a/x/y"]),
+            ("*", &["a", "alpine"], &["a/b"]),
+            ("**", &["a", "a/b/c"], &[]),
+            ("**/base", &["base", "a/base", "a/b/base"], &["a/base/b", "abase"]),
+            ("a/**/z", &["a/z", "a/b/z", "a/b/z/z"], &["a", "z", "a/z/b"]),
+            ("${user}/**", &["alice", "alice/x"], &["bob/x", "alicea/x"]),
+            ("home/${user}-*", &["home/alice-", "home/alice-x"], &["home/alice", "home/bob-x"]),
+            ("app-*-*", &["app-a-b", "app-a-b-c", "app--"], &["app-a", "app-a/b-c"]),
+            ("a*a", &["aa", "aba", "aaa"], &["a", "ab"]),
+        ] {
+            for repository in yes {
+                assert!(fits(pattern, repository), "{pattern} {repository}");
+            }
+            for repository in no {
+                assert!(!fits(pattern, repository), "{pattern} {repository}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_is_one_component_and_no_pattern() {
+        let own: Pattern = "${user}/**".parse().unwrap();
+        for (user, repository) in [
+            (None, "a/b"),
+            (Some(&b"a/b"[..]), "a/b/c"),
+            (Some(b"*"), "a/b"),
+            (Some(b""), "a"),
+            (Some(b"\xff"), "a"),
+        ] {
+            assert!(!own.fits(repository, user), "{user:?} {repository}");
+        }
+        assert!(own.names_user() && !own.is_everything());
+        assert!("**/**".parse::<Pattern>().unwrap().is_everything());
+    }
+
+    #[test]
+    fn what_is_no_pattern() {
+        for bad in [
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            "a**",
+            "**b",
+            "A",
+            "ä",
+            "a b",
+            "a:b",
+            "$user",
+            "${group}",
+            &"a".repeat(256),
+        ] {
+            assert!(bad.parse::<Pattern>().is_err(), "{bad}");
+        }
+        for bad in ["", "a/b", "a:b", "ä", "${user}"] {
+            assert!(bad.parse::<TagPattern>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tags() {
+        let release: TagPattern = "v*".parse().unwrap();
+        assert!(release.fits("v1.0") && release.fits("v") && !release.fits("latest"));
+        assert!("*".parse::<TagPattern>().unwrap().fits("latest"));
+        assert!("1.*-RC".parse::<TagPattern>().unwrap().fits("1.2.3-RC"));
+    }
+
+    proptest! {
+        #[test]
+        fn as_the_expression(pattern in r"([ab*]{1,4}|\*\*)(/([ab*]{1,4}|\*\*)){0,3}", repository in "[ab]{1,3}(/[ab]{1,3}){0,4}") {
+            if let Ok(parsed) = pattern.parse::<Pattern>() {
+                // Each component brings the slash before it, so that `**` may bring none.
+                let expression: String = pattern
+                    .split('/')
+                    .map(|part| match part {
+                        "**" => "(/[^/]+)*".to_owned(),
+                        part => format!("/{}", part.replace('*', "[^/]*")),
+                    })
+                    .collect();
+                let expression = Regex::new(&format!(r"\A{expression}\z")).unwrap();
+                prop_assert_eq!(parsed.fits(&repository, None), expression.is_match(&format!("/{repository}")));
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_without_panic(text in ".*", repository in ".*") {
+            if let Ok(pattern) = text.parse::<Pattern>() {
+                pattern.fits(&repository, Some(repository.as_bytes()));
+            }
+            _ = text.parse::<TagPattern>().map(|pattern| pattern.fits(&repository));
+        }
+    }
+}
