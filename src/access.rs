@@ -121,35 +121,40 @@ pub enum Denied {
     /// Nobody said who he is, and not everybody may do this; what would have to be allowed, where a repository is named.
     Unknown(Option<Scope>),
     /// It is known who asks, and he, or his token, may not do this.
-    TooLittle(Scope),
-    /// It is no request of the API; the methods that its path has.
-    NoRequest(&'static str),
+    TooLittle {
+        /// What would have to be allowed.
+        needed: Scope,
+        /// What of it is not.
+        missing: Rights,
+    },
+    /// A path of the API with a method that it does not have; those that it has.
+    NoMethod(&'static str),
+    /// No path of the API.
+    NoPath,
 }
 
 /// Decides about one request.
 ///
 /// # Errors
-/// When it must not be forwarded. A stranger learns nothing of what there is.
+/// When it must not be forwarded. A stranger learns nothing of what there is, not even which requests there are.
 pub fn decide(rules: &Rules, caller: Caller, target: &Target<'_>) -> Result<Permit, Denied> {
-    let is_stranger = caller.identity == Identity::Anonymous && caller.token.is_none();
-    let denied = |scope: Option<Scope>| match scope {
-        Some(scope) if !is_stranger || rules.open => Denied::TooLittle(scope),
-        scope => Denied::Unknown(scope),
-    };
+    use Operation as O;
+    let is_stranger = caller.identity == Identity::Anonymous && caller.token.is_none() && !rules.open;
     match (target.operation, target.repository) {
-        (Operation::Ping | Operation::Catalog | Operation::Other, _) if is_stranger && !rules.open => {
-            Err(denied(None))
-        }
-        (Operation::Other, _) => Err(Denied::NoRequest("")),
-        (Operation::Ping | Operation::Catalog, _) => Ok(Permit { caller }),
+        (O::Ping | O::Catalog | O::NoMethod(_) | O::NoPath, _) if is_stranger => Err(Denied::Unknown(None)),
+        (O::Ping | O::Catalog, _) => Ok(Permit { caller }),
+        (O::NoMethod(methods), _) => Err(Denied::NoMethod(methods)),
+        (O::NoPath, _) | (_, None) => Err(Denied::NoPath),
         (operation, Some(repository)) => {
             let needed = operation.rights();
-            match allowed(rules, &caller, repository).contains(needed) {
-                true => Ok(Permit { caller }),
-                false => Err(denied(Some(Scope::repository(repository, needed)))),
+            let missing = needed.without(allowed(rules, &caller, repository));
+            let needed = Scope::repository(repository, needed);
+            match (missing.is_empty(), is_stranger) {
+                (true, _) => Ok(Permit { caller }),
+                (false, true) => Err(Denied::Unknown(Some(needed))),
+                (false, false) => Err(Denied::TooLittle { needed, missing }),
             }
         }
-        (_, None) => Err(Denied::NoRequest("")),
     }
 }
 

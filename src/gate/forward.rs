@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, Entry, HOST};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 
@@ -17,7 +18,20 @@ use crate::header::forwarded::{self, Client};
 use crate::header::hop;
 use crate::registry::target::Operation;
 
-/// Makes the request for the registry: written anew from what was understood, in origin-form, with one framing.
+/// Where the request goes: `path` and `query` in origin-form, as they were understood.
+pub(super) fn target(sent: &Uri, path: &str, query: Option<&str>) -> Result<Uri, Refusal> {
+    let target = match sent.path_and_query() {
+        Some(target) if target.path() == path && target.query() == query => target.clone(),
+        _ => match query {
+            None | Some("") => PathAndQuery::try_from(path),
+            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        }
+        .map_err(|_| Refusal::Path)?,
+    };
+    Ok(Uri::from(target))
+}
+
+/// Makes the request for the registry, whose target is [`target`]'s: written anew from what was understood, with one framing.
 pub(super) fn rewrite(
     request: Request<Incoming>,
     permit: &Permit,
@@ -42,14 +56,15 @@ pub(super) fn rewrite(
     if length.is_some_and(|length| length > most) {
         return Err(Refusal::BodyTooLarge);
     }
-    let target = head.uri.path_and_query().cloned();
-    head.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
     head.version = Version::HTTP_11;
 
     let headers = &mut head.headers;
     hop::strip(headers);
     headers.remove(EXPECT);
     join_cookies(headers);
+    if operation.is_upload() {
+        call_it_bytes(headers);
+    }
     forwarded::rewrite(headers, client, authority);
     headers.insert(HOST, authority.clone());
     authorize(headers, permit.identity(), config.upstream.authorization);
@@ -65,6 +80,14 @@ pub(super) fn rewrite(
         false => ClientBody::empty(flow.clone()),
     };
     Ok(Request::from_parts(head, body))
+}
+
+/// A registry written in Go takes `mount`, `from` and `digest` from the body, before the query, when the body is called a form;
+/// curl calls every body one. Go reads more spellings as the name of a form than there are to list, and an upload is nothing but bytes.
+fn call_it_bytes(headers: &mut HeaderMap) {
+    if let Entry::Occupied(mut kind) = headers.entry(CONTENT_TYPE) {
+        kind.insert(HeaderValue::from_static("application/octet-stream"));
+    }
 }
 
 /// RFC 9113 section 8.2.3: HTTP/2 may send a cookie in crumbs, HTTP/1.1 wants it whole.

@@ -5,10 +5,12 @@ mod forward;
 mod hygiene;
 mod identity;
 mod ledger;
+mod mount;
 mod reject;
 mod reply;
 mod visit;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +25,8 @@ use crate::access;
 use crate::body::Flow;
 use crate::config::Config;
 use crate::header::forwarded;
-use crate::registry::target;
+use crate::registry::rights::Rights;
+use crate::registry::target::{self, Operation};
 use crate::state::{Shared, State};
 use crate::tls::Shown;
 use crate::upstream::Upstream;
@@ -100,7 +103,8 @@ async fn pass(
         return Err(Refusal::NoSuchPath);
     }
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
-    let target = target::parse(request.method(), request.uri().path());
+    let path = target::decode(request.uri().path());
+    let target = target::parse(request.method(), &path);
     let operation = target.operation;
     ledger.learn(&client, &target);
 
@@ -109,6 +113,12 @@ async fn pass(
     let caller = identity::identify(&visit, holder, request.headers()).await?;
     ledger.user(&caller.identity);
     let permit = access::decide(&state.rules, caller, &target).map_err(|denied| visit.denied(denied))?;
+    let may_pull = |repository: &str| permit.extends(&state.rules, repository, Rights::PULL);
+    let query = match request.uri().query() {
+        Some(query) if operation == Operation::UploadStart => Some(mount::settle(query, may_pull)?),
+        query => query.map(Cow::Borrowed),
+    };
+    *request.uri_mut() = forward::target(request.uri(), &path, query.as_deref())?;
 
     hygiene::settle_body(&mut request, config.limits.idle_timeout).await?;
     let onward = forward::rewrite(request, &permit, &client, &authority, operation, config, flow)?;

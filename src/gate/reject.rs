@@ -4,13 +4,16 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode, Version};
 use http_body_util::Full;
+use serde_json::Value;
 
 use super::hygiene::METHODS;
 use super::ledger::Ledger;
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
 use crate::body::ClientFault;
 use crate::header::credentials::TwoAuthorizations;
-use crate::registry::error::{Code, error_body};
+use crate::registry::error::{self, Code, error_body};
+use crate::registry::rights::Rights;
+use crate::registry::scope::{Resource, Scope};
 use crate::state::State;
 use crate::upstream::UpstreamError;
 
@@ -29,18 +32,22 @@ pub(super) enum Refusal {
     Certificate(StatusCode, &'static str),
     /// A user agent that is not admitted, and the status configured for it.
     Agent(StatusCode),
-    /// A path outside of the API.
+    /// A path outside of `/v2/`.
     NoSuchPath,
     /// A method outside of the API.
     Method,
+    /// A path of the API with a method that it does not have; those that it has.
+    NoMethod(&'static str),
+    /// A path within `/v2/` that is none of the API.
+    NoPath,
     /// An `Expect` other than `100-continue`.
     Expectation,
     /// The head of the request is over its limit.
     HeadTooLarge,
     /// Nobody knows who this is, or his token does not go so far; the reason is for the log alone.
     Unauthorized { reason: &'static str, challenge: Option<HeaderValue> },
-    /// It is known who this is, and he may not.
-    Denied,
+    /// It is known who this is, and he may not; the rights that he lacks.
+    Denied(Scope),
     /// Too many passwords wait to be checked.
     Busy,
     /// Too many requests are under way.
@@ -94,13 +101,18 @@ pub(super) fn respond(
         Refusal::Unauthorized { reason, .. } | Refusal::Certificate(_, reason) => ledger.refused(reason),
         _ => {}
     }
-    let mut response = stated(status, code, message).map(Source::from);
+    let mut response = match &refusal {
+        Refusal::Denied(missing) => stated(status, code, &denial(missing), Some(error::detail(missing))),
+        _ => stated(status, code, message, None),
+    }
+    .map(Source::from);
     let headers = response.headers_mut();
     match &refusal {
         Refusal::Unauthorized { challenge: Some(challenge), .. } => {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
         Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static(METHODS)),
+        Refusal::NoMethod(methods) => _ = headers.insert(ALLOW, HeaderValue::from_static(methods)),
         Refusal::Busy | Refusal::Crowded => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("2")),
         _ => {}
     }
@@ -116,11 +128,11 @@ pub(super) fn respond(
 /// The response to a refusal that only the head of a request can cause, and that no log is to know of.
 pub(super) fn answer(refusal: &Refusal) -> Response<Full<Bytes>> {
     let (status, code, message) = describe(refusal);
-    stated(status, code, message).map(Full::new)
+    stated(status, code, message, None).map(Full::new)
 }
 
-fn stated(status: StatusCode, code: Code, message: &str) -> Response<Bytes> {
-    let mut response = Response::new(error_body(code, message, None));
+fn stated(status: StatusCode, code: Code, message: &str, detail: Option<Value>) -> Response<Bytes> {
+    let mut response = Response::new(error_body(code, message, detail));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(API_VERSION, API_VERSION_VALUE);
@@ -128,6 +140,19 @@ fn stated(status: StatusCode, code: Code, message: &str) -> Response<Bytes> {
     // As the registry itself has it on its answers.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// What somebody may not, in words for him; the log has user and repository in fields of their own.
+fn denial(missing: &Scope) -> String {
+    let action = match missing.rights {
+        Rights::PULL => "pull from",
+        Rights::DELETE => "delete from",
+        _ => "push to",
+    };
+    match &missing.resource {
+        Resource::Repository(name) => format!("this user may not {action} {name}"),
+        Resource::Catalog => "this user may not list the repositories".to_owned(),
+    }
 }
 
 /// What the client may know. The codes are those of the distribution specification.
@@ -158,6 +183,10 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         Refusal::Method => {
             (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, "the method is not one of the registry API")
         }
+        Refusal::NoMethod(_) => {
+            (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, "this path does not have this method")
+        }
+        Refusal::NoPath => (StatusCode::NOT_FOUND, Code::Unsupported, "not a request of the registry API"),
         Refusal::Expectation => {
             (StatusCode::EXPECTATION_FAILED, Code::Unsupported, "only Expect: 100-continue is understood")
         }
@@ -169,7 +198,7 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         Refusal::Unauthorized { .. } => {
             (StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required")
         }
-        Refusal::Denied => (StatusCode::FORBIDDEN, Code::Denied, "this user may not do this"),
+        Refusal::Denied(_) => (StatusCode::FORBIDDEN, Code::Denied, "this user may not do this"),
         Refusal::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many logins at once, try again soon")
         }

@@ -9,6 +9,7 @@ use super::{Gate, challenge};
 use crate::access::Denied;
 use crate::body::Flow;
 use crate::header::forwarded::Client;
+use crate::registry::scope::Scope;
 use crate::state::State;
 
 /// What is known of a request once its head was judged.
@@ -33,9 +34,9 @@ impl Visit<'_> {
                 let challenge = challenge::challenge(self, scope.as_ref(), None);
                 Refusal::Unauthorized { reason: "no credentials", challenge }
             }
-            Denied::TooLittle(_) => Refusal::Denied,
-            Denied::NoRequest("") => Refusal::NoSuchPath,
-            Denied::NoRequest(_) => Refusal::Method,
+            Denied::TooLittle { needed, missing } => Refusal::Denied(Scope { rights: missing, ..needed }),
+            Denied::NoMethod(methods) => Refusal::NoMethod(methods),
+            Denied::NoPath => Refusal::NoPath,
         }
     }
 }
