@@ -165,3 +165,6 @@ fn allowed(rules: &Rules, caller: &Caller, repository: &str) -> Rights {
     let ours = |scope: &&Scope| matches!(&scope.resource, Resource::Repository(name) if name == repository);
     scopes.iter().filter(ours).map(|scope| scope.rights).collect::<Rights>() & granted
 }
+
+#[cfg(test)]
+mod tests;
