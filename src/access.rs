@@ -32,6 +32,13 @@ pub struct Caller {
     pub token: Option<Vec<Scope>>,
 }
 
+impl Caller {
+    /// Whom the token is for that he came with.
+    pub fn bearer(&self) -> Option<&Identity> {
+        self.token.as_ref().map(|_| &self.identity)
+    }
+}
+
 /// What everybody may do: `[[access]]`, or what holds where there is none.
 #[derive(Clone, Debug)]
 pub struct Rules {

@@ -16,7 +16,7 @@ use super::document::Document;
 use super::expression::{level, regex};
 use super::names::{network, served_name, socket_address};
 use super::report::{NamedFile, Place, Report};
-use super::section::{NOT_YET, Section, Separator};
+use super::section::{Section, Separator};
 use super::settings::{
     AccessTarget, Auth, AuthMode, ClientCertificate, Limits, Log, Policy, Server, Throttle, Token, Upstream,
     UserAgents, Verify,
@@ -172,17 +172,7 @@ fn single_server(section: &mut Section<'_, '_>) -> Option<ServerAddress> {
 }
 
 fn auth(section: &mut Section<'_, '_>, base: &Path, verify: Option<Verify>) -> Option<Auth> {
-    let wanted = words::choices(words::AUTH_MODES);
-    let mode = section.text("mode", &wanted, |text| {
-        let later = || {
-            if text == words::AUTH_MODE_LATER {
-                format!("tidegate knows it, {NOT_YET}")
-            } else {
-                String::new()
-            }
-        };
-        words::choose(words::AUTH_MODES, text).ok_or_else(later)
-    });
+    let mode = section.word("mode", words::AUTH_MODES);
     let realm = section.text("realm", "printable ASCII without quotes and backslashes", |text| {
         let printable = text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\');
         if printable && !text.is_empty() { Ok(text.to_owned()) } else { Err(String::new()) }
@@ -192,7 +182,7 @@ fn auth(section: &mut Section<'_, '_>, base: &Path, verify: Option<Verify>) -> O
     let htpasswd_certain = section.is_written("htpasswd") || !section.report.is_torn();
     let htpasswd =
         section.text("htpasswd", r#"the path of a file, such as "auth/htpasswd""#, |text| path(text, base));
-    if let (Some(AuthMode::Basic), Some(path), true) = (mode, &htpasswd, htpasswd_certain) {
+    if let (Some(AuthMode::Basic | AuthMode::Token), Some(path), true) = (mode, &htpasswd, htpasswd_certain) {
         let remedy = format!("make it with `tidegate htpasswd add {} USER`", path.display());
         let file = NamedFile { key: "auth.htpasswd", path: path.clone(), place: htpasswd_place, remedy };
         section.report.files.push(file);

@@ -30,9 +30,6 @@ pub(super) const UPSTREAM_AUTHORIZATION: &[(&str, UpstreamAuthorization)] = &[
 pub(super) const AUTH_MODES: &[(&str, AuthMode)] =
     &[("basic", AuthMode::Basic), ("token", AuthMode::Token), ("off", AuthMode::Off)];
 
-/// Part of the design, and refused until it works.
-pub(super) const AUTH_MODE_LATER: &str = "token";
-
 pub(super) const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 pub(super) const ACCESS_FORMATS: &[(&str, AccessFormat)] =

@@ -8,6 +8,7 @@ mod ledger;
 mod mount;
 mod reject;
 mod reply;
+mod token;
 mod visit;
 
 use std::borrow::Cow;
@@ -99,26 +100,34 @@ async fn pass(
     if !state.agents.admits(user_agent(&request)) {
         return Err(Refusal::Agent(config.user_agents.status));
     }
-    if !request.uri().path().starts_with("/v2/") {
+    let tokens = state.tokens.as_ref().filter(|_| request.uri().path() == token::PATH);
+    if tokens.is_none() && !request.uri().path().starts_with("/v2/") {
         return Err(Refusal::NoSuchPath);
     }
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
-    let path = target::decode(request.uri().path());
+    let sent = request.uri().clone();
+    let path = target::decode(sent.path());
     let target = target::parse(request.method(), &path);
     let operation = target.operation;
     ledger.learn(&client, &target);
 
-    let visit = Visit { gate, state, client: &client, authority: &authority, flow };
+    let visit = Visit { gate, state, client: &client, authority: &authority, target: &target, flow };
     let holder = identity::certificate(state, peer, &authority, ledger)?;
+    if let Some(tokens) = tokens {
+        ledger.asks_for_token();
+        return token::answer(&visit, tokens, holder, request, ledger).await;
+    }
     let caller = identity::identify(&visit, holder, request.headers()).await?;
     ledger.user(&caller.identity);
-    let permit = access::decide(&state.rules, caller, &target).map_err(|denied| visit.denied(denied))?;
+    let bearer = caller.bearer().cloned();
+    let permit = access::decide(&state.rules, caller, &target)
+        .map_err(|denied| visit.denied(denied, bearer.as_ref()))?;
     let may_pull = |repository: &str| permit.extends(&state.rules, repository, Rights::PULL);
-    let query = match request.uri().query() {
+    let query = match sent.query() {
         Some(query) if operation == Operation::UploadStart => Some(mount::settle(query, may_pull)?),
         query => query.map(Cow::Borrowed),
     };
-    *request.uri_mut() = forward::target(request.uri(), &path, query.as_deref())?;
+    *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
 
     hygiene::settle_body(&mut request, config.limits.idle_timeout).await?;
     let onward = forward::rewrite(request, &permit, &client, &authority, operation, config, flow)?;

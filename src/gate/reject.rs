@@ -12,6 +12,7 @@ use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
 use crate::body::ClientFault;
 use crate::header::credentials::TwoAuthorizations;
 use crate::registry::error::{self, Code, error_body};
+use crate::registry::grant::Unclear;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::state::State;
@@ -44,8 +45,12 @@ pub(super) enum Refusal {
     Expectation,
     /// The head of the request is over its limit.
     HeadTooLarge,
-    /// Nobody knows who this is, or his token does not go so far; the reason is for the log alone.
-    Unauthorized { reason: &'static str, challenge: Option<HeaderValue> },
+    /// Nobody knows who this is; the reason is for the log, what he is told of it for himself.
+    Unauthorized { reason: &'static str, told: Option<String>, challenge: Option<HeaderValue> },
+    /// The token counts and does not go so far; a better one may.
+    Insufficient { missing: Scope, is_stranger: bool, sentence: String, challenge: Option<HeaderValue> },
+    /// What is asked of the token endpoint makes no sense.
+    Unclear(&'static str),
     /// It is known who this is, and he may not; the rights that he lacks.
     Denied(Scope),
     /// Too many passwords wait to be checked.
@@ -65,6 +70,12 @@ pub(super) enum Refusal {
 impl From<TwoAuthorizations> for Refusal {
     fn from(_: TwoAuthorizations) -> Self {
         Self::Malformed("two Authorization fields")
+    }
+}
+
+impl From<Unclear> for Refusal {
+    fn from(Unclear(sentence): Unclear) -> Self {
+        Self::Unclear(sentence)
     }
 }
 
@@ -102,13 +113,20 @@ pub(super) fn respond(
         _ => {}
     }
     let mut response = match &refusal {
-        Refusal::Denied(missing) => stated(status, code, &denial(missing), Some(error::detail(missing))),
+        Refusal::Denied(missing) => {
+            stated(status, code, &denial("this user may not", missing), Some(error::detail(missing)))
+        }
+        Refusal::Insufficient { missing, sentence, .. } => {
+            stated(status, code, sentence, Some(error::detail(missing)))
+        }
+        Refusal::Unauthorized { told: Some(told), .. } => stated(status, code, told, None),
         _ => stated(status, code, message, None),
     }
     .map(Source::from);
     let headers = response.headers_mut();
     match &refusal {
-        Refusal::Unauthorized { challenge: Some(challenge), .. } => {
+        Refusal::Unauthorized { challenge: Some(challenge), .. }
+        | Refusal::Insufficient { challenge: Some(challenge), .. } => {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
         Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static(METHODS)),
@@ -143,15 +161,15 @@ fn stated(status: StatusCode, code: Code, message: &str, detail: Option<Value>) 
 }
 
 /// What somebody may not, in words for him; the log has user and repository in fields of their own.
-fn denial(missing: &Scope) -> String {
+pub(super) fn denial(who: &str, missing: &Scope) -> String {
     let action = match missing.rights {
         Rights::PULL => "pull from",
         Rights::DELETE => "delete from",
         _ => "push to",
     };
     match &missing.resource {
-        Resource::Repository(name) => format!("this user may not {action} {name}"),
-        Resource::Catalog => "this user may not list the repositories".to_owned(),
+        Resource::Repository(name) => format!("{who} {action} {name}"),
+        Resource::Catalog => format!("{who} list the repositories"),
     }
 }
 
@@ -198,6 +216,11 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         Refusal::Unauthorized { .. } => {
             (StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required")
         }
+        Refusal::Insufficient { is_stranger, .. } => {
+            let code = if *is_stranger { Code::Unauthorized } else { Code::Denied };
+            (StatusCode::UNAUTHORIZED, code, "the token does not allow this")
+        }
+        Refusal::Unclear(sentence) => (StatusCode::BAD_REQUEST, Code::Unsupported, sentence),
         Refusal::Denied(_) => (StatusCode::FORBIDDEN, Code::Denied, "this user may not do this"),
         Refusal::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many logins at once, try again soon")
