@@ -99,11 +99,11 @@ async fn pass(
     if !state.agents.admits(user_agent(&request)) {
         return Err(Refusal::Agent(config.user_agents.status));
     }
-    if !request.uri().path().starts_with("/v2/") {
+    let path = target::decode(request.uri().path());
+    if !path.starts_with("/v2/") {
         return Err(Refusal::NoSuchPath);
     }
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
-    let path = target::decode(request.uri().path());
     let target = target::parse(request.method(), &path);
     let operation = target.operation;
     ledger.learn(&client, &target);

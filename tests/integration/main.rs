@@ -41,4 +41,5 @@ mod stubborn_registries;
 mod tickets;
 mod time_limits;
 mod token_clients;
+mod two_readers;
 mod upstreams;
