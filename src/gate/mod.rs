@@ -100,13 +100,13 @@ async fn pass(
     if !state.agents.admits(user_agent(&request)) {
         return Err(Refusal::Agent(config.user_agents.status));
     }
-    let tokens = state.tokens.as_ref().filter(|_| request.uri().path() == token::PATH);
-    if tokens.is_none() && !request.uri().path().starts_with("/v2/") {
+    let sent = request.uri().clone();
+    let path = target::decode(sent.path());
+    let tokens = state.tokens.as_ref().filter(|_| path == token::PATH);
+    if tokens.is_none() && !path.starts_with("/v2/") {
         return Err(Refusal::NoSuchPath);
     }
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
-    let sent = request.uri().clone();
-    let path = target::decode(sent.path());
     let target = target::parse(request.method(), &path);
     let operation = target.operation;
     ledger.learn(&client, &target);

@@ -40,4 +40,6 @@ mod streaming;
 mod stubborn_registries;
 mod tickets;
 mod time_limits;
+mod token_clients;
+mod two_readers;
 mod upstreams;
