@@ -109,6 +109,11 @@ impl Permit {
         allowed(rules, &self.caller, repository).contains(rights)
     }
 
+    /// Whether he may see the name of `repository`: whether he may pull it, whatever the token that he came with is for.
+    pub fn sees(&self, rules: &Rules, repository: &str) -> bool {
+        rules.rights(&self.caller.identity, repository).contains(Rights::PULL)
+    }
+
     /// Whether he may see the names of all repositories.
     pub fn has_catalog(&self, rules: &Rules) -> bool {
         rules.has_catalog(&self.caller.identity)

@@ -50,9 +50,7 @@ pub(super) fn rewrite(
     hop::strip(headers);
     headers.remove(EXPECT);
     join_cookies(headers);
-    forwarded::rewrite(headers, client, authority);
-    headers.insert(HOST, authority.clone());
-    authorize(headers, permit.identity(), config.upstream.authorization);
+    introduce(headers, permit, client, authority, config);
     // Written anew: 005 is a number that not everybody reads the same. Without it hyper sends chunks.
     headers.remove(CONTENT_LENGTH);
     if let Some(length) = length {
@@ -65,6 +63,19 @@ pub(super) fn rewrite(
         false => ClientBody::empty(flow.clone()),
     };
     Ok(Request::from_parts(head, body))
+}
+
+/// Puts in what the registry is told of whom a request is from and where it came in.
+pub(super) fn introduce(
+    headers: &mut HeaderMap,
+    permit: &Permit,
+    client: &Client,
+    authority: &HeaderValue,
+    config: &Config,
+) {
+    forwarded::rewrite(headers, client, authority);
+    headers.insert(HOST, authority.clone());
+    authorize(headers, permit.identity(), config.upstream.authorization);
 }
 
 /// RFC 9113 section 8.2.3: HTTP/2 may send a cookie in crumbs, HTTP/1.1 wants it whole.

@@ -1,10 +1,15 @@
 //! The life of a request, from top to bottom.
 
+mod catalog;
 mod challenge;
 mod forward;
 mod hygiene;
 mod identity;
+mod immutable;
+mod inquiry;
 mod ledger;
+mod listing;
+mod policy;
 mod reject;
 mod reply;
 mod visit;
@@ -23,7 +28,7 @@ use crate::access;
 use crate::body::Flow;
 use crate::config::Config;
 use crate::header::forwarded;
-use crate::registry::target;
+use crate::registry::target::{self, Operation};
 use crate::state::{Shared, State};
 use crate::tls::Shown;
 use crate::upstream::Upstream;
@@ -109,6 +114,11 @@ async fn pass(
     let caller = identity::identify(&visit, holder, request.headers()).await?;
     ledger.user(&caller.identity);
     let permit = access::decide(&state.rules, caller, &target).map_err(|denied| visit.denied(denied))?;
+    policy::check(&config.policy, operation)?;
+    if operation == Operation::Catalog && !permit.has_catalog(&state.rules) {
+        return catalog::filtered(&visit, &permit, &request, ledger).await;
+    }
+    let _claims = immutable::spare(&visit, &permit, &target, &request, ledger).await?;
 
     hygiene::settle_body(&mut request, config.limits.idle_timeout).await?;
     let onward = forward::rewrite(request, &permit, &client, &authority, operation, config, flow)?;

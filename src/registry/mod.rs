@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod name;
+pub mod page;
 pub mod pattern;
 pub mod rights;
 pub mod scope;
