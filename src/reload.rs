@@ -120,11 +120,12 @@ pub fn look_at(path: &Path, config: &Config) -> Looks {
     let acme = config.acme.as_ref().map(|acme| acme.files().certificate);
     let pairs = config.tls.certificates.iter();
     let pairs = pairs.flat_map(|pair| [pair.certificate.clone(), pair.key.clone(), pair.staple()]);
-    let users = (config.auth.mode == AuthMode::Basic).then_some(&config.auth.htpasswd);
+    let users = (config.auth.mode != AuthMode::Off).then_some(&config.auth.htpasswd);
     let client = &config.tls.client;
     let authorities = (client.verify != Verify::Off).then_some(&client.ca);
-    let others =
-        users.into_iter().chain(authorities).chain(&config.tls.ticket_keys).chain(&config.upstream.ca);
+    let token = config.token.key.iter().chain(&config.token.certificate);
+    let others = users.into_iter().chain(authorities).chain(token);
+    let others = others.chain(&config.tls.ticket_keys).chain(&config.upstream.ca);
     let look = |file: PathBuf| (file.clone(), signature(&file));
     let all = std::iter::once(path.to_owned()).chain(pairs).chain(acme).chain(others.cloned());
     all.map(look).collect()

@@ -72,7 +72,8 @@ impl State {
             connect_timeout: config.upstream.connect_timeout,
             read_timeout: config.upstream.read_timeout,
         };
-        let mut warnings = std::mem::take(&mut tls.warnings);
+        let mut warnings = config.warnings.clone();
+        warnings.append(&mut tls.warnings);
         if users.is_some() && readable_by_others(&config.auth.htpasswd).unwrap_or_default() {
             warnings.push(readable(&config.auth.htpasswd));
         }

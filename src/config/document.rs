@@ -7,7 +7,7 @@ use super::environment::Environment;
 use super::keys;
 use super::quote::{describe, quoted};
 use super::report::{Place, Report};
-use super::section::{NOT_YET, Section, unused};
+use super::section::{Section, unused};
 
 /// The sections that nobody has read yet.
 pub(super) struct Document<'r, 'i> {
@@ -51,6 +51,36 @@ impl<'r, 'i> Document<'r, 'i> {
         value
     }
 
+    /// Reads a section that is a list of tables, `[[name]]`, and may be absent. In the environment it is one variable, in TOML.
+    pub(super) fn entries<T>(
+        &mut self,
+        name: &'static str,
+        wanted: &str,
+        read: impl Fn(&mut Section<'_, '_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let mut variables = self.environment.take(name);
+        let whole = variables.remove("").map(|variable| (name.to_owned(), variable));
+        for variable in variables.into_values() {
+            let message =
+                format!("[[{name}]] as a whole is TIDEGATE_{}; write {wanted}", name.to_uppercase());
+            self.report.wrong(&Place::Environment(variable.name), message);
+        }
+        let table = self.table.remove_entry(name).into_iter().collect();
+        let header = Place::File(0);
+        let mut section =
+            Section { name: "", header, table, variables: whole.into_iter().collect(), report: self.report };
+        if !section.is_there() {
+            return Some(Vec::new());
+        }
+        let place = section.place(name);
+        let entries = section.entries(name, name, wanted, read)?;
+        if entries.is_empty() {
+            let message = format!("{name}: found an empty list; write {wanted}, or leave it out");
+            section.report.wrong(&place, message);
+        }
+        Some(entries)
+    }
+
     fn remove(&mut self, name: &str) -> Option<Spanned<DeValue<'i>>> {
         let Some((outer, inner)) = name.split_once('.') else { return self.table.remove(name) };
         match self.table.get_mut(outer)?.get_mut() {
@@ -64,9 +94,7 @@ impl<'r, 'i> Document<'r, 'i> {
         for (key, value) in &self.table {
             let place = Place::File(key.span().start);
             let name = key.get_ref().as_ref();
-            let message = if keys::is_later_section(name) {
-                format!("tidegate knows [{name}], {NOT_YET}: remove the section")
-            } else if matches!(value.get_ref(), DeValue::Table(_)) {
+            let message = if matches!(value.get_ref(), DeValue::Table(_)) {
                 format!("unknown section [{}]; {}", name.escape_debug(), keys::section_advice(name))
             } else {
                 format!("unknown key {} outside of any section; {}", quoted(name), keys::advice("", name))

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::Config;
 use super::quote::toml_string;
 use super::settings::{
-    AccessTarget, Acme, Auth, CertificateFiles, ClientCertificates, Limits, Log, Server, Tls, Upstream,
-    UserAgents,
+    AccessRule, AccessTarget, Acme, Auth, CertificateFiles, ClientCertificates, ImmutableTags, Limits, Log,
+    Policy, Server, Subject, Throttle, Tls, Token, Upstream, UserAgents,
 };
 use super::values::{print_duration, print_rate, print_size};
 use super::words::{self, word};
@@ -24,11 +24,12 @@ pub(super) fn dump(config: &Config) -> String {
         acme,
         upstream,
         auth,
-        access: _,
-        policy: _,
-        token: _,
         user_agents,
+        access,
+        policy,
+        token,
         log,
+        warnings: _,
     } = config;
     let base = path.parent().unwrap_or(Path::new(""));
     let sections = [
@@ -39,10 +40,12 @@ pub(super) fn dump(config: &Config) -> String {
         acme.as_ref().map(|acme| dump_acme(acme, base)),
         Some(dump_upstream(upstream, base)),
         Some(dump_auth(auth, base)),
+        Some(dump_throttle(&auth.throttle)),
         Some(dump_user_agents(user_agents)),
-        Some(dump_log(log, base)),
     ];
-    sections.into_iter().flatten().map(|Written(text)| text).collect::<Vec<_>>().join("\n")
+    let rest = [dump_policy(policy), dump_token(token, base), dump_log(log, base)];
+    let sections = sections.into_iter().flatten().chain(access.iter().map(dump_rule)).chain(rest);
+    sections.map(|Written(text)| text).collect::<Vec<_>>().join("\n")
 }
 
 fn dump_server(server: &Server) -> Written {
@@ -159,12 +162,56 @@ fn dump_auth(auth: &Auth, base: &Path) -> Written {
         .key("hash_queue", hash_queue)
 }
 
+fn dump_throttle(throttle: &Throttle) -> Written {
+    let Throttle { failures, window, delay } = throttle;
+    Written::section("auth.throttle")
+        .key("failures", failures)
+        .key("window", quoted(print_duration(*window)))
+        .key("delay", quoted(print_duration(*delay)))
+}
+
 fn dump_user_agents(user_agents: &UserAgents) -> Written {
     let UserAgents { deny, allow, status } = user_agents;
     Written::section("user_agents")
         .key("deny", list(deny.iter().map(quoted)))
         .key("allow", list(allow.iter().map(quoted)))
         .key("status", status.as_u16())
+}
+
+/// With the users of its groups.
+fn dump_rule(rule: &AccessRule) -> Written {
+    let AccessRule { place: _, subjects, repositories, rights } = rule;
+    let users = subjects.iter().map(|subject| match subject {
+        Subject::Anonymous => quoted("anonymous"),
+        Subject::EveryUser => quoted("*"),
+        Subject::User(name) => quoted(name),
+    });
+    Written("[[access]]\n".to_owned())
+        .key("users", list(users))
+        .key("repositories", list(repositories.iter().map(quoted)))
+        .key("actions", list(rights.names().map(quoted)))
+}
+
+fn dump_policy(policy: &Policy) -> Written {
+    let Policy { read_only, immutable_tags, catalog } = policy;
+    let tags = immutable_tags
+        .iter()
+        .map(|ImmutableTags { repositories, tags }| quoted(format_args!("{repositories}:{tags}")));
+    Written::section("policy")
+        .key("read_only", read_only)
+        .key("immutable_tags", list(tags))
+        .key("catalog", quoted(word(words::CATALOG, catalog)))
+}
+
+fn dump_token(token: &Token, base: &Path) -> Written {
+    let Token { service, issuer, key, certificate, ttl, refresh_ttl } = token;
+    Written::section("token")
+        .key("service", quoted(service.as_deref().unwrap_or_default()))
+        .key("issuer", quoted(issuer))
+        .key("key", optional_path(base, key.as_deref()))
+        .key("certificate", optional_path(base, certificate.as_deref()))
+        .key("ttl", quoted(print_duration(*ttl)))
+        .key("refresh_ttl", quoted(print_duration(*refresh_ttl)))
 }
 
 fn dump_log(log: &Log, base: &Path) -> Written {

@@ -1,8 +1,8 @@
-//! Settings from the environment: `TIDEGATE_<SECTION>_<KEY>`.
+//! Settings from the environment: `TIDEGATE_<SECTION>_<KEY>`, and `TIDEGATE_ACCESS` for a section that is a list.
 
 use std::collections::BTreeMap;
 
-use super::keys::{LATER_SECTIONS, SECTIONS};
+use super::keys::{ACCESS, SECTIONS};
 
 const PREFIX: &str = "TIDEGATE_";
 
@@ -13,7 +13,7 @@ pub(super) struct Variable {
     pub(super) value: String,
 }
 
-/// The variables of each known section by the key they name, known or not.
+/// The variables of each known section by the key they name, known or not; the empty key is a list as a whole.
 #[derive(Debug, Default)]
 pub(super) struct Environment(BTreeMap<&'static str, BTreeMap<String, Variable>>);
 
@@ -47,9 +47,10 @@ impl Environment {
 
 fn split(name: &str) -> Option<(&'static str, String)> {
     let rest = name.strip_prefix(PREFIX)?;
-    let matching = SECTIONS.iter().chain(&LATER_SECTIONS).filter_map(|section| {
-        let key = rest.strip_prefix(&section.to_uppercase().replace('.', "_"))?.strip_prefix('_')?;
-        Some((*section, key))
+    let matching = SECTIONS.iter().filter_map(|section| {
+        let key = rest.strip_prefix(&section.to_uppercase().replace('.', "_"))?;
+        let is_whole = key.is_empty() && *section == ACCESS;
+        Some((*section, if is_whole { key } else { key.strip_prefix('_')? }))
     });
     let (section, key) = matching.max_by_key(|(section, _)| section.len())?;
     let key = if key.chars().any(char::is_lowercase) { key.to_owned() } else { key.to_lowercase() };
@@ -85,6 +86,8 @@ mod tests {
         );
         assert_eq!(rest(&["TIDEGATE_USER_AGENTS_DENY"]), [("user_agents", "deny".to_owned())]);
         assert_eq!(rest(&["TIDEGATE_TLS_CLIENT_CA"]), [("tls.client", "ca".to_owned())]);
+        assert_eq!(rest(&["TIDEGATE_AUTH_THROTTLE_DELAY"]), [("auth.throttle", "delay".to_owned())]);
+        assert_eq!(rest(&["TIDEGATE_ACCESS", "TIDEGATE_POLICY"]), [("access", String::new())]);
         assert_eq!(rest(&["TIDEGATE_SERVER_Listen"]), [("server", "Listen".to_owned())]);
     }
 

@@ -10,19 +10,23 @@ use http::StatusCode;
 use toml::de::DeTable;
 
 use super::Config;
+use super::access::{self, groups};
 use super::acme::acme;
 use super::address::ServerAddress;
 use super::document::Document;
 use super::expression::{level, regex};
+use super::keys::{ACCESS, GROUPS};
 use super::names::{network, served_name, socket_address};
+use super::policy::policy;
 use super::report::{NamedFile, Place, Report};
-use super::section::{NOT_YET, Section, Separator};
+use super::section::{Section, Separator};
 use super::settings::{
-    AccessTarget, Auth, AuthMode, ClientCertificate, Limits, Log, Policy, Server, Throttle, Token, Upstream,
-    UserAgents, Verify,
+    AccessTarget, Auth, AuthMode, ClientCertificate, Limits, Log, Server, Throttle, Upstream, UserAgents,
+    Verify,
 };
 use super::syntax::sound_part;
 use super::tls::{client, tls};
+use super::token::token;
 use super::words;
 
 const LEAST_WAIT: Duration = Duration::from_millis(1);
@@ -31,6 +35,8 @@ const LONGEST_WAIT: Duration = Duration::from_hours(24);
 const WAIT: RangeInclusive<Duration> = LEAST_WAIT..=LONGEST_WAIT;
 /// Zero means at once, or not at all.
 const WAIT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=LONGEST_WAIT;
+/// What is told to clients in whole seconds.
+const SECONDS: RangeInclusive<Duration> = Duration::from_secs(1)..=LONGEST_WAIT;
 
 const MOST_CONNECTIONS: usize = 1_000_000;
 const MOST_THREADS: usize = 1024;
@@ -39,6 +45,7 @@ const LEAST_HEADER_BYTES: u64 = 8 << 10;
 const MOST_HEADER_BYTES: u64 = 1 << 20;
 const MOST_HEADERS: usize = 10_000;
 const MOST_BYTES: u64 = 1 << 30;
+const MOST_FAILURES: usize = 1000;
 
 pub(super) const HOST_NAME: &str = r#"a host name without port, such as "registry.example.com""#;
 
@@ -64,10 +71,21 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
     by_acme &= acme != Some(None);
     let tls = document.section("tls", |section| tls(section, base, by_acme, acme_place, client));
     let upstream = document.section("upstream", |section| upstream(section, base));
-    let auth = document.section("auth", |section| auth(section, base, verify));
+    let throttle = document.section("auth.throttle", throttle);
+    let auth = document.section("auth", |section| auth(section, base, verify, throttle));
     let user_agents = document.section("user_agents", user_agents);
+    let groups = document.section(GROUPS, groups);
+    let rule = |section: &mut Section<'_, '_>| access::rule(section, groups.as_ref());
+    let access = document.entries(ACCESS, access::EXAMPLE, rule);
+    let policy = document.section("policy", policy);
+    let names = server.as_ref().map_or(&[][..], |server| &server.names);
+    let mode = auth.as_ref().map(|auth| auth.mode);
+    let token = document.section("token", |section| token(section, base, names, mode));
     let log = document.section("log", |section| log(section, base));
     document.finish();
+    if let Some(groups) = &groups {
+        groups.warn_of_unused(&mut report);
+    }
 
     let config = || {
         Some(Config {
@@ -78,18 +96,12 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
             acme: acme?,
             upstream: upstream?,
             auth: auth?,
-            access: Vec::new(),
-            policy: Policy::default(),
-            token: Token {
-                service: None,
-                issuer: "tidegate".to_owned(),
-                key: None,
-                certificate: None,
-                ttl: Duration::from_mins(5),
-                refresh_ttl: Duration::from_hours(90 * 24),
-            },
             user_agents: user_agents?,
+            access: access?,
+            policy: policy?,
+            token: token?,
             log: log?,
+            warnings: Vec::new(),
         })
     };
     (config(), report)
@@ -171,18 +183,20 @@ fn single_server(section: &mut Section<'_, '_>) -> Option<ServerAddress> {
     server
 }
 
-fn auth(section: &mut Section<'_, '_>, base: &Path, verify: Option<Verify>) -> Option<Auth> {
-    let wanted = words::choices(words::AUTH_MODES);
-    let mode = section.text("mode", &wanted, |text| {
-        let later = || {
-            if text == words::AUTH_MODE_LATER {
-                format!("tidegate knows it, {NOT_YET}")
-            } else {
-                String::new()
-            }
-        };
-        words::choose(words::AUTH_MODES, text).ok_or_else(later)
-    });
+fn throttle(section: &mut Section<'_, '_>) -> Option<Throttle> {
+    let failures = section.number("failures", 0..=MOST_FAILURES);
+    let window = section.duration("window", SECONDS);
+    let delay = section.duration("delay", SECONDS);
+    Some(Throttle { failures: failures?, window: window?, delay: delay? })
+}
+
+fn auth(
+    section: &mut Section<'_, '_>,
+    base: &Path,
+    verify: Option<Verify>,
+    throttle: Option<Throttle>,
+) -> Option<Auth> {
+    let mode = section.word("mode", words::AUTH_MODES);
     let realm = section.text("realm", "printable ASCII without quotes and backslashes", |text| {
         let printable = text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\');
         if printable && !text.is_empty() { Ok(text.to_owned()) } else { Err(String::new()) }
@@ -192,7 +206,7 @@ fn auth(section: &mut Section<'_, '_>, base: &Path, verify: Option<Verify>) -> O
     let htpasswd_certain = section.is_written("htpasswd") || !section.report.is_torn();
     let htpasswd =
         section.text("htpasswd", r#"the path of a file, such as "auth/htpasswd""#, |text| path(text, base));
-    if let (Some(AuthMode::Basic), Some(path), true) = (mode, &htpasswd, htpasswd_certain) {
+    if let (Some(AuthMode::Basic | AuthMode::Token), Some(path), true) = (mode, &htpasswd, htpasswd_certain) {
         let remedy = format!("make it with `tidegate htpasswd add {} USER`", path.display());
         let file = NamedFile { key: "auth.htpasswd", path: path.clone(), place: htpasswd_place, remedy };
         section.report.files.push(file);
@@ -203,7 +217,7 @@ fn auth(section: &mut Section<'_, '_>, base: &Path, verify: Option<Verify>) -> O
     if client_certificate == Some(ClientCertificate::Both) {
         let other = match (verify, mode) {
             (Some(Verify::Off), _) => Some("client certificates; set tls.client.verify to \"required\""),
-            (_, Some(AuthMode::Off)) => Some("passwords; set auth.mode to \"basic\""),
+            (_, Some(AuthMode::Off)) => Some("passwords; set auth.mode to \"basic\" or \"token\""),
             _ => None,
         };
         if let Some(other) = other {
@@ -224,7 +238,7 @@ fn auth(section: &mut Section<'_, '_>, base: &Path, verify: Option<Verify>) -> O
         cache_size: cache_size?,
         hash_threads: or_share_of_cores(hash_threads?, 2),
         hash_queue: hash_queue?,
-        throttle: Throttle { failures: 10, window: Duration::from_mins(1), delay: Duration::from_mins(1) },
+        throttle: throttle?,
     })
 }
 

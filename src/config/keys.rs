@@ -19,12 +19,29 @@ pub(super) struct Key {
     pub(super) standing: Standing,
 }
 
-/// The sections that work, in the order of proxy.toml.example.
-pub(super) const SECTIONS: [&str; 9] =
-    ["server", "limits", "tls", "tls.client", "acme", "upstream", "auth", "user_agents", "log"];
+/// The sections, in the order of proxy.toml.example.
+pub(super) const SECTIONS: [&str; 14] = [
+    "server",
+    "limits",
+    "tls",
+    "tls.client",
+    "acme",
+    "upstream",
+    "auth",
+    "auth.throttle",
+    "user_agents",
+    GROUPS,
+    ACCESS,
+    "policy",
+    "token",
+    "log",
+];
 
-/// The sections that are part of the design, and refused until they work.
-pub(super) const LATER_SECTIONS: [&str; 5] = ["auth.throttle", "groups", "access", "policy", "token"];
+/// The section whose keys are the operator's own.
+pub(super) const GROUPS: &str = "groups";
+
+/// The section that is a list of tables, and one variable of the environment.
+pub(super) const ACCESS: &str = "access";
 
 /// An entry of the list `tls.certificates`: keys of its own, but no section.
 pub(super) const CERTIFICATE_ENTRY: &str = "tls.certificates";
@@ -87,9 +104,24 @@ pub(super) const KEYS: &[Key] = &[
     key("auth", "cache_size", "4096"),
     key("auth", "hash_threads", "0"),
     key("auth", "hash_queue", "64"),
+    key("auth.throttle", "failures", "10"),
+    key("auth.throttle", "window", r#""1m""#),
+    key("auth.throttle", "delay", r#""1m""#),
     key("user_agents", "deny", r"['^docker/1\.[345]', '^Go ']"),
     key("user_agents", "allow", r"['^docker/1\.5\.[0-9]-dev']"),
     key("user_agents", "status", "404"),
+    required(ACCESS, "users"),
+    required(ACCESS, "repositories"),
+    required(ACCESS, "actions"),
+    key("policy", "read_only", "false"),
+    key("policy", "immutable_tags", "[]"),
+    key("policy", "catalog", r#""filtered""#),
+    key("token", "service", r#""""#),
+    key("token", "issuer", r#""tidegate""#),
+    key("token", "key", r#""""#),
+    key("token", "certificate", r#""""#),
+    key("token", "ttl", r#""5m""#),
+    key("token", "refresh_ttl", r#""90d""#),
     key("log", "level", r#""info""#),
     key("log", "format", r#""text""#),
     key("log", "access", r#""stdout""#),
@@ -102,15 +134,10 @@ pub(super) fn find(section: &str, name: &str) -> Option<Standing> {
     KEYS.iter().find(|key| key.section == section && key.name == name).map(|key| key.standing)
 }
 
-/// Whether `name` is a section, or part of one, that does not work yet.
-pub(super) fn is_later_section(name: &str) -> bool {
-    LATER_SECTIONS.contains(&name)
-}
-
 /// The words after "unknown key": where the key belongs, or what may have been meant.
 pub(super) fn advice(section: &str, name: &str) -> String {
     if let Some(key) = working().find(|key| key.section != CERTIFICATE_ENTRY && key.name == name) {
-        return format!("it belongs to [{}]", key.section);
+        return format!("it belongs to {}", header(key.section));
     }
     let inner = SECTIONS.iter().filter_map(|inner| inner.strip_prefix(section)?.strip_prefix('.'));
     if let Some(near) = nearest(name, inner) {
@@ -122,21 +149,30 @@ pub(super) fn advice(section: &str, name: &str) -> String {
     }
     let near = nearest(name, working().map(|key| key.name));
     if let Some(key) = near.and_then(|near| working().find(|key| key.name == near)) {
-        return format!("did you mean {:?} of [{}]?", key.name, key.section);
+        return format!("did you mean {:?} of {}?", key.name, header(key.section));
     }
     if section.is_empty() {
-        return format!("the sections are [{}]", SECTIONS.join("], ["));
+        return all_sections();
     }
     let names: Vec<&str> = working().filter(|key| key.section == section).map(|key| key.name).collect();
-    format!("[{section}] has {}", names.join(", "))
+    format!("{} has {}", header(section), names.join(", "))
+}
+
+/// How the section begins in the file.
+pub(super) fn header(section: &str) -> String {
+    if section == ACCESS { format!("[[{section}]]") } else { format!("[{section}]") }
 }
 
 /// The words after "unknown section".
 pub(super) fn section_advice(name: &str) -> String {
-    match nearest(name, SECTIONS.iter().chain(&LATER_SECTIONS).copied()) {
-        Some(near) => format!("did you mean [{near}]?"),
-        None => format!("the sections are [{}]", SECTIONS.join("], [")),
+    match nearest(name, SECTIONS.into_iter()) {
+        Some(near) => format!("did you mean {}?", header(near)),
+        None => all_sections(),
     }
+}
+
+fn all_sections() -> String {
+    format!("the sections are {}", SECTIONS.map(header).join(", "))
 }
 
 /// The candidate that is a typing error away from `name`.
@@ -181,6 +217,8 @@ mod tests {
         assert_eq!(advice("log", "colour"), "[log] has level, format, access, access_format");
         assert_eq!(section_advice("sever"), "did you mean [server]?");
         assert_eq!(section_advice("user-agents"), "did you mean [user_agents]?");
+        assert_eq!(section_advice("acces"), "did you mean [[access]]?");
+        assert_eq!(advice("policy", "users"), "it belongs to [[access]]");
         assert!(section_advice("storage").starts_with("the sections are [server], [limits]"));
     }
 

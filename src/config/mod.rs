@@ -1,10 +1,11 @@
 //! The settings: proxy.toml and the environment, parsed into what is meant.
 //!
-//! `file`, with `tls` and `acme`, turns what is written into [`Config`], key by key; `keys` holds every key and its default;
+//! `file`, with `tls`, `acme`, `access`, `policy` and `token`, turns what is written into [`Config`], key by key; `keys` holds every key and its default;
 //! `document`, `section` and `syntax` find all that is wrong in one pass; `disk` looks at the files that are named.
 
 use std::path::{Path, PathBuf};
 
+mod access;
 mod acme;
 mod address;
 mod disk;
@@ -16,12 +17,14 @@ mod expression;
 mod file;
 mod keys;
 mod names;
+mod policy;
 mod quote;
 mod report;
 mod section;
 mod settings;
 mod syntax;
 mod tls;
+mod token;
 mod values;
 mod words;
 
@@ -52,16 +55,18 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[auth]`.
     pub auth: Auth,
+    /// `[user_agents]`.
+    pub user_agents: UserAgents,
     /// `[[access]]`, in the order of the file; none at all means that every user may do everything.
     pub access: Vec<AccessRule>,
     /// `[policy]`.
     pub policy: Policy,
     /// `[token]`.
     pub token: Token,
-    /// `[user_agents]`.
-    pub user_agents: UserAgents,
     /// `[log]`.
     pub log: Log,
+    /// What is not wrong, but does nothing as it is written.
+    pub warnings: Vec<Problem>,
 }
 
 impl Config {
@@ -98,17 +103,18 @@ impl Config {
         finished(config, report)
     }
 
-    /// All settings as a proxy.toml that parses to the same settings at the same path.
+    /// All settings as a proxy.toml that parses to the same settings at the same path, but for the warnings.
     pub fn to_toml(&self) -> String {
         dump::dump(self)
     }
 }
 
-fn finished(config: Option<Config>, report: report::Report) -> Result<Config, Problems> {
+fn finished(config: Option<Config>, mut report: report::Report) -> Result<Config, Problems> {
     let file = report.file().to_owned();
+    let warnings = report.take_warnings();
     match (report.problems(), config) {
         (Some(problems), _) => Err(problems),
-        (None, Some(config)) => Ok(config),
+        (None, Some(config)) => Ok(Config { warnings, ..config }),
         // Every reader that yields nothing has said why, so nobody gets here.
         (None, None) => Err(Problem::new(file, "the settings are incomplete").into()),
     }

@@ -31,6 +31,7 @@ pub(super) struct Report {
     text: String,
     torn: bool,
     problems: Vec<(usize, Problem)>,
+    warnings: Vec<Problem>,
     /// In the order in which they were read.
     pub(super) files: Vec<NamedFile>,
 }
@@ -42,6 +43,7 @@ impl Report {
             text: text.to_owned(),
             torn: false,
             problems: Vec::new(),
+            warnings: Vec::new(),
             files: Vec::new(),
         }
     }
@@ -81,6 +83,16 @@ impl Report {
         self.push(place, problem);
     }
 
+    /// What is not wrong, but not what was meant either.
+    pub(super) fn warn(&mut self, place: &Place, message: impl Into<String>) {
+        self.warnings.push(Problem::new(self.describe(place), message));
+    }
+
+    /// What [`Report::warn`] was told.
+    pub(super) fn take_warnings(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.warnings)
+    }
+
     /// All problems in file order, then those of the environment; `None` if there are none.
     pub(super) fn problems(mut self) -> Option<Problems> {
         self.problems.sort_by_key(|(offset, _)| *offset);
@@ -96,7 +108,8 @@ impl Report {
         self.problems.push((order, problem));
     }
 
-    fn describe(&self, place: &Place) -> String {
+    /// The place as messages name it.
+    pub(super) fn describe(&self, place: &Place) -> String {
         match place {
             Place::File(offset) => {
                 let (line, column) = position(&self.text, *offset);

@@ -14,9 +14,6 @@ use super::report::{Place, Report};
 use super::values::{parse_duration, parse_rate, parse_size, print_duration, print_size};
 use super::words::{choices, choose};
 
-/// Said of what is part of the design and refused.
-pub(super) const NOT_YET: &str = "but it does not work in this version";
-
 /// How the environment writes a list in one variable.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Separator {
@@ -306,26 +303,19 @@ impl<'i> Section<'_, 'i> {
 
     fn complain(&mut self, key: &str, place: &Place, found: &str, complaint: &str, wanted: &str) {
         let because = if complaint.is_empty() { String::new() } else { format!(" ({complaint})") };
-        self.report.wrong(place, format!("{}.{key}: found {found}{because}; write {wanted}", self.name));
+        // Outside of any section the key is the section.
+        let section = if self.name.is_empty() { String::new() } else { format!("{}.", self.name) };
+        self.report.wrong(place, format!("{section}{key}: found {found}{because}; write {wanted}"));
     }
 }
 
 /// The message for a key that no part of this version takes.
 pub(super) fn unused(section: &str, key: &str) -> String {
-    let whole = format!("{section}.{key}");
-    if keys::is_later_section(&whole) || keys::is_later_section(section) || keys::find(section, key).is_some()
-    {
-        format!("tidegate knows {}, {NOT_YET}: remove it", quoted_path(&whole))
+    if keys::find(section, key).is_some() {
+        format!("tidegate knows {section}.{key}, but it does not work in this version: remove it")
     } else {
-        format!("unknown key {} in [{section}]; {}", quoted(key), keys::advice(section, key))
-    }
-}
-
-fn quoted_path(path: &str) -> String {
-    if path.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_')) {
-        path.to_owned()
-    } else {
-        quoted(path)
+        let header = keys::header(section);
+        format!("unknown key {} in {header}; {}", quoted(key), keys::advice(section, key))
     }
 }
 

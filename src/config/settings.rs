@@ -207,7 +207,7 @@ pub struct Auth {
     pub mode: AuthMode,
     /// The realm of the challenge: printable ASCII, neither quote nor backslash.
     pub realm: String,
-    /// Users and password hashes. Checked to exist only when `mode` is basic.
+    /// Users and password hashes. Checked to exist unless `mode` is off.
     pub htpasswd: PathBuf,
     /// Also accept the older hashes of Apache and crypt(3).
     pub legacy_hashes: bool,
@@ -229,10 +229,10 @@ pub struct Auth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttle {
     /// So many within the window, and no more; 0 means no limit.
-    pub failures: u32,
-    /// Failures are counted within this time. Not zero.
+    pub failures: usize,
+    /// Failures are counted within this time. At least a second.
     pub window: Duration,
-    /// How long nothing is computed then. Not zero.
+    /// How long nothing is computed then. At least a second.
     pub delay: Duration,
 }
 
@@ -277,7 +277,7 @@ impl PartialEq for UserAgents {
 impl Eq for UserAgents {}
 
 /// An entry of `[[access]]`: who may do what where. Groups are resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct AccessRule {
     /// Where it stands, as messages name it: file, line and column.
     pub place: String,
@@ -288,6 +288,16 @@ pub struct AccessRule {
     /// What; not nothing.
     pub rights: Rights,
 }
+
+/// Wherever it stands, it means the same.
+impl PartialEq for AccessRule {
+    fn eq(&self, other: &Self) -> bool {
+        let AccessRule { place: _, subjects, repositories, rights } = self;
+        (subjects, repositories, rights) == (&other.subjects, &other.repositories, &other.rights)
+    }
+}
+
+impl Eq for AccessRule {}
 
 /// Whom a rule means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -333,17 +343,18 @@ pub enum Catalog {
 /// `[token]`: the tokens that `auth.mode = "token"` gives and takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Whom they are for; `None` is the host that is asked for.
+    /// Whom they are for: what is written, or the first of [`Server::names`]; `None` is the host that is asked for. Printable
+    /// ASCII without spaces, quotes and backslashes.
     pub service: Option<String>,
-    /// Who gives them.
+    /// Who gives them, in the same letters.
     pub issuer: String,
     /// PEM; `None` is a key of this process.
     pub key: Option<PathBuf>,
-    /// Its certificate, PEM.
+    /// Its certificate, PEM; none without a key.
     pub certificate: Option<PathBuf>,
     /// How long they count. At least a minute.
     pub ttl: Duration,
-    /// How long identity tokens count; zero means there are none.
+    /// How long identity tokens count; zero means there are none, as it is where no key is written: they need one that lasts.
     pub refresh_ttl: Duration,
 }
 

@@ -7,10 +7,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod access;
 mod example;
 mod files;
 mod overrides;
 mod problems;
+mod token;
 
 const PAIR: &str = "[tls]\ncertificate = \"c.crt\"\nkey = \"c.key\"\n";
 
@@ -43,6 +45,19 @@ fn the_smallest_file_means_the_defaults() {
     assert_eq!(config.auth.realm, "registry.localhost");
     assert_eq!(config.auth.htpasswd, Path::new("/etc/tidegate/auth/htpasswd"));
     assert!(config.auth.hash_threads >= 1);
+    let minute = Duration::from_mins(1);
+    assert_eq!(config.auth.throttle, Throttle { failures: 10, window: minute, delay: minute });
+    assert_eq!((&config.access, &config.policy), (&Vec::new(), &Policy::default()));
+    let token = Token {
+        service: None,
+        issuer: "tidegate".to_owned(),
+        key: None,
+        certificate: None,
+        ttl: Duration::from_mins(5),
+        refresh_ttl: Duration::ZERO,
+    };
+    assert_eq!(config.token, token);
+    assert_eq!(config.warnings, []);
     assert_eq!(config.user_agents.deny.len(), 2);
     assert_eq!(config.user_agents.status, http::StatusCode::NOT_FOUND);
     assert_eq!(config.log.access, AccessTarget::Stdout);
@@ -91,7 +106,7 @@ connect_timeout = "1s"
 read_timeout = "1h"
 authorization = "none"
 [auth]
-mode = "basic"
+mode = "token"
 client_certificate = "both"
 realm = "My Registry"
 htpasswd = "users"
@@ -100,10 +115,36 @@ cache_ttl = "0s"
 cache_size = 1
 hash_threads = 2
 hash_queue = 1
+[auth.throttle]
+failures = 0
+window = "90s"
+delay = "1d"
 [user_agents]
 deny = ['it''s "odd" \d{1,3}', "a\tb"]
 allow = []
 status = 403
+[groups]
+developers = ["alice", "b'\"ob"]
+others = ["carol", "alice"]
+[[access]]
+users = ["@developers", "@others", "*"]
+repositories = ["team-a/**", "${user}/x-*"]
+actions = ["push", "pull"]
+[[access]]
+users = ["anonymous"]
+repositories = ["**"]
+actions = ["*", "catalog"]
+[policy]
+read_only = true
+immutable_tags = ["team-a/**:v*", "**:release-*"]
+catalog = "off"
+[token]
+service = "registry"
+issuer = "https://issuer/"
+key = "token.key"
+certificate = "/abs/token.crt"
+ttl = "1h"
+refresh_ttl = "3650d"
 [log]
 level = "warn,tidegate::tls=debug"
 format = "json"
@@ -141,6 +182,7 @@ fn settings_print_as_a_file_that_means_the_same() {
     assert_eq!(config.server.names, ["registry.example", "[::1]"]);
     assert_eq!(config.log.access, AccessTarget::File("off".into()));
     assert_eq!(config.tls.certificates[1].certificate, Path::new("../b.crt"));
+    assert_eq!(config.warnings, []);
 }
 
 proptest! {
@@ -161,6 +203,7 @@ proptest! {
     fn any_value_in_the_environment_is_read_without_panic(index in 0..keys::KEYS.len(), value in ".{0,40}") {
         let key = &keys::KEYS[index];
         let name = format!("TIDEGATE_{}_{}", key.section, key.name).to_uppercase();
-        let _ = Config::parse(Path::new("proxy.toml"), PAIR, &[(name, value)]);
+        let whole = ("TIDEGATE_ACCESS".to_owned(), value.clone());
+        let _ = Config::parse(Path::new("proxy.toml"), PAIR, &[(name, value), whole]);
     }
 }

@@ -1,7 +1,7 @@
 //! The words that stand for one of a few choices, for reading and for printing alike.
 
 use super::settings::{
-    AccessFormat, AcmeChallenge, Alpn, AuthMode, ClientCertificate, LogFormat, TlsVersion,
+    AccessFormat, AcmeChallenge, Alpn, AuthMode, Catalog, ClientCertificate, LogFormat, TlsVersion,
     UpstreamAuthorization, UserFrom, Verify,
 };
 
@@ -30,8 +30,7 @@ pub(super) const UPSTREAM_AUTHORIZATION: &[(&str, UpstreamAuthorization)] = &[
 pub(super) const AUTH_MODES: &[(&str, AuthMode)] =
     &[("basic", AuthMode::Basic), ("token", AuthMode::Token), ("off", AuthMode::Off)];
 
-/// Part of the design, and refused until it works.
-pub(super) const AUTH_MODE_LATER: &str = "token";
+pub(super) const CATALOG: &[(&str, Catalog)] = &[("filtered", Catalog::Filtered), ("off", Catalog::Off)];
 
 pub(super) const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 

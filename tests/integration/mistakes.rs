@@ -76,7 +76,7 @@ fn what_is_no_toml_at_all_is_said_with_its_place() {
 #[test]
 fn settings_of_later_versions_are_refused_and_not_ignored() {
     for (key, value) in
-        [("server.proxy_protocol", "true"), ("policy.read_only", "true"), ("token.issuer", r#""x""#)]
+        [("server.proxy_protocol", "true"), ("server.admin", r#""""#), ("log.audit", r#""x""#)]
     {
         let refusal = settings().set(key, value).refused();
         let name = key.split('.').next_back().unwrap();

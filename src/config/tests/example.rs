@@ -1,6 +1,6 @@
 //! proxy.toml.example is true: it parses, it holds every key, and the defaults it shows are the defaults.
 
-use super::super::keys::{CERTIFICATE_ENTRY, KEYS, Standing};
+use super::super::keys::{ACCESS, CERTIFICATE_ENTRY, KEYS, Standing};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../proxy.toml.example");
@@ -40,7 +40,7 @@ fn it_shows_every_key_with_its_default_and_no_other() {
     }
     let supported: Vec<_> = KEYS
         .iter()
-        .filter(|key| key.section != CERTIFICATE_ENTRY)
+        .filter(|key| ![CERTIFICATE_ENTRY, ACCESS].contains(&key.section))
         .filter_map(|key| match key.standing {
             Standing::Default(default) => Some((key.section, key.name, default, true)),
             Standing::Required if key.name == "certificate" => {
@@ -51,4 +51,20 @@ fn it_shows_every_key_with_its_default_and_no_other() {
         })
         .collect();
     assert_eq!(shown, supported);
+}
+
+#[test]
+fn its_rules_and_groups_hold_every_key_and_mean_what_they_say() {
+    let shown: String = EXAMPLE
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let config = parse(&format!("{EXAMPLE}\n{shown}")).unwrap();
+    assert!(config.access.len() > 1, "{shown}");
+    assert_eq!(config.warnings, []);
+    let written = KEYS.iter().filter(|key| key.section == ACCESS);
+    for key in written {
+        assert_eq!(shown.matches(&format!("{} = [", key.name)).count(), config.access.len(), "{key:?}");
+    }
 }

@@ -82,6 +82,29 @@ fn without_passwords_no_htpasswd_is_needed() {
 }
 
 #[test]
+fn tokens_are_given_for_passwords_and_their_key_has_to_be_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.toml");
+    fs::write(
+        &path,
+        format!("{PAIR}[auth]\nmode = \"token\"\n[token]\nkey = \"t.key\"\ncertificate = \"t.crt\"\n"),
+    )
+    .unwrap();
+    fs::write(directory.path().join("c.crt"), "").unwrap();
+    fs::write(directory.path().join("c.key"), "").unwrap();
+    let problems = load(&path).unwrap_err();
+    assert_eq!(problems.exit_code(), 66);
+    let shown: Vec<String> = problems.0.iter().map(|problem| problem.message.clone()).collect();
+    assert!(shown[0].starts_with("auth.htpasswd names "), "{shown:?}");
+    assert!(
+        shown[1].contains("/t.key, which does not exist; make it with `tidegate token FILE`"),
+        "{shown:?}"
+    );
+    assert!(shown[2].starts_with("token.certificate names "), "{shown:?}");
+    assert_eq!(shown.len(), 3);
+}
+
+#[test]
 fn missing_files_are_told_together_with_other_problems() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("proxy.toml");

@@ -58,6 +58,42 @@ fn a_list_of_certificates_is_written_as_in_the_file() {
 }
 
 #[test]
+fn rules_and_groups_come_from_the_environment() {
+    let rules = "[{ users = ['@team', 'carol'], repositories = ['${user}/**'], actions = ['*'] }]";
+    let text = "[[access]]\nusers = 5\n[groups]\nteam = ['bob']\n";
+    let variables = [
+        ("TIDEGATE_ACCESS", rules),
+        ("TIDEGATE_GROUPS_TEAM", "alice, ann"),
+        ("TIDEGATE_POLICY_READ_ONLY", "true"),
+        ("TIDEGATE_POLICY_IMMUTABLE_TAGS", "a/**:v*, **:1.*"),
+        ("TIDEGATE_TOKEN_TTL", "2m"),
+        ("TIDEGATE_AUTH_THROTTLE_FAILURES", "3"),
+        ("TIDEGATE_AUTH_MODE", "token"),
+    ];
+    let config = parse_with(&format!("{text}{PAIR}"), &variables).unwrap();
+    let [rule] = config.access.as_slice() else { panic!("{:?}", config.access) };
+    assert_eq!(rule.place, "environment: TIDEGATE_ACCESS");
+    assert_eq!(rule.subjects, ["alice", "ann", "carol"].map(|name| Subject::User(name.to_owned())));
+    assert!(config.policy.read_only && config.policy.immutable_tags.len() == 2);
+    assert_eq!((config.token.ttl, config.auth.throttle.failures), (Duration::from_mins(2), 3));
+}
+
+#[test]
+fn wrong_rules_in_the_environment_are_named() {
+    for (name, value, message) in [
+        ("TIDEGATE_ACCESS", "", r#"access: found ""; write [[access]] once for each rule"#),
+        ("TIDEGATE_ACCESS", "[]", "access: found an empty list; write [[access]]"),
+        ("TIDEGATE_ACCESS", "[{ users = ['@x'] }]", r#"access.users: found "@x" (there is no group "x""#),
+        ("TIDEGATE_ACCESS_USERS", "alice", "[[access]] as a whole is TIDEGATE_ACCESS; write [[access]] once"),
+        ("TIDEGATE_GROUPS_TEAM", "*", r#"groups.team: found "*" (it is no single user"#),
+    ] {
+        let problems = parse_with(PAIR, &[(name, value)]).unwrap_err();
+        let start = format!("environment: {name}: {message}");
+        assert!(problems.iter().any(|problem| problem.starts_with(&start)), "{problems:?}");
+    }
+}
+
+#[test]
 fn wrong_variables_are_named() {
     let problems = parse_with(
         PAIR,
