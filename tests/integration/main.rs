@@ -40,4 +40,5 @@ mod streaming;
 mod stubborn_registries;
 mod tickets;
 mod time_limits;
+mod token_clients;
 mod upstreams;
