@@ -111,9 +111,19 @@ impl Permit {
         &self.caller.identity
     }
 
+    /// Whether the request came with a token.
+    pub fn has_token(&self) -> bool {
+        self.caller.token.is_some()
+    }
+
     /// Whether the one whom the request is from may also do this with `repository`.
     pub fn extends(&self, rules: &Rules, repository: &str, rights: Rights) -> bool {
         allowed(rules, &self.caller, repository).contains(rights)
+    }
+
+    /// Whether he may see the name of `repository`: whether he may pull it, whatever the token that he came with is for.
+    pub fn sees(&self, rules: &Rules, repository: &str) -> bool {
+        rules.rights(&self.caller.identity, repository).contains(Rights::PULL)
     }
 
     /// Whether he may see the names of all repositories.

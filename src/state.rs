@@ -1,6 +1,8 @@
 //! What the process knows: one immutable view of everything that can be reloaded, and beside it
 //! what outlives a reload.
 
+mod claims;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +19,8 @@ use crate::log::access::AccessLog;
 use crate::tls::{self, ServerTls};
 use crate::token::Tokens;
 use crate::upstream::Destination;
+
+pub use claims::{Claim, Claims};
 
 /// Everything made of the settings and the files they name. Never changed, only replaced.
 pub struct State {
@@ -144,6 +148,8 @@ pub struct Shared {
     pub verifier: Verifier,
     /// Where the lines about requests go.
     pub access_log: AccessLog,
+    /// Immutable tags that are being pushed or deleted.
+    pub claims: Arc<Claims>,
     requests: AtomicU64,
 }
 
@@ -151,7 +157,7 @@ impl Shared {
     /// Puts together what the process starts with.
     pub fn new(state: State, verifier: Verifier, access_log: AccessLog) -> Self {
         let state = ArcSwap::from_pointee(state);
-        Self { state, verifier, access_log, requests: AtomicU64::new(0) }
+        Self { state, verifier, access_log, claims: Arc::default(), requests: AtomicU64::new(0) }
     }
 
     /// The state of this moment. A request takes it once and keeps to it.

@@ -1,11 +1,17 @@
 //! The life of a request, from top to bottom.
 
+mod authorization;
+mod catalog;
 mod challenge;
 mod forward;
 mod hygiene;
 mod identity;
+mod immutable;
+mod inquiry;
 mod ledger;
+mod listing;
 mod mount;
+mod policy;
 mod reject;
 mod reply;
 mod token;
@@ -122,6 +128,11 @@ async fn pass(
     let bearer = caller.bearer().cloned();
     let permit = access::decide(&state.rules, caller, &target)
         .map_err(|denied| visit.denied(denied, bearer.as_ref()))?;
+    policy::check(&config.policy, operation)?;
+    if operation == Operation::Catalog && !permit.has_catalog(&state.rules) {
+        return catalog::filtered(&visit, &permit, &request, ledger).await;
+    }
+    let _claims = immutable::spare(&visit, &permit, &target, &request, ledger).await?;
     let may_pull = |repository: &str| permit.extends(&state.rules, repository, Rights::PULL);
     let query = match sent.query() {
         Some(query) if operation == Operation::UploadStart => Some(mount::settle(query, may_pull)?),
@@ -130,7 +141,7 @@ async fn pass(
     *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
 
     hygiene::settle_body(&mut request, config.limits.idle_timeout).await?;
-    let onward = forward::rewrite(request, &permit, &client, &authority, operation, config, flow)?;
+    let onward = forward::rewrite(request, &visit, &permit)?;
     ledger.upstream(&state.destination.server);
     let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
     reply::rewrite(answer, client.https, &authority, &state.destination.server)

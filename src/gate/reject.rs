@@ -53,6 +53,14 @@ pub(super) enum Refusal {
     Unclear(&'static str),
     /// It is known who this is, and he may not; the rights that he lacks.
     Denied(Scope),
+    /// A policy that holds for everybody: the sentence for it, and the methods that the path still has.
+    NotOffered { sentence: &'static str, methods: &'static str },
+    /// It would change what is to stay; the sentence says what.
+    Immutable(String),
+    /// The `n` of a list is no number.
+    PageSize,
+    /// The registry refused what it was asked to decide on the request; this is what it said.
+    Registry(Box<Response<Bytes>>),
     /// Too many passwords wait to be checked.
     Busy,
     /// Too many requests are under way.
@@ -95,7 +103,7 @@ impl From<UpstreamError> for Refusal {
 
 /// Makes the response. `unread` says that a request body may still be on its way: the connection then ends with this answer.
 pub(super) fn respond(
-    refusal: Refusal,
+    mut refusal: Refusal,
     state: &State,
     unread: bool,
     ledger: &mut Ledger,
@@ -112,7 +120,9 @@ pub(super) fn respond(
         Refusal::Unauthorized { reason, .. } | Refusal::Certificate(_, reason) => ledger.refused(reason),
         _ => {}
     }
-    let mut response = match &refusal {
+    let response = match &mut refusal {
+        Refusal::Registry(answer) => std::mem::take(&mut **answer),
+        Refusal::Immutable(sentence) => stated(status, code, sentence, None),
         Refusal::Denied(missing) => {
             stated(status, code, &denial("this user may not", missing), Some(error::detail(missing)))
         }
@@ -121,8 +131,8 @@ pub(super) fn respond(
         }
         Refusal::Unauthorized { told: Some(told), .. } => stated(status, code, told, None),
         _ => stated(status, code, message, None),
-    }
-    .map(Source::from);
+    };
+    let mut response = response.map(Source::from);
     let headers = response.headers_mut();
     match &refusal {
         Refusal::Unauthorized { challenge: Some(challenge), .. }
@@ -131,6 +141,7 @@ pub(super) fn respond(
         }
         Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static(METHODS)),
         Refusal::NoMethod(methods) => _ = headers.insert(ALLOW, HeaderValue::from_static(methods)),
+        Refusal::NotOffered { methods, .. } => _ = headers.insert(ALLOW, HeaderValue::from_static(methods)),
         Refusal::Busy | Refusal::Crowded => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("2")),
         _ => {}
     }
@@ -222,6 +233,16 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         }
         Refusal::Unclear(sentence) => (StatusCode::BAD_REQUEST, Code::Unsupported, sentence),
         Refusal::Denied(_) => (StatusCode::FORBIDDEN, Code::Denied, "this user may not do this"),
+        Refusal::NotOffered { sentence, .. } => (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, sentence),
+        Refusal::Immutable(_) => (StatusCode::CONFLICT, Code::Denied, "the tag is immutable"),
+        Refusal::PageSize => (
+            StatusCode::BAD_REQUEST,
+            Code::PaginationNumberInvalid,
+            "the number of entries asked for is none",
+        ),
+        Refusal::Registry(answer) => {
+            (answer.status(), Code::Unknown, "the registry refused what it was asked first")
+        }
         Refusal::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many logins at once, try again soon")
         }

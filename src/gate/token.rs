@@ -118,22 +118,12 @@ fn give(
     granted: &[Scope],
     offline: bool,
 ) -> Result<Bytes, Refusal> {
-    let subject = match &claimant.identity {
-        Identity::Anonymous => "",
-        // Two users must not become one.
-        Identity::User(name) => std::str::from_utf8(name).map_err(|_| {
-            Refusal::Unclear("a user whose name is not UTF-8 gets no token; send user and password instead")
-        })?,
-    };
+    let subject = subject(&claimant.identity)?;
     let now = SystemTime::now();
-    let refused = |reason| match reason {
-        NotIssued::TooLong => Refusal::Unclear("more is asked for than one token can hold"),
-        NotIssued::Unsigned => Refusal::Busy,
-    };
-    let issued = tokens.issue(subject, service, granted, now).map_err(refused)?;
+    let issued = tokens.issue(subject, service, granted, now).map_err(not_issued)?;
     let lasting = claimant.login.as_ref().filter(|_| offline);
     let refresh = lasting.map(|login| tokens.issue_login(login, service, now)).transpose();
-    let refresh = refresh.map_err(refused)?.flatten();
+    let refresh = refresh.map_err(not_issued)?.flatten();
     let token = text(&issued.token);
     let given = Given {
         token,
@@ -143,6 +133,24 @@ fn give(
         refresh_token: refresh.as_ref().map(text),
     };
     Ok(serde_json::to_vec(&given).unwrap_or_default().into())
+}
+
+/// What a token calls somebody. Two users must not become one.
+pub(super) fn subject(identity: &Identity) -> Result<&str, Refusal> {
+    match identity {
+        Identity::Anonymous => Ok(""),
+        Identity::User(name) => {
+            let sentence = "no token can be made for a user whose name is not UTF-8";
+            std::str::from_utf8(name).map_err(|_| Refusal::Unclear(sentence))
+        }
+    }
+}
+
+pub(super) fn not_issued(reason: NotIssued) -> Refusal {
+    match reason {
+        NotIssued::TooLong => Refusal::Unclear("more is asked for than one token can hold"),
+        NotIssued::Unsigned => Refusal::Busy,
+    }
 }
 
 /// A token is ASCII.

@@ -19,6 +19,8 @@ pub enum Code {
     NameInvalid,
     /// Nothing is known under this name.
     NameUnknown,
+    /// The number of entries asked for is no number.
+    PaginationNumberInvalid,
     /// The body is longer than is allowed or was announced.
     SizeInvalid,
     /// Ask again later; the answer says when.
@@ -38,6 +40,7 @@ impl Code {
             Self::Unsupported => "UNSUPPORTED",
             Self::NameInvalid => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
+            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Self::SizeInvalid => "SIZE_INVALID",
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::Unavailable => "UNAVAILABLE",

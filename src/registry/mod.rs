@@ -3,6 +3,7 @@
 pub mod error;
 pub mod grant;
 pub mod name;
+pub mod page;
 pub mod pattern;
 pub mod rights;
 pub mod scope;

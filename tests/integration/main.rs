@@ -14,6 +14,7 @@ mod harness;
 mod access_log;
 mod acme;
 mod architecture;
+mod catalog;
 mod certificates;
 mod chains;
 mod client_certificates;

@@ -11,6 +11,7 @@ pub mod holders;
 pub mod http1;
 pub mod http2;
 pub mod image;
+pub mod library;
 pub mod lines;
 pub mod openssl;
 pub mod pebble;
