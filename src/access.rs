@@ -32,6 +32,13 @@ pub struct Caller {
     pub token: Option<Vec<Scope>>,
 }
 
+impl Caller {
+    /// Whom the token is for that he came with.
+    pub fn bearer(&self) -> Option<&Identity> {
+        self.token.as_ref().map(|_| &self.identity)
+    }
+}
+
 /// What everybody may do: `[[access]]`, or what holds where there is none.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -104,9 +111,19 @@ impl Permit {
         &self.caller.identity
     }
 
+    /// Whether the request came with a token.
+    pub fn has_token(&self) -> bool {
+        self.caller.token.is_some()
+    }
+
     /// Whether the one whom the request is from may also do this with `repository`.
     pub fn extends(&self, rules: &Rules, repository: &str, rights: Rights) -> bool {
         allowed(rules, &self.caller, repository).contains(rights)
+    }
+
+    /// Whether he may see the name of `repository`: whether he may pull it, whatever the token that he came with is for.
+    pub fn sees(&self, rules: &Rules, repository: &str) -> bool {
+        rules.rights(&self.caller.identity, repository).contains(Rights::PULL)
     }
 
     /// Whether he may see the names of all repositories.
@@ -121,35 +138,40 @@ pub enum Denied {
     /// Nobody said who he is, and not everybody may do this; what would have to be allowed, where a repository is named.
     Unknown(Option<Scope>),
     /// It is known who asks, and he, or his token, may not do this.
-    TooLittle(Scope),
-    /// It is no request of the API; the methods that its path has.
-    NoRequest(&'static str),
+    TooLittle {
+        /// What would have to be allowed.
+        needed: Scope,
+        /// What of it is not.
+        missing: Rights,
+    },
+    /// A path of the API with a method that it does not have; those that it has.
+    NoMethod(&'static str),
+    /// No path of the API.
+    NoPath,
 }
 
 /// Decides about one request.
 ///
 /// # Errors
-/// When it must not be forwarded. A stranger learns nothing of what there is.
+/// When it must not be forwarded. A stranger learns nothing of what there is, not even which requests there are.
 pub fn decide(rules: &Rules, caller: Caller, target: &Target<'_>) -> Result<Permit, Denied> {
-    let is_stranger = caller.identity == Identity::Anonymous && caller.token.is_none();
-    let denied = |scope: Option<Scope>| match scope {
-        Some(scope) if !is_stranger || rules.open => Denied::TooLittle(scope),
-        scope => Denied::Unknown(scope),
-    };
+    use Operation as O;
+    let is_stranger = caller.identity == Identity::Anonymous && caller.token.is_none() && !rules.open;
     match (target.operation, target.repository) {
-        (Operation::Ping | Operation::Catalog | Operation::Other, _) if is_stranger && !rules.open => {
-            Err(denied(None))
-        }
-        (Operation::Other, _) => Err(Denied::NoRequest("")),
-        (Operation::Ping | Operation::Catalog, _) => Ok(Permit { caller }),
+        (O::Ping | O::Catalog | O::NoMethod(_) | O::NoPath, _) if is_stranger => Err(Denied::Unknown(None)),
+        (O::Ping | O::Catalog, _) => Ok(Permit { caller }),
+        (O::NoMethod(methods), _) => Err(Denied::NoMethod(methods)),
+        (O::NoPath, _) | (_, None) => Err(Denied::NoPath),
         (operation, Some(repository)) => {
             let needed = operation.rights();
-            match allowed(rules, &caller, repository).contains(needed) {
-                true => Ok(Permit { caller }),
-                false => Err(denied(Some(Scope::repository(repository, needed)))),
+            let missing = needed.without(allowed(rules, &caller, repository));
+            let needed = Scope::repository(repository, needed);
+            match (missing.is_empty(), is_stranger) {
+                (true, _) => Ok(Permit { caller }),
+                (false, true) => Err(Denied::Unknown(Some(needed))),
+                (false, false) => Err(Denied::TooLittle { needed, missing }),
             }
         }
-        (_, None) => Err(Denied::NoRequest("")),
     }
 }
 
@@ -160,3 +182,6 @@ fn allowed(rules: &Rules, caller: &Caller, repository: &str) -> Rights {
     let ours = |scope: &&Scope| matches!(&scope.resource, Resource::Repository(name) if name == repository);
     scopes.iter().filter(ours).map(|scope| scope.rights).collect::<Rights>() & granted
 }
+
+#[cfg(test)]
+mod tests;

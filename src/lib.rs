@@ -21,6 +21,7 @@ pub mod agent;
 pub mod auth;
 pub mod log;
 pub mod tls;
+pub mod token;
 pub mod upstream;
 // 4 state
 pub mod state;

@@ -38,7 +38,8 @@ pub type Parse<T> = dyn Fn(&Path, &[u8]) -> Result<T, Vec<Problem>> + Send + Syn
 
 struct Loaded<T> {
     content: Arc<T>,
-    signature: Signature,
+    /// `None` as long as there never was a file.
+    signature: Option<Signature>,
     /// Whether an unchanged signature means an unchanged file.
     settled: bool,
 }
@@ -62,11 +63,39 @@ impl<T> LiveFile<T> {
             Reading::of(path).map_err(|error| Problems(vec![unreadable(path, noun, remedy, &error)]))?;
         let loaded = Loaded {
             content: Arc::new(parse(path, &reading.text).map_err(Problems)?),
-            signature: reading.signature,
+            signature: Some(reading.signature),
             settled: reading.is_settled(SystemTime::now()),
         };
+        Ok(Self::of(path, noun, remedy, parse, loaded))
+    }
+
+    /// The same for a file that need not exist yet: until it does, its content is that of an empty one. Once it was there, it
+    /// is as any other, and what it said stays when it vanishes.
+    pub fn open_or_absent(
+        path: &Path,
+        noun: &'static str,
+        remedy: &'static str,
+        parse: Box<Parse<T>>,
+    ) -> Result<Self, Problems> {
+        match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let content = Arc::new(parse(path, b"").map_err(Problems)?);
+                let loaded = Loaded { content, signature: None, settled: false };
+                Ok(Self::of(path, noun, remedy, parse, loaded))
+            }
+            _ => Self::open(path, noun, remedy, parse),
+        }
+    }
+
+    fn of(
+        path: &Path,
+        noun: &'static str,
+        remedy: &'static str,
+        parse: Box<Parse<T>>,
+        loaded: Loaded<T>,
+    ) -> Self {
         let loaded = ArcSwap::from_pointee(loaded);
-        Ok(Self { path: path.into(), noun, remedy, parse, loaded, complaint: Mutex::new(None) })
+        Self { path: path.into(), noun, remedy, parse, loaded, complaint: Mutex::new(None) }
     }
 
     /// Where the file is.
@@ -80,7 +109,7 @@ impl<T> LiveFile<T> {
     pub fn current(&self) -> Arc<T> {
         let loaded = self.loaded.load();
         if loaded.settled
-            && fs::metadata(&self.path).is_ok_and(|seen| Signature::of(&seen) == loaded.signature)
+            && fs::metadata(&self.path).is_ok_and(|seen| Some(Signature::of(&seen)) == loaded.signature)
         {
             return Arc::clone(&loaded.content);
         }
@@ -103,6 +132,9 @@ impl<T> LiveFile<T> {
         };
         let reading = match Reading::of(&self.path) {
             Ok(reading) => reading,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && old.signature.is_none() => {
+                return Arc::clone(&old.content);
+            }
             Err(error) => {
                 let problem = unreadable(&self.path, self.noun, self.remedy, &error);
                 say(Complaint::Unreadable(error.kind()), vec![problem]);
@@ -110,8 +142,8 @@ impl<T> LiveFile<T> {
             }
         };
         let now = SystemTime::now();
-        let changed = reading.signature != old.signature;
-        if reading.is_being_written(&old.signature, now) || (old.settled && !changed) {
+        let changed = Some(reading.signature) != old.signature;
+        if reading.is_being_written(old.signature.as_ref(), now) || (old.settled && !changed) {
             return Arc::clone(&old.content);
         }
         let content = match (self.parse)(&self.path, &reading.text) {
@@ -128,7 +160,7 @@ impl<T> LiveFile<T> {
             }
         };
         let settled = reading.is_settled(now);
-        let loaded = Loaded { content: content.clone(), signature: reading.signature, settled };
+        let loaded = Loaded { content: content.clone(), signature: Some(reading.signature), settled };
         self.loaded.store(Arc::new(loaded));
         content
     }
@@ -199,8 +231,9 @@ impl Reading {
     }
 
     /// Emptied and not replaced: an editor, or Apache's htpasswd, is about to write the new content.
-    fn is_being_written(&self, old: &Signature, now: SystemTime) -> bool {
-        let same_file = (self.signature.device, self.signature.inode) == (old.device, old.inode);
+    fn is_being_written(&self, old: Option<&Signature>, now: SystemTime) -> bool {
+        let same_file =
+            old.is_some_and(|old| (self.signature.device, self.signature.inode) == (old.device, old.inode));
         same_file && self.text.is_empty() && is_recent(self.signature.modified, WRITING_NANOS, now)
     }
 }

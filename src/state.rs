@@ -1,6 +1,8 @@
 //! What the process knows: one immutable view of everything that can be reloaded, and beside it
 //! what outlives a reload.
 
+mod claims;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +17,10 @@ use crate::config::{AuthMode, ClientCertificate, Config, Problem, Problems, Serv
 use crate::live_file::{LiveFile, readable_by_others};
 use crate::log::access::AccessLog;
 use crate::tls::{self, ServerTls};
+use crate::token::Tokens;
 use crate::upstream::Destination;
+
+pub use claims::{Claim, Claims};
 
 /// Everything made of the settings and the files they name. Never changed, only replaced.
 pub struct State {
@@ -25,6 +30,8 @@ pub struct State {
     pub agents: Agents,
     /// The users; none when `auth.mode` is `off`.
     pub users: Option<LiveFile<Htpasswd>>,
+    /// What gives and takes tokens, when `auth.mode` is `token`.
+    pub tokens: Option<Tokens>,
     /// Who may do what.
     pub rules: Rules,
     /// The `WWW-Authenticate` of a 401 that asks for user and password.
@@ -38,15 +45,22 @@ pub struct State {
 }
 
 impl State {
-    /// Reads every file that the settings name. Fails with all that is wrong at once. What TLS keeps over a reload comes from the
-    /// state `before`.
+    /// Reads every file that the settings name. Fails with all that is wrong at once. What TLS and tokens keep over a reload comes
+    /// from the state `before`.
     pub fn build(config: Config, before: Option<&State>) -> Result<State, Problems> {
         let mut problems = Vec::new();
         let mut keep = |found: Problems| problems.extend(found.0);
-        let before = before.map(|before| &before.tls);
-        let tls = tls::server(&config.tls, config.acme.as_ref(), &config.server.names, before)
+        let tls_before = before.map(|before| &before.tls);
+        let tls = tls::server(&config.tls, config.acme.as_ref(), &config.server.names, tls_before)
             .map_err(&mut keep)
             .ok();
+        let tokens = match config.auth.mode {
+            AuthMode::Off | AuthMode::Basic => None,
+            AuthMode::Token => {
+                let before = before.and_then(|before| before.tokens.as_ref());
+                Tokens::build(&config.token, &config.server.names, before).map_err(&mut keep).ok()
+            }
+        };
         let users = match config.auth.mode {
             AuthMode::Off => None,
             AuthMode::Basic | AuthMode::Token => {
@@ -74,11 +88,13 @@ impl State {
             warnings.push(readable(&config.auth.htpasswd));
         }
         warnings.extend(open_to_others(&config));
+        warnings.extend(tokens.iter().flat_map(Tokens::warnings).cloned());
         Ok(State {
             agents: Agents::new(config.user_agents.deny.clone(), config.user_agents.allow.clone()),
             challenge: challenge(&config.auth.realm),
             rules: Rules::new(&config),
             users,
+            tokens,
             tls,
             destination,
             warnings,
@@ -132,6 +148,8 @@ pub struct Shared {
     pub verifier: Verifier,
     /// Where the lines about requests go.
     pub access_log: AccessLog,
+    /// Immutable tags that are being pushed or deleted.
+    pub claims: Arc<Claims>,
     requests: AtomicU64,
 }
 
@@ -139,7 +157,7 @@ impl Shared {
     /// Puts together what the process starts with.
     pub fn new(state: State, verifier: Verifier, access_log: AccessLog) -> Self {
         let state = ArcSwap::from_pointee(state);
-        Self { state, verifier, access_log, requests: AtomicU64::new(0) }
+        Self { state, verifier, access_log, claims: Arc::default(), requests: AtomicU64::new(0) }
     }
 
     /// The state of this moment. A request takes it once and keeps to it.

@@ -3,14 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// HMAC-SHA-256 of user and password under the key of this process.
+/// HMAC-SHA-256 of user and password under the key of this process, or SHA-256 of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key(pub(super) [u8; 32]);
+pub(crate) struct Key(pub(crate) [u8; 32]);
 
 /// Remembers a value per key until `life` has passed or `capacity` newer ones have come.
 ///
 /// All live equally long, so the oldest is the next to expire, and one queue serves both bounds.
-pub(super) struct Cache<V> {
+pub(crate) struct Cache<V> {
     capacity: usize,
     life: Duration,
     entries: HashMap<Key, (V, Instant)>,
@@ -21,16 +21,16 @@ pub(super) struct Cache<V> {
 
 impl<V> Cache<V> {
     /// A life or a capacity of zero remembers nothing.
-    pub(super) fn new(capacity: usize, life: Duration) -> Self {
+    pub(crate) fn new(capacity: usize, life: Duration) -> Self {
         let capacity = if life.is_zero() { 0 } else { capacity };
         Self { capacity, life, entries: HashMap::new(), order: VecDeque::new() }
     }
 
-    pub(super) fn get(&self, key: &Key, now: Instant) -> Option<&V> {
+    pub(crate) fn get(&self, key: &Key, now: Instant) -> Option<&V> {
         self.entries.get(key).filter(|(_, expires)| now < *expires).map(|(value, _)| value)
     }
 
-    pub(super) fn insert(&mut self, key: Key, value: V, now: Instant) {
+    pub(crate) fn insert(&mut self, key: Key, value: V, now: Instant) {
         let Some(expires) = now.checked_add(self.life) else { return };
         if self.capacity == 0 {
             return;

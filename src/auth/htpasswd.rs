@@ -122,6 +122,11 @@ impl Htpasswd {
         self.highest_cost
     }
 
+    /// What tells the stored hash of this user from any other, without giving it away; `None` when there is no such user.
+    pub fn fingerprint(&self, user: &[u8]) -> Option<[u8; 32]> {
+        self.get(user).map(|stored| *stored.fingerprint())
+    }
+
     pub(super) fn get(&self, user: &[u8]) -> Option<&Arc<StoredHash>> {
         self.users.get(user).map(|user| &user.stored)
     }

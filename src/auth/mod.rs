@@ -4,7 +4,7 @@
 //! somebody may be wrong, and [`edit`] changes such a file for the `htpasswd` command.
 
 mod apr1;
-mod cache;
+pub(crate) mod cache;
 mod crypt64;
 pub mod edit;
 mod hash;

@@ -1,9 +1,9 @@
 //! `tidegate cert`: a private CA, and the certificates of servers and clients signed by it.
 
-mod authority;
+pub(super) mod authority;
 mod ca;
 mod client;
-mod files;
+pub(super) mod files;
 mod list;
 mod name;
 mod revoke;
@@ -108,7 +108,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    fn exit_code(&self) -> u8 {
+    pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Unusable(problems) if problems.iter().all(|problem| problem.missing) => 66,
             Self::BadAuthority(_) | Self::Unusable(_) => 65,

@@ -1,12 +1,20 @@
 //! `tidegate check`
 
+mod rights;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
+use super::USAGE;
 use crate::app;
+use crate::registry::name;
+use crate::state::State;
 use crate::tls::date;
+
+/// Nothing is allowed.
+const DENIED: u8 = 1;
 
 /// Read the settings and every file they name, and say all that is wrong.
 ///
@@ -20,6 +28,12 @@ pub(super) struct Check {
     /// Print the settings in force, defaults and environment included.
     #[arg(long)]
     dump: bool,
+    /// Say what USER may do with REPOSITORY, and by which rule; USER is anonymous for who comes without a password.
+    ///
+    /// Prints a line for each right, pull, push and delete, and what [policy] takes away. Exits with 1 when nothing is allowed.
+    /// Rules add up, and where there is one, what none grants is denied. For instance: tidegate check --as alice team/app
+    #[arg(long = "as", num_args = 2, value_names = ["USER", "REPOSITORY"], conflicts_with = "dump")]
+    caller: Vec<String>,
 }
 
 impl Check {
@@ -29,6 +43,9 @@ impl Check {
             Ok(state) => {
                 for warning in &state.warnings {
                     eprintln!("warning: {warning}");
+                }
+                if let [user, repository] = &*self.caller {
+                    return rights(&state, user, repository);
                 }
                 if self.dump {
                     print!("{}", state.config.to_toml());
@@ -51,4 +68,20 @@ impl Check {
             }
         }
     }
+}
+
+#[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command speaks to its terminal")]
+fn rights(state: &State, user: &str, repository: &str) -> ExitCode {
+    if !name::is_repository(repository) {
+        eprintln!(
+            "error: found {repository:?}, which is no repository; write its name without host and tag, as in team/app"
+        );
+        return ExitCode::from(USAGE);
+    }
+    let answer = rights::answer(state, user, repository);
+    if let Some(warning) = &answer.warning {
+        eprintln!("warning: {warning}");
+    }
+    print!("{}", answer.text);
+    if answer.allows_anything { ExitCode::SUCCESS } else { ExitCode::from(DENIED) }
 }

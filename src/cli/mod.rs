@@ -5,6 +5,7 @@ mod serve;
 
 pub mod cert;
 pub mod htpasswd;
+pub mod token;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ enum Command {
     Htpasswd(htpasswd::Htpasswd),
     #[command(subcommand)]
     Cert(cert::Cert),
+    Token(token::Token),
 }
 
 /// Runs the command that `arguments` name, the program's own name first.
@@ -47,5 +49,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Htpasswd(htpasswd) => htpasswd::run(htpasswd),
         Command::Cert(cert) => cert::run(&cert),
+        Command::Token(token) => token::run(&token),
     }
 }

@@ -2,24 +2,54 @@
 
 use http::HeaderValue;
 
-use super::Visit;
+use super::{Visit, token};
 use crate::config::AuthMode;
-use crate::registry::scope::Scope;
+use crate::token::Tokens;
+
+/// An error code of RFC 6750 section 3.1, with a sentence for people.
+pub(super) type Error<'a> = (&'static str, &'a str);
+
+/// The token does not count.
+pub(super) const INVALID: &str = "invalid_token";
+/// It counts, and does not go so far.
+pub(super) const INSUFFICIENT: &str = "insufficient_scope";
 
 /// The `WWW-Authenticate` of a refusal: of `Basic` (RFC 7617) or `Bearer` (RFC 6750) as `auth.mode` has it; none where nobody is
-/// asked. `error` is an error code of RFC 6750 section 3.1 with a sentence for people, and counts for `Bearer` alone, as `scope` does.
-pub(super) fn challenge(
-    visit: &Visit<'_>,
-    scope: Option<&Scope>,
-    error: Option<(&str, &str)>,
-) -> Option<HeaderValue> {
-    match visit.state.config.auth.mode {
-        AuthMode::Off => None,
-        AuthMode::Basic => Some(visit.state.challenge.clone()),
-        AuthMode::Token => bearer(visit, scope, error),
+/// asked. `error` counts for `Bearer` alone.
+pub(super) fn challenge(visit: &Visit<'_>, error: Option<Error<'_>>) -> Option<HeaderValue> {
+    match (visit.state.config.auth.mode, &visit.state.tokens) {
+        (AuthMode::Off, _) => None,
+        (AuthMode::Token, Some(tokens)) => bearer(visit, tokens, error),
+        (AuthMode::Basic | AuthMode::Token, _) => Some(visit.state.challenge.clone()),
     }
 }
 
-fn bearer(_visit: &Visit<'_>, _scope: Option<&Scope>, _error: Option<(&str, &str)>) -> Option<HeaderValue> {
-    None
+/// Names the endpoint as the client would, by the host that it asked for, and the scope that the request takes.
+fn bearer(visit: &Visit<'_>, tokens: &Tokens, error: Option<Error<'_>>) -> Option<HeaderValue> {
+    let scheme = if visit.client.https { "https" } else { "http" };
+    let realm = format!("{scheme}://{}{}", visit.host(), token::PATH);
+    let scope = visit.needs().map(|scope| scope.to_string());
+    let (code, sentence) = error.unzip();
+    let service = visit.service(tokens);
+    let parameters = [
+        ("realm", Some(realm.as_str())),
+        ("service", Some(&service)),
+        ("scope", scope.as_deref()),
+        ("error", code),
+        ("error_description", sentence),
+    ];
+    let written = parameters.iter().filter_map(|(name, value)| Some(format!("{name}={}", quoted((*value)?))));
+    HeaderValue::try_from(format!("Bearer {}", written.collect::<Vec<_>>().join(","))).ok()
+}
+
+/// A quoted-string (RFC 9110 section 5.6.4). A character that clients would read differently is none of ours, and dropped.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for char in text.chars().filter(|char| matches!(char, ' '..='~')) {
+        if matches!(char, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(char);
+    }
+    quoted + "\""
 }

@@ -1,32 +1,38 @@
 //! From the request that came to the request that goes on.
 
-use std::rc::Rc;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, Entry, HOST};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 
-use super::hygiene;
+use super::authorization::{self, Purpose};
 use super::reject::Refusal;
-use crate::access::{Identity, Permit};
-use crate::body::{ClientBody, Flow, Limits};
-use crate::config::{Config, UpstreamAuthorization};
-use crate::header::forwarded::{self, Client};
-use crate::header::hop;
+use super::{Visit, hygiene};
+use crate::access::Permit;
+use crate::body::{ClientBody, Limits};
+use crate::header::{forwarded, hop};
 use crate::registry::target::Operation;
 
-/// Makes the request for the registry: written anew from what was understood, in origin-form, with one framing.
+/// Where the request goes: `path` and `query` in origin-form, as they were understood.
+pub(super) fn target(sent: &Uri, path: &str, query: Option<&str>) -> Result<Uri, Refusal> {
+    let target = match sent.path_and_query() {
+        Some(target) if target.path() == path && target.query() == query => target.clone(),
+        _ => match query {
+            None | Some("") => PathAndQuery::try_from(path),
+            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        }
+        .map_err(|_| Refusal::Path)?,
+    };
+    Ok(Uri::from(target))
+}
+
+/// Makes the request for the registry, whose target is [`target`]'s: written anew from what was understood, with one framing.
 pub(super) fn rewrite(
     request: Request<Incoming>,
+    visit: &Visit<'_>,
     permit: &Permit,
-    client: &Client,
-    authority: &HeaderValue,
-    operation: Operation,
-    config: &Config,
-    flow: &Rc<Flow>,
 ) -> Result<Request<ClientBody>, Refusal> {
+    let (config, flow, operation) = (&visit.state.config, visit.flow, visit.target.operation);
     let most = match operation {
         Operation::ManifestPut => config.limits.manifest_bytes,
         _ => u64::MAX,
@@ -42,17 +48,16 @@ pub(super) fn rewrite(
     if length.is_some_and(|length| length > most) {
         return Err(Refusal::BodyTooLarge);
     }
-    let target = head.uri.path_and_query().cloned();
-    head.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
     head.version = Version::HTTP_11;
 
     let headers = &mut head.headers;
     hop::strip(headers);
     headers.remove(EXPECT);
     join_cookies(headers);
-    forwarded::rewrite(headers, client, authority);
-    headers.insert(HOST, authority.clone());
-    authorize(headers, permit.identity(), config.upstream.authorization);
+    if operation.is_upload() {
+        call_it_bytes(headers);
+    }
+    introduce(headers, visit, permit, Purpose::Request(head.uri.query()))?;
     // Written anew: 005 is a number that not everybody reads the same. Without it hyper sends chunks.
     headers.remove(CONTENT_LENGTH);
     if let Some(length) = length {
@@ -67,6 +72,26 @@ pub(super) fn rewrite(
     Ok(Request::from_parts(head, body))
 }
 
+/// A registry written in Go takes `mount`, `from` and `digest` from the body, before the query, when the body is called a form;
+/// curl calls every body one. Go reads more spellings as the name of a form than there are to list, and an upload is nothing but bytes.
+fn call_it_bytes(headers: &mut HeaderMap) {
+    if let Entry::Occupied(mut kind) = headers.entry(CONTENT_TYPE) {
+        kind.insert(HeaderValue::from_static("application/octet-stream"));
+    }
+}
+
+/// Puts in what the registry is told of whom a request is from and where it came in.
+pub(super) fn introduce(
+    headers: &mut HeaderMap,
+    visit: &Visit<'_>,
+    permit: &Permit,
+    purpose: Purpose<'_>,
+) -> Result<(), Refusal> {
+    forwarded::rewrite(headers, visit.client, visit.authority);
+    headers.insert(HOST, visit.authority.clone());
+    authorization::settle(headers, visit, permit, purpose)
+}
+
 /// RFC 9113 section 8.2.3: HTTP/2 may send a cookie in crumbs, HTTP/1.1 wants it whole.
 fn join_cookies(headers: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
@@ -74,20 +99,5 @@ fn join_cookies(headers: &mut HeaderMap) {
         && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
     {
         headers.insert(COOKIE, cookie);
-    }
-}
-
-/// With no authentication of its own the registry names the user of a Basic header in its events; it never needs the password.
-fn authorize(headers: &mut HeaderMap, identity: &Identity, how: UpstreamAuthorization) {
-    match (how, identity) {
-        (UpstreamAuthorization::Pass, _) => {}
-        (UpstreamAuthorization::User, Identity::User(name)) => {
-            let encoded = STANDARD.encode([name.as_slice(), b":"].concat());
-            match HeaderValue::try_from(format!("Basic {encoded}")) {
-                Ok(value) => _ = headers.insert(AUTHORIZATION, value),
-                Err(_) => _ = headers.remove(AUTHORIZATION),
-            }
-        }
-        (UpstreamAuthorization::User | UpstreamAuthorization::None, _) => _ = headers.remove(AUTHORIZATION),
     }
 }

@@ -1,6 +1,7 @@
-//! Who sent this? By certificate, by password, or by both.
+//! Who sent this? By certificate, by password, by both, or by token.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue};
 
@@ -11,10 +12,12 @@ use super::{Peer, Visit};
 use crate::access::{Caller, Identity};
 use crate::auth::Verdict;
 use crate::config::{AuthMode, ClientCertificate, Verify};
-use crate::header::credentials::{self, Credentials};
+use crate::header::credentials::{self, Basic, Credentials};
+use crate::registry::grant::Proof;
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tls::ClientDemand;
+use crate::token::{Login, Tokens};
 
 /// The user that the client's certificate names, where one counts; nothing where none is needed and none was shown.
 pub(super) fn certificate(
@@ -61,12 +64,87 @@ pub(super) async fn identify(
     let by_name = |identity| Caller { identity, token: None };
     match (credentials::read(headers)?, holder) {
         (_, holder) if state.users.is_none() => Ok(by_name(holder_or_nobody(holder))),
+        (Credentials::Bearer(token), _) => match &state.tokens {
+            Some(tokens) => bearer(visit, tokens, &token),
+            None => Err(visit.unauthorized("malformed credentials")),
+        },
         (Credentials::Basic(basic), _) => password(visit, &basic.user, &basic.password).await.map(by_name),
         (Credentials::None, holder @ Some(_)) if !is_both(state) => Ok(by_name(holder_or_nobody(holder))),
         (Credentials::None, _) if may_be_anonymous(state) => Ok(by_name(Identity::Anonymous)),
         (Credentials::None, _) => Err(visit.unauthorized("no credentials")),
         (Credentials::Malformed, _) => Err(visit.unauthorized("malformed credentials")),
     }
+}
+
+/// Whom a token is for, and what it allows.
+fn bearer(visit: &Visit<'_>, tokens: &Tokens, token: &Secret) -> Result<Caller, Refusal> {
+    let verified = tokens.verify(token, &visit.service(tokens), SystemTime::now());
+    let verified = verified.map_err(|invalid| visit.invalid(invalid))?;
+    let identity = match verified.subject.as_str() {
+        "" => Identity::Anonymous,
+        user => Identity::User(user.into()),
+    };
+    Ok(Caller { identity, token: Some(verified.scopes.clone()) })
+}
+
+/// Who asks for a token.
+pub(super) struct Claimant {
+    pub(super) identity: Identity,
+    /// What an identity token would be given for; only for a password that was right.
+    pub(super) login: Option<Login>,
+}
+
+/// Who asks for a token: by password, by identity token, by certificate, or nobody. `holder` is the one of the certificate.
+pub(super) async fn claimant(
+    visit: &Visit<'_>,
+    tokens: &Tokens,
+    proof: Proof,
+    credentials: Credentials,
+    holder: Option<Arc<str>>,
+) -> Result<Claimant, Refusal> {
+    let state = visit.state;
+    let basic = match (proof, credentials) {
+        (Proof::Identity(token), _) => {
+            let identity = returning(visit, tokens, &token)?;
+            return Ok(Claimant { identity, login: None });
+        }
+        (Proof::Password(basic), _) | (Proof::Header, Credentials::Basic(basic)) if !is_nothing(&basic) => {
+            basic
+        }
+        (Proof::Header, Credentials::Malformed | Credentials::Bearer(_)) => {
+            return Err(asking_for_password(state, "malformed credentials"));
+        }
+        _ if is_both(state) => return Err(asking_for_password(state, "no credentials")),
+        _ => return Ok(Claimant { identity: holder_or_nobody(holder), login: None }),
+    };
+    let name = std::str::from_utf8(&basic.user).ok();
+    let login = name.zip(state.users.as_ref()).and_then(|(name, users)| Login::of(&users.current(), name));
+    match password(visit, &basic.user, &basic.password).await {
+        Ok(identity) => Ok(Claimant { identity, login }),
+        Err(Refusal::Unauthorized { reason, .. }) => Err(asking_for_password(state, reason)),
+        Err(other) => Err(other),
+    }
+}
+
+/// The user whose identity token this is.
+fn returning(visit: &Visit<'_>, tokens: &Tokens, token: &Secret) -> Result<Identity, Refusal> {
+    let Some(users) = &visit.state.users else { return Ok(Identity::Anonymous) };
+    let verified = tokens.verify_login(token, &visit.service(tokens), &users.current(), SystemTime::now());
+    verified.map(|user| Identity::User(user.into())).map_err(|ended| {
+        let reason = ended.reason();
+        let told = Some(format!("{reason}; log in again: docker login {}", visit.host()));
+        Refusal::Unauthorized { reason, told, challenge: Some(visit.state.challenge.clone()) }
+    })
+}
+
+/// At the token endpoint there is nothing but passwords to ask for.
+fn asking_for_password(state: &State, reason: &'static str) -> Refusal {
+    Refusal::Unauthorized { reason, told: None, challenge: Some(state.challenge.clone()) }
+}
+
+/// How some clients say that they have no password.
+fn is_nothing(basic: &Basic) -> bool {
+    basic.user.is_empty() && basic.password.expose().is_empty()
 }
 
 /// With tokens everybody gets one first, also who stays anonymous: clients decide on one scheme for all their requests. And where

@@ -77,6 +77,11 @@ impl Ledger {
         self.record.reference = target.reference.map(str::to_owned);
     }
 
+    /// It asks for a token.
+    pub(super) fn asks_for_token(&mut self) {
+        self.record.operation = super::token::OPERATION;
+    }
+
     pub(super) fn user(&mut self, identity: &Identity) {
         if let Identity::User(name) = identity {
             self.record.user = Some(String::from_utf8_lossy(name).into_owned());

@@ -1,14 +1,23 @@
 //! The life of a request, from top to bottom.
 
+mod authorization;
+mod catalog;
 mod challenge;
 mod forward;
 mod hygiene;
 mod identity;
+mod immutable;
+mod inquiry;
 mod ledger;
+mod listing;
+mod mount;
+mod policy;
 mod reject;
 mod reply;
+mod token;
 mod visit;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +32,8 @@ use crate::access;
 use crate::body::Flow;
 use crate::config::Config;
 use crate::header::forwarded;
-use crate::registry::target;
+use crate::registry::rights::Rights;
+use crate::registry::target::{self, Operation};
 use crate::state::{Shared, State};
 use crate::tls::Shown;
 use crate::upstream::Upstream;
@@ -96,22 +106,42 @@ async fn pass(
     if !state.agents.admits(user_agent(&request)) {
         return Err(Refusal::Agent(config.user_agents.status));
     }
-    if !request.uri().path().starts_with("/v2/") {
+    let sent = request.uri().clone();
+    let path = target::decode(sent.path());
+    let tokens = state.tokens.as_ref().filter(|_| path == token::PATH);
+    if tokens.is_none() && !path.starts_with("/v2/") {
         return Err(Refusal::NoSuchPath);
     }
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
-    let target = target::parse(request.method(), request.uri().path());
+    let target = target::parse(request.method(), &path);
     let operation = target.operation;
     ledger.learn(&client, &target);
 
-    let visit = Visit { gate, state, client: &client, authority: &authority, flow };
+    let visit = Visit { gate, state, client: &client, authority: &authority, target: &target, flow };
     let holder = identity::certificate(state, peer, &authority, ledger)?;
+    if let Some(tokens) = tokens {
+        ledger.asks_for_token();
+        return token::answer(&visit, tokens, holder, request, ledger).await;
+    }
     let caller = identity::identify(&visit, holder, request.headers()).await?;
     ledger.user(&caller.identity);
-    let permit = access::decide(&state.rules, caller, &target).map_err(|denied| visit.denied(denied))?;
+    let bearer = caller.bearer().cloned();
+    let permit = access::decide(&state.rules, caller, &target)
+        .map_err(|denied| visit.denied(denied, bearer.as_ref()))?;
+    policy::check(&config.policy, operation)?;
+    if operation == Operation::Catalog && !permit.has_catalog(&state.rules) {
+        return catalog::filtered(&visit, &permit, &request, ledger).await;
+    }
+    let _claims = immutable::spare(&visit, &permit, &target, &request, ledger).await?;
+    let may_pull = |repository: &str| permit.extends(&state.rules, repository, Rights::PULL);
+    let query = match sent.query() {
+        Some(query) if operation == Operation::UploadStart => Some(mount::settle(query, may_pull)?),
+        query => query.map(Cow::Borrowed),
+    };
+    *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
 
     hygiene::settle_body(&mut request, config.limits.idle_timeout).await?;
-    let onward = forward::rewrite(request, &permit, &client, &authority, operation, config, flow)?;
+    let onward = forward::rewrite(request, &visit, &permit)?;
     ledger.upstream(&state.destination.server);
     let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
     reply::rewrite(answer, client.https, &authority, &state.destination.server)

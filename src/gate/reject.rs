@@ -6,13 +6,17 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode, Version};
 use http_body_util::Full;
+use serde_json::Value;
 
 use super::hygiene::METHODS;
 use super::ledger::Ledger;
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
 use crate::body::ClientFault;
 use crate::header::credentials::TwoAuthorizations;
-use crate::registry::error::{Code, error_body};
+use crate::registry::error::{self, Code, error_body};
+use crate::registry::grant::Unclear;
+use crate::registry::rights::Rights;
+use crate::registry::scope::{Resource, Scope};
 use crate::state::State;
 use crate::upstream::UpstreamError;
 
@@ -31,18 +35,34 @@ pub(super) enum Refusal {
     Certificate(StatusCode, &'static str),
     /// A user agent that is not admitted, and the status configured for it.
     Agent(StatusCode),
-    /// A path outside of the API.
+    /// A path outside of `/v2/`.
     NoSuchPath,
     /// A method outside of the API.
     Method,
+    /// A path of the API with a method that it does not have; those that it has.
+    NoMethod(&'static str),
+    /// A path within `/v2/` that is none of the API.
+    NoPath,
     /// An `Expect` other than `100-continue`.
     Expectation,
     /// The head of the request is over its limit.
     HeadTooLarge,
-    /// Nobody knows who this is, or his token does not go so far; the reason is for the log alone.
-    Unauthorized { reason: &'static str, challenge: Option<HeaderValue> },
-    /// It is known who this is, and he may not.
-    Denied,
+    /// Nobody knows who this is; the reason is for the log, what he is told of it for himself.
+    Unauthorized { reason: &'static str, told: Option<String>, challenge: Option<HeaderValue> },
+    /// The token counts and does not go so far; a better one may.
+    Insufficient { missing: Scope, is_stranger: bool, sentence: String, challenge: Option<HeaderValue> },
+    /// What is asked of the token endpoint makes no sense.
+    Unclear(&'static str),
+    /// It is known who this is, and he may not; the rights that he lacks.
+    Denied(Scope),
+    /// A policy that holds for everybody: the sentence for it, and the methods that the path still has.
+    NotOffered { sentence: &'static str, methods: &'static str },
+    /// It would change what is to stay; the sentence says what.
+    Immutable(String),
+    /// The `n` of a list is no number.
+    PageSize,
+    /// The registry refused what it was asked to decide on the request; this is what it said.
+    Registry(Box<Response<Bytes>>),
     /// Too many passwords wait to be checked.
     Busy,
     /// Too many passwords were wrong; after this time the next one is checked.
@@ -65,6 +85,12 @@ impl From<TwoAuthorizations> for Refusal {
     }
 }
 
+impl From<Unclear> for Refusal {
+    fn from(Unclear(sentence): Unclear) -> Self {
+        Self::Unclear(sentence)
+    }
+}
+
 impl From<UpstreamError> for Refusal {
     fn from(error: UpstreamError) -> Self {
         match error {
@@ -81,7 +107,7 @@ impl From<UpstreamError> for Refusal {
 
 /// Makes the response. `unread` says that a request body may still be on its way: the connection then ends with this answer.
 pub(super) fn respond(
-    refusal: Refusal,
+    mut refusal: Refusal,
     state: &State,
     unread: bool,
     ledger: &mut Ledger,
@@ -98,13 +124,28 @@ pub(super) fn respond(
         Refusal::Unauthorized { reason, .. } | Refusal::Certificate(_, reason) => ledger.refused(reason),
         _ => {}
     }
-    let mut response = stated(status, code, message).map(Source::from);
+    let response = match &mut refusal {
+        Refusal::Registry(answer) => std::mem::take(&mut **answer),
+        Refusal::Immutable(sentence) => stated(status, code, sentence, None),
+        Refusal::Denied(missing) => {
+            stated(status, code, &denial("this user may not", missing), Some(error::detail(missing)))
+        }
+        Refusal::Insufficient { missing, sentence, .. } => {
+            stated(status, code, sentence, Some(error::detail(missing)))
+        }
+        Refusal::Unauthorized { told: Some(told), .. } => stated(status, code, told, None),
+        _ => stated(status, code, message, None),
+    };
+    let mut response = response.map(Source::from);
     let headers = response.headers_mut();
     match &refusal {
-        Refusal::Unauthorized { challenge: Some(challenge), .. } => {
+        Refusal::Unauthorized { challenge: Some(challenge), .. }
+        | Refusal::Insufficient { challenge: Some(challenge), .. } => {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
         Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static(METHODS)),
+        Refusal::NoMethod(methods) => _ = headers.insert(ALLOW, HeaderValue::from_static(methods)),
+        Refusal::NotOffered { methods, .. } => _ = headers.insert(ALLOW, HeaderValue::from_static(methods)),
         Refusal::Throttled(left) => _ = headers.insert(RETRY_AFTER, whole_seconds(*left)),
         Refusal::Busy | Refusal::Crowded => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("2")),
         _ => {}
@@ -126,11 +167,11 @@ fn whole_seconds(left: Duration) -> HeaderValue {
 /// The response to a refusal that only the head of a request can cause, and that no log is to know of.
 pub(super) fn answer(refusal: &Refusal) -> Response<Full<Bytes>> {
     let (status, code, message) = describe(refusal);
-    stated(status, code, message).map(Full::new)
+    stated(status, code, message, None).map(Full::new)
 }
 
-fn stated(status: StatusCode, code: Code, message: &str) -> Response<Bytes> {
-    let mut response = Response::new(error_body(code, message, None));
+fn stated(status: StatusCode, code: Code, message: &str, detail: Option<Value>) -> Response<Bytes> {
+    let mut response = Response::new(error_body(code, message, detail));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(API_VERSION, API_VERSION_VALUE);
@@ -138,6 +179,19 @@ fn stated(status: StatusCode, code: Code, message: &str) -> Response<Bytes> {
     // As the registry itself has it on its answers.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// What somebody may not, in words for him; the log has user and repository in fields of their own.
+pub(super) fn denial(who: &str, missing: &Scope) -> String {
+    let action = match missing.rights {
+        Rights::PULL => "pull from",
+        Rights::DELETE => "delete from",
+        _ => "push to",
+    };
+    match &missing.resource {
+        Resource::Repository(name) => format!("{who} {action} {name}"),
+        Resource::Catalog => format!("{who} list the repositories"),
+    }
 }
 
 /// What the client may know. The codes are those of the distribution specification.
@@ -168,6 +222,10 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         Refusal::Method => {
             (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, "the method is not one of the registry API")
         }
+        Refusal::NoMethod(_) => {
+            (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, "this path does not have this method")
+        }
+        Refusal::NoPath => (StatusCode::NOT_FOUND, Code::Unsupported, "not a request of the registry API"),
         Refusal::Expectation => {
             (StatusCode::EXPECTATION_FAILED, Code::Unsupported, "only Expect: 100-continue is understood")
         }
@@ -179,7 +237,22 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         Refusal::Unauthorized { .. } => {
             (StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required")
         }
-        Refusal::Denied => (StatusCode::FORBIDDEN, Code::Denied, "this user may not do this"),
+        Refusal::Insufficient { is_stranger, .. } => {
+            let code = if *is_stranger { Code::Unauthorized } else { Code::Denied };
+            (StatusCode::UNAUTHORIZED, code, "the token does not allow this")
+        }
+        Refusal::Unclear(sentence) => (StatusCode::BAD_REQUEST, Code::Unsupported, sentence),
+        Refusal::Denied(_) => (StatusCode::FORBIDDEN, Code::Denied, "this user may not do this"),
+        Refusal::NotOffered { sentence, .. } => (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, sentence),
+        Refusal::Immutable(_) => (StatusCode::CONFLICT, Code::Denied, "the tag is immutable"),
+        Refusal::PageSize => (
+            StatusCode::BAD_REQUEST,
+            Code::PaginationNumberInvalid,
+            "the number of entries asked for is none",
+        ),
+        Refusal::Registry(answer) => {
+            (answer.status(), Code::Unknown, "the registry refused what it was asked first")
+        }
         Refusal::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many logins at once, try again soon")
         }

@@ -1,4 +1,4 @@
-//! The `Authorization` field: RFC 7617.
+//! The `Authorization` field: RFC 7617 and RFC 6750.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -10,6 +10,8 @@ use crate::secret::Secret;
 
 /// Longest user and password together, in bytes, with the colon.
 const MAX_BASIC: usize = 4096;
+/// Longest token, in bytes.
+pub const MAX_BEARER: usize = 16 * 1024;
 
 /// The standard alphabet, with or without padding: clients differ.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -35,6 +37,8 @@ pub enum Credentials {
     None,
     /// A user and a password.
     Basic(Basic),
+    /// A token, at most 16 KiB of the characters that one may have.
+    Bearer(Secret),
     /// Something that cannot be right: another scheme, undecodable, no colon, longer than 4 KiB, or a
     /// control character, at which bcrypt implementations end or repeat a password.
     Malformed,
@@ -55,14 +59,29 @@ pub fn read(headers: &HeaderMap) -> Result<Credentials, TwoAuthorizations> {
     if lines.next().is_some() {
         return Err(TwoAuthorizations);
     }
-    Ok(basic(line.as_bytes()).map_or(Credentials::Malformed, Credentials::Basic))
+    let line = line.as_bytes();
+    let basic = || scheme(line, "Basic").and_then(basic).map(Credentials::Basic);
+    let bearer = || scheme(line, "Bearer").and_then(bearer).map(Credentials::Bearer);
+    Ok(basic().or_else(bearer).unwrap_or(Credentials::Malformed))
 }
 
-fn basic(line: &[u8]) -> Option<Basic> {
-    let (scheme, rest) = line.split_at_checked(b"basic".len())?;
-    let encoded = rest.strip_prefix(b" ")?.trim_ascii();
+/// What follows the name of this scheme.
+fn scheme<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (scheme, rest) = line.split_at_checked(name.len())?;
+    let value = rest.strip_prefix(b" ")?.trim_ascii();
+    scheme.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+}
+
+/// RFC 6750 section 2.1: what RFC 7235 calls token68.
+fn bearer(token: &[u8]) -> Option<Secret> {
+    let bare = token.iter().rposition(|byte| *byte != b'=')? + 1;
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    (token.len() <= MAX_BEARER && token[..bare].iter().all(fits)).then(|| Secret::new(token))
+}
+
+fn basic(encoded: &[u8]) -> Option<Basic> {
     // Four characters hold three bytes; what is longer is not worth decoding.
-    if !scheme.eq_ignore_ascii_case(b"basic") || encoded.len() > MAX_BASIC.div_ceil(3) * 4 {
+    if encoded.len() > MAX_BASIC.div_ceil(3) * 4 {
         return None;
     }
     let mut user = BASE64.decode(encoded).ok()?;
@@ -144,8 +163,15 @@ mod tests {
             "Basic dTpw, Basic dTpw",
             "Basic dTpw====",
             "Basic -_-_",
-            "Bearer dTpw",
             "Digest u",
+            "Bearer",
+            "Bearer ",
+            "Bearer =",
+            "Bearer a=b",
+            "Bearer a b",
+            "Bearer a, Basic dTpw",
+            "Bearer\ta",
+            "Bearer \"a\"",
             "Basics dTpw",
         ] {
             assert_eq!(read_one(line.as_bytes()), Credentials::Malformed, "{line}");
@@ -171,6 +197,19 @@ mod tests {
         assert_eq!(encoded(&longest), Credentials::Malformed);
         longest.resize(1 << 20, b'p');
         assert_eq!(encoded(&longest), Credentials::Malformed);
+    }
+
+    #[test]
+    fn tokens() {
+        for line in ["Bearer aZ0.-_~+/x", "bearer aZ0.-_~+/x", "BEARER   aZ0.-_~+/x "] {
+            let expected = Credentials::Bearer(Secret::new(*b"aZ0.-_~+/x"));
+            assert_eq!(read_one(line.as_bytes()), expected, "{line}");
+        }
+        assert_eq!(read_one(b"Bearer YQ=="), Credentials::Bearer(Secret::new(*b"YQ==")));
+        let longest = format!("Bearer {}", "a".repeat(MAX_BEARER));
+        assert!(matches!(read_one(longest.as_bytes()), Credentials::Bearer(_)));
+        assert_eq!(read_one(format!("{longest}a").as_bytes()), Credentials::Malformed);
+        assert!(!format!("{:?}", read_one(b"Bearer hunter2")).contains("hunter2"));
     }
 
     #[test]

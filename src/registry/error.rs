@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::scope::{Resource, Scope};
 
 /// The codes that tidegate answers with. Clients branch on them; people read the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,6 +19,8 @@ pub enum Code {
     NameInvalid,
     /// Nothing is known under this name.
     NameUnknown,
+    /// The number of entries asked for is no number.
+    PaginationNumberInvalid,
     /// The body is longer than is allowed or was announced.
     SizeInvalid,
     /// Ask again later; the answer says when.
@@ -36,6 +40,7 @@ impl Code {
             Self::Unsupported => "UNSUPPORTED",
             Self::NameInvalid => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
+            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Self::SizeInvalid => "SIZE_INVALID",
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::Unavailable => "UNAVAILABLE",
@@ -51,6 +56,16 @@ pub fn error_body(code: Code, message: &str, detail: Option<Value>) -> Bytes {
     // Strings and a `Value` always serialize; the fallback keeps this free of a panic.
     serde_json::to_vec(&body)
         .map_or_else(|_| Bytes::from_static(br#"{"errors":[{"code":"UNKNOWN"}]}"#), Bytes::from)
+}
+
+/// The `detail` that tells which rights are missing, as distribution has it: an entry for each.
+pub fn detail(missing: &Scope) -> Value {
+    let (kind, name) = match &missing.resource {
+        Resource::Repository(name) => ("repository", name.as_str()),
+        Resource::Catalog => ("registry", "catalog"),
+    };
+    let entry = |action| json!({"Type": kind, "Class": "", "Name": name, "Action": action});
+    missing.rights.names().map(entry).collect()
 }
 
 #[derive(Serialize)]
@@ -69,9 +84,9 @@ struct Entry<'a> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
 
     use super::*;
+    use crate::registry::rights::Rights;
 
     #[test]
     fn without_detail() {
@@ -87,6 +102,13 @@ mod tests {
         let body: Value =
             serde_json::from_slice(&error_body(Code::Denied, "no", Some(detail.clone()))).unwrap();
         assert_eq!(body, json!({"errors": [{"code": "DENIED", "message": "no", "detail": detail}]}));
+    }
+
+    #[test]
+    fn missing_rights() {
+        let entry = |action| json!({"Type": "repository", "Class": "", "Name": "a/b", "Action": action});
+        let missing = Scope::repository("a/b", Rights::PULL | Rights::PUSH);
+        assert_eq!(detail(&missing), json!([entry("pull"), entry("push")]));
     }
 
     proptest! {

@@ -1,6 +1,9 @@
 //! What a request asks for: method and path, read as the registry reads them.
 
+use std::borrow::Cow;
+
 use http::Method;
+use percent_encoding::percent_decode_str;
 
 use super::name;
 use super::rights::Rights;
@@ -47,9 +50,11 @@ pub enum Operation {
     UploadState,
     /// `DELETE /v2/<name>/blobs/uploads/<id>`
     UploadCancel,
-    /// No request of the API: an unknown path, or a method that the path does not have. In the second case
-    /// the target still names the repository.
-    Other,
+    /// A path of the API with a method that it does not have; the methods that it has, as in `Allow`. The target names the
+    /// repository all the same.
+    NoMethod(&'static str),
+    /// No path of the API.
+    NoPath,
 }
 
 impl Operation {
@@ -65,8 +70,20 @@ impl Operation {
             | Self::UploadState => Rights::PULL | Rights::PUSH,
             Self::UploadCancel => Rights::PUSH,
             Self::ManifestDelete | Self::BlobDelete => Rights::DELETE,
-            Self::Ping | Self::Catalog | Self::Other => Rights::NONE,
+            Self::Ping | Self::Catalog | Self::NoMethod(_) | Self::NoPath => Rights::NONE,
         }
+    }
+
+    /// Whether it is about an upload: its start, or one that has begun.
+    pub fn is_upload(self) -> bool {
+        matches!(
+            self,
+            Self::UploadStart
+                | Self::UploadChunk
+                | Self::UploadFinish
+                | Self::UploadState
+                | Self::UploadCancel
+        )
     }
 
     /// The name in the access log.
@@ -86,20 +103,27 @@ impl Operation {
             Self::UploadFinish => "upload-finish",
             Self::UploadState => "upload-state",
             Self::UploadCancel => "upload-cancel",
-            Self::Other => "other",
+            Self::NoMethod(_) | Self::NoPath => "other",
         }
     }
 }
 
-/// Reads method and path (without query). The repository is everything before the last `/manifests/`,
-/// `/blobs/`, `/tags/` or `/referrers/`, so it may itself be called `manifests`. Nothing is decoded: a path
-/// with an escape, an empty or a dot segment fits no name and is [`Operation::Other`].
+/// The path that the registry looks up: `path` with its escapes decoded, once. A request of the API has nothing in its path
+/// that needs an escape, so for one of those this is also how it is written.
+pub fn decode(path: &str) -> Cow<'_, str> {
+    // What is not UTF-8 becomes a character that no name holds.
+    percent_decode_str(path).decode_utf8_lossy()
+}
+
+/// Reads method and decoded path (without query). The repository is everything before the last `/manifests/`, `/blobs/`,
+/// `/tags/` or `/referrers/`, so it may itself be called `manifests`. A path that still holds an escape, an empty or a dot
+/// segment fits no name and is [`Operation::NoPath`].
 pub fn parse<'a>(method: &Method, path: &'a str) -> Target<'a> {
     match locate(path) {
         Some(Place { resource, repository, reference }) => {
             Target { operation: resource.operation(method), repository, reference }
         }
-        None => Target { operation: Operation::Other, repository: None, reference: None },
+        None => Target { operation: Operation::NoPath, repository: None, reference: None },
     }
 }
 
@@ -140,7 +164,17 @@ impl Resource {
             Self::Upload if method == Method::PATCH => O::UploadChunk,
             Self::Upload if method == Method::PUT => O::UploadFinish,
             Self::Upload if method == Method::DELETE => O::UploadCancel,
-            _ => O::Other,
+            _ => O::NoMethod(self.methods()),
+        }
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Base | Self::Catalog | Self::Tags | Self::Referrers => "GET, HEAD",
+            Self::Manifest => "GET, HEAD, PUT, DELETE",
+            Self::Blob => "GET, HEAD, DELETE",
+            Self::Uploads => "POST",
+            Self::Upload => "GET, HEAD, PATCH, PUT, DELETE",
         }
     }
 }

@@ -88,6 +88,15 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<Certificate>, Problem> {
     read_chain(path, &mut open)
 }
 
+/// The private key of a file, when it can be used; else all that is wrong with it.
+pub(crate) fn key(path: &Path) -> Result<Key, Vec<Problem>> {
+    let mut problems = Vec::new();
+    match read_key(path, &mut open, &mut problems) {
+        Some(key) if problems.is_empty() => Ok(key),
+        _ => Err(problems),
+    }
+}
+
 fn read_chain(
     path: &Path,
     open: &mut impl FnMut(&Path) -> io::Result<Content>,

@@ -81,6 +81,8 @@ impl Connection {
         let (driver, alarm) = (&mut self.driver, &mut self.alarm);
         // One of a time when the timeout was longer would ring too late.
         alarm.take_if(|alarm| alarm.deadline() > Instant::now() + timeout);
+        // What came before it, such as another request made for the same client, is not this one's silence.
+        let begun = Instant::now();
         poll_fn(|cx| {
             drive(driver, cx);
             if let Poll::Ready(result) = answer.as_mut().poll(cx) {
@@ -89,7 +91,7 @@ impl Connection {
                     None => Failed::Sent(SentError::Connection(failed.into_error())),
                 }));
             }
-            if is_silent(alarm, timeout, cx, || flow.upstream_silence()) {
+            if is_silent(alarm, timeout, cx, || begun.elapsed().min(flow.upstream_silence())) {
                 return Poll::Ready(Err(Failed::Sent(SentError::Silent)));
             }
             Poll::Pending

@@ -1,10 +1,11 @@
 //! The clients people use, in front of a real registry.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::harness::image::{noise, sha256, write_image};
 use crate::harness::registry::Registry;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tools::{self, succeed};
@@ -37,60 +38,6 @@ impl House {
     fn image(&self, name: &str) -> String {
         format!("docker://{}/{name}", self.tidegate.host())
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// `size` bytes that no compression shrinks.
-fn noise(size: usize) -> Vec<u8> {
-    let mut bytes = vec![0; size];
-    aws_lc_rs::rand::fill(&mut bytes).unwrap();
-    bytes
-}
-
-/// An OCI layout with one image of one layer, made from nothing; the digest of its manifest.
-fn write_image(folder: &Path, tag: &str) -> String {
-    let root = folder.join("rootfs");
-    let blobs = folder.join("blobs/sha256");
-    fs::create_dir_all(&root).unwrap();
-    fs::create_dir_all(&blobs).unwrap();
-    fs::write(root.join("noise"), noise(3 << 20)).unwrap();
-    let (tar, root) = (folder.join("layer.tar"), root.to_str().unwrap().to_owned());
-    let tar_name = tar.to_str().unwrap().to_owned();
-    succeed(
-        "tar",
-        &["--create", "--file", &tar_name, "--owner=0", "--group=0", "--directory", &root, "noise"],
-    );
-    let difference = sha256(&fs::read(&tar).unwrap());
-    succeed("gzip", &["--no-name", &tar_name]);
-    let layer = fs::read(folder.join("layer.tar.gz")).unwrap();
-
-    let put = |bytes: &[u8], kind: &str| {
-        let digest = sha256(bytes);
-        fs::write(blobs.join(&digest), bytes).unwrap();
-        json!({"mediaType": kind, "digest": format!("sha256:{digest}"), "size": bytes.len()})
-    };
-    let layer = put(&layer, "application/vnd.oci.image.layer.v1.tar+gzip");
-    let config = json!({
-        "architecture": "amd64", "os": "linux", "config": {},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{difference}")]},
-        "history": [{"created_by": "a test"}],
-    });
-    let config = put(config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json");
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": config, "layers": [layer],
-    });
-    let mut manifest = put(manifest.to_string().as_bytes(), "application/vnd.oci.image.manifest.v1+json");
-    let digest = manifest["digest"].as_str().unwrap().to_owned();
-    manifest["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
-    let index = json!({"schemaVersion": 2, "manifests": [manifest]});
-    fs::write(folder.join("index.json"), index.to_string()).unwrap();
-    fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    digest
 }
 
 #[test]

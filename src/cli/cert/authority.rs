@@ -6,7 +6,7 @@ use aws_lc_rs::rand;
 use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SerialNumber,
+    PKCS_RSA_SHA256, RsaKeySize, SerialNumber,
 };
 use rustls::pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
@@ -24,9 +24,9 @@ pub(super) const KEY: &str = "ca.key";
 pub(super) const REVOCATION_LIST: &str = "ca.crl";
 
 /// A certificate and its key as PEM, not yet written anywhere.
-pub(super) struct Made {
-    pub(super) certificate: String,
-    pub(super) key: Secret,
+pub(in crate::cli) struct Made {
+    pub(in crate::cli) certificate: String,
+    pub(in crate::cli) key: Secret,
     pub(super) serial: Serial,
     /// The certificate ends earlier than asked, with its CA.
     pub(super) shortened: bool,
@@ -147,6 +147,25 @@ impl Authority {
     fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         std::iter::once(&self.certificate).chain(&self.chain)
     }
+}
+
+/// A key for tokens, and the certificate by which a registry knows it: of no CA, and signed by itself.
+pub(in crate::cli) fn token_signer(rsa: bool, days: u16) -> Result<Made, Failure> {
+    let key = match rsa {
+        true => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072)?,
+        false => KeyPair::generate()?,
+    };
+    let mut params = CertificateParams::default();
+    begin(&mut params, OffsetDateTime::now_utc() + Duration::days(days.into()), "tidegate token signer")?;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let certificate = params.self_signed(&key)?;
+    Ok(Made {
+        certificate: certificate.pem(),
+        key: Secret::new(key.serialize_pem().into_bytes()),
+        serial: Serial::of(&read_back(certificate.der())?),
+        shortened: false,
+    })
 }
 
 fn begin(params: &mut CertificateParams, not_after: OffsetDateTime, name: &str) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use crate::disk::Staged;
 use crate::secret::Secret;
 
 /// What goes into a file, and who may read it when it is new.
-pub(super) enum Content<'a> {
+pub(in crate::cli) enum Content<'a> {
     /// Mode 0644.
     Public(&'a str),
     /// Mode 0600.
@@ -21,7 +21,7 @@ pub(super) enum Content<'a> {
 ///
 /// All are on disk under other names before the first gets its own. Files that are replaced keep their owner and
 /// mode, so a service that could read the old key can read the new one.
-pub(super) fn write(
+pub(in crate::cli) fn write(
     directory: &Path,
     files: &[(&str, Content<'_>)],
     replace: bool,

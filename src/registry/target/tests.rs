@@ -34,10 +34,10 @@ fn requests_of_the_api() {
         ("HEAD", upload, Operation::UploadState, name, Some("u-1")),
         ("DELETE", upload, Operation::UploadCancel, name, Some("u-1")),
         // A method that the path does not have keeps the names.
-        ("POST", tag, Operation::Other, name, Some("latest")),
-        ("GET", "/v2/a/b/blobs/uploads/", Operation::Other, name, None),
-        ("DELETE", "/v2/", Operation::Other, None, None),
-        ("get", "/v2/", Operation::Other, None, None),
+        ("POST", tag, Operation::NoMethod("GET, HEAD, PUT, DELETE"), name, Some("latest")),
+        ("GET", "/v2/a/b/blobs/uploads/", Operation::NoMethod("POST"), name, None),
+        ("DELETE", "/v2/", Operation::NoMethod("GET, HEAD"), None, None),
+        ("get", "/v2/", Operation::NoMethod("GET, HEAD"), None, None),
     ] {
         let target = parse(&method.parse().unwrap(), path);
         assert_eq!(target, Target { operation, repository, reference }, "{method} {path}");
@@ -62,7 +62,7 @@ fn repositories_named_like_the_api() {
 }
 
 #[test]
-fn anything_else_is_other() {
+fn anything_else_is_no_path() {
     let long = format!("/v2/{}/tags/list", "a".repeat(256));
     for path in [
         "",
@@ -107,9 +107,39 @@ fn anything_else_is_other() {
         &long,
     ] {
         for method in [Method::GET, Method::PUT, Method::POST] {
-            let other = Target { operation: Operation::Other, repository: None, reference: None };
-            assert_eq!(parse(&method, path), other, "{method} {path}");
+            let none = Target { operation: Operation::NoPath, repository: None, reference: None };
+            assert_eq!(parse(&method, path), none, "{method} {path}");
         }
+    }
+}
+
+#[test]
+fn escapes_are_decoded_once() {
+    let hex = DIGEST.strip_prefix("sha256:").unwrap();
+    for (sent, repository, reference) in [
+        (format!("/v2/a/b/blobs/sha256%3A{hex}"), "a/b", DIGEST),
+        (format!("/v2/%61/%62/%62lobs/sha256%3a{hex}"), "a/b", DIGEST),
+        ("/%762/a%2db/manifests/%6Catest".to_owned(), "a-b", "latest"),
+        ("/v2/a%2Eb/blobs/%75ploads/u%7e".to_owned(), "a.b", "u~"),
+    ] {
+        let path = decode(&sent);
+        let target = parse(&Method::GET, &path);
+        assert_eq!((target.repository, target.reference), (Some(repository), Some(reference)), "{sent}");
+    }
+    for sent in [
+        "/v2/a%252eb/manifests/x",
+        "/v2/a/manifests/%25%36%31",
+        "/v2/%c3%a4/manifests/x",
+        "/v2/%ff/manifests/x",
+        "/v2/a/manifests/x%20",
+        "/v2/a/manifests/x%00",
+        "/v2/a/manifests/x%3fy",
+        "/v2/a/manifests/x%23",
+        "/v2/a%0a/manifests/x",
+        "/v2/%41/manifests/x",
+        "/v2/a/manifests/a+b",
+    ] {
+        assert_eq!(parse(&Method::GET, &decode(sent)).operation, Operation::NoPath, "{sent}");
     }
 }
 
@@ -127,8 +157,14 @@ fn each_path_has_its_methods_and_no_others() {
         ("/v2/a/blobs/uploads/x", "GET, HEAD, PATCH, PUT, DELETE"),
     ] {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
-            let known = parse(&method.parse().unwrap(), path).operation != Operation::Other;
-            assert_eq!(known, allowed.split(", ").any(|one| one == method), "{method} {path}");
+            let operation = parse(&method.parse().unwrap(), path).operation;
+            match allowed.split(", ").any(|one| one == method) {
+                true => assert!(
+                    !matches!(operation, Operation::NoMethod(_) | Operation::NoPath),
+                    "{method} {path}"
+                ),
+                false => assert_eq!(operation, Operation::NoMethod(allowed), "{method} {path}"),
+            }
         }
     }
 }
@@ -149,8 +185,8 @@ fn by_expression<'a>(method: &Method, path: &'a str) -> Target<'a> {
         ))
         .unwrap()
     });
-    let other = Target { operation: Operation::Other, repository: None, reference: None };
-    let Some(found) = PATH.captures(path) else { return other };
+    let none = Target { operation: Operation::NoPath, repository: None, reference: None };
+    let Some(found) = PATH.captures(path) else { return none };
     let part = |key: &str| found.name(key).map(|part| part.as_str());
     let repository = part("name");
     let reference = ["manifest", "upload", "blob", "referrers"].into_iter().find_map(part);
@@ -159,7 +195,7 @@ fn by_expression<'a>(method: &Method, path: &'a str) -> Target<'a> {
         || reference.is_some_and(wrong_length)
         || reference.is_some_and(|id| part("upload").is_some() && (id == "." || id == ".."))
     {
-        return other;
+        return none;
     }
     let method = if method == Method::HEAD { "GET" } else { method.as_str() };
     let kind = ["base", "catalog", "manifest", "blob", "tags", "referrers"]
@@ -180,7 +216,11 @@ fn by_expression<'a>(method: &Method, path: &'a str) -> Target<'a> {
         (None, "PUT") if reference != Some("") => Operation::UploadFinish,
         (None, "GET") if reference != Some("") => Operation::UploadState,
         (None, "DELETE") if reference != Some("") => Operation::UploadCancel,
-        _ => Operation::Other,
+        (Some("base" | "catalog" | "tags" | "referrers"), _) => Operation::NoMethod("GET, HEAD"),
+        (Some("manifest"), _) => Operation::NoMethod("GET, HEAD, PUT, DELETE"),
+        (Some("blob"), _) => Operation::NoMethod("GET, HEAD, DELETE"),
+        _ if reference == Some("") => Operation::NoMethod("POST"),
+        _ => Operation::NoMethod("GET, HEAD, PATCH, PUT, DELETE"),
     };
     Target { operation, repository, reference: reference.filter(|reference| !reference.is_empty()) }
 }
@@ -224,6 +264,17 @@ proptest! {
         parse(&method, &path);
         parse(&method, &format!("/v2/{path}"));
         parse(&method, &format!("/v2/a/{path}/blobs/uploads/{path}"));
+    }
+
+    #[test]
+    fn a_request_of_the_api_needs_no_escape(method in method(), path in path(), sent in any::<String>()) {
+        for path in [&*path, &sent] {
+            let decoded = decode(path);
+            if parse(&method, &decoded).operation != Operation::NoPath {
+                prop_assert!(decoded.parse::<http::Uri>().is_ok_and(|uri| uri.path() == decoded), "{}", decoded);
+                prop_assert_eq!(decode(&decoded), &*decoded);
+            }
+        }
     }
 
     #[test]

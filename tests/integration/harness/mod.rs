@@ -10,6 +10,8 @@ pub mod frames;
 pub mod holders;
 pub mod http1;
 pub mod http2;
+pub mod image;
+pub mod library;
 pub mod lines;
 pub mod openssl;
 pub mod pebble;

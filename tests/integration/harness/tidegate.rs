@@ -19,6 +19,7 @@ pub struct Settings {
     pub folder: TempDir,
     pub authority: Authority,
     values: BTreeMap<String, BTreeMap<String, String>>,
+    tables: String,
     environment: Vec<(String, String)>,
     /// The program that runs it, with arguments; empty for none.
     runner: Vec<String>,
@@ -31,6 +32,7 @@ impl Settings {
             folder: TempDir::new().unwrap(),
             authority: Authority::new(),
             values: BTreeMap::new(),
+            tables: String::new(),
             environment: Vec::new(),
             runner: Vec::new(),
         };
@@ -56,6 +58,12 @@ impl Settings {
     pub fn unset(mut self, key: &str) -> Settings {
         let (section, key) = key.split_once('.').unwrap();
         self.values.get_mut(section).unwrap().remove(key);
+        self
+    }
+
+    /// Adds text at the end: tables that are no section of keys, such as `[[access]]`.
+    pub fn tables(mut self, text: &str) -> Settings {
+        self.tables.push_str(text);
         self
     }
 
@@ -98,7 +106,7 @@ impl Settings {
                 text.push_str(&format!("{key} = {value}\n"));
             }
         }
-        text
+        text + &self.tables
     }
 
     fn command(&self) -> Command {
@@ -156,6 +164,20 @@ pub struct Tidegate {
 
 impl Tidegate {
     pub fn start(settings: Settings) -> Tidegate {
+        let (child, log, access, address) = Tidegate::run(&settings);
+        Tidegate { settings, address, log, access, child }
+    }
+
+    /// Ends the program in order and runs it again at the same address.
+    pub fn restart(&mut self) {
+        self.signal(rustix::process::Signal::TERM);
+        self.wait();
+        let listen = format!("[{:?}]", self.address.to_string());
+        self.settings.values.entry("server".to_owned()).or_default().insert("listen".to_owned(), listen);
+        (self.child, self.log, self.access, self.address) = Tidegate::run(&self.settings);
+    }
+
+    fn run(settings: &Settings) -> (Child, Lines, Lines, SocketAddr) {
         fs::write(settings.file(), settings.toml()).unwrap();
         let mut child = child::spawn(settings.command()).unwrap();
         let log = Lines::follow(child.stderr.take().unwrap());
@@ -164,8 +186,7 @@ impl Tidegate {
         // `address=1.2.3.4:5` in text, `"address":"1.2.3.4:5"` in JSON.
         let (_, address) = listening.split_once("address").expect("the line names the address");
         let address = address.trim_start_matches(['=', '"', ':']).split([' ', '"']).next().unwrap();
-        let address = address.parse().unwrap();
-        Tidegate { settings, address, log, access, child }
+        (child, log, access, address.parse().unwrap())
     }
 
     /// Where it takes plain HTTP.

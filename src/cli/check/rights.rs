@@ -1,0 +1,99 @@
+//! What somebody may do with a repository, and why.
+
+use std::fmt::Write as _;
+
+use crate::access::{Identity, Rules};
+use crate::config::{AuthMode, Config, Policy, Verify};
+use crate::registry::rights::Rights;
+use crate::state::State;
+
+/// The name of those who are not known, as in `access.users`.
+const ANONYMOUS: &str = "anonymous";
+
+/// What there is to say about one user and one repository.
+pub(super) struct Answer {
+    /// For people, with a line for each right.
+    pub(super) text: String,
+    /// Why it may not be what was meant to be asked.
+    pub(super) warning: Option<String>,
+    /// Whether anything is allowed.
+    pub(super) allows_anything: bool,
+}
+
+/// What `user` may do with `repository`.
+pub(super) fn answer(state: &State, user: &str, repository: &str) -> Answer {
+    let identity = match user {
+        ANONYMOUS => Identity::Anonymous,
+        name => Identity::User(name.as_bytes().to_vec()),
+    };
+    let rights = state.rules.rights(&identity, repository);
+    let mut text = if state.config.access.is_empty() {
+        without_rules(&state.config)
+    } else if rights.is_empty() {
+        format!("{user} may do nothing with {repository}: no rule grants anything\n")
+    } else {
+        by_rules(&state.rules, &identity, repository)
+    };
+    text.push_str(&limits(&state.config.policy, rights, repository));
+    Answer { text, warning: doubt(state, user), allows_anything: !rights.is_empty() }
+}
+
+fn without_rules(config: &Config) -> String {
+    let who = match config.auth.mode {
+        AuthMode::Off => "everybody may do everything",
+        AuthMode::Basic | AuthMode::Token => "every user may do everything, and nobody else anything",
+    };
+    format!("there is no [[access]] rule: {who}\n")
+}
+
+fn by_rules(rules: &Rules, identity: &Identity, repository: &str) -> String {
+    let mut text = String::new();
+    for (name, right) in
+        ["pull", "push", "delete"].into_iter().filter_map(|name| Some((name, Rights::named(name)?)))
+    {
+        let granting = rules.granting(identity, repository).filter(|rule| rule.rights.contains(right));
+        let places: Vec<&str> = granting.map(|rule| rule.place.as_str()).collect();
+        let reason = match &*places {
+            [] => "not allowed".to_owned(),
+            [place] => format!("by the rule at {place}"),
+            places => format!("by the rules at {}", places.join(", ")),
+        };
+        _ = writeln!(text, "{name:<7} {reason}");
+    }
+    text
+}
+
+/// What `[policy]` takes away from all.
+fn limits(policy: &Policy, rights: Rights, repository: &str) -> String {
+    let mut text = String::new();
+    let changes = Rights::PUSH | Rights::DELETE;
+    if (rights & changes).is_empty() {
+        return text;
+    }
+    if policy.read_only {
+        text.push_str("but policy.read_only is on: nobody may push or delete\n");
+    }
+    for immutable in policy.immutable_tags.iter().filter(|one| one.repositories.fits(repository, None)) {
+        let tags = &immutable.tags;
+        _ = writeln!(
+            text,
+            "but policy.immutable_tags: nobody may overwrite or delete a tag that fits {tags}"
+        );
+    }
+    text
+}
+
+fn doubt(state: &State, user: &str) -> Option<String> {
+    let has_certificates = state.config.tls.client.verify != Verify::Off;
+    match &state.users {
+        _ if user == ANONYMOUS => None,
+        Some(users) if users.current().users().iter().any(|(name, _)| *name == user.as_bytes()) => None,
+        Some(_) if has_certificates => Some(format!(
+            "{user} is not in {}; only a client certificate can name him",
+            state.config.auth.htpasswd.display()
+        )),
+        Some(_) => Some(format!("{user} is not in {}", state.config.auth.htpasswd.display())),
+        None if has_certificates => None,
+        None => Some(format!("auth.mode is \"off\": nobody is asked for a name, so ask about {ANONYMOUS}")),
+    }
+}

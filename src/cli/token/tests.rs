@@ -1,0 +1,93 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use clap::Parser as _;
+use tempfile::TempDir;
+
+use super::*;
+use crate::config;
+use crate::token::Tokens;
+
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    token: Token,
+}
+
+fn parsed(arguments: &[&str]) -> Result<Token, clap::Error> {
+    Line::try_parse_from(["tidegate token"].iter().chain(arguments)).map(|line| line.token)
+}
+
+fn settings(folder: &TempDir) -> config::Token {
+    config::Token {
+        service: None,
+        issuer: "tidegate".to_owned(),
+        key: Some(folder.path().join("token.key")),
+        certificate: Some(folder.path().join("token.crt")),
+        ttl: Duration::from_mins(5),
+        refresh_ttl: Duration::ZERO,
+    }
+}
+
+#[test]
+fn what_it_makes_can_be_used_and_is_not_replaced() {
+    for arguments in [&[][..], &["--rsa"]] {
+        let folder = TempDir::new().unwrap();
+        let key = folder.path().join("token.key");
+        let command = parsed(&[&[key.to_str().unwrap()], arguments].concat()).unwrap();
+        let report = make(&key, &command).unwrap();
+        assert!(report.contains(&format!("key = {key:?}")) && report.contains("rootcertbundle"), "{report}");
+        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+        let tokens =
+            Tokens::build(&settings(&folder), &[], None).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(tokens.warnings(), []);
+        let before = fs::read(&key).unwrap();
+        let failure = make(&key, &command).unwrap_err();
+        assert_eq!(failure.exit_code(), 73, "{failure}");
+        assert_eq!(fs::read(&key).unwrap(), before);
+    }
+}
+
+#[test]
+fn key_and_certificate_need_two_names() {
+    let folder = TempDir::new().unwrap();
+    for name in ["token.crt", ".."] {
+        let failure = make(&folder.path().join(name), &parsed(&["x"]).unwrap()).unwrap_err();
+        assert_eq!(failure.exit_code(), 64, "{failure}");
+    }
+}
+
+#[test]
+fn revoking_needs_the_key_and_says_whose() {
+    let folder = TempDir::new().unwrap();
+    let key = folder.path().join("token.key");
+    let alice = ["alice".to_owned()];
+    assert_eq!(revoke(&key, &alice).unwrap_err().exit_code(), 66);
+    fs::write(&key, "a key").unwrap();
+    assert!(revoke(&key, &alice).unwrap().starts_with("ended the logins of alice"));
+    assert!(revoke(&key, &[]).unwrap().starts_with("ended the logins of everybody"));
+    let list = fs::read(revoked::beside(&key)).unwrap();
+    let revoked = Revoked::parse(&list).unwrap();
+    assert!(revoked.ends("bob", 0) && !revoked.ends("bob", u64::MAX));
+    fs::write(revoked::beside(&key), "alice yesterday\n").unwrap();
+    assert_eq!(revoke(&key, &alice).unwrap_err().exit_code(), 65);
+}
+
+#[test]
+fn words_of_the_command() {
+    assert!(parsed(&["token.key"]).unwrap().command.is_none());
+    assert!(parsed(&["revoke", "token.key", "alice", "bob"]).unwrap().command.is_some());
+    assert!(parsed(&["revoke", "token.key", "--all"]).unwrap().command.is_some());
+    for wrong in [
+        &[][..],
+        &["revoke"],
+        &["revoke", "token.key"],
+        &["revoke", "token.key", "alice", "--all"],
+        &["revoke", "token.key", "a:b"],
+        &["token.key", "another"],
+        &["token.key", "--days", "0"],
+    ] {
+        assert!(parsed(wrong).is_err(), "{wrong:?}");
+    }
+}

@@ -1,0 +1,87 @@
+//! The catalog of one caller: the repositories that he may pull, and no trace of the others.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, LINK};
+use http::{HeaderValue, Request, Response};
+use serde::Serialize;
+use tokio::task::yield_now;
+
+use super::Visit;
+use super::inquiry::Inquiry;
+use super::ledger::Ledger;
+use super::listing::{Listing, MOST_NAMES};
+use super::reject::Refusal;
+use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
+use crate::access::Permit;
+use crate::registry::name;
+use crate::registry::page::{NoNumber, Page};
+
+/// Names in an answer, when the request does not say, as in distribution.
+const USUAL_NAMES: usize = 100;
+/// Names that are looked up in the rules before the core does something else.
+const TURN: usize = 1000;
+
+#[derive(Serialize)]
+struct Catalog {
+    repositories: Vec<String>,
+}
+
+/// Answers a request for the catalog with what its sender may see. More is read from the registry until the answer is full and
+/// one name is left over: whether another page follows is told by that name, which may be far.
+pub(super) async fn filtered<B>(
+    visit: &Visit<'_>,
+    permit: &Permit,
+    request: &Request<B>,
+    ledger: &mut Ledger,
+) -> Result<Response<Source>, Refusal> {
+    let page = Page::of(request.uri().query().unwrap_or_default()).map_err(|NoNumber| Refusal::PageSize)?;
+    let n = page.n.unwrap_or(USUAL_NAMES).min(MOST_NAMES);
+    if n == 0 {
+        return respond(Vec::new(), None);
+    }
+    let inquiry = Inquiry::new(visit, permit, request.headers(), ledger);
+    let mut listing = Listing::of_repositories(&inquiry, page.last.clone());
+    let mut repositories = Vec::new();
+    // Enough for who may see everything. Who may not soon needs as many as there are.
+    let mut wanted = n + 1;
+    while repositories.len() <= n
+        && let Some(names) = listing.next(wanted).await?
+    {
+        visible(visit, permit, names, &mut repositories).await;
+        // A registry that does not know `last` begins at the beginning. Only a name that may be seen is looked for: whether
+        // there is another must not show in where the list begins.
+        if let Some(last) = repositories.iter().position(|name| Some(name) == page.last.as_ref()) {
+            repositories.drain(..=last);
+        }
+        wanted = MOST_NAMES;
+    }
+    let is_last = repositories.len() <= n;
+    repositories.truncate(n);
+    let last = repositories.last().filter(|_| !is_last).cloned();
+    let next = last.map(|last| Page { n: Some(n), last: Some(last) }.link("/v2/_catalog"));
+    respond(repositories, next)
+}
+
+async fn visible(visit: &Visit<'_>, permit: &Permit, names: Vec<String>, into: &mut Vec<String>) {
+    for (number, name) in (1..).zip(names) {
+        if name::is_repository(&name) && permit.sees(&visit.state.rules, &name) {
+            into.push(name);
+        }
+        if number % TURN == 0 {
+            yield_now().await;
+        }
+    }
+}
+
+fn respond(repositories: Vec<String>, next: Option<String>) -> Result<Response<Source>, Refusal> {
+    let broken = |error: &dyn std::error::Error| Refusal::BadGateway(format!("its catalog: {error}"));
+    let body = serde_json::to_vec(&Catalog { repositories }).map_err(|error| broken(&error))?;
+    let mut response = Response::new(Source::from(Bytes::from(body)));
+    let headers = response.headers_mut();
+    headers.insert(API_VERSION, API_VERSION_VALUE);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(next) = next {
+        headers.insert(LINK, HeaderValue::try_from(next).map_err(|error| broken(&error))?);
+    }
+    Ok(response)
+}

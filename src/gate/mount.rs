@@ -1,0 +1,113 @@
+//! A mount takes a blob from another repository: `POST …/blobs/uploads/?mount=<digest>&from=<repository>`.
+
+use std::borrow::Cow;
+
+use super::reject::Refusal;
+use crate::registry::name;
+
+/// The query of the start of an upload as it goes on. A mount stays where it can be read in one way and the caller `may_pull`
+/// from the repository that it names; else it is left out, which makes the registry start an upload, and the client goes on
+/// with that. A mount that names no repository is left out too: some registries then look in all. The rest stays as it is.
+///
+/// # Errors
+/// A semicolon, which separates parameters for registries made with Go before 1.17.
+pub(super) fn settle(query: &str, may_pull: impl Fn(&str) -> bool) -> Result<Cow<'_, str>, Refusal> {
+    if query.contains(';') {
+        return Err(Refusal::Path);
+    }
+    let (mut mounts, mut sources) = (Vec::new(), Vec::new());
+    let mut rest = Vec::new();
+    for parameter in query.split('&') {
+        match form_urlencoded::parse(parameter.as_bytes()).next() {
+            Some((key, digest)) if key == "mount" => mounts.push(digest),
+            Some((key, repository)) if key == "from" => sources.push(repository),
+            _ => rest.push(parameter),
+        }
+    }
+    let stays = match (&*mounts, &*sources) {
+        ([], []) => true,
+        ([digest], [source]) => name::is_digest(digest) && name::is_repository(source) && may_pull(source),
+        _ => false,
+    };
+    Ok(if stays { Cow::Borrowed(query) } else { Cow::Owned(rest.join("&")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn settled(query: &str) -> String {
+        settle(query, |repository| repository == "team/base").unwrap().into_owned()
+    }
+
+    #[test]
+    fn a_mount_that_is_allowed_stays_as_it_was_written() {
+        for query in [
+            format!("mount={DIGEST}&from=team/base"),
+            format!("from=team%2Fbase&mount={}", DIGEST.replace(':', "%3A")),
+            format!("%6Dount={DIGEST}&&x=%41+b&fro%6d=team%2fbase&x"),
+            "digest=sha256%3Aab&x=a+b&y".to_owned(),
+            "mounts=1&From=2&from%20=3&mount+=4".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(settled(&query), query);
+        }
+    }
+
+    #[test]
+    fn any_other_is_left_out_and_nothing_else() {
+        for query in [
+            format!("mount={DIGEST}&from=team/other"),
+            format!("mount={DIGEST}"),
+            format!("mount={DIGEST}&from="),
+            format!("mount={DIGEST}&from"),
+            "from=team/base".to_owned(),
+            "mount&from=team/base".to_owned(),
+            "mount=sha256:00&from=team/base".to_owned(),
+            format!("mount={DIGEST}&from=team/base/"),
+            format!("mount={DIGEST}&from=/team/base"),
+            format!("mount={DIGEST}&from=team%252Fbase"),
+            format!("mount={DIGEST}&from=team/base&from=team/base"),
+            format!("mount={DIGEST}&%66rom=team/other&from=team/base"),
+            format!("mount={DIGEST}&mount={DIGEST}&from=team/base"),
+            format!("mount={DIGEST}&from=team/base%00"),
+            format!("mount={DIGEST}&from=team/base+"),
+        ] {
+            assert_eq!(settled(&query), "", "{query}");
+            assert_eq!(settled(&format!("a=%41+&{query}&&b")), "a=%41+&&b", "{query}");
+        }
+    }
+
+    #[test]
+    fn a_semicolon_is_read_in_two_ways() {
+        for query in ["a;b", "x=1;from=team/base", ";"] {
+            assert!(matches!(settle(query, |_| true), Err(Refusal::Path)), "{query}");
+        }
+        assert_eq!(settled("a=%3Bb"), "a=%3Bb");
+    }
+
+    proptest! {
+        /// Whatever the query: what goes on names a mount once and from the one repository, or not at all.
+        #[test]
+        fn no_other_repository_goes_on(
+            parts in prop::collection::vec("(mount|%6dount|from|fr%6Fm|from%00|m)(=(team/base|team%2fbase|team/other|sha256:00|a{0,2}))?", 0..5),
+            digest in any::<bool>(),
+        ) {
+            let mut query = parts.join("&");
+            if digest {
+                query.push_str(&format!("&mount={DIGEST}"));
+            }
+            let onward = settled(&query);
+            let values = |wanted: &str| {
+                let pairs = form_urlencoded::parse(onward.as_bytes());
+                pairs.filter(|(key, _)| key == wanted).map(|(_, value)| value.into_owned()).collect::<Vec<_>>()
+            };
+            let (mounts, sources) = (values("mount"), values("from"));
+            prop_assert!(mounts.is_empty() && sources.is_empty() || mounts == [DIGEST] && sources == ["team/base"]);
+        }
+    }
+}

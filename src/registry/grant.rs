@@ -1,0 +1,223 @@
+//! What is asked of the token endpoint: distribution's "Token Authentication Specification" and "Oauth2 Token Authentication".
+
+use form_urlencoded::parse;
+
+use super::scope::Scope;
+use crate::header::credentials::Basic;
+use crate::secret::Secret;
+
+/// Scopes of one request. No client asks for more than a handful.
+const MOST_SCOPES: usize = 64;
+
+/// A request for a token.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What proves who asks.
+    pub proof: Proof,
+    /// The registry that the token is for, where one is named.
+    pub service: Option<String>,
+    /// What it is to allow; those that mean nothing here are left out, and each repository stands once.
+    pub scopes: Vec<Scope>,
+    /// An identity token is wanted too.
+    pub offline: bool,
+}
+
+/// What proves who asks.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The `Authorization` field of the request, if there is one.
+    Header,
+    /// `grant_type=password`
+    Password(Basic),
+    /// `grant_type=refresh_token`
+    Identity(Secret),
+}
+
+/// Why nothing can be made of a request; a sentence for its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unclear(pub &'static str);
+
+/// Reads the query of a GET.
+pub fn query(query: &str) -> Result<Asked, Unclear> {
+    let fields = Fields::read(query.as_bytes())?;
+    Ok(Asked {
+        proof: Proof::Header,
+        offline: fields.one("offline_token")?.is_some_and(|value| value == "true"),
+        service: fields.service()?,
+        scopes: fields.scopes()?,
+    })
+}
+
+/// Reads the form of a POST.
+pub fn form(form: &[u8]) -> Result<Asked, Unclear> {
+    let fields = Fields::read(form)?;
+    let proof = match fields.one("grant_type")? {
+        Some("password") => Proof::Password(Basic {
+            user: fields.needed("username", "grant_type=password needs a username")?.into(),
+            password: fields.secret("password", "grant_type=password needs a password")?,
+        }),
+        Some("refresh_token") => {
+            Proof::Identity(fields.secret("refresh_token", "grant_type=refresh_token needs a refresh_token")?)
+        }
+        Some(_) => return Err(Unclear("grant_type must be password or refresh_token")),
+        None => return Err(Unclear("the form has no grant_type; it must be password or refresh_token")),
+    };
+    Ok(Asked {
+        proof,
+        offline: fields.one("access_type")?.is_some_and(|value| value == "offline"),
+        service: fields.service()?,
+        scopes: fields.scopes()?,
+    })
+}
+
+/// Names and values in their order.
+struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// The library puts a replacement character where bytes are no UTF-8; what a password was cannot be seen then.
+    fn read(text: &[u8]) -> Result<Fields, Unclear> {
+        let fields: Vec<(String, String)> = parse(text).into_owned().collect();
+        match fields.iter().any(|(name, value)| name.contains('\u{fffd}') || value.contains('\u{fffd}')) {
+            true => Err(Unclear("a field is not UTF-8")),
+            false => Ok(Fields(fields)),
+        }
+    }
+
+    fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A value that can be there once.
+    fn one(&self, name: &'static str) -> Result<Option<&str>, Unclear> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(Unclear("a field that may come once came twice")),
+        }
+    }
+
+    fn needed(&self, name: &'static str, otherwise: &'static str) -> Result<&str, Unclear> {
+        self.one(name)?.ok_or(Unclear(otherwise))
+    }
+
+    fn secret(&self, name: &'static str, otherwise: &'static str) -> Result<Secret, Unclear> {
+        self.needed(name, otherwise).map(|value| Secret::new(value.as_bytes()))
+    }
+
+    fn service(&self) -> Result<Option<String>, Unclear> {
+        Ok(self.one("service")?.filter(|service| !service.is_empty()).map(str::to_owned))
+    }
+
+    /// A client repeats the field, or puts spaces between its scopes.
+    fn scopes(&self) -> Result<Vec<Scope>, Unclear> {
+        let mut scopes: Vec<Scope> = Vec::new();
+        for (index, text) in self.all("scope").flat_map(str::split_ascii_whitespace).enumerate() {
+            if index == MOST_SCOPES {
+                return Err(Unclear("more than 64 scopes are asked for at once"));
+            }
+            let Some(scope) = Scope::parse(text) else { continue };
+            match scopes.iter_mut().find(|known| known.resource == scope.resource) {
+                Some(known) => known.rights = known.rights | scope.rights,
+                None => scopes.push(scope),
+            }
+        }
+        Ok(scopes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::registry::rights::Rights;
+    use crate::registry::scope::Resource;
+
+    fn repository(name: &str, rights: Rights) -> Scope {
+        Scope::repository(name, rights)
+    }
+
+    #[test]
+    fn what_docker_asks() {
+        let asked = query(
+            "account=alice&client_id=docker&offline_token=true&scope=repository%3Ateam%2Fapp%3Apush%2Cpull&service=reg",
+        );
+        let asked = asked.unwrap();
+        assert_eq!(asked.service.as_deref(), Some("reg"));
+        assert_eq!(asked.scopes, [repository("team/app", Rights::PULL | Rights::PUSH)]);
+        assert!(asked.offline && asked.proof == Proof::Header);
+        let asked = query("").unwrap();
+        assert!(!asked.offline && asked.scopes.is_empty() && asked.service.is_none());
+    }
+
+    #[test]
+    fn what_containerd_posts() {
+        let asked = form(
+            b"client_id=containerd-client&grant_type=password&password=a%2Bb+c%26&scope=repository%3Ax%3Apull&service=s&username=al%C3%AF",
+        );
+        let basic =
+            Basic { user: "al\u{ef}".as_bytes().to_vec(), password: Secret::new(b"a+b c&".as_slice()) };
+        assert_eq!(asked.unwrap().proof, Proof::Password(basic));
+        let asked =
+            form(b"grant_type=refresh_token&refresh_token=a.b.c&access_type=offline&service=").unwrap();
+        assert_eq!(asked.proof, Proof::Identity(Secret::new(b"a.b.c".as_slice())));
+        assert!(asked.offline && asked.service.is_none());
+    }
+
+    #[test]
+    fn scopes_are_joined_and_what_is_unknown_is_left_out() {
+        let asked = query(
+            "scope=repository:a:pull%20registry:catalog:*&scope=repository(plugin):b:push&scope=&scope=x:y:z\
+             &scope=repository:a:push,fly&scope=repository:h:5000/a:pull",
+        );
+        let expected = [
+            repository("a", Rights::PULL | Rights::PUSH),
+            Scope { resource: Resource::Catalog, rights: Rights::CATALOG },
+            repository("b", Rights::PUSH),
+        ];
+        assert_eq!(asked.unwrap().scopes, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_understood() {
+        for text in [
+            "",
+            "grant_type=",
+            "grant_type=authorization_code",
+            "grant_type=password",
+            "grant_type=password&username=a",
+            "grant_type=password&password=a",
+            "grant_type=refresh_token",
+            "grant_type=password&username=a&username=b&password=c",
+            "grant_type=password&grant_type=password&username=a&password=c",
+            "grant_type=password&username=a&password=%ff",
+            "grant_type=password&username=a&password=b&service=c&service=c",
+            "{\"grant_type\":\"password\"}",
+        ] {
+            assert!(form(text.as_bytes()).is_err(), "{text}");
+        }
+        let many = |count| vec!["repository:a:pull"; count].join("+");
+        assert!(query(&format!("scope={}", many(MOST_SCOPES))).is_ok());
+        assert!(query(&format!("scope={}", many(MOST_SCOPES + 1))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = form(&text);
+        }
+
+        #[test]
+        fn any_password_comes_back(user in "\\PC{0,20}", password in "\\PC{0,20}") {
+            prop_assume!(!user.contains('\u{fffd}') && !password.contains('\u{fffd}'));
+            let text = form_urlencoded::Serializer::new(String::new())
+                .append_pair("grant_type", "password")
+                .append_pair("username", &user)
+                .append_pair("password", &password)
+                .finish();
+            let basic = Basic { user: user.into(), password: Secret::new(password.into_bytes()) };
+            prop_assert_eq!(form(text.as_bytes()).unwrap().proof, Proof::Password(basic));
+        }
+    }
+}

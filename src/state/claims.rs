@@ -1,0 +1,51 @@
+//! Immutable tags that somebody is pushing or deleting.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Tags of which one request at a time may have the registry do something. Two that push a new tag would otherwise both find
+/// that it does not exist. Holds for all cores of this process.
+#[derive(Debug, Default)]
+pub struct Claims {
+    tags: Mutex<HashSet<(String, String)>>,
+}
+
+impl Claims {
+    /// Claims a tag, until the claim is dropped; `None` while somebody else has it.
+    pub fn claim(self: &Arc<Self>, repository: &str, tag: &str) -> Option<Claim> {
+        let tag = (repository.to_owned(), tag.to_owned());
+        self.lock().insert(tag.clone()).then(|| Claim { claims: self.clone(), tag })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One tag that nobody else may claim.
+#[derive(Debug)]
+pub struct Claim {
+    claims: Arc<Claims>,
+    tag: (String, String),
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.claims.lock().remove(&self.tag);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_claimed_once_at_a_time() {
+        let claims = Arc::new(Claims::default());
+        let first = claims.claim("team/app", "v1");
+        assert!(first.is_some() && claims.claim("team/app", "v1").is_none());
+        assert!(claims.claim("team/app", "v2").is_some() && claims.claim("team/other", "v1").is_some());
+        drop(first);
+        assert!(claims.claim("team/app", "v1").is_some());
+    }
+}

@@ -1,0 +1,172 @@
+//! The key that tokens are signed with (RFC 7518), and what names it to those who verify them.
+
+use std::path::Path;
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+};
+use aws_lc_rs::{constant_time, digest, hmac};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE32_NOPAD;
+use der::asn1::{AnyRef, OctetStringRef};
+use der::{Decode as _, Reader as _, SliceReader};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use rustls::SignatureScheme;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use time::OffsetDateTime;
+
+use crate::config::{self, CertificateFiles, Problem, Problems};
+use crate::tls::pair::{self, Certificate};
+use crate::tls::provider;
+
+/// Bytes of all certificates together: they are in every token, and a token has to fit into a header.
+const LONGEST_CHAIN: usize = 4096;
+
+/// A key, the one algorithm it is used with, and its certificates.
+pub(super) struct Key {
+    pub(super) algorithm: Algorithm,
+    pub(super) signing: EncodingKey,
+    pub(super) verifying: DecodingKey,
+    pub(super) id: String,
+    /// The certificate and those above it as a header has them, in base64; empty when there is none.
+    pub(super) chain: Vec<String>,
+    /// Made of the private key: the same after a restart, and whatever form the file has.
+    binding: hmac::Key,
+    /// What works today and deserves a line in the log.
+    pub(super) warnings: Vec<Problem>,
+}
+
+impl Key {
+    /// Reads the key that `settings` name, and its certificate; `None` when they name none.
+    pub(super) fn read(settings: &config::Token) -> Result<Option<Key>, Problems> {
+        let Some(path) = &settings.key else { return Ok(None) };
+        let (key, chain) = match &settings.certificate {
+            None => (pair::key(path).map_err(Problems)?, Vec::new()),
+            Some(certificate) => {
+                let files = CertificateFiles { certificate: certificate.clone(), key: path.clone() };
+                let pair = pair::read(&files);
+                let (Some(key), Some(chain), true) = (pair.key, pair.chain, pair.problems.is_empty()) else {
+                    return Err(Problems(pair.problems));
+                };
+                (key, chain)
+            }
+        };
+        let mut read = Key::new(&key).ok_or_else(|| {
+            let message = "holds a private key of a kind that no registry verifies tokens with; make it ECDSA on P-256 or \
+                           P-384, or RSA: `tidegate token` makes one";
+            pair::problem(path, message)
+        })?;
+        if let Some(certificate) = &settings.certificate {
+            let length: usize = chain.iter().map(|certificate| certificate.der.len()).sum();
+            if length > LONGEST_CHAIN {
+                let message = format!(
+                    "holds {length} bytes of certificates, which would make each token too long; leave {LONGEST_CHAIN} at \
+                     most, the key's own first"
+                );
+                return Err(pair::problem(certificate, message).into());
+            }
+            read.warnings = chain.iter().filter_map(|one| outdated(certificate, one)).collect();
+        }
+        read.chain = chain.iter().map(|certificate| STANDARD.encode(&certificate.der)).collect();
+        Ok(Some(read))
+    }
+
+    /// A new key that no file holds, on P-256.
+    pub(super) fn fresh() -> Option<Key> {
+        let made = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok()?.to_pkcs8v1().ok()?;
+        let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.as_ref().to_vec()));
+        let signing = provider().key_provider.load_private_key(der.clone_key()).ok()?;
+        Key::new(&pair::Key { der, signing })
+    }
+
+    /// `None` for a key of a kind that is not used for tokens.
+    fn new(key: &pair::Key) -> Option<Key> {
+        let public = key.signing.public_key()?;
+        let is_for = |scheme| key.signing.choose_scheme(&[scheme]).is_some();
+        let (algorithm, private) = if is_for(SignatureScheme::ECDSA_NISTP256_SHA256) {
+            (Algorithm::ES256, pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.der)?)
+        } else if is_for(SignatureScheme::ECDSA_NISTP384_SHA384) {
+            (Algorithm::ES384, pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &key.der)?)
+        } else if is_for(SignatureScheme::RSA_PKCS1_SHA256) {
+            (Algorithm::RS256, pkcs1(&key.der)?)
+        } else {
+            return None;
+        };
+        let (signing, verifying) = match algorithm {
+            Algorithm::RS256 => (EncodingKey::from_rsa_der(&private), DecodingKey::from_rsa_der(&public)),
+            _ => (EncodingKey::from_ec_der(&private), DecodingKey::from_ec_der(&public)),
+        };
+        Some(Key {
+            algorithm,
+            signing,
+            verifying,
+            id: id(&public),
+            chain: Vec::new(),
+            binding: hmac::Key::new(hmac::HMAC_SHA256, digest::digest(&digest::SHA256, &private).as_ref()),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// What ties something to `parts`. Nobody without the private key can tell from it what they are.
+    pub(super) fn bind(&self, parts: &[&[u8]]) -> String {
+        STANDARD.encode(self.bound(parts))
+    }
+
+    /// Whether `binding` is what [`Key::bind`] made of these parts.
+    pub(super) fn is_bound(&self, binding: &str, parts: &[&[u8]]) -> bool {
+        let expected = self.bound(parts);
+        STANDARD
+            .decode(binding)
+            .is_ok_and(|given| constant_time::verify_slices_are_equal(&given, expected.as_ref()).is_ok())
+    }
+
+    fn bound(&self, parts: &[&[u8]]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.binding);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        context.sign()
+    }
+}
+
+/// The form of the private key that the signing library reads; the same bytes whatever form the file has.
+fn pkcs8(algorithm: &'static EcdsaSigningAlgorithm, key: &PrivateKeyDer<'_>) -> Option<Vec<u8>> {
+    let pair = EcdsaKeyPair::from_private_key_der(algorithm, key.secret_der()).ok()?;
+    Some(pair.to_pkcs8v1().ok()?.as_ref().to_vec())
+}
+
+/// The same for RSA: a PKCS#8 file (RFC 5958 section 2) holds a PKCS#1 key in an envelope.
+fn pkcs1(key: &PrivateKeyDer<'_>) -> Option<Vec<u8>> {
+    let PrivateKeyDer::Pkcs8(envelope) = key else { return Some(key.secret_der().to_vec()) };
+    let opened = SliceReader::new(envelope.secret_pkcs8_der()).and_then(|mut reader| {
+        reader.sequence(|envelope| {
+            u8::decode(envelope)?;
+            AnyRef::decode(envelope)?;
+            let key = OctetStringRef::decode(envelope)?;
+            envelope.read_slice(envelope.remaining_len())?;
+            Ok(key.as_bytes().to_vec())
+        })
+    });
+    opened.ok()
+}
+
+/// As libtrust names keys, by which distribution 2.8 finds one: twelve groups of four, of the first 240 bits of the
+/// SHA-256 of the SubjectPublicKeyInfo.
+fn id(public: &[u8]) -> String {
+    let hash = digest::digest(&digest::SHA256, public);
+    let text = BASE32_NOPAD.encode(&hash.as_ref()[..30]);
+    let groups: Vec<&str> = (0..text.len()).step_by(4).filter_map(|at| text.get(at..at + 4)).collect();
+    groups.join(":")
+}
+
+fn outdated(path: &Path, certificate: &Certificate) -> Option<Problem> {
+    (!certificate.facts.is_current(OffsetDateTime::now_utc())).then(|| {
+        let message = format!(
+            "the certificate of {} is not valid today; a registry that has it in rootcertbundle refuses all tokens",
+            certificate.facts.label
+        );
+        pair::problem(path, message)
+    })
+}

@@ -1,0 +1,102 @@
+//! The tokens of `auth.mode = "token"`: who may do what for a while, signed.
+//!
+//! An access token says who it is for and what it allows, and is good for minutes; registries that verify tokens themselves
+//! know its form. An identity token proves a login and gets access tokens, instead of the password, for months.
+
+mod claims;
+mod issue;
+mod key;
+mod login;
+pub mod revoked;
+mod verify;
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+pub use self::issue::{Issued, NotIssued};
+use self::key::Key;
+pub use self::login::{Ended, Login};
+pub use self::verify::{Invalid, Verified};
+use crate::auth::cache::Cache;
+use crate::config::{self, Problem, Problems};
+use crate::header::credentials::MAX_BEARER;
+use crate::live_file::LiveFile;
+use revoked::Revoked;
+
+/// How many verified tokens are remembered, and for how long. What is in a token is checked at each use all the same.
+const REMEMBERED: usize = 4096;
+const MEMORY: Duration = Duration::from_mins(5);
+
+/// Gives tokens and takes them, under one key and in one name. What it has verified it remembers, and is replaced with.
+pub struct Tokens {
+    key: Arc<Key>,
+    /// What ended identity tokens; `None` where there are none, because the key does not outlive the process.
+    revoked: Option<Arc<LiveFile<Revoked>>>,
+    settings: config::Token,
+    /// `token.service`, or the first of `server.names`.
+    service: Option<String>,
+    verified: Mutex<Cache<Arc<Verified>>>,
+}
+
+impl Tokens {
+    /// Reads the key. One that is in no file is taken over from `before`, so that the tokens given stay good.
+    ///
+    /// # Errors
+    /// All that is wrong with key, certificate and the file of what was revoked.
+    pub fn build(
+        settings: &config::Token,
+        names: &[String],
+        before: Option<&Tokens>,
+    ) -> Result<Tokens, Problems> {
+        let key = match (Key::read(settings)?, before) {
+            (Some(key), _) => Arc::new(key),
+            (None, Some(before)) if before.settings.key.is_none() => before.key.clone(),
+            (None, _) => Arc::new(Key::fresh().ok_or_else(no_key)?),
+        };
+        let revoked = match (&settings.key, before.and_then(|before| before.revoked.clone())) {
+            (None, _) => None,
+            (Some(path), Some(revoked)) if revoked.path() == revoked::beside(path) => Some(revoked),
+            (Some(path), _) => Some(Arc::new(revoked::open(path)?)),
+        };
+        Ok(Tokens {
+            key,
+            revoked,
+            settings: settings.clone(),
+            service: settings.service.clone().or_else(|| names.first().cloned()),
+            verified: Mutex::new(Cache::new(REMEMBERED, MEMORY)),
+        })
+    }
+
+    /// Whom tokens are for that are given or taken under `authority`, the host asked for: as configured, else that host.
+    pub fn service<'a>(&'a self, authority: &'a str) -> Cow<'a, str> {
+        match &self.service {
+            Some(service) => service.as_str().into(),
+            None => {
+                let host = authority.strip_suffix(":443").unwrap_or(authority).trim_end_matches(':');
+                host.to_ascii_lowercase().into()
+            }
+        }
+    }
+
+    /// What works today and deserves a line in the log.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.key.warnings
+    }
+}
+
+fn no_key() -> Problem {
+    Problem::new("token.key", "the system gives no random numbers to make a key of")
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! Taking tokens. The algorithm is that of the key and never of the token, and the key is ours, whatever key or certificate the
+//! token brings along (RFC 8725 sections 3.1 and 3.10).
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use aws_lc_rs::digest;
+use jsonwebtoken::Validation;
+use serde::de::DeserializeOwned;
+
+use super::claims::{ACCESS, Access, Claims};
+use super::{MAX_BEARER, Tokens, seconds};
+use crate::auth::cache::Key;
+use crate::registry::scope::Scope;
+use crate::secret::Secret;
+
+/// Seconds that the clocks of those who share a key may differ.
+pub(super) const LEEWAY: u64 = 10;
+
+/// What a token says whose signature is right.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Whom it is for; empty for nobody.
+    pub subject: String,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    service: String,
+    begins: u64,
+    expires: u64,
+}
+
+/// Why a token does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// It is none, or not signed with our key, or not one of this kind.
+    Foreign,
+    /// Its time is over.
+    Expired,
+    /// Its time has not begun.
+    Early,
+    /// It was given in another name.
+    Issuer,
+    /// It is for another registry.
+    Service,
+}
+
+impl Invalid {
+    /// In words for people that fit into a header.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Foreign => "the token is not one of this registry",
+            Self::Expired => "the token has expired",
+            Self::Early => "the token is not valid yet",
+            Self::Issuer => "the token is from another issuer",
+            Self::Service => "the token is for another service",
+        }
+    }
+}
+
+impl Tokens {
+    /// What `token` allows at `service`. A signature is checked once and remembered; its dates count at each use.
+    pub fn verify(&self, token: &Secret, service: &str, now: SystemTime) -> Result<Arc<Verified>, Invalid> {
+        if token.expose().len() > MAX_BEARER {
+            return Err(Invalid::Foreign);
+        }
+        let key = fingerprint(token);
+        let known = self.remembered(|verified| verified.get(&key, Instant::now()).cloned());
+        let verified = match known {
+            Some(verified) => verified,
+            None => {
+                let verified = Arc::new(self.read(token)?);
+                self.remembered(|memory| memory.insert(key, verified.clone(), Instant::now()));
+                verified
+            }
+        };
+        expect_current(verified.begins, verified.expires, now)?;
+        if verified.service == service { Ok(verified) } else { Err(Invalid::Service) }
+    }
+
+    fn read(&self, token: &Secret) -> Result<Verified, Invalid> {
+        let claims: Claims = self.open(token, ACCESS)?;
+        if claims.iss != self.settings.issuer {
+            return Err(Invalid::Issuer);
+        }
+        Ok(Verified {
+            subject: claims.sub,
+            scopes: claims.access.iter().filter_map(Access::scope).collect(),
+            service: claims.aud,
+            begins: claims.nbf,
+            expires: claims.exp,
+        })
+    }
+
+    /// The claims of a token of this kind with a right signature. Nothing else is checked: each kind has its own rules, and
+    /// they count at each use.
+    pub(super) fn open<T: DeserializeOwned>(&self, token: &Secret, kind: &str) -> Result<T, Invalid> {
+        if token.expose().len() > MAX_BEARER {
+            return Err(Invalid::Foreign);
+        }
+        let mut validation = Validation::new(self.key.algorithm);
+        validation.required_spec_claims = HashSet::new();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        let opened = jsonwebtoken::decode(token.expose(), &self.key.verifying, &validation);
+        let data = opened.map_err(|_| Invalid::Foreign)?;
+        match data.header.typ.as_deref() == Some(kind) && data.header.crit.is_none() {
+            true => Ok(data.claims),
+            false => Err(Invalid::Foreign),
+        }
+    }
+
+    fn remembered<T>(&self, look: impl FnOnce(&mut super::Cache<Arc<Verified>>) -> T) -> T {
+        look(&mut self.verified.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Whether now lies between the two, give or take [`LEEWAY`].
+pub(super) fn expect_current(begins: u64, expires: u64, now: SystemTime) -> Result<(), Invalid> {
+    let now = seconds(now);
+    if now >= expires.saturating_add(LEEWAY) {
+        Err(Invalid::Expired)
+    } else if now.saturating_add(LEEWAY) < begins {
+        Err(Invalid::Early)
+    } else {
+        Ok(())
+    }
+}
+
+fn fingerprint(token: &Secret) -> Key {
+    let mut key = [0; 32];
+    key.copy_from_slice(digest::digest(&digest::SHA256, token.expose()).as_ref());
+    Key(key)
+}

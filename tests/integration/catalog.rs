@@ -1,0 +1,378 @@
+//! The catalog shows to everybody what he may pull, in pages, and nothing of the rest.
+
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
+use serde_json::Value;
+
+use crate::harness::http1::{self, Client, Response};
+use crate::harness::image::push_tiny;
+use crate::harness::library::{Library, owned};
+use crate::harness::registry::Registry;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tls::Tls;
+use crate::harness::{DEADLINE, PASSWORD, USER, basic, http2, tools};
+
+const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
+/// The user may pull what ends in `-open`, and somebody else everything.
+const RULES: &str = r#"
+[[access]]
+users = ["testuser"]
+repositories = ["team/*-open"]
+actions = ["pull"]
+
+[[access]]
+users = ["admin"]
+repositories = ["team/**"]
+actions = ["catalog", "pull"]
+"#;
+
+/// 5,000 repositories, of which the user may see 37, far from each other.
+fn shelf() -> Vec<String> {
+    let ending = |number| if number % 137 == 5 { "open" } else { "shut" };
+    (0..5000).map(|number| format!("team/r{number:04}-{}", ending(number))).collect()
+}
+
+fn visible(names: &[String]) -> Vec<String> {
+    names.iter().filter(|name| name.ends_with("-open")).cloned().collect()
+}
+
+fn settings(upstream: &str) -> Settings {
+    let settings = Settings::for_upstream(upstream).tables(RULES);
+    settings.write_users(&[(USER, PASSWORD), ("admin", PASSWORD)]);
+    settings
+}
+
+fn names(response: &Response) -> Vec<String> {
+    let body: Value = serde_json::from_slice(&response.body).unwrap();
+    body["repositories"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+/// The target of the one `Link` of an answer.
+fn next(response: &Response) -> Option<String> {
+    let links = response.all("link");
+    assert!(links.len() <= 1, "{links:?}");
+    let link = links.first()?.strip_prefix('<').unwrap();
+    Some(link.strip_suffix(r#">; rel="next""#).unwrap().to_owned())
+}
+
+/// All pages from `first` on.
+fn follow(client: &mut Client, first: &str) -> Vec<Vec<String>> {
+    let (mut pages, mut target) = (Vec::new(), Some(first.to_owned()));
+    while let Some(here) = target {
+        let response = client.exchange(&format!("GET {here}"), &[AUTH]);
+        assert_eq!(response.status, 200, "{here}: {}", response.text());
+        assert!(!format!("{response:?}{}", response.text()).contains("shut"), "{here}: {response:?}");
+        pages.push(names(&response));
+        target = next(&response);
+        assert!(pages.len() < 1000, "it ends");
+    }
+    pages
+}
+
+#[test]
+fn pages_hold_what_the_user_may_pull_and_cost_about_one_reading_of_the_whole() {
+    let all = shelf();
+    let expected = visible(&all);
+    assert_eq!((all.len(), expected.len()), (5000, 37));
+    let library = Library::in_pages(all);
+    let tidegate = Tidegate::start(settings(&library.fake.url()));
+    let mut client = Client::connect(&tidegate);
+
+    let pages = follow(&mut client, "/v2/_catalog?n=10");
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 10, 7]);
+    assert_eq!(pages.concat(), expected);
+    let given = library.given();
+    eprintln!("{} names in {} requests", given.names, given.asked.len());
+    assert!(given.names < 2 * 5000 && given.asked.len() < 20, "{} in {}", given.names, given.asked.len());
+
+    // A page that just takes all is the last, however far the registry's catalog goes on.
+    for n in [37, 38, 1000] {
+        assert_eq!(follow(&mut client, &format!("/v2/_catalog?n={n}")), [expected.clone()], "{n}");
+    }
+    assert_eq!(follow(&mut client, "/v2/_catalog?n=36").concat(), expected);
+    assert_eq!(follow(&mut client, "/v2/_catalog").concat(), expected);
+    library.given();
+
+    // Who may see all that there is costs no more than the page itself.
+    let tidegate = Tidegate::start(
+        Settings::for_upstream(&library.fake.url())
+            .tables("[[access]]\nusers = [\"*\"]\nrepositories = [\"team/**\"]\nactions = [\"pull\"]\n"),
+    );
+    let mut client = Client::connect(&tidegate);
+    let response = client.exchange("GET /v2/_catalog?n=10", &[AUTH]);
+    assert_eq!(next(&response).unwrap(), "/v2/_catalog?last=team%2Fr0009-shut&n=10");
+    assert_eq!(library.given().names, 11);
+}
+
+#[test]
+fn the_answer_is_the_same_over_http2_and_its_line_in_the_log_is_right() {
+    let library = Library::in_pages(shelf());
+    let tidegate = Tidegate::start(settings(&library.fake.url()));
+    let mut client = Client::connect(&tidegate);
+    let get = client.exchange("GET /v2/_catalog?n=2&last=team%2Fr0005-open", &[AUTH, "User-Agent: lister/1"]);
+    assert_eq!(get.text(), r#"{"repositories":["team/r0142-open","team/r0279-open"]}"#);
+    assert_eq!(get.all("link"), [r#"</v2/_catalog?last=team%2Fr0279-open&n=2>; rel="next""#]);
+    assert_eq!(get.all("content-type"), ["application/json"]);
+    assert_eq!(get.all("docker-distribution-api-version"), ["registry/2.0"]);
+    assert!(get.all("x-registry").is_empty());
+
+    let line = tidegate.access.wait_for("its line", |line| line.contains("lister/1"));
+    let line: Value = serde_json::from_str(&line).unwrap();
+    let expected = ("catalog", "testuser", 200, get.body.len() as u64);
+    let found = (&line["operation"], &line["user"], &line["status"], &line["bytes_out"]);
+    assert_eq!(
+        found,
+        (&expected.0.into(), &expected.1.into(), &expected.2.into(), &expected.3.into()),
+        "{line}"
+    );
+    assert!(line["upstream"].is_string() && line["cut"].is_null(), "{line}");
+
+    let head = client.exchange("HEAD /v2/_catalog?n=2&last=team%2Fr0005-open", &[AUTH]);
+    assert_eq!((head.status, head.all("link")), (200, get.all("link")));
+    assert_eq!(head.all("content-length"), [get.body.len().to_string()]);
+    let mut client = http2::Client::connect(&tidegate);
+    let target = "/v2/_catalog?n=2&last=team%2Fr0005-open";
+    let answer = client.exchange(http2::request("GET", "localhost", target, &[AUTH]));
+    assert_eq!((answer.status(), answer.all("link")), (200, get.all("link")));
+    assert_eq!(answer.body, get.body);
+    let answer = client.exchange(http2::request("HEAD", "localhost", target, &[AUTH]));
+    assert_eq!((answer.status(), answer.body.len()), (200, 0));
+
+    // What the registry is told is what it is told of any request.
+    let asked = library.given().asked.concat().join("\n").to_ascii_lowercase();
+    for field in
+        ["host: localhost", "x-forwarded-proto: https", "x-forwarded-for: 127.0.0.1", "x-real-ip: 127.0.0.1"]
+    {
+        assert!(asked.contains(field), "{field}: {asked}");
+    }
+    assert!(asked.contains(&format!("authorization: {}", basic(USER, "")).to_ascii_lowercase()), "{asked}");
+}
+
+#[test]
+fn what_is_no_number_is_told_so_and_a_large_one_is_taken_for_the_largest() {
+    let library = Library::in_pages((0..1500).map(|number| format!("team/r{number:04}-open")).collect());
+    let tidegate = Tidegate::start(settings(&library.fake.url()));
+    let mut client = Client::connect(&tidegate);
+    for n in ["x", "-1", "1.5", "%2B1"] {
+        let response = client.exchange(&format!("GET /v2/_catalog?n={n}"), &[AUTH]);
+        assert_eq!(
+            (response.status, response.error_code().as_str()),
+            (400, "PAGINATION_NUMBER_INVALID"),
+            "{n}"
+        );
+    }
+    let none = client.exchange("GET /v2/_catalog?n=0", &[AUTH]);
+    assert_eq!((none.text().as_str(), next(&none)), (r#"{"repositories":[]}"#, None));
+    assert!(library.given().asked.is_empty(), "nothing of this is the registry's");
+    for (query, length) in
+        [("", 100), ("?n=", 100), ("?n=1000", 1000), ("?n=1001", 1000), ("?n=9999999999999999999999", 1000)]
+    {
+        let response = client.exchange(&format!("GET /v2/_catalog{query}"), &[AUTH]);
+        assert_eq!(names(&response).len(), length, "{query}");
+        let last = format!("/v2/_catalog?last=team%2Fr{:04}-open&n={length}", length - 1);
+        assert_eq!(next(&response), Some(last), "{query}");
+    }
+}
+
+#[test]
+fn registries_that_know_no_pages_or_shorter_ones_are_read_to_their_end() {
+    let all = shelf();
+    let expected = visible(&all);
+    // They give everything at any time, a hundred at most, or a full page without saying that more follows.
+    let whole = Library::start(all.clone(), |_, ask| Ok((ask.names.to_vec(), false)));
+    let short = Library::start(all.clone(), |_, ask| owned(ask.in_pages(100, 100)));
+    let mute =
+        Library::start(all.clone(), |_, ask| owned(ask.in_pages(100, 1000).map(|(names, _)| (names, false))));
+    for (kind, library) in [("whole", &whole), ("short", &short), ("mute", &mute)] {
+        let tidegate = Tidegate::start(settings(&library.fake.url()));
+        let mut client = Client::connect(&tidegate);
+        let pages = follow(&mut client, "/v2/_catalog?n=10");
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 10, 7], "{kind}");
+        assert_eq!(pages.concat(), expected, "{kind}");
+    }
+    whole.given();
+    let tidegate = Tidegate::start(settings(&whole.fake.url()));
+    let mut client = Client::connect(&tidegate);
+    let first = client.exchange("GET /v2/_catalog?n=10", &[AUTH]);
+    assert_eq!(whole.given().asked.len(), 1, "who gives all has no more to give");
+    // Where the list begins tells nothing of names that may not be seen.
+    for last in ["team%2Fr0999-shut", "team%2Fr0999-none"] {
+        let response = client.exchange(&format!("GET /v2/_catalog?n=10&last={last}"), &[AUTH]);
+        assert_eq!(response.body, first.body, "{last}");
+    }
+}
+
+#[test]
+fn a_registry_that_repeats_itself_is_not_asked_for_ever() {
+    let all = shelf();
+    let stuck = Library::start(all.clone(), |_, ask| Ok((ask.names[..1000].to_vec(), true)));
+    let turn = Mutex::new(0);
+    let circling = Library::start(all, move |_, ask| {
+        let mut turn = turn.lock().unwrap();
+        *turn = (*turn + 1) % 2;
+        Ok((
+            ask.names[*turn * 10..][..10].iter().filter(|name| name.ends_with("-shut")).cloned().collect(),
+            true,
+        ))
+    });
+    let empty = Library::start(Vec::new(), |_, _| Ok((Vec::new(), true)));
+    for (kind, library, most) in [("stuck", stuck, 2), ("circling", circling, 1000), ("empty", empty, 1)] {
+        let tidegate = Tidegate::start(settings(&library.fake.url()));
+        let response = Client::connect(&tidegate).exchange("GET /v2/_catalog", &[AUTH]);
+        assert_eq!((response.status, response.error_code().as_str()), (502, "UNAVAILABLE"), "{kind}");
+        assert!(library.given().asked.len() <= most, "{kind}");
+    }
+}
+
+#[test]
+fn a_registry_without_a_catalog_is_heard_and_one_that_fails_on_the_way_is_not() {
+    for status in ["404 Not Found", "401 Unauthorized", "503 Service Unavailable"] {
+        let library = Library::start(Vec::new(), |_, _| Err(status.to_owned()));
+        let tidegate = Tidegate::start(settings(&library.fake.url()));
+        let mut client = Client::connect(&tidegate);
+        let response = client.exchange("GET /v2/_catalog", &[AUTH]);
+        assert_eq!(
+            (response.status.to_string().as_str(), response.error_code().as_str()),
+            (&status[..3], "FROM_REGISTRY")
+        );
+        assert_eq!(response.all("x-registry"), ["yes"]);
+        let head = client.exchange("HEAD /v2/_catalog", &[AUTH]);
+        assert_eq!(head.all("content-length"), [response.body.len().to_string()]);
+        assert_eq!(client.exchange("GET /v2/_catalog?n=0", &[AUTH]).status, 200);
+    }
+    let redirecting = Library::start(Vec::new(), |_, _| Err("307 Temporary Redirect".to_owned()));
+    let failing = Library::start(shelf(), |_, ask| match &ask.last {
+        None => owned(ask.in_pages(100, 1000)),
+        Some(_) => Err("500 Internal Server Error".to_owned()),
+    });
+    for library in [redirecting, failing] {
+        let tidegate = Tidegate::start(settings(&library.fake.url()));
+        let response = Client::connect(&tidegate).exchange("GET /v2/_catalog", &[AUTH]);
+        assert_eq!((response.status, response.error_code().as_str()), (502, "UNAVAILABLE"));
+        assert!(response.all("x-registry").is_empty());
+    }
+}
+
+#[test]
+fn who_may_see_all_names_gets_the_registrys_own_answer() {
+    let library = Library::in_pages(shelf());
+    let tidegate = Tidegate::start(settings(&library.fake.url()));
+    let admin = format!("Authorization: {}", basic("admin", PASSWORD));
+    let response = Client::connect(&tidegate).exchange("GET /v2/_catalog?n=3", &[&admin]);
+    assert_eq!(names(&response), ["team/r0000-shut", "team/r0001-shut", "team/r0002-shut"]);
+    assert_eq!(next(&response).unwrap(), "/v2/_catalog?last=team/r0002-shut&n=9");
+    assert_eq!(response.all("x-registry"), ["yes"]);
+    assert_eq!(library.given().asked.len(), 1);
+}
+
+#[test]
+fn a_catalog_that_is_off_is_off_for_everybody_who_is_known() {
+    let library = Library::in_pages(shelf());
+    let tidegate = Tidegate::start(settings(&library.fake.url()).set("policy.catalog", r#""off""#));
+    let mut client = Client::connect(&tidegate);
+    let admin = format!("Authorization: {}", basic("admin", PASSWORD));
+    for who in [AUTH, &admin] {
+        let response = client.exchange("GET /v2/_catalog?n=x", &[who]);
+        assert_eq!((response.status, response.error_code().as_str()), (405, "UNSUPPORTED"));
+        assert_eq!(response.all("allow"), [""]);
+    }
+    assert_eq!(client.exchange("GET /v2/_catalog", &[]).status, 401);
+    assert!(library.given().asked.is_empty());
+}
+
+/// A library whose every page after the first waits until the test lets it go.
+fn patient() -> (Library, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
+    let ((begin, begun), (go, gone)) = (channel(), channel());
+    let (begin, gone) = (Mutex::new(begin), Mutex::new(gone));
+    let library = Library::start(shelf(), move |_, ask| {
+        if ask.last.is_some() {
+            let _ = begin.lock().unwrap().send(());
+            let _ = gone.lock().unwrap().recv();
+        }
+        owned(ask.in_pages(100, 1000))
+    });
+    (library, begun, go)
+}
+
+#[test]
+fn nobody_is_too_slow_while_the_registry_is_read() {
+    let (library, begun, go) = patient();
+    // Each page takes longer than clients are waited for, and all together longer than the registry is for one.
+    let settings = settings(&library.fake.url())
+        .set("limits.handshake_timeout", r#""1s""#)
+        .set("limits.header_timeout", r#""1s""#)
+        .set("limits.idle_timeout", r#""1s""#)
+        .set("upstream.read_timeout", r#""4s""#);
+    let tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    client.send(http1::head("GET /v2/_catalog?n=1000", &[AUTH]));
+    for _ in 0..4 {
+        begun.recv_timeout(DEADLINE).expect("the next page is asked for");
+        // That one who says nothing is let go tells that the time is over.
+        Tls::connect(&tidegate, "http/1.1").receive_to_end();
+        go.send(()).unwrap();
+    }
+    assert_eq!(names(&client.response(false).unwrap()).len(), 37);
+}
+
+#[test]
+fn a_client_that_leaves_ends_the_reading() {
+    let (begin, begun) = channel();
+    let (end, ended) = channel();
+    let (begin, end) = (Mutex::new(begin), Mutex::new(end));
+    let library = Library::start(shelf(), move |conversation, ask| {
+        if ask.last.is_some() {
+            let _ = begin.lock().unwrap().send(());
+            conversation.wait_for_end();
+            let _ = end.lock().unwrap().send(());
+        }
+        owned(ask.in_pages(100, 1000))
+    });
+    let tidegate = Tidegate::start(settings(&library.fake.url()));
+    let mut client = Client::connect(&tidegate);
+    client.send(http1::head("GET /v2/_catalog?n=1000", &[AUTH, "User-Agent: leaver/1"]));
+    begun.recv_timeout(DEADLINE).expect("the second page is asked for");
+    drop(client);
+    ended.recv_timeout(DEADLINE).expect("its connection ends");
+    let line = tidegate.access.wait_for("its line", |line| line.contains("leaver/1"));
+    assert!(line.contains(r#""status":499"#) && line.contains(r#""cut":"client""#), "{line}");
+    assert_eq!(library.given().asked.len(), 2);
+}
+
+#[test]
+fn the_pages_of_a_real_registry_are_followed_by_curl() {
+    let registry = Registry::start();
+    let tidegate = Tidegate::start(
+        settings(&registry.url())
+            .tables("[[access]]\nusers = [\"admin\"]\nrepositories = [\"**\"]\nactions = [\"*\"]\n"),
+    );
+    let admin = format!("Authorization: {}", basic("admin", PASSWORD));
+    let mut client = Client::connect(&tidegate);
+    let mut expected = Vec::new();
+    for name in ["a-open", "b", "c-open", "d-open", "e/f-open", "g-open", "other"] {
+        push_tiny(&mut client, &admin, &format!("team/{name}"), "v1");
+        if name.ends_with("-open") && !name.contains('/') {
+            expected.push(format!("team/{name}"));
+        }
+    }
+    let ca = tidegate.settings.path().join("ca.crt");
+    let (mut found, mut target) = (Vec::new(), Some("/v2/_catalog?n=2".to_owned()));
+    while let Some(here) = target.take() {
+        let said = tools::curl(
+            &ca,
+            &["--include", "--http1.1", &format!("https://{}{here}", tidegate.host())],
+            None,
+        );
+        let (head, body) = said.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        found.extend(
+            body["repositories"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()),
+        );
+        let link = head.lines().find_map(|line| line.strip_prefix("link: <"));
+        target = link.map(|link| link.split_once(">; rel=\"next\"").unwrap().0.to_owned());
+    }
+    assert_eq!(found, expected);
+    let all = client.exchange("GET /v2/_catalog", &[&admin]);
+    assert_eq!(names(&all).len(), 7);
+}

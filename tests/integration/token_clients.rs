@@ -1,0 +1,403 @@
+//! Token mode as the clients see it: anonymous pull, login, push, and who is refused what.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::engine::{ADDRESS, Engine};
+use crate::harness::image::write_image;
+use crate::harness::registry::Registry;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tools::{Run, succeed};
+
+/// Everybody may pull what is public, alice may push that and what is the team's.
+const RULES: &str = r#"
+[groups]
+team = ["alice"]
+
+[[access]]
+users = ["anonymous"]
+repositories = ["public/**"]
+actions = ["pull"]
+
+[[access]]
+users = ["@team"]
+repositories = ["public/**", "team/**"]
+actions = ["pull", "push"]
+"#;
+
+const ALICE: (&str, &str) = ("alice", "wonderland");
+const BOB: (&str, &str) = ("bob", "builder");
+
+struct House {
+    engine: Engine,
+    _registry: Registry,
+    tidegate: Tidegate,
+    host: String,
+}
+
+impl House {
+    fn start() -> Option<House> {
+        let engine = Engine::start()?;
+        let registry = Registry::on_a_socket();
+        let settings = Settings::for_upstream(&registry.url())
+            .set("server.listen", &format!("[{:?}]", format!("{ADDRESS}:0")))
+            .set("auth.mode", r#""token""#)
+            .set("token.key", r#""token.key""#)
+            .tables(RULES)
+            .run_by(engine.runner());
+        settings.write_users(&[ALICE, BOB]);
+        settings.authority.issue_for("there", &[ADDRESS]).write(settings.path(), "server");
+        let key = settings.path().join("token.key").display().to_string();
+        succeed(env!("CARGO_BIN_EXE_tidegate"), &["token", &key]);
+        let tidegate = Tidegate::start(settings);
+        let host = tidegate.address.to_string();
+        let trust = engine.certificates(&host).join("ca.crt");
+        fs::copy(tidegate.settings.path().join("ca.crt"), trust).unwrap();
+        write_image(&engine.path().join("image"), "one");
+        Some(House { engine, _registry: registry, tidegate, host })
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.engine.path().join(name).display().to_string()
+    }
+
+    fn image(&self, repository: &str) -> String {
+        format!("{}/{repository}", self.host)
+    }
+
+    /// The JSON that an address answers with, asked by curl.
+    fn json(&self, arguments: &[&str]) -> Value {
+        let ca = self.tidegate.settings.path().join("ca.crt").display().to_string();
+        let run = self.engine.run("curl", &[&["--silent", "--cacert", &ca], arguments].concat());
+        serde_json::from_str(&run.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", run.stdout, run.stderr))
+    }
+}
+
+/// Somebody at a client; `None` has never logged in.
+type Who = Option<(&'static str, &'static str)>;
+
+/// What one kind of client does.
+trait Client {
+    fn name(&self) -> &'static str;
+    fn login(&self, house: &House, user: (&str, &str)) -> Run;
+    /// Pushes an image of its own making.
+    fn push(&self, house: &House, who: Who, repository: &str) -> Run;
+    /// Pulls it, whatever it has of it already.
+    fn pull(&self, house: &House, who: Who, repository: &str) -> Run;
+}
+
+fn label(who: Who) -> &'static str {
+    who.map_or("nobody", |(name, _)| name)
+}
+
+/// The whole story, with a repository of each client's own.
+fn tell(house: &House, client: &dyn Client) {
+    let name = client.name();
+    let (public, private) = (format!("public/{name}:one"), format!("team/{name}:one"));
+    let good = |what: &str, run: Run| assert!(run.success, "{name}, {what}: {}{}", run.stdout, run.stderr);
+    let refused = |what: &str, run: Run, sentences: &[&str]| {
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(!run.success, "{name}, {what}: {said}");
+        assert!(sentences.iter().any(|sentence| said.contains(sentence)), "{name}, {what}: {said}");
+        eprintln!("{name}, {what}: {said}");
+    };
+
+    refused(
+        "wrong password",
+        client.login(house, ("alice", "wrong")),
+        &["unauthorized", "401", "invalid username/password"],
+    );
+    good("login", client.login(house, ALICE));
+    good("login", client.login(house, BOB));
+    good("push", client.push(house, Some(ALICE), &public));
+    good("push", client.push(house, Some(ALICE), &private));
+    good("anonymous pull", client.pull(house, None, &public));
+    good("pull of what everybody may", client.pull(house, Some(BOB), &public));
+    good("pull", client.pull(house, Some(ALICE), &private));
+    let denied = ["denied", "insufficient_scope"];
+    refused("anonymous push", client.push(house, None, &public), &denied);
+    refused("push", client.push(house, Some(BOB), &public), &denied);
+    refused("anonymous pull of the team's", client.pull(house, None, &private), &denied);
+    refused("pull of the team's", client.pull(house, Some(BOB), &private), &denied);
+}
+
+struct Docker;
+
+impl Docker {
+    fn run(house: &House, who: Who, arguments: &[&str]) -> Run {
+        let config = house.text(&format!("docker-{}", label(who)));
+        house.engine.docker(&[&["--config", &config], arguments].concat())
+    }
+}
+
+impl Client for Docker {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    fn login(&self, house: &House, (user, password): (&str, &str)) -> Run {
+        let config = house.text(&format!("docker-{user}"));
+        let words = ["--config", &config, "login", "--username", user, "--password", password, &house.host];
+        house.engine.docker(&words)
+    }
+
+    fn push(&self, house: &House, who: Who, repository: &str) -> Run {
+        let image = house.image(repository);
+        let tar = house.text("docker.tar");
+        succeed("tar", &["--create", "--file", &tar, "--directory", &house.text("image/rootfs"), "noise"]);
+        let made = house.engine.docker(&["import", &tar, &image]);
+        assert!(made.success, "{}", made.stderr);
+        Docker::run(house, who, &["push", &image])
+    }
+
+    fn pull(&self, house: &House, who: Who, repository: &str) -> Run {
+        let image = house.image(repository);
+        house.engine.docker(&["rmi", "--force", &image]);
+        Docker::run(house, who, &["pull", &image])
+    }
+}
+
+/// containerd, the engine's own.
+struct Containerd;
+
+impl Containerd {
+    fn run(house: &House, arguments: &[&str]) -> Run {
+        let socket = house.text("exec/containerd/containerd.sock");
+        house.engine.run("ctr", &[&["--address", &socket, "images"], arguments].concat())
+    }
+
+    fn credentials(who: Who) -> Vec<String> {
+        who.map_or_else(Vec::new, |(user, password)| vec!["--user".to_owned(), format!("{user}:{password}")])
+    }
+
+    fn with(house: &House, credentials: &[String], command: &str, image: &str) -> Run {
+        let trust = Path::new("/etc/docker/certs.d").display().to_string();
+        let mut words = vec![command, "--hosts-dir", &trust];
+        if command == "pull" {
+            words.extend(["--snapshotter", "native"]);
+        }
+        words.extend(credentials.iter().map(String::as_str));
+        words.push(image);
+        Containerd::run(house, &words)
+    }
+}
+
+impl Client for Containerd {
+    fn name(&self) -> &'static str {
+        "ctr"
+    }
+
+    /// There is none: credentials go along with each command, so one with them stands for it.
+    fn login(&self, house: &House, (user, password): (&str, &str)) -> Run {
+        let url = format!("https://{}/v2/", house.host);
+        let ca = house.tidegate.settings.path().join("ca.crt").display().to_string();
+        let pair = format!("{user}:{password}");
+        house
+            .engine
+            .run("curl", &["--fail", "--silent", "--show-error", "--cacert", &ca, "--user", &pair, &url])
+    }
+
+    fn push(&self, house: &House, who: Who, repository: &str) -> Run {
+        let (tar, image) = (house.text("image.oci.tar"), house.image(repository));
+        succeed(
+            "tar",
+            &[
+                "--create",
+                "--file",
+                &tar,
+                "--directory",
+                &house.text("image"),
+                "blobs",
+                "index.json",
+                "oci-layout",
+            ],
+        );
+        let name = image.rsplit_once(':').unwrap().0;
+        let made = Containerd::run(house, &["import", "--no-unpack", "--base-name", name, &tar]);
+        let made =
+            if made.success { made } else { Containerd::run(house, &["import", "--base-name", name, &tar]) };
+        assert!(made.success, "{}", made.stderr);
+        Containerd::with(house, &Containerd::credentials(who), "push", &image)
+    }
+
+    fn pull(&self, house: &House, who: Who, repository: &str) -> Run {
+        let image = house.image(repository);
+        Containerd::run(house, &["rm", "--sync", &image]);
+        Containerd::with(house, &Containerd::credentials(who), "pull", &image)
+    }
+}
+
+struct Podman;
+
+impl Podman {
+    fn run(house: &House, arguments: &[&str]) -> Run {
+        let (storage, state) = (house.text("storage"), house.text("state"));
+        let own =
+            ["--root", &storage, "--runroot", &state, "--storage-driver", "vfs", "--events-backend", "none"];
+        let folder = house.engine.path().display().to_string();
+        house.engine.run("env", &[&["--chdir", &folder, "podman"], &own[..], arguments].concat())
+    }
+}
+
+impl Client for Podman {
+    fn name(&self) -> &'static str {
+        "podman"
+    }
+
+    fn login(&self, house: &House, (user, password): (&str, &str)) -> Run {
+        let file = auth_file(house, "podman", user);
+        Podman::run(
+            house,
+            &["login", "--authfile", &file, "--username", user, "--password", password, &house.host],
+        )
+    }
+
+    fn push(&self, house: &House, who: Who, repository: &str) -> Run {
+        let made = Podman::run(house, &["pull", "--quiet", "oci:image:one"]);
+        assert!(made.success, "{}", made.stderr);
+        let image = format!("docker://{}", house.image(repository));
+        Podman::run(
+            house,
+            &["push", "--authfile", &auth_file(house, "podman", label(who)), made.stdout.trim(), &image],
+        )
+    }
+
+    fn pull(&self, house: &House, who: Who, repository: &str) -> Run {
+        Podman::run(house, &["rmi", "--force", "--all"]);
+        let image = format!("docker://{}", house.image(repository));
+        Podman::run(house, &["pull", "--authfile", &auth_file(house, "podman", label(who)), &image])
+    }
+}
+
+struct Skopeo;
+
+impl Client for Skopeo {
+    fn name(&self) -> &'static str {
+        "skopeo"
+    }
+
+    fn login(&self, house: &House, (user, password): (&str, &str)) -> Run {
+        let file = auth_file(house, "skopeo", user);
+        house.engine.run(
+            "skopeo",
+            &["login", "--authfile", &file, "--username", user, "--password", password, &house.host],
+        )
+    }
+
+    fn push(&self, house: &House, who: Who, repository: &str) -> Run {
+        let from = format!("oci:{}:one", house.text("image"));
+        let to = format!("docker://{}", house.image(repository));
+        let file = auth_file(house, "skopeo", label(who));
+        house.engine.run("skopeo", &["--insecure-policy", "copy", "--authfile", &file, &from, &to])
+    }
+
+    fn pull(&self, house: &House, who: Who, repository: &str) -> Run {
+        let back = house.text("back");
+        let _ = fs::remove_dir_all(&back);
+        let from = format!("docker://{}", house.image(repository));
+        let file = auth_file(house, "skopeo", label(who));
+        house
+            .engine
+            .run("skopeo", &["--insecure-policy", "copy", "--authfile", &file, &from, &format!("dir:{back}")])
+    }
+}
+
+/// Where a client keeps what one user logged in with.
+fn auth_file(house: &House, client: &str, user: &str) -> String {
+    let file = house.engine.path().join(format!("{client}-{user}.json"));
+    if !file.exists() {
+        fs::write(&file, "{}").unwrap();
+    }
+    file.display().to_string()
+}
+
+#[test]
+fn docker_containerd_podman_and_skopeo_do_what_their_users_may() {
+    let Some(house) = House::start() else { return };
+    let clients: [&dyn Client; 4] = [&Docker, &Containerd, &Podman, &Skopeo];
+    for client in clients {
+        tell(&house, client);
+    }
+}
+
+#[test]
+fn docker_stores_an_identity_token_that_outlives_a_restart_and_not_the_password() {
+    let Some(mut house) = House::start() else { return };
+    assert!(Docker.login(&house, ALICE).success);
+    let config = fs::read_to_string(house.engine.path().join("docker-alice/config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    let stored = &config["auths"][&house.host];
+    assert!(stored["identitytoken"].as_str().is_some_and(|token| !token.is_empty()), "{config}");
+    assert!(!config.to_string().contains("d29uZGVybGFuZA"), "the password is there: {config}");
+
+    house.tidegate.restart();
+    let run = Docker.push(&house, Some(ALICE), "team/docker:one");
+    assert!(run.success, "{}", run.stderr);
+    let run = Docker.pull(&house, Some(ALICE), "team/docker:one");
+    assert!(run.success, "{}", run.stderr);
+
+    house.tidegate.settings.write_users(&[("alice", "changed"), BOB]);
+    let run = Docker.pull(&house, Some(ALICE), "team/docker:one");
+    assert!(!run.success && run.stderr.contains("log in again"), "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn containerd_comes_with_an_identity_token() {
+    let Some(house) = House::start() else { return };
+    let url = format!("https://{}/auth/token?offline_token=true&scope=", house.host);
+    let answer = house.json(&["--user", "alice:wonderland", &url]);
+    let token = answer["refresh_token"].as_str().unwrap().to_owned();
+    assert!(Containerd.push(&house, Some(ALICE), "team/app:one").success);
+    let image = house.image("team/app:one");
+    let run = Containerd::with(&house, &["--refresh".to_owned(), token], "pull", &image);
+    assert!(run.success, "{}", run.stderr);
+}
+
+#[test]
+fn curl_takes_a_token_or_shows_a_password() {
+    let Some(house) = House::start() else { return };
+    let v2 = format!("https://{}/v2/", house.host);
+    let status = |arguments: &[&str]| {
+        let ca = house.tidegate.settings.path().join("ca.crt").display().to_string();
+        let words = [
+            "--silent",
+            "--cacert",
+            &ca,
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_code} %header{www-authenticate}",
+        ];
+        house.engine.run("curl", &[&words, arguments].concat()).stdout
+    };
+    assert!(Skopeo.login(&house, ALICE).success);
+    for repository in ["public/app:one", "team/app:one"] {
+        assert!(Skopeo.push(&house, Some(ALICE), repository).success);
+    }
+    let asked = format!(r#"401 Bearer realm="https://{}/auth/token",service="{}""#, house.host, house.host);
+    assert_eq!(status(&[&v2]), asked);
+    let manifest = |repository: &str| format!("{v2}{repository}/manifests/one");
+    let accept = "Accept: application/vnd.oci.image.manifest.v1+json";
+    let pull = |repository: &str, user: &[&str]| {
+        let scope = format!("scope=repository:{repository}:pull");
+        let url = format!("https://{}/auth/token?service={}&{scope}", house.host, house.host);
+        let answer = house.json(&[user, &[&url]].concat());
+        let bearer = format!("Authorization: Bearer {}", answer["token"].as_str().unwrap());
+        status(&["--header", &bearer, "--header", accept, &manifest(repository)])
+    };
+    assert_eq!(pull("public/app", &[]), "200 ");
+    assert_eq!(pull("team/app", &["--user", "alice:wonderland"]), "200 ");
+    for user in [&[][..], &["--user", "bob:builder"]] {
+        let refused = pull("team/app", user);
+        assert!(refused.starts_with(&asked), "{refused}");
+        assert!(refused.contains(r#"scope="repository:team/app:pull""#), "{refused}");
+        assert!(refused.contains(r#"error="insufficient_scope""#), "{refused}");
+    }
+    // And without any token.
+    let shown = |user: &str| status(&["--user", user, "--header", accept, &manifest("team/app")]);
+    assert_eq!(shown("alice:wonderland"), "200 ");
+    assert_eq!(shown("bob:builder"), "403 ");
+}
