@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -58,13 +59,14 @@ fn password_cache_hit(criterion: &mut Criterion) {
     let line = format!("alice:{}", bcrypt::hash("secret", 4).unwrap());
     let users = Htpasswd::parse(line.as_bytes(), false).unwrap();
     let password = Secret::new(*b"secret");
+    let from = IpAddr::from([192, 0, 2, 1]);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    assert_eq!(runtime.block_on(verifier.verify(&users, b"alice", &password)), Verdict::Right);
+    assert_eq!(runtime.block_on(verifier.verify(&users, from, b"alice", &password)), Verdict::Right);
     criterion.bench_function("password cache hit", |bencher| {
         // What is remembered is answered at the first poll.
         let mut context = Context::from_waker(Waker::noop());
         bencher.iter(|| {
-            let verdict = pin!(verifier.verify(&users, b"alice", black_box(&password)));
+            let verdict = pin!(verifier.verify(&users, from, b"alice", black_box(&password)));
             assert_eq!(verdict.poll(&mut context), Poll::Ready(Verdict::Right));
         });
     });

@@ -5,6 +5,7 @@
 
 // 0 values
 pub mod body;
+pub mod network;
 pub mod secret;
 
 pub mod disk;

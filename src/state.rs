@@ -155,6 +155,7 @@ impl Shared {
 
     /// Puts a new state in the place of the old one; requests under way keep theirs.
     pub fn replace(&self, state: State) {
+        self.verifier.throttle().set(state.config.auth.throttle);
         self.state.store(Arc::new(state));
     }
 

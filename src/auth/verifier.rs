@@ -7,6 +7,7 @@ mod check;
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,12 +17,14 @@ use aws_lc_rs::rand::SystemRandom;
 use tokio::sync::watch;
 
 use crate::config;
+use crate::network::Network;
 use crate::secret::Secret;
 
 use super::cache::{Cache, Key};
 use super::hash::{Fingerprint, StoredHash};
 use super::htpasswd::Htpasswd;
 use super::pool::Pool;
+use super::throttle::{Charge, Throttle};
 use check::{Checked, check};
 
 /// Wrong passwords are remembered so long: enough for a client that tries again at once.
@@ -41,11 +44,14 @@ pub enum Verdict {
     Wrong,
     /// It could not be checked now. Ask again later.
     Busy,
+    /// It is not checked, after too many that were wrong. Ask again when this time has passed.
+    Throttled(Duration),
 }
 
 /// Checks passwords for the whole process, shared by all cores.
 pub struct Verifier {
     shared: Arc<Shared>,
+    throttle: Throttle,
     pool: Pool,
     key: hmac::Key,
 }
@@ -90,23 +96,29 @@ impl Verifier {
         let shared =
             Shared { state: Mutex::new(state), computations: AtomicU64::new(0), work: AtomicU64::new(0) };
         let pool = Pool::start(settings.hash_threads, settings.hash_queue)?;
-        Ok(Self { shared: Arc::new(shared), pool, key })
+        Ok(Self { shared: Arc::new(shared), throttle: Throttle::new(settings.throttle), pool, key })
     }
 
-    /// Checks a password against `users` as they are now: a user who was removed, or whose hash was changed,
-    /// is judged anew whatever was remembered of him.
+    /// Counts the wrong passwords that were computed, and whatever else fails like one.
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
+
+    /// Checks a password that comes from the address `from` against `users` as they are now: a user who was removed, or whose hash
+    /// was changed, is judged anew whatever was remembered of him.
     ///
     /// Works on any runtime and may be dropped at any time; a check that has begun is finished and remembered.
     /// Looks at the first 72 bytes of the password where the stored hash is bcrypt.
-    pub async fn verify(&self, users: &Htpasswd, user: &[u8], password: &Secret) -> Verdict {
+    pub async fn verify(&self, users: &Htpasswd, from: IpAddr, user: &[u8], password: &Secret) -> Verdict {
         if password.expose().contains(&0) {
             return Verdict::Wrong;
         }
         let key = self.key(user, password);
         let stored = users.get(user);
         let against = stored.map(|stored| *stored.fingerprint());
+        let charge = |now| self.throttle.charge(Network::of(from), user, now);
         for _ in 0..PATIENCE {
-            let mut running = match self.step(key, stored, users.highest_cost(), password) {
+            let mut running = match self.step(key, stored, users.highest_cost(), password, charge) {
                 Step::Answered(verdict) => return verdict,
                 Step::Wait(running) => running,
             };
@@ -147,8 +159,15 @@ impl Verifier {
         Key(key)
     }
 
-    /// Answers from memory, or joins the check of this password that runs, or starts it.
-    fn step(&self, key: Key, stored: Option<&Arc<StoredHash>>, cost: u32, password: &Secret) -> Step {
+    /// Answers from memory, or joins the check of this password that runs, or starts it. Only what is started is charged.
+    fn step(
+        &self,
+        key: Key,
+        stored: Option<&Arc<StoredHash>>,
+        cost: u32,
+        password: &Secret,
+        charge: impl Fn(Instant) -> Result<Charge, Duration>,
+    ) -> Step {
         let against = stored.map(|stored| *stored.fingerprint());
         let now = Instant::now();
         let mut state = self.shared.state();
@@ -161,12 +180,17 @@ impl Verifier {
         if let Some(running) = state.running.get(&key) {
             return Step::Wait(running.clone());
         }
+        let charge = match charge(now) {
+            Ok(charge) => charge,
+            Err(left) => return Step::Answered(Verdict::Throttled(left)),
+        };
 
         let (sender, outcome) = watch::channel(None);
         let shared = Arc::clone(&self.shared);
         let (stored, password) = (stored.cloned(), password.clone());
         let submitted = self.pool.submit(Box::new(move || {
-            let mut landing = Landing { shared: &shared, key, against, right: None, sender };
+            let mut landing =
+                Landing { shared: &shared, key, against, right: None, charge: Some(charge), sender };
             let Checked { right, work } = check(stored.as_deref(), cost, password.expose());
             shared.computations.fetch_add(1, Ordering::Relaxed);
             shared.work.fetch_add(work, Ordering::Relaxed);
@@ -188,17 +212,22 @@ impl Shared {
     }
 }
 
-/// Ends a check, also one that panics: its result is remembered, and those who wait are told.
+/// Ends a check, also one that panics: its result is remembered, a wrong password is counted, and those who wait are told.
 struct Landing<'a> {
     shared: &'a Shared,
     key: Key,
     against: Option<Fingerprint>,
     right: Option<bool>,
+    charge: Option<Charge>,
     sender: watch::Sender<Option<bool>>,
 }
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
+        match self.charge.take() {
+            Some(charge) if self.right == Some(false) => charge.keep(),
+            charge => drop(charge),
+        }
         let now = Instant::now();
         let mut state = self.shared.state();
         match (self.right, self.against) {

@@ -85,9 +85,11 @@ pub(super) async fn password(visit: &Visit<'_>, user: &[u8], password: &Secret) 
     if user.is_empty() && password.expose().is_empty() && may_be_anonymous(visit.state) {
         return Ok(Identity::Anonymous);
     }
-    match visit.gate.shared.verifier.verify(&users.current(), user, password).await {
+    let verifier = &visit.gate.shared.verifier;
+    match verifier.verify(&users.current(), visit.client.address, user, password).await {
         Verdict::Right => Ok(Identity::User(user.to_vec())),
         Verdict::Wrong => Err(visit.unauthorized("wrong user or password")),
         Verdict::Busy => Err(Refusal::Busy),
+        Verdict::Throttled(left) => Err(Refusal::Throttled(left)),
     }
 }

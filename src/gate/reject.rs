@@ -1,5 +1,7 @@
 //! Every refusal, and the one place that turns it into a response.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode, Version};
@@ -51,6 +53,8 @@ pub(super) enum Refusal {
     Registry(Box<Response<Bytes>>),
     /// Too many passwords wait to be checked.
     Busy,
+    /// Too many passwords were wrong; after this time the next one is checked.
+    Throttled(Duration),
     /// Too many requests are under way.
     Crowded,
     /// The body is over the limit for its kind.
@@ -115,6 +119,7 @@ pub(super) fn respond(
         }
         Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static(METHODS)),
         Refusal::NotOffered { methods, .. } => _ = headers.insert(ALLOW, HeaderValue::from_static(methods)),
+        Refusal::Throttled(left) => _ = headers.insert(RETRY_AFTER, whole_seconds(*left)),
         Refusal::Busy | Refusal::Crowded => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("2")),
         _ => {}
     }
@@ -125,6 +130,11 @@ pub(super) fn respond(
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Not a moment too early.
+fn whole_seconds(left: Duration) -> HeaderValue {
+    (left + Duration::from_nanos(999_999_999)).as_secs().max(1).into()
 }
 
 /// The response to a refusal that only the head of a request can cause, and that no log is to know of.
@@ -197,6 +207,11 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         Refusal::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many logins at once, try again soon")
         }
+        Refusal::Throttled(_) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            Code::TooManyRequests,
+            "too many wrong passwords for this user from your address, try again later",
+        ),
         Refusal::Crowded => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many requests at once, try again soon")
         }

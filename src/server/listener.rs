@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::workers::Workers;
+use crate::network::Network;
 
 /// Connections that the kernel completes ahead of us.
 const BACKLOG: i32 = 1024;
@@ -78,7 +79,7 @@ pub struct Connections {
     networks: Networks,
 }
 
-type Networks = Arc<Mutex<HashMap<IpAddr, usize>>>;
+type Networks = Arc<Mutex<HashMap<Network, usize>>>;
 
 impl Connections {
     /// At most `all` at once, and `per_network` from one IPv4 address or IPv6 /64; 0 for no such limit.
@@ -90,7 +91,7 @@ impl Connections {
         if self.per_network == 0 {
             return Some(Place { _permit: permit, network: None });
         }
-        let network = network(address);
+        let network = Network::of(address);
         let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
         let count = networks.entry(network).or_default();
         if *count >= self.per_network {
@@ -104,7 +105,7 @@ impl Connections {
 /// One open connection; dropping it makes room for another.
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
-    network: Option<(IpAddr, Networks)>,
+    network: Option<(Network, Networks)>,
 }
 
 impl Drop for Place {
@@ -116,17 +117,6 @@ impl Drop for Place {
             if *count == 0 {
                 networks.remove(network);
             }
-        }
-    }
-}
-
-/// One subscriber usually holds a whole IPv6 /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
     }
 }

@@ -40,6 +40,7 @@ mod scanners;
 mod stapling;
 mod streaming;
 mod stubborn_registries;
+mod throttle;
 mod tickets;
 mod time_limits;
 mod token_clients;

@@ -1,3 +1,5 @@
+mod throttled;
+
 use super::*;
 use std::future::Future;
 use std::path::Path;
@@ -29,7 +31,13 @@ fn users(entries: &[(&str, &str)]) -> Htpasswd {
 }
 
 async fn verify(verifier: &Verifier, users: &Htpasswd, user: &str, password: &str) -> Verdict {
-    verifier.verify(users, user.as_bytes(), &Secret::new(password.as_bytes())).await
+    verify_from(verifier, users, 1, user, password).await
+}
+
+/// The same from the host with this number.
+async fn verify_from(verifier: &Verifier, users: &Htpasswd, host: u8, user: &str, password: &str) -> Verdict {
+    let from = IpAddr::from([192, 0, 2, host]);
+    verifier.verify(users, from, user.as_bytes(), &Secret::new(password.as_bytes())).await
 }
 
 fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
@@ -134,7 +142,8 @@ async fn a_flood_of_wrong_passwords_pushes_nobody_out() {
     let (verifier, users) = (Verifier::new(&settings).unwrap(), users(&[("alice", "secret")]));
     assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
     for number in 0..50 {
-        assert_eq!(verify(&verifier, &users, "alice", &number.to_string()).await, Verdict::Wrong);
+        let wrong = number.to_string();
+        assert_eq!(verify_from(&verifier, &users, number, "alice", &wrong).await, Verdict::Wrong);
     }
     let computed = verifier.computations();
     assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
@@ -228,7 +237,7 @@ async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
     assert!(poll_once(waiting.as_mut()).is_pending());
     let shared = Arc::clone(&verifier.shared);
     let job = move || {
-        let _landing = Landing { shared: &shared, key, against, right: None, sender };
+        let _landing = Landing { shared: &shared, key, against, right: None, charge: None, sender };
         panic!("on purpose");
     };
     verifier.pool.submit(Box::new(job)).unwrap();
@@ -250,7 +259,9 @@ async fn without_a_cache_every_request_is_a_hash() {
 async fn users_and_passwords_are_bytes() {
     let text = [b"j\xf6rg:", StoredHash::make(b"p\xe4ss:w\xf6rd", 4).unwrap().as_bytes()].concat();
     let (verifier, users) = (verifier(), Htpasswd::parse(&text, false).unwrap());
-    assert_eq!(verifier.verify(&users, b"j\xf6rg", &Secret::new(*b"p\xe4ss:w\xf6rd")).await, Verdict::Right);
+    let from = IpAddr::from([192, 0, 2, 1]);
+    let password = Secret::new(*b"p\xe4ss:w\xf6rd");
+    assert_eq!(verifier.verify(&users, from, b"j\xf6rg", &password).await, Verdict::Right);
 }
 
 #[test]

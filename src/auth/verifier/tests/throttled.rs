@@ -1,0 +1,106 @@
+//! Too many wrong passwords.
+
+use super::*;
+
+fn verifier_for(failures: usize) -> Verifier {
+    let throttle = config::Throttle { failures, ..settings().throttle };
+    Verifier::new(&config::Auth { throttle, hash_queue: 64, ..settings() }).unwrap()
+}
+
+fn is_throttled(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Throttled(left) if left <= Duration::from_mins(1))
+}
+
+#[tokio::test]
+async fn after_so_many_wrong_passwords_no_more_are_computed() {
+    let (verifier, users) = (verifier_for(3), users(&[("alice", "secret"), ("bob", "other")]));
+    assert_eq!(verify(&verifier, &users, "bob", "other").await, Verdict::Right);
+    let before = verifier.computations();
+    for user in ["alice", "nobody"] {
+        for wrong in ["a", "b", "c"] {
+            assert_eq!(verify(&verifier, &users, user, wrong).await, Verdict::Wrong);
+        }
+        for number in 0..100 {
+            assert!(is_throttled(verify(&verifier, &users, user, &number.to_string()).await), "{user}");
+        }
+        assert!(is_throttled(verify(&verifier, &users, user, "secret").await), "{user}");
+    }
+    assert_eq!(verifier.computations() - before, 6);
+    assert_eq!(verify(&verifier, &users, "bob", "other").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "bob", "wrong").await, Verdict::Wrong);
+    assert_eq!(verify_from(&verifier, &users, 2, "alice", "secret").await, Verdict::Right);
+}
+
+#[tokio::test]
+async fn a_password_known_to_be_right_still_passes_and_one_known_to_be_wrong_is_still_wrong() {
+    let (verifier, users) = (verifier_for(3), users(&[("alice", "secret")]));
+    for _ in 0..10 {
+        assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    }
+    for wrong in ["a", "b", "c"] {
+        // Twice, as containerd does it.
+        assert_eq!(verify(&verifier, &users, "alice", wrong).await, Verdict::Wrong);
+        assert_eq!(verify(&verifier, &users, "alice", wrong).await, Verdict::Wrong);
+    }
+    assert!(is_throttled(verify(&verifier, &users, "alice", "d").await));
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "alice", "c").await, Verdict::Wrong);
+}
+
+#[tokio::test]
+async fn one_wrong_password_at_once_many_times_counts_once() {
+    let (verifier, users) = (verifier_for(2), users(&[("alice", "secret")]));
+    let blocked = block(&verifier);
+    let mut checks: Vec<_> = (0..50).map(|_| Box::pin(verify(&verifier, &users, "alice", "wrong"))).collect();
+    for check in &mut checks {
+        assert!(poll_once(check.as_mut()).is_pending());
+    }
+    drop(blocked);
+    for check in checks {
+        assert_eq!(check.await, Verdict::Wrong);
+    }
+    assert_eq!(verify(&verifier, &users, "alice", "another").await, Verdict::Wrong);
+    assert!(is_throttled(verify(&verifier, &users, "alice", "a third").await));
+}
+
+#[tokio::test]
+async fn of_many_wrong_passwords_at_once_only_so_many_are_computed() {
+    let (verifier, users) = (verifier_for(5), users(&[("alice", "secret")]));
+    let blocked = block(&verifier);
+    let wrong: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    let mut checks: Vec<_> =
+        wrong.iter().map(|wrong| Box::pin(verify(&verifier, &users, "alice", wrong))).collect();
+    let waiting = checks.iter_mut().filter_map(|check| match poll_once(check.as_mut()) {
+        Poll::Pending => Some(()),
+        Poll::Ready(verdict) => {
+            assert!(is_throttled(verdict), "{verdict:?}");
+            None
+        }
+    });
+    assert_eq!(waiting.count(), 5);
+    drop(blocked);
+    for check in checks.into_iter().take(5) {
+        assert_eq!(check.await, Verdict::Wrong);
+    }
+    assert_eq!(verifier.computations(), 5);
+}
+
+#[tokio::test]
+async fn what_could_not_be_computed_does_not_count() {
+    let settings = config::Auth { hash_queue: 1, ..settings() };
+    let throttle = config::Throttle { failures: 2, ..settings.throttle };
+    let verifier = Verifier::new(&config::Auth { throttle, ..settings }).unwrap();
+    let users = users(&[("alice", "secret")]);
+    let blocked = block(&verifier);
+    let mut queued = pin!(verify(&verifier, &users, "somebody", "else"));
+    assert!(poll_once(queued.as_mut()).is_pending());
+    for number in 0..10 {
+        assert_eq!(verify(&verifier, &users, "alice", &number.to_string()).await, Verdict::Busy);
+    }
+    drop(blocked);
+    assert_eq!(queued.await, Verdict::Wrong);
+    assert_eq!(verify(&verifier, &users, "alice", "wrong").await, Verdict::Wrong);
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "alice", "also wrong").await, Verdict::Wrong);
+    assert!(is_throttled(verify(&verifier, &users, "alice", "again").await));
+}

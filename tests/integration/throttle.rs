@@ -1,0 +1,134 @@
+//! Too many wrong passwords, and who is not to suffer from them.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::harness::http1::{self, Client, Response, authorized};
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::{PASSWORD, USER, basic};
+
+/// A registry for two users, behind a load balancer on this machine that is believed.
+fn start(failures: usize, cost: u32) -> (Recorder, Tidegate) {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url())
+        .set("server.trusted_proxies", r#"["127.0.0.1"]"#)
+        .set("auth.throttle.failures", &failures.to_string());
+    settings.write_users_at_cost(&[(USER, PASSWORD), ("other", "secret")], cost);
+    (recorder, Tidegate::start(settings))
+}
+
+/// One login, of somebody at `address`.
+fn login(client: &mut Client, address: &str, user: &str, password: &str) -> Response {
+    let credentials = format!("Authorization: {}", basic(user, password));
+    client.exchange("GET /v2/", &[&credentials, &format!("X-Forwarded-For: {address}")])
+}
+
+#[test]
+fn of_a_thousand_wrong_passwords_ten_are_computed() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url());
+    settings.write_users_at_cost(&[(USER, PASSWORD)], 11);
+    let tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    let mut guess = |number: usize| {
+        client.exchange("GET /v2/", &[&format!("Authorization: {}", basic(USER, &format!("guess {number}")))])
+    };
+    let start = tidegate.cpu_seconds();
+    for number in 0..10 {
+        assert_eq!(guess(number).status, 401);
+    }
+    let ten_hashes = tidegate.cpu_seconds() - start;
+    for number in 10..1000 {
+        let response = guess(number);
+        assert_eq!((response.status, response.error_code().as_str()), (429, "TOOMANYREQUESTS"));
+        assert_eq!(response.all("docker-distribution-api-version"), ["registry/2.0"]);
+        assert!(response.all("www-authenticate").is_empty());
+        let after: u32 = response.all("retry-after")[0].parse().unwrap();
+        assert!((1..=60).contains(&after), "{after}");
+    }
+    let all = tidegate.cpu_seconds() - start;
+    assert!(ten_hashes > 0.2, "ten hashes of cost 11 are work: {ten_hashes} s");
+    assert!(all < ten_hashes * 10.0, "ten took {ten_hashes} s of CPU time, a thousand {all} s");
+    assert!(recorder.record().requests.is_empty());
+    let line = tidegate.access.wait_for("a line", |line| line.contains("429"));
+    assert!(line.contains("too many wrong passwords"), "{line}");
+}
+
+#[test]
+fn nobody_else_is_shut_out_and_nobody_who_is_in() {
+    let (_recorder, tidegate) = start(3, 4);
+    let mut client = Client::connect(&tidegate);
+    let mut login =
+        |address: &str, user: &str, password: &str| login(&mut client, address, user, password).status;
+    assert_eq!(login("2001:db8::1", "other", "secret"), 200);
+    for address in ["192.0.2.1", "2001:db8::1"] {
+        for user in [USER, "other", "unknown"] {
+            // Not the same from both: the second time it would be answered from memory, and count nothing.
+            for wrong in ["a", "b", "c"] {
+                assert_eq!(login(address, user, &format!("{wrong} {address}")), 401, "{address} {user}");
+            }
+            assert_eq!(login(address, user, "d"), 429, "{address} {user}");
+        }
+    }
+    assert_eq!(login("2001:db8::ffff", USER, PASSWORD), 429, "of the same network");
+    assert_eq!(login("2001:db8::1", "other", "secret"), 200, "known to be right");
+    for address in ["2001:db8:0:1::1", "192.0.2.2"] {
+        assert_eq!(login(address, USER, PASSWORD), 200, "{address}");
+    }
+}
+
+#[test]
+fn one_wrong_password_counts_once_however_often_it_is_sent() {
+    let (_recorder, tidegate) = start(3, 12);
+    let fields = [format!("Authorization: {}", basic(USER, "wrong"))];
+    let mut clients: Vec<Client> = (0..50).map(|_| Client::connect(&tidegate)).collect();
+    for client in &mut clients {
+        client.send(http1::head("GET /v2/", &[&fields[0]]));
+    }
+    for client in &mut clients {
+        assert_eq!(client.response(false).unwrap().status, 401);
+    }
+    // containerd asks for a token twice, in two ways.
+    let client = &mut clients[0];
+    for _ in 0..2 {
+        assert_eq!(login(client, "127.0.0.1", USER, "another").status, 401);
+    }
+    assert_eq!(login(client, "127.0.0.1", USER, "a third").status, 401);
+    assert_eq!(login(client, "127.0.0.1", USER, "a fourth").status, 429);
+}
+
+#[test]
+fn a_flood_at_once_gets_no_further() {
+    let (_recorder, tidegate) = start(5, 10);
+    let mut known = Client::connect(&tidegate);
+    assert_eq!(known.exchange("GET /v2/", &[&authorized()]).status, 200);
+    let mut clients: Vec<Client> = (0..40).map(|_| Client::connect(&tidegate)).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        let guess = basic(USER, &format!("guess {number}"));
+        client.send(http1::head("GET /v2/", &[&format!("Authorization: {guess}")]));
+    }
+    assert_eq!(known.exchange("GET /v2/", &[&authorized()]).status, 200);
+    let statuses: Vec<u16> =
+        clients.iter_mut().map(|client| client.response(false).unwrap().status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 5, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 35, "{statuses:?}");
+    assert_eq!(known.exchange("GET /v2/", &[&authorized()]).status, 200);
+}
+
+#[test]
+fn other_limits_are_taken_up_by_a_reload() {
+    let (_recorder, tidegate) = start(1, 4);
+    let mut client = Client::connect(&tidegate);
+    assert_eq!(login(&mut client, "192.0.2.1", USER, "wrong").status, 401);
+    assert_eq!(login(&mut client, "192.0.2.1", USER, PASSWORD).status, 429);
+    let start = tidegate.log.len();
+    let text = tidegate.settings.toml().replace("throttle.failures = 1", "throttle.failures = 0");
+    fs::write(tidegate.settings.file(), text).unwrap();
+    tidegate.signal(Signal::HUP);
+    tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
+    assert_eq!(login(&mut client, "192.0.2.1", USER, PASSWORD).status, 200);
+    let told = tidegate.log.so_far().iter().any(|line| line.contains("takes effect at the next start"));
+    assert!(!told);
+}
