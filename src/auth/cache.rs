@@ -30,6 +30,10 @@ impl<V> Cache<V> {
         self.entries.get(key).filter(|(_, expires)| now < *expires).map(|(value, _)| value)
     }
 
+    pub(crate) fn get_mut(&mut self, key: &Key, now: Instant) -> Option<&mut V> {
+        self.entries.get_mut(key).filter(|(_, expires)| now < *expires).map(|(value, _)| value)
+    }
+
     pub(crate) fn insert(&mut self, key: Key, value: V, now: Instant) {
         let Some(expires) = now.checked_add(self.life) else { return };
         if self.capacity == 0 {

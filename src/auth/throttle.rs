@@ -59,9 +59,7 @@ impl Throttle {
         if settings.failures == 0 {
             return Ok(Charge(None));
         }
-        let mut name = [0; 32];
-        name.copy_from_slice(digest(&SHA256, user).as_ref());
-        let key = (network, name);
+        let key = key(network, user);
         let since = match accounts.open.get_mut(&key) {
             Some(account) if now < account.end(&settings) => {
                 if account.is_full(&settings) {
@@ -80,9 +78,24 @@ impl Throttle {
         Ok(Charge(Some(Debt { throttle: self.clone(), key, since })))
     }
 
+    /// How much is left of the delay, during one.
+    pub fn delay_left(&self, network: Network, user: &[u8], now: Instant) -> Option<Duration> {
+        let accounts = self.accounts();
+        let account = accounts.open.get(&key(network, user))?;
+        let end = account.end(&accounts.settings);
+        (accounts.settings.failures > 0 && account.is_full(&accounts.settings) && now < end)
+            .then(|| end.saturating_duration_since(now))
+    }
+
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn key(network: Network, user: &[u8]) -> Key {
+    let mut name = [0; 32];
+    name.copy_from_slice(digest(&SHA256, user).as_ref());
+    (network, name)
 }
 
 impl Account {

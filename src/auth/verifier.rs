@@ -31,6 +31,8 @@ use check::{Checked, check};
 const WRONG_LIFE: Duration = Duration::from_secs(3);
 /// And so many of them, whoever sends them.
 const WRONG_SIZE: usize = 1024;
+/// From so many networks a password that is known counts also while the throttle holds them up.
+const KNOWN_NETWORKS: usize = 64;
 /// How often a check waits for another of the same password that was made against a different stored hash.
 /// It takes an edit of the file between the two; more than a few in a row are somebody's game.
 const PATIENCE: usize = 8;
@@ -65,16 +67,41 @@ struct Shared {
 
 /// A stored hash of `None` is a user who does not exist.
 struct State {
-    right: Cache<Fingerprint>,
+    right: Cache<Known>,
     wrong: Cache<Option<Fingerprint>>,
     running: HashMap<Key, Running>,
+}
+
+/// A password that was right.
+struct Known {
+    stored: Fingerprint,
+    /// Where it came from, the latest last.
+    networks: Vec<Network>,
+}
+
+impl Known {
+    fn remember(&mut self, network: Network) {
+        if self.networks.len() == KNOWN_NETWORKS {
+            self.networks.remove(0);
+        }
+        self.networks.push(network);
+    }
 }
 
 /// A check that waits in the queue or is being computed.
 #[derive(Clone)]
 struct Running {
+    network: Network,
     against: Option<Fingerprint>,
     outcome: watch::Receiver<Option<bool>>,
+}
+
+/// What is to be checked, and who wants to know.
+struct Asked<'a> {
+    network: Network,
+    user: &'a [u8],
+    password: &'a Secret,
+    key: Key,
 }
 
 /// How far a look at the state brings a request.
@@ -116,9 +143,9 @@ impl Verifier {
         let key = self.key(user, password);
         let stored = users.get(user);
         let against = stored.map(|stored| *stored.fingerprint());
-        let charge = |now| self.throttle.charge(Network::of(from), user, now);
+        let asked = Asked { network: Network::of(from), user, password, key };
         for _ in 0..PATIENCE {
-            let mut running = match self.step(key, stored, users.highest_cost(), password, charge) {
+            let mut running = match self.step(&asked, stored, users.highest_cost()) {
                 Step::Answered(verdict) => return verdict,
                 Step::Wait(running) => running,
             };
@@ -159,28 +186,38 @@ impl Verifier {
         Key(key)
     }
 
-    /// Answers from memory, or joins the check of this password that runs, or starts it. Only what is started is charged.
-    fn step(
-        &self,
-        key: Key,
-        stored: Option<&Arc<StoredHash>>,
-        cost: u32,
-        password: &Secret,
-        charge: impl Fn(Instant) -> Result<Charge, Duration>,
-    ) -> Step {
+    /// Answers from memory, or joins the check of this password that runs, or starts it.
+    ///
+    /// Who has been wrong too often gets an answer only to a password that came from his network before. To another that is known
+    /// he could otherwise find out by trying, at no cost, which one a user who is in has.
+    fn step(&self, asked: &Asked<'_>, stored: Option<&Arc<StoredHash>>, cost: u32) -> Step {
+        let Asked { network, user, password, key } = *asked;
         let against = stored.map(|stored| *stored.fingerprint());
         let now = Instant::now();
         let mut state = self.shared.state();
-        if against.is_some() && state.right.get(&key, now) == against.as_ref() {
+        let State { right, wrong, running } = &mut *state;
+        let known = right.get_mut(&key, now).filter(|known| Some(known.stored) == against);
+        if known.as_ref().is_some_and(|known| known.networks.contains(&network)) {
             return Step::Answered(Verdict::Right);
         }
-        if state.wrong.get(&key, now) == Some(&against) {
+        if wrong.get(&key, now) == Some(&against) {
             return Step::Answered(Verdict::Wrong);
         }
-        if let Some(running) = state.running.get(&key) {
+        let same = running.get(&key);
+        if let Some(running) = same.filter(|running| running.network == network) {
             return Step::Wait(running.clone());
         }
-        let charge = match charge(now) {
+        if let Some(left) = self.throttle.delay_left(network, user, now) {
+            return Step::Answered(Verdict::Throttled(left));
+        }
+        if let Some(known) = known {
+            known.remember(network);
+            return Step::Answered(Verdict::Right);
+        }
+        if let Some(running) = same {
+            return Step::Wait(running.clone());
+        }
+        let charge = match self.throttle.charge(network, user, now) {
             Ok(charge) => charge,
             Err(left) => return Step::Answered(Verdict::Throttled(left)),
         };
@@ -190,19 +227,21 @@ impl Verifier {
         let (stored, password) = (stored.cloned(), password.clone());
         let submitted = self.pool.submit(Box::new(move || {
             let mut landing =
-                Landing { shared: &shared, key, against, right: None, charge: Some(charge), sender };
+                Landing { shared: &shared, key, network, against, right: None, charge: Some(charge), sender };
             let Checked { right, work } = check(stored.as_deref(), cost, password.expose());
             shared.computations.fetch_add(1, Ordering::Relaxed);
             shared.work.fetch_add(work, Ordering::Relaxed);
             landing.right = Some(right);
         }));
         if submitted.is_err() {
+            // It counts all the same: what is answered at once must not be tried without end.
+            _ = self.throttle.charge(network, user, now).map(Charge::keep);
             return Step::Answered(Verdict::Busy);
         }
         // The lock is still held: the check cannot land before it is known to run.
-        let running = Running { against, outcome };
-        state.running.insert(key, running.clone());
-        Step::Wait(running)
+        let begun = Running { network, against, outcome };
+        running.insert(key, begun.clone());
+        Step::Wait(begun)
     }
 }
 
@@ -216,6 +255,7 @@ impl Shared {
 struct Landing<'a> {
     shared: &'a Shared,
     key: Key,
+    network: Network,
     against: Option<Fingerprint>,
     right: Option<bool>,
     charge: Option<Charge>,
@@ -231,7 +271,9 @@ impl Drop for Landing<'_> {
         let now = Instant::now();
         let mut state = self.shared.state();
         match (self.right, self.against) {
-            (Some(true), Some(stored)) => state.right.insert(self.key, stored, now),
+            (Some(true), Some(stored)) => {
+                state.right.insert(self.key, Known { stored, networks: vec![self.network] }, now);
+            }
             (Some(false), against) => state.wrong.insert(self.key, against, now),
             (Some(true), None) | (None, _) => (),
         }

@@ -231,13 +231,14 @@ async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
     let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
     let key = verifier.key(b"alice", &Secret::new(*b"secret"));
     let against = users.get(b"alice").map(|stored| *stored.fingerprint());
+    let network = Network::of(IpAddr::from([192, 0, 2, 1]));
     let (sender, outcome) = watch::channel(None);
-    verifier.shared.state().running.insert(key, Running { against, outcome });
+    verifier.shared.state().running.insert(key, Running { network, against, outcome });
     let mut waiting = pin!(verify(&verifier, &users, "alice", "secret"));
     assert!(poll_once(waiting.as_mut()).is_pending());
     let shared = Arc::clone(&verifier.shared);
     let job = move || {
-        let _landing = Landing { shared: &shared, key, against, right: None, charge: None, sender };
+        let _landing = Landing { shared: &shared, key, network, against, right: None, charge: None, sender };
         panic!("on purpose");
     };
     verifier.pool.submit(Box::new(job)).unwrap();

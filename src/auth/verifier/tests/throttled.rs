@@ -86,7 +86,7 @@ async fn of_many_wrong_passwords_at_once_only_so_many_are_computed() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_computed_does_not_count() {
+async fn what_found_no_room_counts_too() {
     let settings = config::Auth { hash_queue: 1, ..settings() };
     let throttle = config::Throttle { failures: 2, ..settings.throttle };
     let verifier = Verifier::new(&config::Auth { throttle, ..settings }).unwrap();
@@ -94,13 +94,24 @@ async fn what_could_not_be_computed_does_not_count() {
     let blocked = block(&verifier);
     let mut queued = pin!(verify(&verifier, &users, "somebody", "else"));
     assert!(poll_once(queued.as_mut()).is_pending());
-    for number in 0..10 {
-        assert_eq!(verify(&verifier, &users, "alice", &number.to_string()).await, Verdict::Busy);
+    for wrong in ["a", "b"] {
+        assert_eq!(verify(&verifier, &users, "alice", wrong).await, Verdict::Busy);
     }
+    assert!(is_throttled(verify(&verifier, &users, "alice", "c").await));
     drop(blocked);
     assert_eq!(queued.await, Verdict::Wrong);
-    assert_eq!(verify(&verifier, &users, "alice", "wrong").await, Verdict::Wrong);
-    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
-    assert_eq!(verify(&verifier, &users, "alice", "also wrong").await, Verdict::Wrong);
-    assert!(is_throttled(verify(&verifier, &users, "alice", "again").await));
+    assert_eq!(verify_from(&verifier, &users, 2, "alice", "secret").await, Verdict::Right);
+}
+
+#[tokio::test]
+async fn who_is_held_up_cannot_try_out_a_password_that_is_in_use_elsewhere() {
+    let (verifier, users) = (verifier_for(2), users(&[("alice", "secret")]));
+    assert_eq!(verify_from(&verifier, &users, 1, "alice", "secret").await, Verdict::Right);
+    for (host, wrong) in [(1, "a"), (1, "b"), (2, "c"), (2, "d")] {
+        assert_eq!(verify_from(&verifier, &users, host, "alice", wrong).await, Verdict::Wrong);
+    }
+    assert!(is_throttled(verify_from(&verifier, &users, 2, "alice", "secret").await));
+    assert!(is_throttled(verify_from(&verifier, &users, 1, "alice", "another").await));
+    assert_eq!(verify_from(&verifier, &users, 1, "alice", "secret").await, Verdict::Right);
+    assert_eq!(verify_from(&verifier, &users, 3, "alice", "secret").await, Verdict::Right);
 }
