@@ -43,5 +43,6 @@ mod throttle;
 mod tickets;
 mod time_limits;
 mod token_clients;
+mod tokens;
 mod two_readers;
 mod upstreams;
