@@ -2,6 +2,7 @@
 
 mod asking;
 mod beside_a_registry;
+mod certificates;
 mod challenges;
 mod forgeries;
 mod logins;
