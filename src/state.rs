@@ -88,7 +88,7 @@ impl State {
             warnings.push(readable(&config.auth.htpasswd));
         }
         warnings.extend(open_to_others(&config));
-        warnings.extend(tokens.iter().flat_map(Tokens::warnings).cloned());
+        warnings.extend(tokens.iter().flat_map(Tokens::warnings));
         Ok(State {
             agents: Agents::new(config.user_agents.deny.clone(), config.user_agents.allow.clone()),
             challenge: challenge(&config.auth.realm),

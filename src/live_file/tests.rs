@@ -6,18 +6,19 @@ use std::time::Duration;
 type Users = Vec<String>;
 
 fn open(path: &Path) -> Result<LiveFile<Users>, Problems> {
-    let parse = |path: &Path, text: &[u8]| {
-        let text = String::from_utf8_lossy(text);
-        let user = |line: &str| line.strip_suffix(':').map(str::to_owned);
-        let bad = |(number, line): (usize, &str)| {
-            user(line).is_none().then(|| Problem::new(format!("{}:{}", path.display(), number + 1), "bad"))
-        };
-        match text.lines().enumerate().filter_map(bad).collect::<Vec<_>>() {
-            bad if bad.is_empty() => Ok(text.lines().filter_map(user).collect()),
-            bad => Err(bad),
-        }
-    };
     LiveFile::open(path, "file of users", "make it", Box::new(parse))
+}
+
+fn parse(path: &Path, text: &[u8]) -> Result<Users, Vec<Problem>> {
+    let text = String::from_utf8_lossy(text);
+    let user = |line: &str| line.strip_suffix(':').map(str::to_owned);
+    let bad = |(number, line): (usize, &str)| {
+        user(line).is_none().then(|| Problem::new(format!("{}:{}", path.display(), number + 1), "bad"))
+    };
+    match text.lines().enumerate().filter_map(bad).collect::<Vec<_>>() {
+        bad if bad.is_empty() => Ok(text.lines().filter_map(user).collect()),
+        bad => Err(bad),
+    }
 }
 
 fn line(user: &str) -> String {
@@ -188,4 +189,24 @@ fn tells_whether_others_can_read() {
         assert_eq!(readable_by_others(&path).unwrap(), expected);
     }
     assert!(readable_by_others(&path.with_extension("missing")).is_err());
+}
+
+#[test]
+fn a_file_that_may_be_absent_is_empty_until_it_is_there_and_then_as_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users");
+    let open = || LiveFile::open_or_absent(&path, "file of users", "make it", Box::new(parse));
+    let file = open().unwrap();
+    assert!(names(&file).is_empty() && names(&file).is_empty());
+    assert!(file.complaint.lock().unwrap().is_none());
+    fs::write(&path, line("alice")).unwrap();
+    assert_eq!(names(&file), ["alice"]);
+    replace(&path, "bob without a colon\n");
+    assert_eq!(names(&file), ["alice"]);
+    assert!(open().is_err(), "a bad file is no absent one");
+    fs::remove_file(&path).unwrap();
+    assert_eq!(names(&file), ["alice"]);
+    assert!(names(&open().unwrap()).is_empty());
+    symlink("nowhere", &path).unwrap();
+    assert!(open().is_err(), "a link to nothing was meant for something");
 }

@@ -80,8 +80,17 @@ impl Tokens {
     }
 
     /// What works today and deserves a line in the log.
-    pub fn warnings(&self) -> &[Problem] {
-        &self.key.warnings
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = self.key.warnings.clone();
+        if let (Some(certificate), None) = (&self.settings.certificate, &self.service) {
+            let message = format!(
+                "without it, tokens are for whatever host a client asks for, also for another registry that trusts {}; write \
+                 the service that the registry has in its auth.token",
+                certificate.display()
+            );
+            warnings.push(Problem::new("token.service", message));
+        }
+        warnings
     }
 }
 

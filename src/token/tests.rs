@@ -131,21 +131,21 @@ fn the_certificate_goes_along_and_has_to_be_the_keys() {
     let certificate = CertificateParams::new([]).unwrap().self_signed(&key).unwrap();
     let mut settings = settings(Some(folder.write("token.key", key.serialize_pem())));
     settings.certificate = Some(folder.write("token.crt", certificate.pem()));
-    let [header, _] = opened(&given(&built(&settings), SystemTime::now()));
+    let tokens = built(&settings);
+    assert_eq!(tokens.warnings()[0].place, "token.service", "who asks would choose it");
+    let [header, _] = opened(&given(&tokens, SystemTime::now()));
     assert_eq!(header["x5c"], json!([STANDARD.encode(certificate.der())]));
 
     folder.write("token.key", other.serialize_pem());
     let problems = Tokens::build(&settings, &[], None).err().unwrap();
     assert!(problems.to_string().contains("does not match the certificate in"), "{problems}");
 
-    let long = certificate.pem().repeat(LONGEST_CHAIN_TEST);
+    let long = certificate.pem().repeat(40);
     folder.write("token.key", key.serialize_pem());
     folder.write("token.crt", long);
     let problems = Tokens::build(&settings, &[], None).err().unwrap();
     assert!(problems.to_string().contains("would make each token too long"), "{problems}");
 }
-
-const LONGEST_CHAIN_TEST: usize = 40;
 
 #[test]
 fn dates_count_at_each_use_of_a_token_that_is_remembered() {
@@ -161,6 +161,19 @@ fn dates_count_at_each_use_of_a_token_that_is_remembered() {
         assert_eq!(tokens.verify(&token, SERVICE, later), Err(Invalid::Expired));
         assert_eq!(tokens.verify(&token, "another", now), Err(Invalid::Service));
     }
+}
+
+#[test]
+fn a_signature_is_checked_once() {
+    let mut tokens = built(&settings(None));
+    let now = SystemTime::now();
+    let (first, second) = (given(&tokens, now), given(&tokens, now));
+    assert!(tokens.verify(&first, SERVICE, now).is_ok());
+    tokens.key = Arc::new(Key::fresh().unwrap());
+    assert!(tokens.verify(&first, SERVICE, now).is_ok());
+    assert_eq!(tokens.verify(&second, SERVICE, now), Err(Invalid::Foreign));
+    let reloaded = Tokens::build(&settings(None), &[], Some(&tokens)).unwrap();
+    assert_eq!(reloaded.verify(&first, SERVICE, now), Err(Invalid::Foreign), "nothing outlives its key");
 }
 
 #[test]

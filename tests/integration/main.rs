@@ -45,5 +45,6 @@ mod throttle;
 mod tickets;
 mod time_limits;
 mod token_clients;
+mod tokens;
 mod two_readers;
 mod upstreams;

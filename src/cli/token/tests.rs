@@ -21,7 +21,7 @@ fn parsed(arguments: &[&str]) -> Result<Token, clap::Error> {
 
 fn settings(folder: &TempDir) -> config::Token {
     config::Token {
-        service: None,
+        service: Some("registry.test".to_owned()),
         issuer: "tidegate".to_owned(),
         key: Some(folder.path().join("token.key")),
         certificate: Some(folder.path().join("token.crt")),

@@ -18,6 +18,7 @@ pub mod pebble;
 pub mod pki;
 pub mod recorder;
 pub mod registry;
+pub mod signer;
 pub mod strict;
 pub mod tidegate;
 pub mod tls;

@@ -1,0 +1,108 @@
+//! Tokens as a test writes them, true and forged.
+
+use std::fs;
+use std::path::Path;
+
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+/// Whoever has a private key.
+pub enum Signer {
+    Ecdsa(EcdsaKeyPair),
+    Rsa(RsaKeyPair),
+}
+
+impl Signer {
+    /// A stranger with a P-256 key.
+    pub fn stranger() -> Signer {
+        Signer::Ecdsa(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+    }
+
+    /// The owner of a key file in PKCS#8.
+    pub fn of(file: &Path) -> Signer {
+        let key = pem::parse(fs::read(file).unwrap()).unwrap();
+        match EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.contents()) {
+            Ok(pair) => Signer::Ecdsa(pair),
+            Err(_) => Signer::Rsa(RsaKeyPair::from_pkcs8(key.contents()).unwrap()),
+        }
+    }
+
+    pub fn algorithm(&self) -> &'static str {
+        match self {
+            Signer::Ecdsa(_) => "ES256",
+            Signer::Rsa(_) => "RS256",
+        }
+    }
+
+    /// SubjectPublicKeyInfo.
+    pub fn public(&self) -> Vec<u8> {
+        match self {
+            Signer::Ecdsa(pair) => {
+                let der: PublicKeyX509Der = pair.public_key().as_der().unwrap();
+                der.as_ref().to_vec()
+            }
+            Signer::Rsa(pair) => {
+                let der: PublicKeyX509Der = pair.public_key().as_der().unwrap();
+                der.as_ref().to_vec()
+            }
+        }
+    }
+
+    /// RFC 7517, of a P-256 key.
+    pub fn jwk(&self) -> Value {
+        let Signer::Ecdsa(pair) = self else { panic!("only for ECDSA") };
+        let point = pair.public_key().as_ref();
+        let (x, y) = point[1..].split_at(32);
+        json!({"kty": "EC", "crv": "P-256", "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y)})
+    }
+
+    /// A token of these parts, whatever they say.
+    pub fn sign(&self, header: &Value, claims: &Value) -> String {
+        let message = message(header, claims);
+        let signature = match self {
+            Signer::Ecdsa(pair) => {
+                pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap().as_ref().to_vec()
+            }
+            Signer::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                let random = SystemRandom::new();
+                pair.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
+                signature
+            }
+        };
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+/// HS256 under any bytes.
+pub fn sign_with_secret(secret: &[u8], header: &Value, claims: &Value) -> String {
+    let message = message(header, claims);
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+/// What a token has before its signature.
+pub fn message(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}", part(header), part(claims))
+}
+
+/// Header and claims of a token.
+pub fn open(token: &str) -> (Value, Value) {
+    let part = |text: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap();
+    let mut parts = token.split('.').map(str::to_owned);
+    (part(&parts.next().unwrap()), part(&parts.next().unwrap()))
+}
+
+/// The value of a header's `x5c` for the certificates of a PEM file.
+pub fn x5c(file: &Path) -> Value {
+    let blocks = pem::parse_many(fs::read(file).unwrap()).unwrap();
+    blocks.iter().map(|block| Value::from(STANDARD.encode(block.contents()))).collect()
+}

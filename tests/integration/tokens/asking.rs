@@ -1,0 +1,228 @@
+//! The endpoint: each client's way of asking, and what cannot be asked.
+
+use serde_json::json;
+
+use super::*;
+use crate::harness::http2;
+
+const PULL: &str = "repository:team/app:pull";
+const BOTH: &str = "repository:team/app:pull,push";
+
+#[test]
+fn as_docker_asks() {
+    let (_recorder, tidegate) = start();
+    let mut client = Client::connect(&tidegate);
+    let query =
+        format!("account=alice&scope={}&service={SERVICE}", BOTH.replace(':', "%3A").replace('/', "%2F"));
+    let response = get(&mut client, &query, Some(ALICE));
+    let given = json(&response);
+    assert_eq!(response.all("cache-control"), ["no-store"]);
+    assert_eq!(response.all("content-type"), ["application/json"]);
+    assert_eq!((&given["token"], &given["expires_in"]), (&given["access_token"], &json!(300)));
+    assert!(given["issued_at"].as_str().unwrap().ends_with('Z') && given.get("refresh_token").is_none());
+    let token = text(&given["token"]);
+    assert_eq!(allowed(&token), [BOTH]);
+    let (_, claims) = signer::open(&token);
+    assert_eq!(
+        (&claims["sub"], &claims["aud"], &claims["iss"]),
+        (&json!("alice"), &json!(SERVICE), &json!("tidegate"))
+    );
+
+    let line = tidegate.access.wait_for("the line of the request", |line| line.contains("/auth/token"));
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&line["operation"], &line["user"], &line["status"]),
+        (&json!("token"), &json!("alice"), &json!(200))
+    );
+    assert!(!line.to_string().contains(&token) && !line.to_string().contains("scope"), "{line}");
+    assert_eq!(client.exchange("GET /v2/team/app/tags/list", &[&bearer(&token)]).status, 200);
+}
+
+#[test]
+fn as_docker_asks_for_what_it_keeps() {
+    let (_recorder, tidegate) = start();
+    let mut client = Client::connect(&tidegate);
+    let login = format!("account=alice&client_id=docker&offline_token=true&service={SERVICE}");
+    let given = json(&get(&mut client, &login, Some(ALICE)));
+    let kept = text(&given["refresh_token"]);
+    assert_eq!(allowed(&text(&given["token"])), [] as [&str; 0]);
+    let form = format!(
+        "client_id=docker&grant_type=refresh_token&refresh_token={kept}&scope=repository%3Ateam%2Fapp%3Apull&service={SERVICE}"
+    );
+    let given = json(&post(&mut client, &form));
+    assert_eq!(allowed(&text(&given["access_token"])), [PULL]);
+}
+
+#[test]
+fn as_containerd_asks() {
+    let (_recorder, tidegate) = start();
+    let mut client = Client::connect(&tidegate);
+    let form = |password: &str| {
+        format!(
+            "client_id=containerd-client&grant_type=password&password={password}\
+             &scope=repository%3Ateam%2Fapp%3Apull%2Cpush+repository%3Apublic%2Fapp%3Apull&service={SERVICE}&username=alice"
+        )
+    };
+    let token = token(&post(&mut client, &form("wonderland")));
+    assert_eq!(allowed(&token), [BOTH, "repository:public/app:pull"]);
+    let kept = json(&post(&mut client, &format!("{}&access_type=offline", form("wonderland"))));
+    let form =
+        format!("grant_type=refresh_token&refresh_token={}&service={SERVICE}", text(&kept["refresh_token"]));
+    assert_eq!(post(&mut client, &form).status, 200);
+}
+
+#[test]
+fn a_wrong_password_is_401_both_ways() {
+    let (_recorder, tidegate) = start();
+    let wrong = [("alice", "wrong"), ("nobody", "wonderland"), ("alice", "")];
+    for user in wrong {
+        let mut client = Client::connect(&tidegate);
+        let form = format!("grant_type=password&username={}&password={}&client_id=c", user.0, user.1);
+        for response in [get(&mut client, "", Some(user)), post(&mut Client::connect(&tidegate), &form)] {
+            assert_eq!((response.status, response.error_code().as_str()), (401, "UNAUTHORIZED"));
+            assert_eq!(response.all("www-authenticate"), ["Basic realm=\"registry.localhost\""]);
+        }
+    }
+}
+
+#[test]
+fn as_podman_and_skopeo_ask() {
+    let (_recorder, tidegate) = start();
+    let mut client = Client::connect(&tidegate);
+    let query = format!("account=alice&scope={BOTH}&scope=repository:public/app:pull&service={SERVICE}");
+    assert_eq!(allowed(&token(&get(&mut client, &query, Some(ALICE)))).len(), 2);
+    let kept = json(&get(&mut client, "offline_token=true", Some(ALICE)));
+    let form = format!(
+        "grant_type=refresh_token&refresh_token={}&scope=repository:team/app:pull&scope=repository:team/app:push\
+         &scope=repository:public/app:pull",
+        text(&kept["refresh_token"])
+    );
+    assert_eq!(allowed(&token(&post(&mut client, &form))), [BOTH, "repository:public/app:pull"]);
+    // Empty user and password are how skopeo has none.
+    let nobody = token(&get(&mut client, "scope=repository:public/app:pull", Some(("", ""))));
+    assert_eq!(signer::open(&nobody).1["sub"], "");
+}
+
+#[test]
+fn nobody_gets_what_everybody_may() {
+    let (_recorder, tidegate) = start();
+    let mut client = Client::connect(&tidegate);
+    let asked = ["repository:public/app:pull,push", BOTH, "registry:catalog:*"];
+    let token = obtain(&mut client, None, &asked);
+    assert_eq!(allowed(&token), ["repository:public/app:pull"]);
+    assert_eq!(client.exchange("GET /v2/public/app/tags/list", &[&bearer(&token)]).status, 200);
+    assert_eq!(client.exchange("GET /v2/", &[&bearer(&token)]).status, 200);
+    assert!(json(&get(&mut client, "offline_token=true", None)).get("refresh_token").is_none());
+}
+
+#[test]
+fn what_is_given_is_what_is_asked_for_and_allowed() {
+    let (_recorder, tidegate) = start();
+    let mut client = Client::connect(&tidegate);
+    let asked = [
+        "repository:team/app:*",
+        "repository:other/app:pull",
+        "registry:catalog:*",
+        "repository(plugin):team/app:pull",
+        "x:y:z",
+        "",
+    ];
+    assert_eq!(allowed(&obtain(&mut client, Some(ALICE), &asked)), [BOTH]);
+    assert_eq!(allowed(&obtain(&mut client, Some(BOB), &asked)), [] as [&str; 0]);
+    let everything =
+        ["repository:team/app:pull,push,delete", "repository:other/app:pull", "registry:catalog:*"];
+    assert_eq!(allowed(&obtain(&mut client, Some(ROOT), &asked)), everything);
+}
+
+#[test]
+fn what_cannot_be_asked() {
+    let (recorder, tidegate) = start();
+    let bad_forms = [
+        "",
+        "grant_type=password&username=alice",
+        "grant_type=client_credentials&username=alice&password=wonderland",
+        "username=alice&password=wonderland",
+        "grant_type=password&username=alice&password=%FF",
+        "grant_type=password&username=alice&password=wonderland&service=another",
+    ];
+    for form in bad_forms {
+        let response = post(&mut Client::connect(&tidegate), form);
+        assert_eq!((response.status, response.error_code().as_str()), (400, "UNSUPPORTED"), "{form}");
+    }
+    let long = format!("grant_type=password&username=alice&password={}", "a".repeat(64 * 1024));
+    assert_eq!(post(&mut Client::connect(&tidegate), &long).status, 400);
+    let mut client = Client::connect(&tidegate);
+    client.send(http1::head("POST /auth/token", &["Content-Type: application/json", "Content-Length: 2"]));
+    client.send("{}");
+    assert_eq!(client.response(false).unwrap().status, 400);
+    for query in
+        [format!("service={SERVICE}&service={SERVICE}"), "service=another".to_owned(), "scope=a+".repeat(65)]
+    {
+        assert_eq!(get(&mut Client::connect(&tidegate), &query, Some(ALICE)).status, 400, "{query}");
+    }
+    for method in ["HEAD", "PUT", "PATCH", "DELETE"] {
+        let response = Client::connect(&tidegate).exchange(&format!("{method} /auth/token"), &[]);
+        assert_eq!((response.status, response.all("allow")), (405, vec!["GET, POST"]), "{method}");
+    }
+    let malformed = ["Basic !", "Bearer abc", "Digest x"];
+    for field in malformed {
+        let field = format!("Authorization: {field}");
+        assert_eq!(Client::connect(&tidegate).exchange("GET /auth/token", &[&field]).status, 401, "{field}");
+    }
+    assert_eq!(recorder.record().requests.len(), 0, "nothing of it is the registry's");
+}
+
+#[test]
+fn only_in_token_mode() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    let mut client = Client::connect(&tidegate);
+    assert_eq!(client.exchange("GET /auth/token", &[&http1::authorized()]).status, 404);
+    let (_recorder, tidegate) = start();
+    for path in ["/auth/token/", "/auth", "/auth/tokens", "/v2/auth/token"] {
+        let response = Client::connect(&tidegate).exchange(&format!("GET {path}"), &[&authorization(ROOT)]);
+        assert_eq!(response.status, 404, "{path}");
+    }
+}
+
+#[test]
+fn over_http2() {
+    let (_recorder, tidegate) = start();
+    let mut client = http2::Client::connect(&tidegate);
+    let field = authorization(ALICE);
+    let answer =
+        client.exchange(http2::request("GET", "localhost", &format!("/auth/token?scope={PULL}"), &[&field]));
+    assert_eq!(answer.status(), 200);
+    let kind = "content-type: application/x-www-form-urlencoded";
+    let (response, mut stream) =
+        client.send(http2::request("POST", "localhost", "/auth/token", &[kind]), false);
+    client.data(&mut stream, b"grant_type=password&username=alice&password=wonderland", true).unwrap();
+    assert_eq!(client.answer(response).unwrap().status(), 200);
+}
+
+#[test]
+fn basic_is_taken_too_and_never_asked_for() {
+    let (_recorder, tidegate) = start();
+    let mut client = Client::connect(&tidegate);
+    assert_eq!(client.exchange("GET /v2/team/app/tags/list", &[&authorization(ALICE)]).status, 200);
+    let refused = client.exchange("GET /v2/team/app/tags/list", &[&authorization(BOB)]);
+    assert_eq!((refused.status, refused.error_code().as_str()), (403, "DENIED"));
+    let wrong = client.exchange("GET /v2/", &[&authorization(("alice", "wrong"))]);
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.all("www-authenticate")[0].starts_with("Bearer "), "{wrong:?}");
+}
+
+#[test]
+fn a_name_that_is_no_text_gets_no_token() {
+    let (_recorder, tidegate) = start();
+    let hash = crate::harness::tidegate::htpasswd(&[("x", "y")], 4);
+    let line = [b"\xff".as_slice(), hash.trim_start_matches('x').as_bytes()].concat();
+    std::fs::write(file(&tidegate, "htpasswd"), line).unwrap();
+    use base64::Engine as _;
+    let field = format!("Authorization: Basic {}", base64::prelude::BASE64_STANDARD.encode(b"\xff:y"));
+    let mut client = Client::connect(&tidegate);
+    let response = client.exchange("GET /auth/token", &[&field]);
+    assert_eq!(response.status, 400, "{}", response.text());
+    assert!(response.text().contains("not UTF-8"), "{}", response.text());
+    assert_eq!(client.exchange("GET /v2/", &[&field]).status, 200);
+}

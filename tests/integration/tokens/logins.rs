@@ -1,0 +1,131 @@
+//! Identity tokens: how long a login lasts.
+
+use std::fs;
+
+use super::*;
+
+fn login(client: &mut Client, user: (&str, &str)) -> String {
+    text(&json(&get(client, "offline_token=true", Some(user)))["refresh_token"])
+}
+
+fn refresh(tidegate: &Tidegate, kept: &str) -> Response {
+    let form = format!("grant_type=refresh_token&refresh_token={kept}&scope=repository:team/app:pull");
+    post(&mut Client::connect(tidegate), &form)
+}
+
+/// What is told when a login no longer counts.
+fn refusal(response: &Response) -> String {
+    assert_eq!((response.status, response.error_code().as_str()), (401, "UNAUTHORIZED"));
+    let text = response.text();
+    assert!(text.contains("; log in again: docker login localhost"), "{text}");
+    text
+}
+
+fn revoke(tidegate: &Tidegate, whom: &str) {
+    let key = file(tidegate, "token.key").display().to_string();
+    succeed(env!("CARGO_BIN_EXE_tidegate"), &["token", "revoke", &key, whom]);
+}
+
+#[test]
+fn outlives_a_restart_and_ends_with_the_password() {
+    let (_recorder, mut tidegate) = start();
+    let kept = login(&mut Client::connect(&tidegate), ALICE);
+    assert_eq!(allowed(&token(&refresh(&tidegate, &kept))), ["repository:team/app:pull"]);
+    tidegate.restart();
+    assert_eq!(allowed(&token(&refresh(&tidegate, &kept))), ["repository:team/app:pull"]);
+
+    tidegate.settings.write_users(&[("alice", "another"), BOB]);
+    assert!(refusal(&refresh(&tidegate, &kept)).contains("the password was changed"));
+    let kept = login(&mut Client::connect(&tidegate), ("alice", "another"));
+    assert_eq!(refresh(&tidegate, &kept).status, 200);
+    tidegate.settings.write_users(&[BOB]);
+    refusal(&refresh(&tidegate, &kept));
+}
+
+#[test]
+fn ends_when_it_is_revoked_and_a_later_one_counts() {
+    let (_recorder, tidegate) = start();
+    let mut client = Client::connect(&tidegate);
+    let (alice, bob) = (login(&mut client, ALICE), login(&mut client, BOB));
+    revoke(&tidegate, "alice");
+    assert!(refusal(&refresh(&tidegate, &alice)).contains("the login was revoked"));
+    assert_eq!(refresh(&tidegate, &bob).status, 200);
+    let alice = login(&mut client, ALICE);
+    assert_eq!(refresh(&tidegate, &alice).status, 200);
+    revoke(&tidegate, "--all");
+    refusal(&refresh(&tidegate, &alice));
+    refusal(&refresh(&tidegate, &bob));
+    assert_eq!(refresh(&tidegate, &login(&mut client, BOB)).status, 200);
+
+    fs::remove_file(file(&tidegate, "token.key.revoked")).unwrap();
+    refusal(&refresh(&tidegate, &alice));
+}
+
+#[test]
+fn ends_when_its_time_is_over_and_counts_for_its_service() {
+    let (_recorder, tidegate) = start();
+    let kept = login(&mut Client::connect(&tidegate), ALICE);
+    let signer = signer::Signer::of(&file(&tidegate, "token.key"));
+    let (header, claims) = signer::open(&kept);
+    let with = |name: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        signer.sign(&header, &claims)
+    };
+    assert_eq!(refresh(&tidegate, &with("x", 1.into())).status, 200);
+    let now = claims["iat"].as_u64().unwrap();
+    assert!(refusal(&refresh(&tidegate, &with("exp", (now - 60).into()))).contains("the login has expired"));
+    refusal(&refresh(&tidegate, &with("aud", "refresh:another".into())));
+    refusal(&refresh(&tidegate, &with("aud", SERVICE.into())));
+    refusal(&refresh(&tidegate, &with("iss", "another".into())));
+    refusal(&refresh(&tidegate, &with("sub", "root".into())));
+    refusal(&refresh(&tidegate, &with("binding", "".into())));
+    refusal(&refresh(&tidegate, "abc"));
+    refusal(&refresh(&tidegate, &kept[..kept.len() - 2]));
+}
+
+#[test]
+fn is_no_access_token_and_an_access_token_is_no_login() {
+    let (_recorder, tidegate) = start();
+    let mut client = Client::connect(&tidegate);
+    let kept = login(&mut client, ALICE);
+    assert_eq!(client.exchange("GET /v2/", &[&bearer(&kept)]).status, 401);
+    let token = obtain(&mut client, Some(ALICE), &[]);
+    refusal(&refresh(&tidegate, &token));
+}
+
+#[test]
+fn is_not_given_where_it_could_not_last() {
+    let recorder = Recorder::start();
+    let lasting = || settings(&recorder.url());
+    for settings in [lasting().set("token.refresh_ttl", r#""0s""#), lasting().unset("token.key")] {
+        let tidegate = Tidegate::start(settings);
+        let given = json(&get(&mut Client::connect(&tidegate), "offline_token=true", Some(ALICE)));
+        assert!(given.get("refresh_token").is_none(), "{given}");
+    }
+}
+
+#[test]
+fn rules_count_as_they_are_now() {
+    let (_recorder, tidegate) = start();
+    let mut client = Client::connect(&tidegate);
+    let token = obtain(&mut client, Some(ALICE), &["repository:team/app:pull,push"]);
+    let pull = |client: &mut Client| client.exchange("GET /v2/team/app/tags/list", &[&bearer(&token)]).status;
+    assert_eq!(pull(&mut client), 200);
+    let fewer = tidegate.settings.toml().replace("\"public/**\", \"team/**\"", "\"public/**\"");
+    fs::write(tidegate.settings.file(), &fewer).unwrap();
+    tidegate.signal(rustix::process::Signal::HUP);
+    tidegate.log.wait_for("the reload", |line| line.contains("reloaded"));
+    assert_eq!(pull(&mut Client::connect(&tidegate)), 401);
+}
+
+#[test]
+fn a_key_of_no_file_outlives_a_reload() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(settings(&recorder.url()).unset("token.key"));
+    let mut client = Client::connect(&tidegate);
+    let token = obtain(&mut client, Some(ALICE), &[]);
+    tidegate.signal(rustix::process::Signal::HUP);
+    tidegate.log.wait_for("the reload", |line| line.contains("reloaded"));
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[&bearer(&token)]).status, 200);
+}
