@@ -118,7 +118,7 @@ fn is_clean(path: &[u8]) -> bool {
     let is_dots = |segment: &&[u8]| [&b"."[..], b".."].contains(segment);
     segments[0].is_empty()
         && !inner.iter().any(|segment| segment.is_empty())
-        && !segments.iter().any(|one| is_dots(&one))
+        && !segments.iter().any(is_dots)
 }
 
 #[test]
