@@ -30,7 +30,7 @@ pub(super) struct Check {
     dump: bool,
     /// Say what USER may do with REPOSITORY, and by which rule; USER is anonymous for who comes without a password.
     ///
-    /// Prints a line for each right, pull, push and delete, and what [policy] takes away. Exits with 1 when nothing is allowed.
+    /// Prints a line for each right, pull, push and delete, and what the policies take away. Exits with 1 when nothing is allowed.
     /// Rules add up, and where there is one, what none grants is denied. For instance: tidegate check --as alice team/app
     #[arg(long = "as", num_args = 2, value_names = ["USER", "REPOSITORY"], conflicts_with = "dump")]
     caller: Vec<String>,

@@ -116,9 +116,7 @@ fn is_clean(path: &[u8]) -> bool {
     let segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
     let inner = &segments[1..segments.len().max(2) - 1];
     let is_dots = |segment: &&[u8]| [&b"."[..], b".."].contains(segment);
-    segments[0].is_empty()
-        && !inner.iter().any(|segment| segment.is_empty())
-        && !segments.iter().any(is_dots)
+    segments[0].is_empty() && !inner.iter().any(|segment| segment.is_empty()) && !segments.iter().any(is_dots)
 }
 
 #[test]
