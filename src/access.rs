@@ -163,13 +163,14 @@ pub fn decide(rules: &Rules, caller: Caller, target: &Target<'_>) -> Result<Perm
         (O::NoMethod(methods), _) => Err(Denied::NoMethod(methods)),
         (O::NoPath, _) | (_, None) => Err(Denied::NoPath),
         (operation, Some(repository)) => {
-            let needed = operation.rights();
-            let missing = needed.without(allowed(rules, &caller, repository));
-            let needed = Scope::repository(repository, needed);
-            match (missing.is_empty(), is_stranger) {
-                (true, _) => Ok(Permit { caller }),
-                (false, true) => Err(Denied::Unknown(Some(needed))),
-                (false, false) => Err(Denied::TooLittle { needed, missing }),
+            let missing = operation.rights().without(allowed(rules, &caller, repository));
+            if missing.is_empty() {
+                return Ok(Permit { caller });
+            }
+            let needed = Scope::repository(repository, operation.rights());
+            match is_stranger {
+                true => Err(Denied::Unknown(Some(needed))),
+                false => Err(Denied::TooLittle { needed, missing }),
             }
         }
     }

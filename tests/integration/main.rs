@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod access;
 mod access_log;
 mod acme;
 mod architecture;

@@ -129,8 +129,10 @@ fn a_write_is_never_sent_twice() {
         let tidegate = on_one_core(&registry.url());
         let mut client = Client::connect(&tidegate);
         assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
-        let upload = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
-        let response = client.exchange(&format!("{method} {upload}"), &[AUTH, "Content-Length: 0"]);
+        // An upload that has begun has no POST.
+        let id = if method == "POST" { "" } else { "0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c" };
+        let line = format!("{method} /v2/a/blobs/uploads/{id}");
+        let response = client.exchange(&line, &[AUTH, "Content-Length: 0"]);
         assert_eq!(response.status, 502, "{method}");
         assert_eq!(requests.load(Ordering::SeqCst), 2, "{method} was sent again");
     }

@@ -141,17 +141,17 @@ fn send(tidegate: &Tidegate, client: usize) -> Vec<Sent> {
     while at < share {
         let doubtful = |sent: &Sent| ends_connection(&sent.target);
         let batch = all[at..share.min(at + BATCH)].iter();
-        let length = batch.clone().position(doubtful).map_or(batch.len(), |last| last + 1);
-        let text: String = (at..at + length).map(|case| head(&all[case], client * share + case)).collect();
+        let end = at + batch.clone().position(doubtful).map_or(batch.len(), |last| last + 1);
+        let text: String = (at..end).map(|case| head(&all[case], client * share + case)).collect();
         connection.send(text);
-        for _ in 0..length {
+        while at < end {
             let sent = &mut all[at];
             let response = connection.response(sent.method == "HEAD").unwrap();
             sent.status = response.status;
             at += 1;
             if response.all("Connection") == ["close"] {
+                assert_eq!(at, end, "{} {} ends the connection", sent.method, sent.target);
                 connection = Client::connect(tidegate);
-                break;
             }
         }
     }
@@ -175,7 +175,10 @@ fn head(sent: &Sent, case: usize) -> String {
 /// Whether nothing may be sent behind it, since the connection may end with the answer.
 fn ends_connection(target: &str) -> bool {
     let target = target.to_ascii_lowercase();
-    ["//", "/.", "%2e", "%2f", "%5c", "%0", "%z", ";"].iter().any(|doubt| target.contains(doubt))
+    let is_escape = |text: &str| text.len() >= 2 && text.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    ["//", "/.", "%2e", "%2f", "%5c", "%0", ";"].iter().any(|doubt| target.contains(doubt))
+        || !target.starts_with('/')
+        || !target.split('%').skip(1).all(is_escape)
 }
 
 fn judge(sent: &Sent, arrived: Option<&Vec<Arrived>>) -> Result<(), String> {

@@ -130,7 +130,7 @@ fn query(dice: &mut Dice) -> String {
     for _ in 0..dice.pick(&[0, 1, 2, 2, 2, 3, 4]) {
         let key = dice.pick(&[
             "mount", "mount", "mount", "mount", "from", "from", "from", "from", "%66rom", "fro%6D",
-            "mo%75nt", "From", "from+", "+from", "%2566rom", "digest", "n", "_state", "",
+            "mo%75nt", "From", "from+", "+from", "%2566rom", "digest", "x", "_state", "",
         ]);
         let repository = dice.pick(&REPOSITORIES);
         let value = match dice.below(12) {

@@ -1,0 +1,69 @@
+//! `tidegate check --as`.
+
+use std::fs;
+
+use super::RULES;
+use crate::harness::PASSWORD;
+use crate::harness::tidegate::Settings;
+use crate::harness::tools;
+
+#[test]
+fn check_says_who_may_do_what_by_which_rule() {
+    let settings = Settings::for_upstream("http://127.0.0.1:1").tables(RULES);
+    settings.write_users(&[("alice", PASSWORD), ("robot", PASSWORD), ("root", PASSWORD), ("bob", PASSWORD)]);
+    let file = settings.file().display().to_string();
+    let ask = |user: &str, repository: &str| {
+        tools::run(env!("CARGO_BIN_EXE_tidegate"), &["check", "--config", &file, "--as", user, repository])
+    };
+    fs::write(settings.file(), settings.toml()).unwrap();
+    let starts: Vec<usize> = settings
+        .toml()
+        .lines()
+        .zip(1..)
+        .filter(|(line, _)| *line == "[[access]]")
+        .map(|(_, number)| number)
+        .collect();
+    let place = |rule: usize| format!("{file}:{}:1", starts[rule]);
+
+    let run = ask("alice", "team/app");
+    let by = format!("by the rule at {}", place(1));
+    assert_eq!(run.stdout, format!("pull    {by}\npush    {by}\ndelete  not allowed\n"), "{}", run.stderr);
+    assert_eq!(run.code, Some(0));
+    let run = ask("root", "public/app");
+    let both = format!("by the rules at {}, {}", place(0), place(3));
+    let by = format!("by the rule at {}", place(3));
+    assert_eq!(run.stdout, format!("pull    {both}\npush    {by}\ndelete  {by}\n"));
+    assert_eq!(ask("anonymous", "public/app").code, Some(0));
+    let run = ask("bob", "team/app");
+    assert_eq!(
+        (run.code, &*run.stdout),
+        (Some(1), "bob may do nothing with team/app: no rule grants anything\n")
+    );
+    let run = ask("carol", "team/app");
+    assert!(run.success && run.stderr.contains("warning: carol is not in "), "{}", run.stderr);
+    let run = ask("alice", "team/app:latest");
+    assert!(
+        run.code == Some(64) && run.stderr.contains("write its name without host and tag"),
+        "{}",
+        run.stderr
+    );
+
+    let settings = settings
+        .set("policy.read_only", "true")
+        .set("policy.immutable_tags", r#"["team/**:v*", "other/**:*"]"#);
+    fs::write(settings.file(), settings.toml()).unwrap();
+    let run = ask("alice", "team/app");
+    let limits = "but policy.read_only is on: nobody may push or delete\n\
+                  but policy.immutable_tags: nobody may overwrite or delete a tag that fits v*\n";
+    assert!(run.stdout.ends_with(limits), "{}{}", run.stdout, run.stderr);
+
+    let settings = Settings::for_upstream("http://127.0.0.1:1");
+    fs::write(settings.file(), settings.toml()).unwrap();
+    let file = settings.file().display().to_string();
+    let ask = |user: &str| {
+        tools::run(env!("CARGO_BIN_EXE_tidegate"), &["check", "--config", &file, "--as", user, "a"])
+    };
+    let everything = "there is no [[access]] rule: every user may do everything, and nobody else anything\n";
+    assert_eq!((ask("testuser").code, &*ask("testuser").stdout), (Some(0), everything));
+    assert_eq!((ask("anonymous").code, &*ask("anonymous").stdout), (Some(1), everything));
+}
