@@ -164,3 +164,25 @@ fn fixed_at_start<'a>(old: &Config, new: &Config) -> impl Iterator<Item = &'a st
     ];
     keys.into_iter().filter_map(|(key, changed)| changed.then_some(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_users_and_tokens_are_looked_at() {
+        let seen = |mode: &str| -> Vec<String> {
+            let text = format!(
+                "[tls]\ncertificate = 'c'\nkey = 'k'\n[auth]\nmode = '{mode}'\nhtpasswd = 'users'\n[token]\nkey = 't.key'\n\
+                 certificate = 't.crt'\n"
+            );
+            let path = Path::new("proxy.toml");
+            let looks = look_at(path, &Config::parse(path, &text, &[]).unwrap());
+            looks.iter().map(|(file, _)| file.display().to_string()).collect()
+        };
+        for mode in ["basic", "token"] {
+            assert_eq!(seen(mode), ["proxy.toml", "c", "k", "c.ocsp", "users", "t.key", "t.crt"]);
+        }
+        assert!(!seen("off").contains(&"users".to_owned()));
+    }
+}

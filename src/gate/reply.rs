@@ -99,7 +99,7 @@ pub(super) enum Source {
 
 impl From<Bytes> for Source {
     fn from(text: Bytes) -> Self {
-        Self::Text(Some(text))
+        Self::Text(Some(text).filter(|text| !text.is_empty()))
     }
 }
 

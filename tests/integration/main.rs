@@ -32,6 +32,7 @@ mod mistakes;
 mod one_reading;
 mod passwords;
 mod plain;
+mod policy;
 mod recipe;
 mod records;
 mod reload;
