@@ -24,8 +24,10 @@ use crate::header::credentials::MAX_BEARER;
 use crate::live_file::LiveFile;
 use revoked::Revoked;
 
-/// How many verified tokens are remembered, and for how long. What is in a token is checked at each use all the same.
+/// How many verified tokens are remembered, up to what length, and for how long: anybody can have long ones. What is in a token is
+/// compared at each use all the same.
 const REMEMBERED: usize = 4096;
+const LONGEST_REMEMBERED: usize = 4096;
 const MEMORY: Duration = Duration::from_mins(5);
 
 /// Gives tokens and takes them, under one key and in one name. What it has verified it remembers, and is replaced with.

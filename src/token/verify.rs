@@ -10,7 +10,7 @@ use jsonwebtoken::Validation;
 use serde::de::DeserializeOwned;
 
 use super::claims::{ACCESS, Access, Claims};
-use super::{MAX_BEARER, Tokens, seconds};
+use super::{LONGEST_REMEMBERED, MAX_BEARER, Tokens, seconds};
 use crate::auth::cache::Key;
 use crate::registry::scope::Scope;
 use crate::secret::Secret;
@@ -70,7 +70,9 @@ impl Tokens {
             Some(verified) => verified,
             None => {
                 let verified = Arc::new(self.read(token)?);
-                self.remembered(|memory| memory.insert(key, verified.clone(), Instant::now()));
+                if token.expose().len() <= LONGEST_REMEMBERED {
+                    self.remembered(|memory| memory.insert(key, verified.clone(), Instant::now()));
+                }
                 verified
             }
         };

@@ -226,3 +226,43 @@ fn a_name_that_is_no_text_gets_no_token() {
     assert!(response.text().contains("not UTF-8"), "{}", response.text());
     assert_eq!(client.exchange("GET /v2/", &[&field]).status, 200);
 }
+
+#[test]
+fn the_registry_learns_the_user_and_not_the_token() {
+    for (how, of_alice) in [("user", vec!["Basic YWxpY2U6"]), ("none", vec![])] {
+        let recorder = Recorder::start();
+        let settings = settings(&recorder.url()).set("upstream.authorization", &format!("{how:?}"));
+        let tidegate = Tidegate::start(settings);
+        let mut client = Client::connect(&tidegate);
+        let (alice, nobody) = (obtain(&mut client, Some(ALICE), &[PULL]), obtain(&mut client, None, &[]));
+        client.exchange("GET /v2/team/app/tags/list", &[&bearer(&alice)]);
+        client.exchange("GET /v2/", &[&bearer(&nobody)]);
+        let requests = recorder.settle().unwrap().requests;
+        let seen: Vec<_> = requests.iter().map(|seen| seen.all("authorization")).collect();
+        assert_eq!(seen, [of_alice, vec![]], "{how}");
+    }
+}
+
+#[test]
+fn too_many_wrong_passwords_have_to_wait_here_too() {
+    let recorder = Recorder::start();
+    let settings = settings(&recorder.url()).set("auth.throttle.failures", "2");
+    let tidegate = Tidegate::start(settings);
+    for attempt in 0..2 {
+        let wrong = format!("wrong{attempt}");
+        assert_eq!(get(&mut Client::connect(&tidegate), "", Some(("alice", &wrong))).status, 401);
+    }
+    let response = get(&mut Client::connect(&tidegate), "", Some(("alice", "wrong")));
+    assert_eq!((response.status, response.all("retry-after").len()), (429, 1));
+}
+
+#[test]
+fn a_form_that_does_not_come_is_not_waited_for() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(settings(&recorder.url()).set("limits.idle_timeout", r#""300ms""#));
+    let mut client = Client::connect(&tidegate);
+    let kind = "Content-Type: application/x-www-form-urlencoded";
+    client.send(http1::head("POST /auth/token", &[kind, "Content-Length: 100"]));
+    client.send("grant_type=");
+    assert_eq!(client.response(false).unwrap().status, 408);
+}
