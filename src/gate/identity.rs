@@ -1,7 +1,7 @@
 //! Who sent this? By certificate, by password, by both, or by token.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use http::{HeaderMap, HeaderValue};
 
@@ -13,6 +13,7 @@ use crate::access::{Caller, Identity};
 use crate::auth::Verdict;
 use crate::config::{AuthMode, ClientCertificate, Verify};
 use crate::header::credentials::{self, Basic, Credentials};
+use crate::network::Network;
 use crate::registry::grant::Proof;
 use crate::secret::Secret;
 use crate::state::State;
@@ -126,11 +127,19 @@ pub(super) async fn claimant(
     }
 }
 
-/// The user whose identity token this is.
+/// The user whose identity token this is. One that does not count is a failure like a wrong password, but with an account of
+/// its own: whoever is told to log in again must not be kept from it.
 fn returning(visit: &Visit<'_>, tokens: &Tokens, token: &Secret) -> Result<Identity, Refusal> {
     let Some(users) = &visit.state.users else { return Ok(Identity::Anonymous) };
     let verified = tokens.verify_login(token, &visit.service(tokens), &users.current(), SystemTime::now());
     verified.map(|user| Identity::User(user.into())).map_err(|ended| {
+        // No user's name holds a control character.
+        let account = format!("\0{}", tokens.claimed_user(token).unwrap_or_default());
+        let (throttle, network) = (visit.gate.shared.verifier.throttle(), Network::of(visit.client.address));
+        match throttle.charge(network, account.as_bytes(), Instant::now()) {
+            Ok(charge) => charge.keep(),
+            Err(left) => return Refusal::Throttled(left),
+        }
         let reason = ended.reason();
         let told = Some(format!("{reason}; log in again: docker login {}", visit.host()));
         Refusal::Unauthorized { reason, told, challenge: Some(visit.state.challenge.clone()) }

@@ -111,6 +111,11 @@ impl Tokens {
         }
     }
 
+    /// The user whom an identity token names, whether or not it still counts; `None` where it is not one of ours.
+    pub fn claimed_user(&self, token: &Secret) -> Option<String> {
+        self.open(token, IDENTITY).ok().map(|claims: IdentityClaims| claims.sub)
+    }
+
     fn has_identities(&self) -> bool {
         self.revoked.is_some() && !self.settings.refresh_ttl.is_zero()
     }

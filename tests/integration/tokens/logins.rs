@@ -43,6 +43,25 @@ fn outlives_a_restart_and_ends_with_the_password() {
 }
 
 #[test]
+fn one_that_ended_may_be_tried_so_often_and_keeps_nobody_from_logging_in() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(settings(&recorder.url()).set("auth.throttle.failures", "3"));
+    let mut client = Client::connect(&tidegate);
+    let (ended, _) = (login(&mut client, ALICE), revoke(&tidegate, "alice"));
+    let good = login(&mut client, ALICE);
+    for kept in [ended.as_str(), "forged"] {
+        for _ in 0..3 {
+            refusal(&refresh(&tidegate, kept));
+        }
+        let response = refresh(&tidegate, kept);
+        assert_eq!((response.status, response.all("retry-after").len()), (429, 1), "{kept}");
+    }
+    assert_eq!(refresh(&tidegate, &good).status, 200);
+    assert_eq!(get(&mut client, "", Some(ALICE)).status, 200);
+    assert_eq!(get(&mut client, "", Some(("alice", "wrong"))).status, 401);
+}
+
+#[test]
 fn ends_when_it_is_revoked_and_a_later_one_counts() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
