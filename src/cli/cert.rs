@@ -11,7 +11,7 @@ mod serial;
 mod server;
 mod user;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -69,19 +69,8 @@ pub enum Cert {
 
 /// Does what the command says and tells what it wrote on stdout, or what went wrong on stderr. The exit code
 /// follows sysexits: 65 a CA, certificate or list cannot be used, 66 it is not there, 73 a file cannot be made, 70 anything else.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 pub fn run(command: &Cert) -> ExitCode {
-    match execute(command) {
-        Ok(report) => {
-            // Whoever closed the pipe does not want the report; the files are written.
-            _ = io::stdout().write_all(report.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            eprintln!("tidegate: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    super::tell(execute(command), Failure::exit_code)
 }
 
 /// Why no certificate was made.

@@ -8,6 +8,8 @@ pub mod htpasswd;
 pub mod token;
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -50,5 +52,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Htpasswd(htpasswd) => htpasswd::run(htpasswd),
         Command::Cert(cert) => cert::run(&cert),
         Command::Token(token) => token::run(&token),
+    }
+}
+
+/// Tells what a command has made, or what went wrong.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+fn tell<E: Display>(done: Result<String, E>, exit_code: impl Fn(&E) -> u8) -> ExitCode {
+    match done {
+        Ok(report) => {
+            // Whoever closed the pipe does not want the report; the files are written.
+            _ = io::stdout().write_all(report.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("tidegate: {failure}");
+            ExitCode::from(exit_code(&failure))
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `tidegate token`: the key that signs tokens, and the end of logins before their time.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -70,24 +70,13 @@ enum Command {
 
 /// Does what the command says and tells what it wrote on stdout, or what went wrong on stderr. The exit code follows sysexits:
 /// 64 a name that cannot be used, 65 a list that cannot be read, 66 there is no such key, 73 a file cannot be made, 70 anything else.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 pub fn run(command: &Token) -> ExitCode {
     let done = match (&command.command, &command.key) {
         (Some(Command::Revoke { key, users, .. }), _) => revoke(key, users),
         (None, Some(key)) => make(key, command),
         (None, None) => return ExitCode::from(super::USAGE),
     };
-    match done {
-        Ok(report) => {
-            // Whoever closed the pipe does not want the report; the files are written.
-            _ = io::stdout().write_all(report.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            eprintln!("tidegate: {failure}");
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    super::tell(done, Failure::exit_code)
 }
 
 #[derive(Debug, thiserror::Error)]

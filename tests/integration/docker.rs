@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::harness::engine::{ADDRESS, Engine};
 use crate::harness::holders::Holders;
 use crate::harness::registry::Registry;
-use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tidegate::Tidegate;
 use crate::harness::tools::{Run, succeed};
 
 /// An engine, and beside it a tidegate that lets in machines with certificates alone.
@@ -23,13 +23,11 @@ impl House {
     fn start() -> Option<House> {
         let engine = Engine::start()?;
         let registry = Registry::on_a_socket();
-        let settings = Settings::for_upstream(&registry.url())
-            .set("server.listen", &format!("[{:?}]", format!("{ADDRESS}:0")))
+        let settings = engine
+            .settings(&registry.url())
             .set("auth.mode", r#""off""#)
             .set("tls.client.verify", r#""required""#)
-            .set("tls.client.ca", r#""clients.crt""#)
-            .run_by(engine.runner());
-        settings.authority.issue_for("there", &[ADDRESS]).write(settings.path(), "server");
+            .set("tls.client.ca", r#""clients.crt""#);
         let holders = Holders::new(settings.path());
         holders.issue("machine", |_| ());
         holders.self_signed("elsewhere");

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::engine::{ADDRESS, Engine};
+use crate::harness::engine::Engine;
 use crate::harness::image::write_image;
 use crate::harness::registry::Registry;
-use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tidegate::Tidegate;
 use crate::harness::tools::{Run, succeed};
 
 /// Everybody may pull what is public, alice may push that and what is the team's.
@@ -41,14 +41,12 @@ impl House {
     fn start() -> Option<House> {
         let engine = Engine::start()?;
         let registry = Registry::on_a_socket();
-        let settings = Settings::for_upstream(&registry.url())
-            .set("server.listen", &format!("[{:?}]", format!("{ADDRESS}:0")))
+        let settings = engine
+            .settings(&registry.url())
             .set("auth.mode", r#""token""#)
             .set("token.key", r#""token.key""#)
-            .tables(RULES)
-            .run_by(engine.runner());
+            .tables(RULES);
         settings.write_users(&[ALICE, BOB]);
-        settings.authority.issue_for("there", &[ADDRESS]).write(settings.path(), "server");
         let key = settings.path().join("token.key").display().to_string();
         succeed(env!("CARGO_BIN_EXE_tidegate"), &["token", &key]);
         let tidegate = Tidegate::start(settings);

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::child;
 use super::lines::Lines;
+use super::tidegate::Settings;
 use super::tools::{Run, run};
 
 /// The address of tidegate there: reserved for documentation (RFC 5737).
@@ -64,6 +65,15 @@ impl Engine {
     pub fn runner(&self) -> Vec<String> {
         let namespaces = format!("--target={}", self.holder.id());
         ["nsenter", &namespaces, "--mount", "--net", "--"].map(str::to_owned).to_vec()
+    }
+
+    /// Settings of a tidegate in there, on a port of the kernel's choice.
+    pub fn settings(&self, upstream: &str) -> Settings {
+        let settings = Settings::for_upstream(upstream)
+            .set("server.listen", &format!("[{:?}]", format!("{ADDRESS}:0")))
+            .run_by(self.runner());
+        settings.authority.issue_for("there", &[ADDRESS]).write(settings.path(), "server");
+        settings
     }
 
     /// `/etc/docker/certs.d/HOST`, made anew.
