@@ -23,6 +23,7 @@ mod clients;
 mod commands;
 mod docker;
 mod drain;
+mod events;
 mod forwarding;
 mod hostile;
 mod http2_bodies;

@@ -11,7 +11,7 @@ use crate::harness::registry::Registry;
 use crate::harness::tidegate::Tidegate;
 use crate::harness::tools::{Run, succeed};
 
-/// Everybody may pull what is public, alice may push that and what is the team's.
+/// Everybody may pull what is public, alice may push that and what is the team's, and everybody has a place of his own.
 const RULES: &str = r#"
 [groups]
 team = ["alice"]
@@ -24,6 +24,11 @@ actions = ["pull"]
 [[access]]
 users = ["@team"]
 repositories = ["public/**", "team/**"]
+actions = ["pull", "push"]
+
+[[access]]
+users = ["*"]
+repositories = ["${user}/**"]
 actions = ["pull", "push"]
 "#;
 
@@ -342,6 +347,27 @@ fn docker_stores_an_identity_token_that_outlives_a_restart_and_not_the_password(
     house.tidegate.settings.write_users(&[("alice", "changed"), BOB]);
     let run = Docker.pull(&house, Some(ALICE), "team/docker:one");
     assert!(!run.success && run.stderr.contains("log in again"), "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn docker_mounts_where_it_may_and_uploads_where_not() {
+    let Some(house) = House::start() else { return };
+    assert!(Docker.login(&house, ALICE).success && Docker.login(&house, BOB).success);
+    // The engine has one memory for all its users of where it has pushed a layer.
+    let pushes = [(ALICE, "team/app"), (ALICE, "alice/app"), (BOB, "bob/app")];
+    for (user, repository) in pushes {
+        let run = Docker.push(&house, Some(user), &format!("{repository}:one"));
+        assert!(run.success, "{repository}: {}", run.stderr);
+    }
+    let begun = |repository: &str| {
+        let of_it = |line: &Value| line["operation"] == "upload-start" && line["repository"] == repository;
+        let lines = house.tidegate.access.so_far();
+        let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap()).filter(of_it);
+        lines.map(|line: Value| line["status"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let [first, again, of_another] = pushes.map(|(_, repository)| begun(repository));
+    assert!(first.iter().chain(&of_another).all(|status| *status == 202), "{first:?} {of_another:?}");
+    assert!(again.contains(&201), "the layer was mounted: {again:?}");
 }
 
 #[test]
