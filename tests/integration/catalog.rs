@@ -142,6 +142,12 @@ fn the_answer_is_the_same_over_http2_and_its_line_in_the_log_is_right() {
     assert_eq!(answer.body, get.body);
     let answer = client.exchange(http2::request("HEAD", "localhost", target, &[AUTH]));
     assert_eq!((answer.status(), answer.body.len()), (200, 0));
+    // A body where there can be none is refused here as anywhere; an empty frame is none.
+    for (body, status) in [(&b"body"[..], 400), (b"", 200)] {
+        let (answer, mut stream) = client.send(http2::request("GET", "localhost", target, &[AUTH]), false);
+        client.data(&mut stream, body, true).unwrap();
+        assert_eq!(client.answer(answer).unwrap().status(), status);
+    }
 
     // What the registry is told is what it is told of any request.
     let asked = library.given().asked.concat().join("\n").to_ascii_lowercase();
