@@ -17,6 +17,7 @@ use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
 use rustls::crypto::cipher::{AeadKey, Iv, MessageEncrypter, OutboundChunks, OutboundPlainMessage};
 use rustls::{CipherSuite, ContentType, ProtocolVersion, SupportedCipherSuite};
 
+use tidegate::access::{self, Caller, Identity, Rules};
 use tidegate::auth::{Htpasswd, Verdict, Verifier};
 use tidegate::config::Config;
 use tidegate::header::{forwarded, hop};
@@ -32,6 +33,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     path_to_target(&mut criterion);
     password_cache_hit(&mut criterion);
+    access_decision(&mut criterion);
     header_rewriting(&mut criterion);
     record_sealing(&mut criterion);
     criterion.final_summary();
@@ -69,6 +71,33 @@ fn password_cache_hit(criterion: &mut Criterion) {
             let verdict = pin!(verifier.verify(&users, from, b"alice", black_box(&password)));
             assert_eq!(verdict.poll(&mut context), Poll::Ready(Verdict::Right));
         });
+    });
+}
+
+/// Twenty rules, of which none is left out: all that is allowed adds up.
+fn access_decision(criterion: &mut Criterion) {
+    let mut text = "[tls]\ncertificate = 'a'\nkey = 'b'\n".to_owned();
+    for number in 0..5 {
+        for pattern in [
+            format!("team-{number}/**"),
+            format!("org/{number}-*/*"),
+            "${user}/**".to_owned(),
+            format!("**/base-{number}"),
+        ] {
+            let rule =
+                format!("[[access]]\nusers = ['*']\nrepositories = ['{pattern}']\nactions = ['pull']\n");
+            text.push_str(&rule);
+        }
+    }
+    let rules = Rules::new(&Config::parse(Path::new("proxy.toml"), &text, &[]).unwrap());
+    let caller = Caller { identity: Identity::User(b"alice".to_vec()), token: None };
+    let target = target::parse(&Method::GET, "/v2/team-4/project/app/manifests/v1.2.3");
+    criterion.bench_function("access decision", |bencher| {
+        bencher.iter_batched(
+            || caller.clone(),
+            |caller| access::decide(&rules, caller, black_box(&target)).unwrap(),
+            BatchSize::SmallInput,
+        );
     });
 }
 

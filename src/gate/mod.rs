@@ -17,7 +17,6 @@ mod reply;
 mod token;
 mod visit;
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,11 +27,9 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
-use crate::access;
 use crate::body::Flow;
 use crate::config::Config;
 use crate::header::forwarded;
-use crate::registry::rights::Rights;
 use crate::registry::target::{self, Operation};
 use crate::state::{Shared, State};
 use crate::tls::Shown;
@@ -114,7 +111,6 @@ async fn pass(
     }
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
     let target = target::parse(request.method(), &path);
-    let operation = target.operation;
     ledger.learn(&client, &target);
 
     let visit = Visit { gate, state, client: &client, authority: &authority, target: &target, flow };
@@ -125,22 +121,16 @@ async fn pass(
     }
     let caller = identity::identify(&visit, holder, request.headers()).await?;
     ledger.user(&caller.identity);
-    let bearer = caller.bearer().cloned();
-    let permit = access::decide(&state.rules, caller, &target)
-        .map_err(|denied| visit.denied(denied, bearer.as_ref()))?;
-    policy::check(&config.policy, operation)?;
-    if operation == Operation::Catalog && !permit.has_catalog(&state.rules) {
+    let permit = visit.decide(caller)?;
+    policy::check(&config.policy, target.operation)?;
+    hygiene::settle_body(&mut request, config.limits.idle_timeout).await?;
+    if target.operation == Operation::Catalog && !permit.has_catalog(&state.rules) {
         return catalog::filtered(&visit, &permit, &request, ledger).await;
     }
     let _claims = immutable::spare(&visit, &permit, &target, &request, ledger).await?;
-    let may_pull = |repository: &str| permit.extends(&state.rules, repository, Rights::PULL);
-    let query = match sent.query() {
-        Some(query) if operation == Operation::UploadStart => Some(mount::settle(query, may_pull)?),
-        query => query.map(Cow::Borrowed),
-    };
-    *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
 
-    hygiene::settle_body(&mut request, config.limits.idle_timeout).await?;
+    let query = mount::settle(&visit, &permit, sent.query())?;
+    *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
     let onward = forward::rewrite(request, &visit, &permit)?;
     ledger.upstream(&state.destination.server);
     let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;

@@ -2,8 +2,25 @@
 
 use std::borrow::Cow;
 
+use super::Visit;
 use super::reject::Refusal;
+use crate::access::Permit;
 use crate::registry::name;
+use crate::registry::rights::Rights;
+use crate::registry::target::Operation;
+
+/// The query as it goes on: only that of the start of an upload is another, if it names a mount that the caller may not have.
+pub(super) fn settle<'q>(
+    visit: &Visit<'_>,
+    permit: &Permit,
+    query: Option<&'q str>,
+) -> Result<Option<Cow<'q, str>>, Refusal> {
+    let may_pull = |repository: &str| permit.extends(&visit.state.rules, repository, Rights::PULL);
+    match query {
+        Some(query) if visit.target.operation == Operation::UploadStart => allowed(query, may_pull).map(Some),
+        query => Ok(query.map(Cow::Borrowed)),
+    }
+}
 
 /// The query of the start of an upload as it goes on. A mount stays where it can be read in one way and the caller `may_pull`
 /// from the repository that it names; else it is left out, which makes the registry start an upload, and the client goes on
@@ -11,7 +28,7 @@ use crate::registry::name;
 ///
 /// # Errors
 /// A semicolon, which separates parameters for registries made with Go before 1.17.
-pub(super) fn settle(query: &str, may_pull: impl Fn(&str) -> bool) -> Result<Cow<'_, str>, Refusal> {
+fn allowed(query: &str, may_pull: impl Fn(&str) -> bool) -> Result<Cow<'_, str>, Refusal> {
     if query.contains(';') {
         return Err(Refusal::Path);
     }
@@ -41,7 +58,7 @@ mod tests {
     const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     fn settled(query: &str) -> String {
-        settle(query, |repository| repository == "team/base").unwrap().into_owned()
+        allowed(query, |repository| repository == "team/base").unwrap().into_owned()
     }
 
     #[test]
@@ -85,7 +102,7 @@ mod tests {
     #[test]
     fn a_semicolon_is_read_in_two_ways() {
         for query in ["a;b", "x=1;from=team/base", ";"] {
-            assert!(matches!(settle(query, |_| true), Err(Refusal::Path)), "{query}");
+            assert!(matches!(allowed(query, |_| true), Err(Refusal::Path)), "{query}");
         }
         assert_eq!(settled("a=%3Bb"), "a=%3Bb");
     }

@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 use super::reject::{Refusal, denial};
 use super::{Gate, challenge};
-use crate::access::{Denied, Identity};
+use crate::access::{self, Caller, Denied, Identity, Permit};
 use crate::body::Flow;
 use crate::header::forwarded::Client;
 use crate::registry::rights::Rights;
@@ -61,8 +61,15 @@ impl Visit<'_> {
         Refusal::Unauthorized { reason, told: Some(reason.to_owned()), challenge }
     }
 
+    /// May he do this? The only way to a [`Permit`].
+    pub(super) fn decide(&self, caller: Caller) -> Result<Permit, Refusal> {
+        let bearer = caller.bearer().cloned();
+        let permit = access::decide(&self.state.rules, caller, self.target);
+        permit.map_err(|denied| self.denied(denied, bearer.as_ref()))
+    }
+
     /// `bearer` is whom the token is for, where the request came with one.
-    pub(super) fn denied(&self, denied: Denied, bearer: Option<&Identity>) -> Refusal {
+    fn denied(&self, denied: Denied, bearer: Option<&Identity>) -> Refusal {
         match denied {
             Denied::Unknown(_) => self.unauthorized("no credentials"),
             Denied::TooLittle { needed, missing } => {

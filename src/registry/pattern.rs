@@ -30,8 +30,11 @@ impl Pattern {
     pub fn fits(&self, repository: &str, user: Option<&[u8]>) -> bool {
         let user = user.and_then(|user| str::from_utf8(user).ok());
         let user = user.filter(|user| !user.is_empty() && !user.contains('/'));
-        let components: Vec<&str> = repository.split('/').collect();
-        wild(&self.components, &components, |pieces, found| one_fits(pieces, found, user))
+        wild(
+            self.components.iter().map(Option::as_ref),
+            repository.as_bytes().split(|byte| *byte == b'/'),
+            |pieces, found| one_fits(pieces, found, user),
+        )
     }
 
     /// Whether it fits every repository.
@@ -74,7 +77,7 @@ pub struct TagPattern {
 impl TagPattern {
     /// Whether it fits.
     pub fn fits(&self, tag: &str) -> bool {
-        one_fits(&self.pieces, tag, None)
+        one_fits(&self.pieces, tag.as_bytes(), None)
     }
 }
 
@@ -142,42 +145,48 @@ fn pieces(text: &str) -> Vec<Piece> {
 }
 
 /// Whether one component, or a tag, fits.
-fn one_fits(pieces: &[Piece], text: &str, user: Option<&str>) -> bool {
-    let mut bytes = Vec::with_capacity(text.len() + 1);
-    for piece in pieces {
-        match (piece, user) {
-            (Piece::Star, _) => bytes.push(None),
-            (Piece::Literal(literal), _) => bytes.extend(literal.bytes().map(Some)),
-            (Piece::User, Some(user)) => bytes.extend(user.bytes().map(Some)),
-            (Piece::User, None) => return false,
-        }
+fn one_fits(pieces: &[Piece], text: &[u8], user: Option<&str>) -> bool {
+    if let [Piece::Literal(literal)] = pieces {
+        return literal.as_bytes() == text;
     }
-    wild(&bytes, text.as_bytes(), |wanted, found| wanted == found)
+    if user.is_none() && pieces.contains(&Piece::User) {
+        return false;
+    }
+    let bytes = pieces.iter().flat_map(|piece| {
+        let (star, literal) = match piece {
+            Piece::Star => (Some(None), ""),
+            Piece::Literal(literal) => (None, literal.as_str()),
+            Piece::User => (None, user.unwrap_or_default()),
+        };
+        star.into_iter().chain(literal.bytes().map(Some))
+    });
+    wild(bytes, text.iter(), |wanted, found| wanted == *found)
 }
 
 /// Whether a text fits a pattern in which `None` takes any run of its parts. Only the last such run is ever tried longer,
 /// which is enough, and costs no more than the product of both lengths.
-fn wild<P, T>(pattern: &[Option<P>], text: &[T], fits: impl Fn(&P, &T) -> bool) -> bool {
-    let (mut at, mut here) = (0, 0);
+fn wild<P: Copy, T: Copy>(
+    mut pattern: impl Iterator<Item = Option<P>> + Clone,
+    mut text: impl Iterator<Item = T> + Clone,
+    fits: impl Fn(P, T) -> bool,
+) -> bool {
     let mut run = None;
-    while let Some(found) = text.get(here) {
-        match pattern.get(at) {
+    loop {
+        let here = text.clone();
+        let Some(found) = text.next() else { return pattern.all(|part| part.is_none()) };
+        match pattern.next() {
             Some(None) => {
-                at += 1;
-                run = Some((at, here));
+                run = Some((pattern.clone(), here.clone()));
+                text = here;
             }
-            Some(Some(wanted)) if fits(wanted, found) => {
-                at += 1;
-                here += 1;
-            }
+            Some(Some(wanted)) if fits(wanted, found) => {}
             _ => {
-                let Some((after, taken)) = run else { return false };
-                run = Some((after, taken + 1));
-                (at, here) = (after, taken + 1);
+                let Some((after, taken)) = &mut run else { return false };
+                taken.next();
+                (pattern, text) = (after.clone(), taken.clone());
             }
         }
     }
-    pattern[at..].iter().all(Option::is_none)
 }
 
 #[cfg(test)]

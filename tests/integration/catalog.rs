@@ -142,6 +142,12 @@ fn the_answer_is_the_same_over_http2_and_its_line_in_the_log_is_right() {
     assert_eq!(answer.body, get.body);
     let answer = client.exchange(http2::request("HEAD", "localhost", target, &[AUTH]));
     assert_eq!((answer.status(), answer.body.len()), (200, 0));
+    // A body where there can be none is refused here as anywhere; an empty frame is none.
+    for (body, status) in [(&b"body"[..], 400), (b"", 200)] {
+        let (answer, mut stream) = client.send(http2::request("GET", "localhost", target, &[AUTH]), false);
+        client.data(&mut stream, body, true).unwrap();
+        assert_eq!(client.answer(answer).unwrap().status(), status);
+    }
 
     // What the registry is told is what it is told of any request.
     let asked = library.given().asked.concat().join("\n").to_ascii_lowercase();
@@ -200,10 +206,30 @@ fn registries_that_know_no_pages_or_shorter_ones_are_read_to_their_end() {
     let mut client = Client::connect(&tidegate);
     let first = client.exchange("GET /v2/_catalog?n=10", &[AUTH]);
     assert_eq!(whole.given().asked.len(), 1, "who gives all has no more to give");
-    // Where the list begins tells nothing of names that may not be seen.
-    for last in ["team%2Fr0999-shut", "team%2Fr0999-none"] {
-        let response = client.exchange(&format!("GET /v2/_catalog?n=10&last={last}"), &[AUTH]);
-        assert_eq!(response.body, first.body, "{last}");
+    assert_eq!(names(&first), expected[..10]);
+}
+
+#[test]
+fn whether_a_name_exists_that_may_not_be_seen_does_not_show_in_where_the_list_begins() {
+    let all = shelf();
+    let expected = visible(&all);
+    let whole = Library::start(all.clone(), |_, ask| Ok((ask.names.to_vec(), false)));
+    // As zot does: nothing comes after a name that does not exist.
+    let exact = Library::start(all.clone(), |_, ask| {
+        let Some(last) = &ask.last else { return owned(ask.in_pages(100, 1000)) };
+        if ask.names.contains(last) { owned(ask.in_pages(100, 1000)) } else { Ok((Vec::new(), false)) }
+    });
+    for (kind, library) in [("whole", whole), ("exact", exact), ("pages", Library::in_pages(all))] {
+        let tidegate = Tidegate::start(settings(&library.fake.url()));
+        let mut client = Client::connect(&tidegate);
+        for last in ["team%2Fr0999-shut", "team%2Fr0999-none", "team%2Fr0999", "team%2Fr0999-%ff"] {
+            let response = client.exchange(&format!("GET /v2/_catalog?n=10&last={last}"), &[AUTH]);
+            let rest: Vec<_> = expected.iter().filter(|name| name.as_str() > "team/r0999").take(10).collect();
+            assert_eq!(names(&response).iter().collect::<Vec<_>>(), rest, "{kind} {last}");
+        }
+        assert_eq!(names(&client.exchange("GET /v2/_catalog?last=zebra", &[AUTH])).len(), 0, "{kind}");
+        assert_eq!(names(&client.exchange("GET /v2/_catalog?last=A", &[AUTH])), expected, "{kind}");
+        assert!(!library.given().asked.concat().concat().contains("r0999"), "{kind}: nobody asks for it");
     }
 }
 
@@ -231,7 +257,7 @@ fn a_registry_that_repeats_itself_is_not_asked_for_ever() {
 
 #[test]
 fn a_registry_without_a_catalog_is_heard_and_one_that_fails_on_the_way_is_not() {
-    for status in ["404 Not Found", "401 Unauthorized", "503 Service Unavailable"] {
+    for status in ["404 Not Found", "401 Unauthorized", "429 Too Many Requests"] {
         let library = Library::start(Vec::new(), |_, _| Err(status.to_owned()));
         let tidegate = Tidegate::start(settings(&library.fake.url()));
         let mut client = Client::connect(&tidegate);
@@ -246,11 +272,13 @@ fn a_registry_without_a_catalog_is_heard_and_one_that_fails_on_the_way_is_not() 
         assert_eq!(client.exchange("GET /v2/_catalog?n=0", &[AUTH]).status, 200);
     }
     let redirecting = Library::start(Vec::new(), |_, _| Err("307 Temporary Redirect".to_owned()));
+    // Its words may hold a name: distribution tells where it failed.
+    let broken = Library::start(Vec::new(), |_, _| Err("500 Internal Server Error".to_owned()));
     let failing = Library::start(shelf(), |_, ask| match &ask.last {
         None => owned(ask.in_pages(100, 1000)),
         Some(_) => Err("500 Internal Server Error".to_owned()),
     });
-    for library in [redirecting, failing] {
+    for library in [redirecting, broken, failing] {
         let tidegate = Tidegate::start(settings(&library.fake.url()));
         let response = Client::connect(&tidegate).exchange("GET /v2/_catalog", &[AUTH]);
         assert_eq!((response.status, response.error_code().as_str()), (502, "UNAVAILABLE"));

@@ -48,16 +48,20 @@ fn without_rules(config: &Config) -> String {
 
 fn by_rules(rules: &Rules, identity: &Identity, repository: &str) -> String {
     let mut text = String::new();
+    let is_blind = !rules.rights(identity, repository).contains(Rights::PULL);
     for (name, right) in
         ["pull", "push", "delete"].into_iter().filter_map(|name| Some((name, Rights::named(name)?)))
     {
         let granting = rules.granting(identity, repository).filter(|rule| rule.rights.contains(right));
         let places: Vec<&str> = granting.map(|rule| rule.place.as_str()).collect();
-        let reason = match &*places {
+        let mut reason = match &*places {
             [] => "not allowed".to_owned(),
             [place] => format!("by the rule at {place}"),
             places => format!("by the rules at {}", places.join(", ")),
         };
+        if right == Rights::PUSH && is_blind && !places.is_empty() {
+            reason.push_str(", but to push takes pull too");
+        }
         _ = writeln!(text, "{name:<7} {reason}");
     }
     text

@@ -34,6 +34,9 @@ fn check_says_who_may_do_what_by_which_rule() {
     let by = format!("by the rule at {}", place(3));
     assert_eq!(run.stdout, format!("pull    {both}\npush    {by}\ndelete  {by}\n"));
     assert_eq!(ask("anonymous", "public/app").code, Some(0));
+    let run = ask("robot", "team/app");
+    let push = format!("push    by the rule at {}, but to push takes pull too", place(2));
+    assert_eq!(run.stdout, format!("pull    not allowed\n{push}\ndelete  not allowed\n"));
     let run = ask("bob", "team/app");
     assert_eq!(
         (run.code, &*run.stdout),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{House, path, with_images};
+use crate::harness::image::sha256;
 
 #[test]
 fn everybody_pulls_what_is_public_and_nobody_pushes_it() {
@@ -89,4 +90,24 @@ fn who_may_push_cancels_an_upload_and_who_may_delete_deletes() {
     let digest = house.push_blob("alice", "team/app");
     assert_eq!(house.status("alice", &format!("DELETE /v2/team/app/blobs/{digest}")), 403);
     assert_eq!(house.status("root", &format!("DELETE /v2/team/app/blobs/{digest}")), 202);
+}
+
+/// The registry signs into the state which repository an upload belongs to.
+#[test]
+fn an_upload_goes_on_only_in_the_repository_in_which_it_began() {
+    let house = House::start();
+    let begun = house.ask("root", "POST /v2/secret/app/blobs/uploads/", &["Content-Length: 0"]);
+    let (theirs, digest) = (path(&begun), format!("sha256:{}", sha256(b"ours")));
+    assert_eq!(house.status("alice", &format!("GET {theirs}")), 403);
+    assert_eq!(house.finish("alice", &begun, b"ours", &digest), 403);
+    let moved = theirs.replace("/secret/", "/team/");
+    let own = path(&house.ask("alice", "POST /v2/team/app/blobs/uploads/", &["Content-Length: 0"]));
+    let state = own.split_once('?').unwrap().1;
+    let mixed = format!("{}?{state}", moved.split_once('?').unwrap().0);
+    for target in [&moved, &mixed, &format!("{mixed}&{}", theirs.split_once('?').unwrap().1)] {
+        assert_eq!(house.status("alice", &format!("GET {target}")), 404, "{target}");
+        assert_eq!(house.status("alice", &format!("PUT {target}&digest={digest}")), 404, "{target}");
+        assert_eq!(house.status("alice", &format!("DELETE {target}")), 404, "{target}");
+    }
+    assert_eq!(house.status("root", &format!("GET {theirs}")), 204, "it is still there");
 }
