@@ -126,9 +126,11 @@ impl Permit {
         rules.rights(&self.caller.identity, repository).contains(Rights::PULL)
     }
 
-    /// Whether he may see the names of all repositories.
+    /// Whether he may see the names of all repositories, and his token, if he came with one, is for that.
     pub fn has_catalog(&self, rules: &Rules) -> bool {
-        rules.has_catalog(&self.caller.identity)
+        let is_catalog = |scope: &Scope| scope.resource == Resource::Catalog;
+        let token_allows = self.caller.token.as_ref().is_none_or(|scopes| scopes.iter().any(is_catalog));
+        token_allows && rules.has_catalog(&self.caller.identity)
     }
 }
 

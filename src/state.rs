@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
+use tokio::sync::Semaphore;
 
 use crate::access::Rules;
 use crate::agent::Agents;
@@ -21,6 +22,9 @@ use crate::token::Tokens;
 use crate::upstream::Destination;
 
 pub use claims::{Claim, Claims};
+
+/// Distribution goes through all its folders for each page of its catalog.
+const CATALOG_READERS: usize = 2;
 
 /// Everything made of the settings and the files they name. Never changed, only replaced.
 pub struct State {
@@ -150,6 +154,8 @@ pub struct Shared {
     pub access_log: AccessLog,
     /// Immutable tags that are being pushed or deleted.
     pub claims: Arc<Claims>,
+    /// Places for those for whom the registry's whole catalog may have to be read.
+    pub catalog_readers: Semaphore,
     requests: AtomicU64,
 }
 
@@ -157,7 +163,14 @@ impl Shared {
     /// Puts together what the process starts with.
     pub fn new(state: State, verifier: Verifier, access_log: AccessLog) -> Self {
         let state = ArcSwap::from_pointee(state);
-        Self { state, verifier, access_log, claims: Arc::default(), requests: AtomicU64::new(0) }
+        Self {
+            state,
+            verifier,
+            access_log,
+            claims: Arc::default(),
+            catalog_readers: Semaphore::new(CATALOG_READERS),
+            requests: AtomicU64::new(0),
+        }
     }
 
     /// The state of this moment. A request takes it once and keeps to it.

@@ -107,6 +107,18 @@ fn the_names_of_all_repositories_are_a_right_of_their_own() {
         assert_eq!(rules.has_catalog(&identity), sees, "{identity:?}");
     }
     assert_eq!(rules.rights(&user("alice"), "a"), Rights::NONE, "it gives nothing with a repository");
+
+    let catalog = Scope { resource: Resource::Catalog, rights: Rights::CATALOG };
+    let target = target::parse(&http::Method::GET, "/v2/_catalog");
+    for (token, sees) in [
+        (None, true),
+        (Some(vec![catalog]), true),
+        (Some(vec![Scope::repository("a", PULL)]), false),
+        (Some(vec![]), false),
+    ] {
+        let caller = Caller { identity: user("alice"), token };
+        assert_eq!(decide(&rules, caller.clone(), &target).unwrap().has_catalog(&rules), sees, "{caller:?}");
+    }
 }
 
 #[test]

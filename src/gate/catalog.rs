@@ -1,10 +1,13 @@
 //! The catalog of one caller: the repositories that he may pull, and no trace of the others.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LINK};
 use http::{HeaderValue, Request, Response};
 use serde::Serialize;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use super::Visit;
 use super::inquiry::Inquiry;
@@ -20,6 +23,9 @@ use crate::registry::page::{NoNumber, Page};
 const USUAL_NAMES: usize = 100;
 /// Names that are looked up in the rules before the core does something else: with a hundred rules a fraction of a millisecond.
 const TURN: usize = 100;
+
+/// Longest wait for others who have the catalog read.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
 struct Catalog {
@@ -44,6 +50,8 @@ pub(super) async fn filtered<B>(
         Some(last) if is_visible(visit, permit, last) => (Some(last), None),
         last => (None, last.as_ref()),
     };
+    let _place =
+        timeout(PATIENCE, visit.gate.shared.catalog_readers.acquire()).await.map_err(|_| Refusal::Crowded)?;
     let inquiry = Inquiry::new(visit, permit, request.headers(), ledger);
     let mut listing = Listing::of_repositories(&inquiry, seen.cloned());
     let mut repositories = Vec::new();

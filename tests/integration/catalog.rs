@@ -1,10 +1,13 @@
 //! The catalog shows to everybody what he may pull, in pages, and nothing of the rest.
 
-use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, Mutex};
 
 use serde_json::Value;
 
+use crate::harness::fake::Fake;
 use crate::harness::http1::{self, Client, Response};
 use crate::harness::image::push_tiny;
 use crate::harness::library::{Library, owned};
@@ -346,6 +349,33 @@ fn nobody_is_too_slow_while_the_registry_is_read() {
         go.send(()).unwrap();
     }
     assert_eq!(names(&client.response(false).unwrap()).len(), 37);
+}
+
+#[test]
+fn two_read_the_registrys_catalog_at_once_and_others_wait() {
+    const READERS: usize = 2;
+    let (pairs, inside, most) = (Barrier::new(READERS), AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let seen = most.clone();
+    let registry = Fake::start(move |conversation| {
+        while conversation.read_head().is_some() {
+            seen.fetch_max(inside.fetch_add(1, SeqCst) + 1, SeqCst);
+            pairs.wait();
+            inside.fetch_sub(1, SeqCst);
+            let body = r#"{"repositories":["team/a-open"]}"#;
+            conversation
+                .write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+        }
+    });
+    let tidegate = Tidegate::start(settings(&registry.url()));
+    std::thread::scope(|scope| {
+        for _ in 0..3 * READERS {
+            let tidegate = &tidegate;
+            scope.spawn(move || {
+                assert_eq!(follow(&mut Client::connect(tidegate), "/v2/_catalog"), [["team/a-open"]])
+            });
+        }
+    });
+    assert_eq!(most.load(SeqCst), READERS);
 }
 
 #[test]
