@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
 
 use criterion::{BatchSize, Criterion, Throughput};
 use http::Method;
@@ -21,9 +22,12 @@ use tidegate::access::{self, Caller, Identity, Rules};
 use tidegate::auth::{Htpasswd, Verdict, Verifier};
 use tidegate::config::Config;
 use tidegate::header::{forwarded, hop};
+use tidegate::registry::rights::Rights;
+use tidegate::registry::scope::Scope;
 use tidegate::registry::target::{self, Operation};
 use tidegate::secret::Secret;
 use tidegate::tls;
+use tidegate::token::Tokens;
 
 /// The program's own.
 #[global_allocator]
@@ -34,6 +38,7 @@ fn main() {
     path_to_target(&mut criterion);
     password_cache_hit(&mut criterion);
     access_decision(&mut criterion);
+    tokens(&mut criterion);
     header_rewriting(&mut criterion);
     record_sealing(&mut criterion);
     criterion.final_summary();
@@ -98,6 +103,24 @@ fn access_decision(criterion: &mut Criterion) {
             |caller| access::decide(&rules, caller, black_box(&target)).unwrap(),
             BatchSize::SmallInput,
         );
+    });
+}
+
+fn tokens(criterion: &mut Criterion) {
+    let text = "[tls]\ncertificate = 'a'\nkey = 'b'\n";
+    let settings = Config::parse(Path::new("proxy.toml"), text, &[]).unwrap().token;
+    let tokens = Tokens::build(&settings, &[], None).unwrap();
+    let (scopes, now) = ([Scope::repository("team/project/app", Rights::PULL)], SystemTime::now());
+    let give = || tokens.issue("alice", "registry.example.com", &scopes, now).unwrap().token;
+    let mut group = criterion.benchmark_group("token");
+    group.bench_function("given", |bencher| bencher.iter(give));
+    group.bench_function("taken the first time", |bencher| {
+        let take = |token| tokens.verify(&token, "registry.example.com", now).unwrap();
+        bencher.iter_batched(give, take, BatchSize::SmallInput);
+    });
+    let token = give();
+    group.bench_function("taken again", |bencher| {
+        bencher.iter(|| tokens.verify(black_box(&token), "registry.example.com", now).unwrap());
     });
 }
 
