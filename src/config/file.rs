@@ -307,8 +307,19 @@ pub(super) fn several<T: PartialEq>(
     parse: impl Fn(&str) -> Result<T, String>,
     may_repeat: impl Fn(&T) -> bool,
 ) -> Option<Vec<T>> {
+    values(several_placed(section, key, wanted, parse, may_repeat))
+}
+
+/// As [`several`], with the place of each.
+pub(super) fn several_placed<T: PartialEq>(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    wanted: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+    may_repeat: impl Fn(&T) -> bool,
+) -> Option<Vec<(Place, T)>> {
     let place = section.place(key);
-    let list = distinct(section, key, wanted, parse, may_repeat)?;
+    let list = distinct_placed(section, key, wanted, parse, may_repeat)?;
     if list.is_empty() {
         section.report.wrong(&place, format!("{}.{key}: found an empty list; write {wanted}", section.name));
         return None;
@@ -324,6 +335,16 @@ pub(super) fn distinct<T: PartialEq>(
     parse: impl Fn(&str) -> Result<T, String>,
     may_repeat: impl Fn(&T) -> bool,
 ) -> Option<Vec<T>> {
+    values(distinct_placed(section, key, wanted, parse, may_repeat))
+}
+
+fn distinct_placed<T: PartialEq>(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    wanted: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+    may_repeat: impl Fn(&T) -> bool,
+) -> Option<Vec<(Place, T)>> {
     let list = section.list(key, Separator::Comma, wanted, parse)?;
     let again = list.iter().enumerate().find(|(index, (_, value))| {
         !may_repeat(value) && list.iter().take(*index).any(|(_, earlier)| earlier == value)
@@ -334,7 +355,7 @@ pub(super) fn distinct<T: PartialEq>(
             .wrong(place, format!("{}.{key}: this stands here a second time; remove it", section.name));
         return None;
     }
-    values(Some(list))
+    Some(list)
 }
 
 pub(super) fn values<T>(list: Option<Vec<(Place, T)>>) -> Option<Vec<T>> {
