@@ -14,7 +14,8 @@ use crate::registry::pattern::Pattern;
 use crate::registry::rights::Rights;
 
 /// What an entry of `[[access]]` looks like.
-pub(super) const EXAMPLE: &str = r#"[[access]] once for each rule and its keys below it, or a list such as [{ users = ["alice"], repositories = ["team-a/**"], actions = ["pull"] }]"#;
+pub(super) const EXAMPLE: &str =
+    r#"[{ users = ["alice"], repositories = ["team-a/**"], actions = ["pull"] }]"#;
 
 /// The groups by their names.
 pub(super) struct Groups(BTreeMap<String, Group>);
@@ -50,6 +51,10 @@ impl Groups {
 
 /// `[groups]`, whose keys are the operator's own.
 pub(super) fn groups(section: &mut Section<'_, '_>) -> Option<Groups> {
+    if let Some(variable) = section.variables.remove("") {
+        let message = "each group has a variable of its own; write TIDEGATE_GROUPS_DEVELOPERS=alice,bob for one called developers";
+        section.report.wrong(&Place::Environment(variable.name), message);
+    }
     let in_file = section.table.keys().map(|key| key.get_ref().to_string());
     let names: BTreeSet<String> = in_file.chain(section.variables.keys().cloned()).collect();
     let groups = names.into_iter().map(|name| {
@@ -59,6 +64,7 @@ pub(super) fn groups(section: &mut Section<'_, '_>) -> Option<Groups> {
                 format!("groups: found the name {name:?}; write {bare:?}, the @ stands in [[access]] alone");
             section.report.wrong(&place, message);
         }
+        let bare = name.trim_start_matches('@').to_owned();
         let users = several_placed(section, &name, r#"the name of a user, such as "alice""#, user, |_| false);
         let mention = |(place, user)| Mention {
             place: section.report.describe(&place),
@@ -67,7 +73,7 @@ pub(super) fn groups(section: &mut Section<'_, '_>) -> Option<Groups> {
             instead: None,
         };
         let users = users.into_iter().flatten().map(mention).collect();
-        (name, Group { place, users, is_used: Cell::new(false) })
+        (bare, Group { place, users, is_used: Cell::new(false) })
     });
     Some(Groups(groups.collect()))
 }
@@ -140,8 +146,12 @@ fn instead(name: &str, groups: &Groups) -> Option<String> {
     if groups.0.contains_key(name) {
         return Some(format!("@{name}"));
     }
-    let everybody = ["anonymous", "anyone", "everybody", "everyone", "all", "public"];
-    everybody.contains(&name.to_lowercase().as_str()).then(|| "anonymous".to_owned())
+    match name.to_lowercase().as_str() {
+        "anonymous" | "public" => Some("anonymous".to_owned()),
+        // Not "anonymous": nobody should open his registry to the world by a hint.
+        "all" | "anyone" | "everybody" | "everyone" => Some("*".to_owned()),
+        _ => None,
+    }
 }
 
 impl Mention {

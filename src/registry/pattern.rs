@@ -89,7 +89,7 @@ impl FromStr for TagPattern {
         match text {
             "" => Err("the pattern of the tag is empty".to_owned()),
             _ if !text.chars().all(letter) || text.starts_with(['.', '-']) => {
-                Err(format!("{text:?} fits no tag; this is no regular expression"))
+                Err(format!("{text:?} fits no tag; only * has a meaning of its own"))
             }
             _ => Ok(Self { text: text.to_owned(), pieces: pieces(text) }),
         }
@@ -130,7 +130,8 @@ fn component(text: &str) -> Result<Option<Vec<Piece>>, String> {
         Piece::Star | Piece::User => "a",
     });
     if !name::is_repository(&filled.collect::<String>()) {
-        return Err(format!("no repository's name has a part like {text:?}; this is no regular expression"));
+        let habit = if text.contains(".*") { "; * alone stands for anything" } else { "" };
+        return Err(format!("no repository's name has a part like {text:?}{habit}"));
     }
     Ok(Some(pieces))
 }

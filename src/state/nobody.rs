@@ -46,9 +46,9 @@ mod tests {
 
     const RULES: &str = r#"
 [groups]
-team = ["alice", "bbo"]
+team = ["alice", "bbo", "zacharias"]
 [[access]]
-users = ["@team", "team", "Everyone", "carl", "*"]
+users = ["@team", "team", "Everyone", "Public", "*"]
 repositories = ["a"]
 actions = ["pull"]
 [[access]]
@@ -79,9 +79,10 @@ actions = ["pull"]
         let file = "is not in auth/htpasswd;";
         let expected = [
             format!(r#"proxy.toml:7:18: groups.team: "bbo" {file} did you mean "bob"?"#),
+            format!(r#"proxy.toml:7:25: groups.team: "zacharias" {file} nobody can log in by this name"#),
             format!(r#"proxy.toml:9:19: access.users: "team" {file} did you mean "@team"?"#),
-            format!(r#"proxy.toml:9:27: access.users: "Everyone" {file} did you mean "anonymous"?"#),
-            format!(r#"proxy.toml:9:39: access.users: "carl" {file} nobody can log in by this name"#),
+            format!(r#"proxy.toml:9:27: access.users: "Everyone" {file} did you mean "*"?"#),
+            format!(r#"proxy.toml:9:39: access.users: "Public" {file} did you mean "anonymous"?"#),
         ];
         assert_eq!(told(""), expected);
         assert_eq!(told("[auth]\nmode = 'token'").len(), expected.len());
@@ -93,7 +94,7 @@ actions = ["pull"]
         assert_eq!(told(&format!("{certificates} 'optional'")), [""; 0]);
         assert_eq!(told(&format!("{certificates} 'required'\n[auth]\nmode = 'off'")), [""; 0]);
         let both = format!("{certificates} 'required'\n[auth]\nclient_certificate = 'both'");
-        assert_eq!(told(&both).len(), 4, "the name is the one of the password");
+        assert_eq!(told(&both).len(), 5, "the name is the one of the password");
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn mistakes_are_told() {
         ("issuer = 'a\"b'", r#"7:10: token.issuer: found "a"b"; write printable ASCII"#),
         (
             "ttl = \"59s\"",
-            r#"7:7: token.ttl: found "59s" (it is out of range); write a duration from "1m" to "1d""#,
+            r#"7:7: token.ttl: found "59s" (it is out of range); write a duration from "1m" to "1d", such as "15m" or "2h""#,
         ),
         ("refresh_ttl = \"3651d\"", r#"7:15: token.refresh_ttl: found "3651d" (it is out of range)"#),
         ("secret = \"x\"", r#"7:1: unknown key "secret" in [token]; "#),
