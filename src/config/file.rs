@@ -80,7 +80,8 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
     let policy = document.section("policy", policy);
     let names = server.as_ref().map_or(&[][..], |server| &server.names);
     let mode = auth.as_ref().map(|auth| auth.mode);
-    let token = document.section("token", |section| token(section, base, names, mode));
+    let authorization = upstream.as_ref().map(|upstream| upstream.authorization);
+    let token = document.section("token", |section| token(section, base, names, mode, authorization));
     let log = document.section("log", |section| log(section, base));
     document.finish();
     if let Some(groups) = &groups {

@@ -48,6 +48,7 @@ fn without_rules(config: &Config) -> String {
 
 fn by_rules(rules: &Rules, identity: &Identity, repository: &str) -> String {
     let mut text = String::new();
+    let may_pull = rules.rights(identity, repository).contains(Rights::PULL);
     for (name, right) in
         ["pull", "push", "delete"].into_iter().filter_map(|name| Some((name, Rights::named(name)?)))
     {
@@ -58,7 +59,12 @@ fn by_rules(rules: &Rules, identity: &Identity, repository: &str) -> String {
             [place] => format!("by the rule at {place}"),
             places => format!("by the rules at {}", places.join(", ")),
         };
-        _ = writeln!(text, "{name:<7} {reason}");
+        let lame = if right == Rights::PUSH && !places.is_empty() && !may_pull {
+            ", but no push works without pull"
+        } else {
+            ""
+        };
+        _ = writeln!(text, "{name:<7} {reason}{lame}");
     }
     text
 }
