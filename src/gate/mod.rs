@@ -123,7 +123,7 @@ async fn pass(
         ledger.asks_for_token();
         return token::answer(&visit, tokens, holder, request, ledger).await;
     }
-    let caller = identity::identify(&visit, holder, request.headers()).await?;
+    let caller = identity::identify(&visit, holder, request.headers(), ledger).await?;
     ledger.user(&caller.identity);
     let bearer = caller.bearer().cloned();
     let permit = access::decide(&state.rules, caller, &target)
@@ -135,7 +135,13 @@ async fn pass(
     let _claims = immutable::spare(&visit, &permit, &target, &request, ledger).await?;
     let may_pull = |repository: &str| permit.extends(&state.rules, repository, Rights::PULL);
     let query = match sent.query() {
-        Some(query) if operation == Operation::UploadStart => Some(mount::settle(query, may_pull)?),
+        Some(query) if operation == Operation::UploadStart => {
+            let settled = mount::settle(query, may_pull)?;
+            if matches!(settled, Cow::Owned(_)) {
+                ledger.refused("the mount was left out, the client uploads instead");
+            }
+            Some(settled)
+        }
         query => query.map(Cow::Borrowed),
     };
     *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
