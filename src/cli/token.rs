@@ -140,7 +140,7 @@ fn report(key: &Path, certificate: &Path) -> String {
         "wrote {key}  the key, for the user that tidegate runs as\n\
          wrote {certificate}  its certificate, for a registry that verifies tokens itself\n\
          \n\
-         In proxy.toml:\n\
+         In proxy.toml, where paths begin in its own folder:\n\
          \x20 [auth]\n\
          \x20 mode = \"token\"\n\
          \x20 [token]\n\

@@ -254,11 +254,9 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         Refusal::Denied(_) => (StatusCode::FORBIDDEN, Code::Denied, DENIED),
         Refusal::NotOffered { sentence, .. } => (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, sentence),
         Refusal::Immutable(_) => (StatusCode::CONFLICT, Code::Denied, "the tag is immutable"),
-        Refusal::PageSize => (
-            StatusCode::BAD_REQUEST,
-            Code::PaginationNumberInvalid,
-            "the number of entries asked for is none",
-        ),
+        Refusal::PageSize => {
+            (StatusCode::BAD_REQUEST, Code::PaginationNumberInvalid, "n has to be a whole number")
+        }
         Refusal::Registry(answer) => {
             (answer.status(), Code::Unknown, "the registry refused what it was asked first")
         }
