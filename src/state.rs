@@ -2,6 +2,7 @@
 //! what outlives a reload.
 
 mod claims;
+mod nobody;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -92,6 +93,7 @@ impl State {
             warnings.push(readable(&config.auth.htpasswd));
         }
         warnings.extend(open_to_others(&config));
+        warnings.extend(nobody::meant(&config, users.as_ref().map(LiveFile::current).as_deref()));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
         Ok(State {
             agents: Agents::new(config.user_agents.deny.clone(), config.user_agents.allow.clone()),

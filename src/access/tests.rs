@@ -15,6 +15,7 @@ fn rule(subjects: &[&str], repositories: &[&str], rights: &[&str]) -> AccessRule
         subjects: subjects.iter().map(subject).collect(),
         repositories: repositories.iter().map(|pattern| pattern.parse().unwrap()).collect(),
         rights: rights.iter().map(|name| Rights::named(name).unwrap()).collect(),
+        mentions: Vec::new(),
     }
 }
 

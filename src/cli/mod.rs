@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 /// sysexits(3): wrong usage of a command.
 const USAGE: u8 = 64;
 
-/// The front door of a container registry: TLS, passwords and streaming in one binary.
+/// The front door of a container registry: TLS, passwords, access rules and tokens in one binary.
 #[derive(Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Start here: deploy/quickstart.sh sets up a registry with TLS and a password.\n\

@@ -54,7 +54,8 @@ enum Command {
     /// End the logins that users have now: the identity tokens that were given for their passwords
     ///
     /// Written into KEYFILE.revoked beside the key; a running tidegate takes it up at once. Access tokens that are in use
-    /// count on until `token.ttl` is over. A new password, and removing the user, end his logins too.
+    /// count on until `token.ttl` is over. A new password, and removing the user, end his logins too. Names are taken as
+    /// they are: nobody looks whether there is such a user.
     Revoke {
         /// The key, as in `token.key`
         #[arg(value_name = "KEYFILE")]
@@ -109,7 +110,8 @@ fn make(key: &Path, command: &Token) -> Result<String, Failure> {
     let Made { certificate, key: secret, .. } = authority::token_signer(command.rsa, command.days)?;
     let beside = key.with_extension("crt");
     let directory = key.parent().unwrap_or(Path::new(""));
-    let (Some(key_name), Some(certificate_name), true) = (name(key), name(&beside), beside != key) else {
+    let is_named = key.extension().is_some() && beside != key;
+    let (Some(key_name), Some(certificate_name), true) = (name(key), name(&beside), is_named) else {
         return Err(Failure::Name(key.to_owned()));
     };
     let files = [(certificate_name, Content::Public(&certificate)), (key_name, Content::Private(&secret))];
@@ -127,20 +129,18 @@ fn report(key: &Path, certificate: &Path) -> String {
         "wrote {key}  the key, for the user that tidegate runs as\n\
          wrote {certificate}  its certificate, for a registry that verifies tokens itself\n\
          \n\
-         In proxy.toml:\n\
+         In proxy.toml, where paths begin in its own folder:\n\
          \x20 [auth]\n\
          \x20 mode = \"token\"\n\
          \x20 [token]\n\
          \x20 key = {key:?}\n\
          \n\
-         With a registry that verifies tokens itself, in proxy.toml too:\n\
-         \x20 [upstream]\n\
-         \x20 authorization = \"pass\"\n\
-         \x20 [token]\n\
+         For a registry that verifies tokens itself, to [token] also:\n\
          \x20 certificate = {certificate:?}\n\
          \x20 service = \"registry.example.com\"\n\
-         \n\
-         and in the config.yml of that registry:\n\
+         to [upstream]:\n\
+         \x20 authorization = \"pass\"\n\
+         and to the config.yml of that registry:\n\
          \x20 auth:\n\
          \x20   token:\n\
          \x20     realm: https://registry.example.com/auth/token\n\

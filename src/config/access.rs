@@ -2,17 +2,20 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use super::file::several;
-use super::keys::nearest;
+use super::error::Problem;
+use super::file::{several_placed, values};
+use super::keys::{ACCESS, GROUPS, nearest};
 use super::report::{Place, Report};
 use super::section::Section;
-use super::settings::{AccessRule, Subject};
+use super::settings::{AccessRule, Mention, Subject};
 use crate::registry::pattern::Pattern;
 use crate::registry::rights::Rights;
 
 /// What an entry of `[[access]]` looks like.
-pub(super) const EXAMPLE: &str = r#"[[access]] once for each rule and its keys below it, or a list such as [{ users = ["alice"], repositories = ["team-a/**"], actions = ["pull"] }]"#;
+pub(super) const EXAMPLE: &str =
+    r#"[{ users = ["alice"], repositories = ["team-a/**"], actions = ["pull"] }]"#;
 
 /// The groups by their names.
 pub(super) struct Groups(BTreeMap<String, Group>);
@@ -20,12 +23,12 @@ pub(super) struct Groups(BTreeMap<String, Group>);
 struct Group {
     place: Place,
     /// None where the list is wrong.
-    users: Vec<Subject>,
+    users: Vec<Mention>,
     is_used: Cell<bool>,
 }
 
 impl Groups {
-    fn find(&self, name: &str) -> Result<Vec<Subject>, String> {
+    fn find(&self, name: &str) -> Result<Vec<Mention>, String> {
         if let Some(group) = self.0.get(name) {
             group.is_used.set(true);
             return Ok(group.users.clone());
@@ -48,6 +51,10 @@ impl Groups {
 
 /// `[groups]`, whose keys are the operator's own.
 pub(super) fn groups(section: &mut Section<'_, '_>) -> Option<Groups> {
+    if let Some(variable) = section.variables.remove("") {
+        let message = "each group has a variable of its own; write TIDEGATE_GROUPS_DEVELOPERS=alice,bob for one called developers";
+        section.report.wrong(&Place::Environment(variable.name), message);
+    }
     let in_file = section.table.keys().map(|key| key.get_ref().to_string());
     let names: BTreeSet<String> = in_file.chain(section.variables.keys().cloned()).collect();
     let groups = names.into_iter().map(|name| {
@@ -57,8 +64,16 @@ pub(super) fn groups(section: &mut Section<'_, '_>) -> Option<Groups> {
                 format!("groups: found the name {name:?}; write {bare:?}, the @ stands in [[access]] alone");
             section.report.wrong(&place, message);
         }
-        let users = several(section, &name, r#"the name of a user, such as "alice""#, user, |_| false);
-        (name, Group { place, users: users.unwrap_or_default(), is_used: Cell::new(false) })
+        let bare = name.trim_start_matches('@').to_owned();
+        let users = several_placed(section, &name, r#"the name of a user, such as "alice""#, user, |_| false);
+        let mention = |(place, user)| Mention {
+            place: section.report.describe(&place),
+            key: format!("{GROUPS}.{name}"),
+            name: user,
+            instead: None,
+        };
+        let users = users.into_iter().flatten().map(mention).collect();
+        (bare, Group { place, users, is_used: Cell::new(false) })
     });
     Some(Groups(groups.collect()))
 }
@@ -69,28 +84,42 @@ pub(super) fn groups(section: &mut Section<'_, '_>) -> Option<Groups> {
 pub(super) fn rule(section: &mut Section<'_, '_>, groups: Option<&Groups>) -> Option<AccessRule> {
     let place = section.report.describe(&section.header);
     let groups = groups.filter(|_| !section.report.is_torn());
-    let subjects = |text: &str| match (text, text.strip_prefix('@')) {
-        ("anonymous", _) => Ok(vec![Subject::Anonymous]),
-        ("*", _) => Ok(vec![Subject::EveryUser]),
-        (_, Some(group)) => groups.map_or(Ok(Vec::new()), |groups| groups.find(group)),
-        _ => user(text).map(|user| vec![user]),
+    let parse = |text: &str| match (text, text.strip_prefix('@')) {
+        ("anonymous", _) => Ok(Written::Everybody(Subject::Anonymous)),
+        ("*", _) => Ok(Written::Everybody(Subject::EveryUser)),
+        // The name tells two groups of the same users apart.
+        (_, Some(name)) => groups
+            .map_or(Ok(Vec::new()), |groups| groups.find(name))
+            .map(|members| Written::Group(name.to_owned(), members)),
+        _ => user(text).map(Written::User),
     };
     let wanted = r#"the name of a user, a group such as "@developers", "*" for every user, or "anonymous" for everybody"#;
-    // The text tells two groups of the same users apart.
-    let parse = |text: &str| subjects(text).map(|subjects| (text.to_owned(), subjects));
     let users = required(section, "users", wanted, r#"["alice"]"#, parse);
     let patterns_place = section.place("repositories");
-    let wanted = r#"a pattern of repositories, such as "team-a/**" or "${user}/*""#;
-    let repositories = required(section, "repositories", wanted, r#"["team-a/**"]"#, str::parse::<Pattern>);
+    let wanted = r#"names in which * is anything within one component and ** any number of components, such as "team-a/**" or "${user}/*""#;
+    let repositories =
+        values(required(section, "repositories", wanted, r#"["team-a/**"]"#, str::parse::<Pattern>));
     let wanted = r#""pull", "push", "delete", "catalog", or "*" for the first three"#;
-    let actions = required(section, "actions", wanted, r#"["pull"]"#, |text| match text {
+    let actions = values(required(section, "actions", wanted, r#"["pull"]"#, |text| match text {
         "*" => Ok(Rights::ALL),
         text => Rights::named(text).ok_or_else(String::new),
-    });
+    }));
 
     let (users, repositories) = (users?, repositories?);
-    let mut subjects: Vec<Subject> = Vec::new();
-    for subject in users.into_iter().flat_map(|(_, subjects)| subjects) {
+    let (mut subjects, mut mentions) = (Vec::new(), Vec::new());
+    for (place, written) in users {
+        match written {
+            Written::Everybody(subject) => subjects.push(subject),
+            Written::Group(_, members) => mentions.extend(members),
+            Written::User(name) => {
+                let instead = groups.and_then(|groups| instead(&name, groups));
+                let place = section.report.describe(&place);
+                mentions.push(Mention { place, key: format!("{ACCESS}.users"), name, instead });
+            }
+        }
+    }
+    for mention in &mentions {
+        let subject = Subject::User(mention.name.clone());
         if !subjects.contains(&subject) {
             subjects.push(subject);
         }
@@ -101,7 +130,39 @@ pub(super) fn rule(section: &mut Section<'_, '_>, groups: Option<&Groups>) -> Op
                        pattern without it, or \"*\" among the users";
         section.report.forgotten(&patterns_place, message);
     }
-    Some(AccessRule { place, subjects, repositories, rights: actions?.into_iter().collect() })
+    Some(AccessRule { place, subjects, repositories, rights: actions?.into_iter().collect(), mentions })
+}
+
+/// An entry of `access.users`.
+#[derive(PartialEq)]
+enum Written {
+    Everybody(Subject),
+    Group(String, Vec<Mention>),
+    User(String),
+}
+
+/// What else the name of a user may be meant to be.
+fn instead(name: &str, groups: &Groups) -> Option<String> {
+    if groups.0.contains_key(name) {
+        return Some(format!("@{name}"));
+    }
+    match name.to_lowercase().as_str() {
+        "anonymous" | "public" => Some("anonymous".to_owned()),
+        // Not "anonymous": nobody should open his registry to the world by a hint.
+        "all" | "anyone" | "everybody" | "everyone" => Some("*".to_owned()),
+        _ => None,
+    }
+}
+
+impl Mention {
+    /// What to say when nobody in `file` has this name; `users` are those who are.
+    pub fn unknown<'u>(&self, file: &Path, users: impl Iterator<Item = &'u str>) -> Problem {
+        let Mention { place, key, name, instead } = self;
+        let near = instead.as_deref().or_else(|| nearest(name, users));
+        let advice = near
+            .map_or("nobody can log in by this name".to_owned(), |near| format!("did you mean {near:?}?"));
+        Problem::new(place, format!("{key}: {name:?} is not in {}; {advice}", file.display()))
+    }
 }
 
 /// A list that has no default.
@@ -111,7 +172,7 @@ fn required<T: PartialEq>(
     wanted: &str,
     example: &str,
     parse: impl Fn(&str) -> Result<T, String>,
-) -> Option<Vec<T>> {
+) -> Option<Vec<(Place, T)>> {
     if !section.is_written(key) {
         let header = section.header.clone();
         section
@@ -119,16 +180,16 @@ fn required<T: PartialEq>(
             .forgotten(&header, format!("{}.{key} is missing; write {key} = {example}", section.name));
         return None;
     }
-    several(section, key, wanted, parse, |_| false)
+    several_placed(section, key, wanted, parse, |_| false)
 }
 
-fn user(name: &str) -> Result<Subject, String> {
+fn user(name: &str) -> Result<String, String> {
     match name {
         "" => Err("it is empty".to_owned()),
         "*" | "anonymous" => Err("it is no single user; write it among the users of [[access]]".to_owned()),
         _ if name.starts_with('@') => Err("a group holds no groups".to_owned()),
         _ if name.contains('*') => Err("the name of a user is no pattern".to_owned()),
         _ if name.contains(char::is_control) => Err("a name holds no control characters".to_owned()),
-        _ => Ok(Subject::User(name.to_owned())),
+        _ => Ok(name.to_owned()),
     }
 }

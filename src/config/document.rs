@@ -51,20 +51,25 @@ impl<'r, 'i> Document<'r, 'i> {
         value
     }
 
-    /// Reads a section that is a list of tables, `[[name]]`, and may be absent. In the environment it is one variable, in TOML.
+    /// Reads a section that is a list of tables, `[[name]]`, and may be absent. In the environment it is one variable, in TOML,
+    /// such as `example`.
     pub(super) fn entries<T>(
         &mut self,
         name: &'static str,
-        wanted: &str,
+        example: &str,
         read: impl Fn(&mut Section<'_, '_>) -> Option<T>,
     ) -> Option<Vec<T>> {
+        let list = format!("a list of tables in TOML, such as {example}");
         let mut variables = self.environment.take(name);
         let whole = variables.remove("").map(|variable| (name.to_owned(), variable));
         for variable in variables.into_values() {
-            let message =
-                format!("[[{name}]] as a whole is TIDEGATE_{}; write {wanted}", name.to_uppercase());
+            let message = format!("[[{name}]] as a whole is TIDEGATE_{}; write {list}", name.to_uppercase());
             self.report.wrong(&Place::Environment(variable.name), message);
         }
+        let wanted = match &whole {
+            Some(_) => list,
+            None => format!("[[{name}]] above the keys of each entry, or {list}"),
+        };
         let table = self.table.remove_entry(name).into_iter().collect();
         let header = Place::File(0);
         let mut section =
@@ -73,7 +78,7 @@ impl<'r, 'i> Document<'r, 'i> {
             return Some(Vec::new());
         }
         let place = section.place(name);
-        let entries = section.entries(name, name, wanted, read)?;
+        let entries = section.entries(name, name, &wanted, read)?;
         if entries.is_empty() {
             let message = format!("{name}: found an empty list; write {wanted}, or leave it out");
             section.report.wrong(&place, message);
@@ -94,10 +99,18 @@ impl<'r, 'i> Document<'r, 'i> {
         for (key, value) in &self.table {
             let place = Place::File(key.span().start);
             let name = key.get_ref().as_ref();
-            let message = if matches!(value.get_ref(), DeValue::Table(_)) {
-                format!("unknown section [{}]; {}", name.escape_debug(), keys::section_advice(name))
-            } else {
-                format!("unknown key {} outside of any section; {}", quoted(name), keys::advice("", name))
+            let message = match value.get_ref() {
+                DeValue::Table(_) => {
+                    format!("unknown section [{}]; {}", name.escape_debug(), keys::section_advice(name))
+                }
+                DeValue::Array(list)
+                    if list.iter().any(|entry| matches!(entry.get_ref(), DeValue::Table(_))) =>
+                {
+                    format!("unknown section [[{}]]; {}", name.escape_debug(), keys::section_advice(name))
+                }
+                _ => {
+                    format!("unknown key {} outside of any section; {}", quoted(name), keys::advice("", name))
+                }
             };
             self.report.wrong(&place, message);
         }

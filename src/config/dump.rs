@@ -180,7 +180,7 @@ fn dump_user_agents(user_agents: &UserAgents) -> Written {
 
 /// With the users of its groups.
 fn dump_rule(rule: &AccessRule) -> Written {
-    let AccessRule { place: _, subjects, repositories, rights } = rule;
+    let AccessRule { place: _, subjects, repositories, rights, mentions: _ } = rule;
     let users = subjects.iter().map(|subject| match subject {
         Subject::Anonymous => quoted("anonymous"),
         Subject::EveryUser => quoted("*"),

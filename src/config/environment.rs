@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::keys::{ACCESS, SECTIONS};
+use super::keys::{ACCESS, GROUPS, SECTIONS};
 
 const PREFIX: &str = "TIDEGATE_";
 
@@ -49,7 +49,7 @@ fn split(name: &str) -> Option<(&'static str, String)> {
     let rest = name.strip_prefix(PREFIX)?;
     let matching = SECTIONS.iter().filter_map(|section| {
         let key = rest.strip_prefix(&section.to_uppercase().replace('.', "_"))?;
-        let is_whole = key.is_empty() && *section == ACCESS;
+        let is_whole = key.is_empty() && matches!(*section, ACCESS | GROUPS);
         Some((*section, if is_whole { key } else { key.strip_prefix('_')? }))
     });
     let (section, key) = matching.max_by_key(|(section, _)| section.len())?;
@@ -88,6 +88,7 @@ mod tests {
         assert_eq!(rest(&["TIDEGATE_TLS_CLIENT_CA"]), [("tls.client", "ca".to_owned())]);
         assert_eq!(rest(&["TIDEGATE_AUTH_THROTTLE_DELAY"]), [("auth.throttle", "delay".to_owned())]);
         assert_eq!(rest(&["TIDEGATE_ACCESS", "TIDEGATE_POLICY"]), [("access", String::new())]);
+        assert_eq!(rest(&["TIDEGATE_GROUPS"]), [("groups", String::new())]);
         assert_eq!(rest(&["TIDEGATE_SERVER_Listen"]), [("server", "Listen".to_owned())]);
     }
 

@@ -80,7 +80,8 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
     let policy = document.section("policy", policy);
     let names = server.as_ref().map_or(&[][..], |server| &server.names);
     let mode = auth.as_ref().map(|auth| auth.mode);
-    let token = document.section("token", |section| token(section, base, names, mode));
+    let authorization = upstream.as_ref().map(|upstream| upstream.authorization);
+    let token = document.section("token", |section| token(section, base, names, mode, authorization));
     let log = document.section("log", |section| log(section, base));
     document.finish();
     if let Some(groups) = &groups {
@@ -307,8 +308,19 @@ pub(super) fn several<T: PartialEq>(
     parse: impl Fn(&str) -> Result<T, String>,
     may_repeat: impl Fn(&T) -> bool,
 ) -> Option<Vec<T>> {
+    values(several_placed(section, key, wanted, parse, may_repeat))
+}
+
+/// As [`several`], with the place of each.
+pub(super) fn several_placed<T: PartialEq>(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    wanted: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+    may_repeat: impl Fn(&T) -> bool,
+) -> Option<Vec<(Place, T)>> {
     let place = section.place(key);
-    let list = distinct(section, key, wanted, parse, may_repeat)?;
+    let list = distinct_placed(section, key, wanted, parse, may_repeat)?;
     if list.is_empty() {
         section.report.wrong(&place, format!("{}.{key}: found an empty list; write {wanted}", section.name));
         return None;
@@ -324,6 +336,16 @@ pub(super) fn distinct<T: PartialEq>(
     parse: impl Fn(&str) -> Result<T, String>,
     may_repeat: impl Fn(&T) -> bool,
 ) -> Option<Vec<T>> {
+    values(distinct_placed(section, key, wanted, parse, may_repeat))
+}
+
+fn distinct_placed<T: PartialEq>(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    wanted: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+    may_repeat: impl Fn(&T) -> bool,
+) -> Option<Vec<(Place, T)>> {
     let list = section.list(key, Separator::Comma, wanted, parse)?;
     let again = list.iter().enumerate().find(|(index, (_, value))| {
         !may_repeat(value) && list.iter().take(*index).any(|(_, earlier)| earlier == value)
@@ -334,7 +356,7 @@ pub(super) fn distinct<T: PartialEq>(
             .wrong(place, format!("{}.{key}: this stands here a second time; remove it", section.name));
         return None;
     }
-    values(Some(list))
+    Some(list)
 }
 
 pub(super) fn values<T>(list: Option<Vec<(Place, T)>>) -> Option<Vec<T>> {

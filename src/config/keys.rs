@@ -136,6 +136,9 @@ pub(super) fn find(section: &str, name: &str) -> Option<Standing> {
 
 /// The words after "unknown key": where the key belongs, or what may have been meant.
 pub(super) fn advice(section: &str, name: &str) -> String {
+    if SECTIONS.contains(&name) {
+        return format!("{} is a section of its own", header(name));
+    }
     if let Some(key) = working().find(|key| key.section != CERTIFICATE_ENTRY && key.name == name) {
         return format!("it belongs to {}", header(key.section));
     }
@@ -147,7 +150,8 @@ pub(super) fn advice(section: &str, name: &str) -> String {
     if let Some(near) = nearest(name, here.iter().copied()) {
         return format!("did you mean {near:?}?");
     }
-    let near = nearest(name, working().map(|key| key.name));
+    let elsewhere = working().filter(|_| section != ACCESS);
+    let near = nearest(name, elsewhere.map(|key| key.name));
     if let Some(key) = near.and_then(|near| working().find(|key| key.name == near)) {
         return format!("did you mean {:?} of {}?", key.name, header(key.section));
     }
@@ -165,7 +169,8 @@ pub(super) fn header(section: &str) -> String {
 
 /// The words after "unknown section".
 pub(super) fn section_advice(name: &str) -> String {
-    match nearest(name, SECTIONS.into_iter()) {
+    let inner = SECTIONS.into_iter().find(|section| section.rsplit('.').next() == Some(name));
+    match inner.or_else(|| nearest(name, SECTIONS.into_iter())) {
         Some(near) => format!("did you mean {}?", header(near)),
         None => all_sections(),
     }
@@ -219,6 +224,9 @@ mod tests {
         assert_eq!(section_advice("user-agents"), "did you mean [user_agents]?");
         assert_eq!(section_advice("acces"), "did you mean [[access]]?");
         assert_eq!(advice("policy", "users"), "it belongs to [[access]]");
+        assert_eq!(advice("auth", "access"), "[[access]] is a section of its own");
+        assert_eq!(advice("access", "name"), "[[access]] has users, repositories, actions");
+        assert_eq!(section_advice("throttle"), "did you mean [auth.throttle]?");
         assert!(section_advice("storage").starts_with("the sections are [server], [limits]"));
     }
 

@@ -32,9 +32,9 @@ pub use address::ServerAddress;
 pub use error::{Problem, Problems};
 pub use settings::{
     AccessFormat, AccessRule, AccessTarget, Acme, AcmeChallenge, Alpn, Auth, AuthMode, Catalog,
-    CertificateFiles, ClientCertificate, ClientCertificates, ImmutableTags, Limits, Log, LogFormat, Policy,
-    Server, Subject, Throttle, Tls, TlsVersion, Token, Upstream, UpstreamAuthorization, UserAgents, UserFrom,
-    Verify,
+    CertificateFiles, ClientCertificate, ClientCertificates, ImmutableTags, Limits, Log, LogFormat, Mention,
+    Policy, Server, Subject, Throttle, Tls, TlsVersion, Token, Upstream, UpstreamAuthorization, UserAgents,
+    UserFrom, Verify,
 };
 
 /// All settings of one proxy.toml, every value parsed, in range, and its default filled in. Paths are

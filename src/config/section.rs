@@ -127,8 +127,10 @@ impl<'i> Section<'_, 'i> {
     /// A duration within a range.
     pub(super) fn duration(&mut self, key: &str, range: RangeInclusive<Duration>) -> Option<Duration> {
         let (least, most) = (print_duration(*range.start()), print_duration(*range.end()));
-        let wanted =
-            format!(r#"a duration from "{least}" to "{most}", such as "500ms", "30s", "15m" or "2h""#);
+        let fits = |text: &&str| parse_duration(text).is_ok_and(|duration| range.contains(&duration));
+        let examples: Vec<(&str, ())> =
+            ["500ms", "30s", "15m", "2h"].into_iter().filter(fits).map(|text| (text, ())).collect();
+        let wanted = format!(r#"a duration from "{least}" to "{most}", such as {}"#, choices(&examples));
         self.text(key, &wanted, |text| {
             let duration = parse_duration(text)?;
             if range.contains(&duration) { Ok(duration) } else { Err("it is out of range".to_owned()) }
@@ -180,6 +182,13 @@ impl<'i> Section<'_, 'i> {
                 .into_iter()
                 .map(|item| Field { place: self.at(item.span()), written: Written::Toml(item.into_inner()) })
                 .collect(),
+            Written::Toml(DeValue::String(ref text)) => {
+                let items: Vec<&str> = separate(text, separator).collect();
+                let is_sound = !items.is_empty() && items.iter().all(|item| parse(item).is_ok());
+                let listed: Vec<String> = items.into_iter().map(quoted).collect();
+                let wanted = if is_sound { listed.join(", ") } else { wanted.to_owned() };
+                return self.judged(key, &field, &format!("a list: [{wanted}]"), Err(String::new()));
+            }
             Written::Toml(_) => {
                 return self.judged(key, &field, &format!("a list: [{wanted}]"), Err(String::new()));
             }

@@ -287,17 +287,32 @@ pub struct AccessRule {
     pub repositories: Vec<Pattern>,
     /// What; not nothing.
     pub rights: Rights,
+    /// Where the names of its users stand, those in its groups too.
+    pub mentions: Vec<Mention>,
 }
 
 /// Wherever it stands, it means the same.
 impl PartialEq for AccessRule {
     fn eq(&self, other: &Self) -> bool {
-        let AccessRule { place: _, subjects, repositories, rights } = self;
+        let AccessRule { place: _, subjects, repositories, rights, mentions: _ } = self;
         (subjects, repositories, rights) == (&other.subjects, &other.repositories, &other.rights)
     }
 }
 
 impl Eq for AccessRule {}
+
+/// The name of a user in `[groups]` or `[[access]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// Where it stands, as messages name it.
+    pub place: String,
+    /// The key that holds it, such as `access.users`.
+    pub key: String,
+    /// The name itself.
+    pub name: String,
+    /// What else may have been meant, if nobody has this name.
+    pub instead: Option<String>,
+}
 
 /// Whom a rule means.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -104,7 +104,7 @@ servers = ["unix:/run/registry.sock"]
 ca = "roots.pem"
 connect_timeout = "1s"
 read_timeout = "1h"
-authorization = "none"
+authorization = "pass"
 [auth]
 mode = "token"
 client_certificate = "both"

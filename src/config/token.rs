@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use super::file::optional_file;
 use super::section::Section;
-use super::settings::{AuthMode, Token};
+use super::settings::{AuthMode, Token, UpstreamAuthorization};
 
 const DAY: Duration = Duration::from_hours(24);
 /// Clients that are told nothing else take a token for good for a minute.
 const TTL: RangeInclusive<Duration> = Duration::from_mins(1)..=DAY;
 const REFRESH_TTL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(3650 * 24);
 
-/// `[token]`. `names` is `server.names`, `mode` is `auth.mode`.
+/// `[token]`. `names` is `server.names`, `mode` is `auth.mode`, `authorization` is `upstream.authorization`.
 pub(super) fn token(
     section: &mut Section<'_, '_>,
     base: &Path,
     names: &[String],
     mode: Option<AuthMode>,
+    authorization: Option<UpstreamAuthorization>,
 ) -> Option<Token> {
     let wanted = "printable ASCII without spaces, quotes and backslashes";
     let service = section.text("service", wanted, |text| match text {
@@ -40,6 +41,21 @@ pub(super) fn token(
 
     if matches!((&key, mode), (Some(Some(_)), Some(AuthMode::Basic | AuthMode::Off))) {
         section.report.warn(&key_place, "token.key signs nothing while auth.mode is not \"token\"");
+    }
+    let passes = authorization.map(|authorization| authorization == UpstreamAuthorization::Pass);
+    match (mode, &key, &certificate, passes) {
+        (Some(AuthMode::Token), Some(None), _, Some(true)) => {
+            let message = "token.key is missing, and with one that is made at every start the registry cannot verify the \
+                           tokens that upstream.authorization = \"pass\" hands it; write key and certificate, which \
+                           `tidegate token` makes";
+            section.report.warn(&key_place, message);
+        }
+        (Some(AuthMode::Token), Some(Some(_)), Some(Some(_)), Some(false)) => {
+            let message = "token.certificate is for a registry that verifies tokens, and this one gets none; write \
+                           upstream.authorization = \"pass\", or leave the certificate out";
+            section.report.warn(&certificate_place, message);
+        }
+        _ => {}
     }
     if key == Some(None) {
         if matches!(certificate, Some(Some(_))) {

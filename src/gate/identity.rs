@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::reject::Refusal;
 use super::{Peer, Visit};
 use crate::access::{Caller, Identity};
-use crate::auth::Verdict;
+use crate::auth::{Htpasswd, Verdict};
 use crate::config::{AuthMode, ClientCertificate, Verify};
 use crate::header::credentials::{self, Basic, Credentials};
 use crate::network::Network;
@@ -60,6 +60,7 @@ pub(super) async fn identify(
     visit: &Visit<'_>,
     holder: Option<Arc<str>>,
     headers: &HeaderMap,
+    ledger: &mut Ledger,
 ) -> Result<Caller, Refusal> {
     let state = visit.state;
     let by_name = |identity| Caller { identity, token: None };
@@ -69,7 +70,7 @@ pub(super) async fn identify(
             Some(tokens) => bearer(visit, tokens, &token),
             None => Err(visit.unauthorized("malformed credentials")),
         },
-        (Credentials::Basic(basic), _) => password(visit, &basic.user, &basic.password).await.map(by_name),
+        (Credentials::Basic(basic), _) => password(visit, &basic, ledger).await.map(by_name),
         (Credentials::None, holder @ Some(_)) if !is_both(state) => Ok(by_name(holder_or_nobody(holder))),
         (Credentials::None, _) if may_be_anonymous(state) => Ok(by_name(Identity::Anonymous)),
         (Credentials::None, _) => Err(visit.unauthorized("no credentials")),
@@ -102,11 +103,12 @@ pub(super) async fn claimant(
     proof: Proof,
     credentials: Credentials,
     holder: Option<Arc<str>>,
+    ledger: &mut Ledger,
 ) -> Result<Claimant, Refusal> {
     let state = visit.state;
     let basic = match (proof, credentials) {
         (Proof::Identity(token), _) => {
-            let identity = returning(visit, tokens, &token)?;
+            let identity = returning(visit, tokens, &token, ledger)?;
             return Ok(Claimant { identity, login: None });
         }
         (Proof::Password(basic), _) | (Proof::Header, Credentials::Basic(basic)) if !is_nothing(&basic) => {
@@ -120,7 +122,7 @@ pub(super) async fn claimant(
     };
     let name = std::str::from_utf8(&basic.user).ok();
     let login = name.zip(state.users.as_ref()).and_then(|(name, users)| Login::of(&users.current(), name));
-    match password(visit, &basic.user, &basic.password).await {
+    match password(visit, &basic, ledger).await {
         Ok(identity) => Ok(Claimant { identity, login }),
         Err(Refusal::Unauthorized { reason, .. }) => Err(asking_for_password(state, reason)),
         Err(other) => Err(other),
@@ -129,12 +131,20 @@ pub(super) async fn claimant(
 
 /// The user whose identity token this is. One that does not count is a failure like a wrong password, but with an account of
 /// its own: whoever is told to log in again must not be kept from it.
-fn returning(visit: &Visit<'_>, tokens: &Tokens, token: &Secret) -> Result<Identity, Refusal> {
+fn returning(
+    visit: &Visit<'_>,
+    tokens: &Tokens,
+    token: &Secret,
+    ledger: &mut Ledger,
+) -> Result<Identity, Refusal> {
     let Some(users) = &visit.state.users else { return Ok(Identity::Anonymous) };
-    let verified = tokens.verify_login(token, &visit.service(tokens), &users.current(), SystemTime::now());
+    let users = users.current();
+    let verified = tokens.verify_login(token, &visit.service(tokens), &users, SystemTime::now());
     verified.map(|user| Identity::User(user.into())).map_err(|ended| {
+        let claimed = tokens.claimed_user(token).unwrap_or_default();
+        note(claimed.as_bytes(), &users, ledger);
         // No user's name holds a control character.
-        let account = format!("\0{}", tokens.claimed_user(token).unwrap_or_default());
+        let account = format!("\0{claimed}");
         let (throttle, network) = (visit.gate.shared.verifier.throttle(), Network::of(visit.client.address));
         match throttle.charge(network, account.as_bytes(), Instant::now()) {
             Ok(charge) => charge.keep(),
@@ -144,6 +154,13 @@ fn returning(visit: &Visit<'_>, tokens: &Tokens, token: &Secret) -> Result<Ident
         let told = Some(format!("{reason}; log in again: docker login {}", visit.host()));
         Refusal::Unauthorized { reason, told, challenge: Some(visit.state.challenge.clone()) }
     })
+}
+
+/// Whoever looks into a refusal wants to know whose login it was.
+fn note(claimed: &[u8], users: &Htpasswd, ledger: &mut Ledger) {
+    if users.fingerprint(claimed).is_some() {
+        ledger.claimed(claimed);
+    }
 }
 
 /// At the token endpoint there is nothing but passwords to ask for.
@@ -167,16 +184,20 @@ fn holder_or_nobody(holder: Option<Arc<str>>) -> Identity {
 }
 
 /// The user whose password this is. No user and no password is how some clients say that they have none.
-pub(super) async fn password(visit: &Visit<'_>, user: &[u8], password: &Secret) -> Result<Identity, Refusal> {
+async fn password(visit: &Visit<'_>, basic: &Basic, ledger: &mut Ledger) -> Result<Identity, Refusal> {
     let Some(users) = &visit.state.users else { return Ok(Identity::Anonymous) };
-    if user.is_empty() && password.expose().is_empty() && may_be_anonymous(visit.state) {
+    if is_nothing(basic) && may_be_anonymous(visit.state) {
         return Ok(Identity::Anonymous);
     }
-    let verifier = &visit.gate.shared.verifier;
-    match verifier.verify(&users.current(), visit.client.address, user, password).await {
-        Verdict::Right => Ok(Identity::User(user.to_vec())),
-        Verdict::Wrong => Err(visit.unauthorized("wrong user or password")),
-        Verdict::Busy => Err(Refusal::Busy),
-        Verdict::Throttled(left) => Err(Refusal::Throttled(left)),
-    }
+    let Basic { user, password } = basic;
+    let users = users.current();
+    let refusal = match visit.gate.shared.verifier.verify(&users, visit.client.address, user, password).await
+    {
+        Verdict::Right => return Ok(Identity::User(user.clone())),
+        Verdict::Wrong => visit.unauthorized("wrong user or password"),
+        Verdict::Busy => Refusal::Busy,
+        Verdict::Throttled(left) => Refusal::Throttled(left),
+    };
+    note(user, &users, ledger);
+    Err(refusal)
 }

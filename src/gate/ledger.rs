@@ -41,6 +41,7 @@ impl Ledger {
             peer,
             client: peer,
             user: None,
+            claimed: None,
             certificate: None,
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
@@ -88,6 +89,11 @@ impl Ledger {
         }
     }
 
+    /// What a client says who has not proven it.
+    pub(super) fn claimed(&mut self, user: &[u8]) {
+        self.record.claimed = Some(String::from_utf8_lossy(user).into_owned());
+    }
+
     pub(super) fn certificate(&mut self, shown: &Shown) {
         self.record.certificate = Some(shown.label().to_owned());
     }
@@ -103,6 +109,10 @@ impl Ledger {
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.record.status = status.as_u16();
         self.record.first_byte = Some(self.begun.elapsed());
+        // A 401 of our own comes before the registry is asked.
+        if status == StatusCode::UNAUTHORIZED && self.record.upstream.is_some() {
+            self.record.reason = Some("the registry itself asks for credentials, see upstream.authorization");
+        }
     }
 
     pub(super) fn torn(&mut self, error: &AnswerError) {

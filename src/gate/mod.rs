@@ -119,7 +119,7 @@ async fn pass(
         ledger.asks_for_token();
         return token::answer(&visit, tokens, holder, request, ledger).await;
     }
-    let caller = identity::identify(&visit, holder, request.headers()).await?;
+    let caller = identity::identify(&visit, holder, request.headers(), ledger).await?;
     ledger.user(&caller.identity);
     let permit = visit.decide(caller)?;
     policy::check(&config.policy, target.operation)?;
@@ -129,7 +129,7 @@ async fn pass(
     }
     let _claims = immutable::spare(&visit, &permit, &target, &request, ledger).await?;
 
-    let query = mount::settle(&visit, &permit, sent.query())?;
+    let query = mount::settle(&visit, &permit, sent.query(), ledger)?;
     *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
     let onward = forward::rewrite(request, &visit, &permit)?;
     ledger.upstream(&state.destination.server);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Visit;
+use super::ledger::Ledger;
 use super::reject::Refusal;
 use crate::access::Permit;
 use crate::registry::name;
@@ -14,12 +15,16 @@ pub(super) fn settle<'q>(
     visit: &Visit<'_>,
     permit: &Permit,
     query: Option<&'q str>,
+    ledger: &mut Ledger,
 ) -> Result<Option<Cow<'q, str>>, Refusal> {
-    let may_pull = |repository: &str| permit.extends(&visit.state.rules, repository, Rights::PULL);
-    match query {
-        Some(query) if visit.target.operation == Operation::UploadStart => allowed(query, may_pull).map(Some),
-        query => Ok(query.map(Cow::Borrowed)),
+    let Some(query) = query.filter(|_| visit.target.operation == Operation::UploadStart) else {
+        return Ok(query.map(Cow::Borrowed));
+    };
+    let settled = allowed(query, |repository| permit.extends(&visit.state.rules, repository, Rights::PULL))?;
+    if matches!(settled, Cow::Owned(_)) {
+        ledger.refused("the mount was left out, the client uploads instead");
     }
+    Ok(Some(settled))
 }
 
 /// The query of the start of an upload as it goes on. A mount stays where it can be read in one way and the caller `may_pull`

@@ -20,6 +20,9 @@ use crate::registry::scope::{Resource, Scope};
 use crate::state::State;
 use crate::upstream::UpstreamError;
 
+/// What the log says of somebody who lacks a right.
+pub(super) const DENIED: &str = "this user may not do this";
+
 /// Why a request is not forwarded, or its answer not handed on.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -50,7 +53,13 @@ pub(super) enum Refusal {
     /// Nobody knows who this is; the reason is for the log, what he is told of it for himself.
     Unauthorized { reason: &'static str, told: Option<String>, challenge: Option<HeaderValue> },
     /// The token counts and does not go so far; a better one may.
-    Insufficient { missing: Scope, is_stranger: bool, sentence: String, challenge: Option<HeaderValue> },
+    Insufficient {
+        missing: Scope,
+        is_stranger: bool,
+        reason: &'static str,
+        sentence: String,
+        challenge: Option<HeaderValue>,
+    },
     /// What is asked of the token endpoint makes no sense.
     Unclear(&'static str),
     /// It is known who this is, and he may not; the rights that he lacks.
@@ -237,19 +246,17 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         Refusal::Unauthorized { .. } => {
             (StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required")
         }
-        Refusal::Insufficient { is_stranger, .. } => {
+        Refusal::Insufficient { is_stranger, reason, .. } => {
             let code = if *is_stranger { Code::Unauthorized } else { Code::Denied };
-            (StatusCode::UNAUTHORIZED, code, "the token does not allow this")
+            (StatusCode::UNAUTHORIZED, code, reason)
         }
         Refusal::Unclear(sentence) => (StatusCode::BAD_REQUEST, Code::Unsupported, sentence),
-        Refusal::Denied(_) => (StatusCode::FORBIDDEN, Code::Denied, "this user may not do this"),
+        Refusal::Denied(_) => (StatusCode::FORBIDDEN, Code::Denied, DENIED),
         Refusal::NotOffered { sentence, .. } => (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, sentence),
         Refusal::Immutable(_) => (StatusCode::CONFLICT, Code::Denied, "the tag is immutable"),
-        Refusal::PageSize => (
-            StatusCode::BAD_REQUEST,
-            Code::PaginationNumberInvalid,
-            "the number of entries asked for is none",
-        ),
+        Refusal::PageSize => {
+            (StatusCode::BAD_REQUEST, Code::PaginationNumberInvalid, "n has to be a whole number")
+        }
         Refusal::Registry(answer) => {
             (answer.status(), Code::Unknown, "the registry refused what it was asked first")
         }
@@ -259,7 +266,7 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
         Refusal::Throttled(_) => (
             StatusCode::TOO_MANY_REQUESTS,
             Code::TooManyRequests,
-            "too many wrong passwords for this user from your address, try again later",
+            "too many failed logins of this user from your address, try again later",
         ),
         Refusal::Crowded => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "too many requests at once, try again soon")

@@ -49,7 +49,7 @@ pub(super) async fn answer(
     if asked.service.is_some_and(|wanted| wanted != service) {
         return Err(Refusal::Unclear("tokens for another service are not given here"));
     }
-    let claimant = identity::claimant(visit, tokens, asked.proof, credentials, holder).await?;
+    let claimant = identity::claimant(visit, tokens, asked.proof, credentials, holder, ledger).await?;
     ledger.user(&claimant.identity);
     let granted = granted(&visit.state.rules, &claimant.identity, asked.scopes);
     let given = give(tokens, &claimant, &service, &granted, asked.offline)?;

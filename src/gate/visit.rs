@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use http::HeaderValue;
 
-use super::reject::{Refusal, denial};
+use super::reject::{DENIED, Refusal, denial};
 use super::{Gate, challenge};
 use crate::access::{self, Caller, Denied, Identity, Permit};
 use crate::body::Flow;
@@ -87,14 +87,14 @@ impl Visit<'_> {
     /// With a valid token too, this is 401: clients then ask for a better one, and show the sentence when there is none.
     fn insufficient(&self, missing: Scope, bearer: &Identity) -> Refusal {
         let is_stranger = *bearer == Identity::Anonymous;
-        let sentence = match &missing.resource {
+        let (reason, sentence) = match &missing.resource {
             Resource::Repository(name) if self.state.rules.rights(bearer, name).contains(missing.rights) => {
-                format!("the token does not allow {missing}")
+                ("the token does not allow this", format!("the token does not allow {missing}"))
             }
-            _ if is_stranger => denial("log in to", &missing),
-            _ => denial("this user may not", &missing),
+            _ if is_stranger => ("nobody may do this without a login", denial("log in to", &missing)),
+            _ => (DENIED, denial("this user may not", &missing)),
         };
         let challenge = challenge::challenge(self, Some((challenge::INSUFFICIENT, &sentence)));
-        Refusal::Insufficient { missing, is_stranger, sentence, challenge }
+        Refusal::Insufficient { missing, is_stranger, reason, sentence, challenge }
     }
 }

@@ -30,6 +30,8 @@ pub struct Record {
     pub client: IpAddr,
     /// The verified user.
     pub user: Option<String>,
+    /// The user that he said to be and has not proven to be; only one that there is, for others may be anything, a password too.
+    pub claimed: Option<String>,
     /// What the client's certificate calls itself; true unless `reason` says otherwise.
     pub certificate: Option<String>,
     /// The method as sent.
@@ -64,7 +66,7 @@ pub struct Record {
     pub torn: Option<Torn>,
     /// The id of the request.
     pub id: String,
-    /// Why tidegate refused it.
+    /// Why tidegate refused it, or left a part of it out; or why the registry did.
     pub reason: Option<&'static str>,
 }
 

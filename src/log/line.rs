@@ -80,6 +80,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    claimed: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<Cow<'a, str>>,
     method: Cow<'a, str>,
     host: Cow<'a, str>,
@@ -115,6 +117,7 @@ impl<'a> From<&'a Record> for Line<'a> {
             peer: record.peer,
             client: record.client,
             user: record.user.as_deref().map(clean),
+            claimed: record.claimed.as_deref().map(clean),
             certificate: record.certificate.as_deref().map(clean),
             method: clean(&record.method),
             host: authority(&record.host),

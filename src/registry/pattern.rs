@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::name;
+
 /// Stands for the name of the user who asks, within one component.
 const USER: &str = "${user}";
 /// More components than a repository can have characters are a mistake.
@@ -89,7 +91,9 @@ impl FromStr for TagPattern {
         let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '*');
         match text {
             "" => Err("the pattern of the tag is empty".to_owned()),
-            _ if !text.chars().all(letter) => Err(format!("{text:?} fits no tag")),
+            _ if !text.chars().all(letter) || text.starts_with(['.', '-']) => {
+                Err(format!("{text:?} fits no tag; only * has a meaning of its own"))
+            }
             _ => Ok(Self { text: text.to_owned(), pieces: pieces(text) }),
         }
     }
@@ -106,7 +110,7 @@ fn component(text: &str) -> Result<Option<Vec<Piece>>, String> {
         return Ok(None);
     }
     if text.is_empty() {
-        return Err("a component between slashes is empty".to_owned());
+        return Err("no slash stands at the start, at the end or beside another".to_owned());
     }
     if text.contains("**") {
         return Err("** stands alone between slashes".to_owned());
@@ -117,8 +121,20 @@ fn component(text: &str) -> Result<Option<Vec<Piece>>, String> {
         if let Piece::Literal(literal) = piece
             && let Some(stranger) = literal.chars().find(|c| !letter(*c))
         {
-            return Err(format!("{stranger:?} is in no repository's name"));
+            return Err(match stranger {
+                ':' => "a repository stands here without host and tag".to_owned(),
+                stranger => format!("{stranger:?} is in no repository's name"),
+            });
         }
+    }
+    // Whatever a star or a user stands for, nothing makes up for a dot at the start.
+    let filled = pieces.iter().map(|piece| match piece {
+        Piece::Literal(literal) => literal,
+        Piece::Star | Piece::User => "a",
+    });
+    if !name::is_repository(&filled.collect::<String>()) {
+        let habit = if text.contains(".*") { "; * alone stands for anything" } else { "" };
+        return Err(format!("no repository's name has a part like {text:?}{habit}"));
     }
     Ok(Some(pieces))
 }
@@ -259,11 +275,15 @@ mod tests {
             "a:b",
             "$user",
             "${group}",
+            "team/.*",
+            "team/.+",
+            "a..b*",
+            "${user}-",
             &"a".repeat(256),
         ] {
             assert!(bad.parse::<Pattern>().is_err(), "{bad}");
         }
-        for bad in ["", "a/b", "a:b", "ä", "${user}"] {
+        for bad in ["", "a/b", "a:b", "ä", "${user}", ".*", "-x"] {
             assert!(bad.parse::<TagPattern>().is_err(), "{bad}");
         }
     }

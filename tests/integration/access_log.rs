@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::fake::refusing;
+use crate::harness::fake::{Fake, refusing};
 use crate::harness::http1::{self, Client};
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
@@ -91,8 +91,20 @@ fn refusals_are_logged_too_with_the_reason() {
         assert!(refused["reason"].is_string(), "{refused}");
         if status == 401 {
             assert!(refused["user"].is_null(), "nobody has proved to be anybody: {refused}");
+            assert_eq!(refused["claimed"], "testuser", "{refused}");
         }
     }
+}
+
+#[test]
+fn a_registry_that_wants_credentials_of_its_own_is_told_from_a_wrong_password() {
+    let answer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"registry\"\r\nContent-Length: 0\r\n\r\n";
+    let fake = Fake::scripted(answer, false);
+    let tidegate = Tidegate::start(Settings::for_upstream(&fake.url()));
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[AUTH, "User-Agent: a/1"]).status, 401);
+    let line = line(&tidegate, "a/1");
+    assert_eq!(line["user"], "testuser", "{line}");
+    assert_eq!(line["reason"], "the registry itself asks for credentials, see upstream.authorization");
 }
 
 #[test]

@@ -53,7 +53,14 @@ fn of_a_thousand_wrong_passwords_ten_are_computed() {
     assert!(all < ten_hashes * 10.0, "ten took {ten_hashes} s of CPU time, a thousand {all} s");
     assert!(recorder.record().requests.is_empty());
     let line = tidegate.access.wait_for("a line", |line| line.contains("429"));
-    assert!(line.contains("too many wrong passwords"), "{line}");
+    assert!(line.contains("too many failed logins"), "{line}");
+    assert!(line.contains(&format!(r#""claimed":"{USER}""#)) && !line.contains(r#""user":"#), "{line}");
+    // Who types his password where the name belongs does not find it in the log.
+    client.exchange("GET /v2/", &[&format!("Authorization: {}", basic("hunter2", ""))]);
+    let line = tidegate
+        .access
+        .wait_after(0, "a line", |line| line.contains("wrong user") && !line.contains("claimed"));
+    assert!(!line.contains("hunter2"), "{line}");
 }
 
 #[test]

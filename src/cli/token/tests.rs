@@ -52,7 +52,7 @@ fn what_it_makes_can_be_used_and_is_not_replaced() {
 #[test]
 fn key_and_certificate_need_two_names() {
     let folder = TempDir::new().unwrap();
-    for name in ["token.crt", ".."] {
+    for name in ["token.crt", "..", "list"] {
         let failure = make(&folder.path().join(name), &parsed(&["x"]).unwrap()).unwrap_err();
         assert_eq!(failure.exit_code(), 64, "{failure}");
     }

@@ -75,7 +75,7 @@ fn what_a_rule_needs_is_asked_for() {
 #[test]
 fn all_mistakes_of_all_rules_are_told() {
     let rules = "[[access]]
-users = [\"@develpers\", \"team-*\", \"\", \"bob\"]
+users = [\"@develpers\", \"team-*\", \"\", \"bob\", \"@at\"]
 repositories = [\"Team\", \"a//b\"]
 actions = [\"read\"]
 [[access]]
@@ -92,12 +92,12 @@ empty = []
         r#"5:10: access.users: found "@develpers" (there is no group "develpers"; did you mean "@developers"?); write the name of a user, a group"#,
         r#"5:24: access.users: found "team-*" (the name of a user is no pattern)"#,
         r#"5:34: access.users: found "" (it is empty)"#,
-        r#"6:17: access.repositories: found "Team" ('T' is in no repository's name); write a pattern of"#,
-        r#"6:25: access.repositories: found "a//b" (a component between slashes is empty)"#,
+        r#"6:17: access.repositories: found "Team" ('T' is in no repository's name); write names in which"#,
+        r#"6:25: access.repositories: found "a//b" (no slash stands at the start, at the end or beside another)"#,
         r#"7:12: access.actions: found "read"; write "pull", "push", "delete", "catalog", or "*""#,
         "9:9: access.users: found an empty list; write the name of a user",
         "10:22: access.repositories: this stands here a second time; remove it",
-        r#"11:11: access.actions: found "pull"; write a list: ["pull""#,
+        r#"11:11: access.actions: found "pull"; write a list: ["pull"]"#,
         r#"13:15: groups.developers: found "@ops" (a group holds no groups); write the name of a user, such as "alice""#,
         r#"13:23: groups.developers: found "anonymous" (it is no single user; write it among the users"#,
         "13:45: groups.developers: found the number 3",
@@ -115,7 +115,7 @@ fn a_list_of_rules_is_no_table_and_not_empty() {
     let rule = "users = [\"alice\"]\nrepositories = [\"**\"]\nactions = [\"pull\"]";
     let single = problem(&format!("[access]\n{rule}"));
     assert!(
-        single.starts_with("proxy.toml:4:1: access: found a table; write [[access]] once for each"),
+        single.starts_with("proxy.toml:4:1: access: found a table; write [[access]] above the keys of each"),
         "{single}"
     );
     let empty = problems(&format!("access = []\n{PAIR}"));

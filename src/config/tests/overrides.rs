@@ -81,10 +81,15 @@ fn rules_and_groups_come_from_the_environment() {
 #[test]
 fn wrong_rules_in_the_environment_are_named() {
     for (name, value, message) in [
-        ("TIDEGATE_ACCESS", "", r#"access: found ""; write [[access]] once for each rule"#),
-        ("TIDEGATE_ACCESS", "[]", "access: found an empty list; write [[access]]"),
+        ("TIDEGATE_ACCESS", "", r#"access: found ""; write a list of tables in TOML, such as [{ users = "#),
+        ("TIDEGATE_ACCESS", "[]", "access: found an empty list; write a list of tables in TOML"),
         ("TIDEGATE_ACCESS", "[{ users = ['@x'] }]", r#"access.users: found "@x" (there is no group "x""#),
-        ("TIDEGATE_ACCESS_USERS", "alice", "[[access]] as a whole is TIDEGATE_ACCESS; write [[access]] once"),
+        (
+            "TIDEGATE_ACCESS_USERS",
+            "alice",
+            "[[access]] as a whole is TIDEGATE_ACCESS; write a list of tables",
+        ),
+        ("TIDEGATE_GROUPS", "team=alice", "each group has a variable of its own; write TIDEGATE_GROUPS_"),
         ("TIDEGATE_GROUPS_TEAM", "*", r#"groups.team: found "*" (it is no single user"#),
     ] {
         let problems = parse_with(PAIR, &[(name, value)]).unwrap_err();

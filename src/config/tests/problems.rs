@@ -123,7 +123,7 @@ fn unknown_names_get_advice() {
     for (lines, message) in [
         ("listen = []", r#"4:1: unknown key "listen" in [tls]; it belongs to [server]"#),
         ("[sever]\nlisten = []", "4:2: unknown section [sever]; did you mean [server]?"),
-        ("[server.limits]", r#"4:9: unknown key "limits" in [server]; [server] has listen, plain, names"#),
+        ("[server.limits]", r#"4:9: unknown key "limits" in [server]; [limits] is a section of its own"#),
         ("[log]\nüber = 1", "5:1: "),
     ] {
         let problems = problems(&format!("{PAIR}{lines}\n"));
@@ -151,7 +151,7 @@ fn values_of_the_wrong_type_or_out_of_range() {
         ("alpn = [\"h2\", \"h2\"]", "4:15: tls.alpn: this stands here a second time; remove it"),
         (
             "[server]\nlisten = \"0.0.0.0:443\"",
-            r#"5:10: server.listen: found "0.0.0.0:443"; write a list: [an IP"#,
+            r#"5:10: server.listen: found "0.0.0.0:443"; write a list: ["0.0.0.0:443"]"#,
         ),
         ("[server]\nlisten = []", "5:10: server.listen: found an empty list; write an IP address"),
         ("[server]\nlisten = [443]", "5:11: server.listen: found the number 443; write"),

@@ -42,6 +42,28 @@ fn a_key_that_signs_nothing_is_told() {
 }
 
 #[test]
+fn tokens_that_a_registry_does_not_get_or_cannot_verify_are_told() {
+    let warnings = |lines: &str, authorization: &str| -> Vec<String> {
+        let text = format!("{}[upstream]\nauthorization = \"{authorization}\"\n", with(lines));
+        parse(&text).unwrap().warnings.iter().map(ToString::to_string).collect()
+    };
+    let pair = "key = \"token.key\"\ncertificate = \"token.crt\"";
+    assert_eq!(warnings(pair, "pass"), [""; 0]);
+    assert_eq!(warnings("key = \"token.key\"", "user"), [""; 0]);
+    let told = warnings(pair, "user");
+    assert!(
+        told[0].starts_with("proxy.toml:8:15: token.certificate is for a registry that verifies"),
+        "{told:?}"
+    );
+    let told = warnings("ttl = \"2m\"", "pass");
+    assert!(
+        told[0].starts_with("proxy.toml:6:1: token.key is missing, and with one that is made"),
+        "{told:?}"
+    );
+    assert_eq!(told.len(), 1);
+}
+
+#[test]
 fn mistakes_are_told() {
     for (lines, message) in [
         (
@@ -53,7 +75,7 @@ fn mistakes_are_told() {
         ("issuer = 'a\"b'", r#"7:10: token.issuer: found "a"b"; write printable ASCII"#),
         (
             "ttl = \"59s\"",
-            r#"7:7: token.ttl: found "59s" (it is out of range); write a duration from "1m" to "1d""#,
+            r#"7:7: token.ttl: found "59s" (it is out of range); write a duration from "1m" to "1d", such as "15m" or "2h""#,
         ),
         ("refresh_ttl = \"3651d\"", r#"7:15: token.refresh_ttl: found "3651d" (it is out of range)"#),
         ("secret = \"x\"", r#"7:1: unknown key "secret" in [token]; "#),

@@ -14,6 +14,7 @@ fn record(path: &str) -> Record {
         peer: "10.0.0.1".parse().unwrap(),
         client: "10.0.0.1".parse().unwrap(),
         user: None,
+        claimed: None,
         certificate: None,
         method: "GET".to_owned(),
         path: path.to_owned(),

@@ -10,6 +10,7 @@ fn record() -> Record {
         peer: "10.0.0.1".parse().unwrap(),
         client: "2001:db8::1".parse().unwrap(),
         user: Some("alice".to_owned()),
+        claimed: None,
         certificate: None,
         method: "PATCH".to_owned(),
         path: "/v2/team/app/blobs/uploads/u-1".to_owned(),

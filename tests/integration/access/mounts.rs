@@ -28,6 +28,8 @@ fn a_blob_is_mounted_only_from_where_it_may_be_pulled() {
         let digest = format!("sha256:{}", sha256(&bytes));
         assert_eq!(house.finish("alice", &answer, &bytes, &digest), 201, "the push goes on");
     }
+    let left_out = |line: &str| line.contains(r#""status":202"#) && line.contains("the mount was left out");
+    house.tidegate.access.wait_for("the reason", left_out);
     assert_eq!(mount(format!("mount={secret};from=secret/base")).status, 400);
     assert_eq!(mount(format!("from=team%2Fbase&mount={shared}")).status, 201);
     assert_eq!(house.status("alice", &format!("HEAD /v2/team/app/blobs/{shared}")), 200);

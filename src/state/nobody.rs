@@ -1,0 +1,106 @@
+//! Rules that mean nobody: most often the name of a user with a typing error.
+
+use std::collections::BTreeSet;
+
+use crate::auth::Htpasswd;
+use crate::config::{AccessRule, AuthMode, ClientCertificate, Config, Problem, Subject, Verify};
+
+/// What there is to say about them. `users` are those with a password; none when nobody is asked for one.
+pub(super) fn meant(config: &Config, users: Option<&Htpasswd>) -> Vec<Problem> {
+    let has_certificates = config.tls.client.verify != Verify::Off;
+    match users {
+        None if !has_certificates && config.auth.mode == AuthMode::Off => {
+            config.access.iter().filter_map(without_names).collect()
+        }
+        // Whose names the CA gives is not known here.
+        Some(_) if has_certificates && config.auth.client_certificate == ClientCertificate::Either => {
+            Vec::new()
+        }
+        Some(users) => unknown(config, users),
+        None => Vec::new(),
+    }
+}
+
+fn without_names(rule: &AccessRule) -> Option<Problem> {
+    let message = "access.users: this rule never counts, for nobody has a name while auth.mode is \"off\"; write \"anonymous\" \
+                   for everybody, or auth.mode = \"basic\"";
+    (!rule.subjects.contains(&Subject::Anonymous)).then(|| Problem::new(&rule.place, message))
+}
+
+fn unknown(config: &Config, users: &Htpasswd) -> Vec<Problem> {
+    let names: BTreeSet<&[u8]> = users.users().into_iter().map(|(name, _)| name).collect();
+    let readable = || names.iter().filter_map(|name| str::from_utf8(name).ok());
+    // A group stands in several rules.
+    let mut told = BTreeSet::new();
+    let mentions = config.access.iter().flat_map(|rule| &rule.mentions);
+    let unknown = mentions.filter(|mention| !names.contains(mention.name.as_bytes()));
+    let new = unknown.filter(|mention| told.insert((&mention.place, &mention.name)));
+    new.map(|mention| mention.unknown(&config.auth.htpasswd, readable())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const RULES: &str = r#"
+[groups]
+team = ["alice", "bbo", "zacharias"]
+[[access]]
+users = ["@team", "team", "Everyone", "Public", "*"]
+repositories = ["a"]
+actions = ["pull"]
+[[access]]
+users = ["@team", "alice"]
+repositories = ["b"]
+actions = ["pull"]
+[[access]]
+users = ["anonymous", "alice"]
+repositories = ["c"]
+actions = ["pull"]
+"#;
+
+    fn told(settings: &str) -> Vec<String> {
+        let text = format!("{settings}\n[tls]\ncertificate = 'c'\nkey = 'k'\n{RULES}");
+        let config = Config::parse(Path::new("proxy.toml"), &text, &[]).unwrap();
+        let users = Htpasswd::parse(
+            b"alice:$2y$04$abcdefghijklmnopqrstuuWnkdhNqMkGXNRdpXZ8DCzQdX8i2iLSa\n\
+            bob:$2y$04$abcdefghijklmnopqrstuuWnkdhNqMkGXNRdpXZ8DCzQdX8i2iLSa\n",
+            false,
+        )
+        .unwrap();
+        let users = (config.auth.mode != AuthMode::Off).then_some(&users);
+        meant(&config, users).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn users_without_a_password_are_told_once_each() {
+        let file = "is not in auth/htpasswd;";
+        let expected = [
+            format!(r#"proxy.toml:7:18: groups.team: "bbo" {file} did you mean "bob"?"#),
+            format!(r#"proxy.toml:7:25: groups.team: "zacharias" {file} nobody can log in by this name"#),
+            format!(r#"proxy.toml:9:19: access.users: "team" {file} did you mean "@team"?"#),
+            format!(r#"proxy.toml:9:27: access.users: "Everyone" {file} did you mean "*"?"#),
+            format!(r#"proxy.toml:9:39: access.users: "Public" {file} did you mean "anonymous"?"#),
+        ];
+        assert_eq!(told(""), expected);
+        assert_eq!(told("[auth]\nmode = 'token'").len(), expected.len());
+    }
+
+    #[test]
+    fn certificates_may_have_any_name() {
+        let certificates = "[tls.client]\nca = 'ca'\nverify =";
+        assert_eq!(told(&format!("{certificates} 'optional'")), [""; 0]);
+        assert_eq!(told(&format!("{certificates} 'required'\n[auth]\nmode = 'off'")), [""; 0]);
+        let both = format!("{certificates} 'required'\n[auth]\nclient_certificate = 'both'");
+        assert_eq!(told(&both).len(), 5, "the name is the one of the password");
+    }
+
+    #[test]
+    fn without_names_only_rules_for_everybody_count() {
+        let told = told("[auth]\nmode = 'off'");
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("proxy.toml:9:1: access.users: this rule never counts"), "{told:?}");
+    }
+}
