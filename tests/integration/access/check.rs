@@ -30,7 +30,7 @@ fn check_says_who_may_do_what_by_which_rule() {
     assert_eq!(run.stdout, format!("pull    {by}\npush    {by}\ndelete  not allowed\n"), "{}", run.stderr);
     assert_eq!(run.code, Some(0));
     let run = ask("robot", "team/app");
-    let lame = format!("push    by the rule at {}, but no push works without pull\n", place(2));
+    let lame = format!("push    by the rule at {}, but to push takes pull too\n", place(2));
     assert_eq!(run.stdout, format!("pull    not allowed\n{lame}delete  not allowed\n"));
     let run = ask("root", "public/app");
     let both = format!("by the rules at {}, {}", place(0), place(3));
