@@ -143,6 +143,8 @@ fn what_cannot_be_asked() {
         "grant_type=client_credentials&username=alice&password=wonderland",
         "username=alice&password=wonderland",
         "grant_type=password&username=alice&password=%FF",
+        "grant_type=password&username=alice&password=wonderland%00",
+        "grant_type=password&username=%00alice&password=wonderland",
         "grant_type=password&username=alice&password=wonderland&service=another",
     ];
     for form in bad_forms {
