@@ -261,10 +261,12 @@ fn too_many_wrong_passwords_have_to_wait_here_too() {
 #[test]
 fn a_form_that_does_not_come_is_not_waited_for() {
     let recorder = Recorder::start();
-    let tidegate = Tidegate::start(settings(&recorder.url()).set("limits.idle_timeout", r#""300ms""#));
-    let mut client = Client::connect(&tidegate);
-    let kind = "Content-Type: application/x-www-form-urlencoded";
-    client.send(http1::head("POST /auth/token", &[kind, "Content-Length: 100"]));
-    client.send("grant_type=");
-    assert_eq!(client.response(false).unwrap().status, 408);
+    for (limit, time) in [("limits.idle_timeout", r#""300ms""#), ("limits.handshake_timeout", r#""2s""#)] {
+        let tidegate = Tidegate::start(settings(&recorder.url()).set(limit, time));
+        let mut client = Client::connect(&tidegate);
+        let kind = "Content-Type: application/x-www-form-urlencoded";
+        client.send(http1::head("POST /auth/token", &[kind, "Content-Length: 100"]));
+        client.send("grant_type=");
+        assert_eq!(client.response(false).unwrap().status, 408, "{limit}");
+    }
 }
