@@ -203,6 +203,30 @@ fn over_http2() {
 }
 
 #[test]
+fn others_do_not_wait_for_the_tokens_that_a_stranger_asks_for() {
+    let recorder = Recorder::start();
+    let settings = settings(&recorder.url()).set("server.threads", "1");
+    for name in ["token.key", "token.crt"] {
+        std::fs::remove_file(settings.path().join(name)).unwrap();
+    }
+    make_key(&settings, &["--rsa"]);
+    let tidegate = Tidegate::start(settings);
+    let (mut stranger, mut other) = (http2::Client::connect(&tidegate), Client::connect(&tidegate));
+    let asked: Vec<_> = (0..100)
+        .map(|_| stranger.send(http2::request("GET", "localhost", "/auth/token", &[]), true).0)
+        .collect();
+    assert_eq!(other.exchange("GET /v2/", &[]).status, 401);
+    for response in asked {
+        assert_eq!(stranger.answer(response).unwrap().status(), 200);
+    }
+    let last = tidegate.access.wait_after(100, "the last line", |_| true);
+    assert!(
+        last.contains("/auth/token"),
+        "the other one was answered before the last token was signed: {last}"
+    );
+}
+
+#[test]
 fn basic_is_taken_too_and_never_asked_for() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
