@@ -1,8 +1,9 @@
 //! The running account of one request.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -98,6 +99,12 @@ impl Flow {
         true
     }
 
+    /// Waits for a turn of its own, before something that takes as long as one.
+    pub async fn next_turn(&self) {
+        self.turn.set(TURN);
+        poll_fn(|cx| if self.yields(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
+    }
+
     /// Takes down `bytes` of response body given to the client's connection, which now has to send them.
     pub fn delivered(&self, bytes: u64) {
         self.bytes_out.set(self.bytes_out.get() + bytes);
@@ -155,5 +162,16 @@ mod tests {
         assert!(!second.yields(&cx));
         second.delivered(TURN);
         assert!(second.yields(&cx));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_has_moved_nothing_can_wait_for_a_turn_too() {
+        let turns = Rc::new(Turns::default());
+        let flow = Flow::new(turns.clone());
+        let (mut giving, mut waiting) = (pin!(turns.give()), pin!(flow.next_turn()));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        assert!(giving.as_mut().poll(&mut cx).is_pending());
+        assert!(waiting.as_mut().poll(&mut cx).is_ready());
     }
 }

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::timeout;
 
 use super::identity::{self, Claimant};
 use super::ledger::Ledger;
@@ -52,6 +53,10 @@ pub(super) async fn answer(
     let claimant = identity::claimant(visit, tokens, asked.proof, credentials, holder, ledger).await?;
     ledger.user(&claimant.identity);
     let granted = granted(&visit.state.rules, &claimant.identity, asked.scopes);
+    if tokens.are_slow() {
+        // Anybody may ask, a hundred times at once.
+        visit.flow.next_turn().await;
+    }
     let given = give(tokens, &claimant, &service, &granted, asked.offline)?;
     Ok(no_store(given).map(Source::from))
 }
@@ -78,9 +83,11 @@ async fn form(visit: &Visit<'_>, request: Request<Incoming>) -> Result<Bytes, Re
     let limits = Limits { idle: limits.idle_timeout, min_rate: limits.min_rate, bytes: LONGEST_FORM };
     let version = request.version();
     let body = ClientBody::new(request.into_body(), version, visit.flow.clone(), limits);
-    match body.collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(_) => Err(match visit.flow.fault() {
+    // Strangers may send a form. At the least rate of a transfer, which is meant for layers, each would be held for minutes.
+    match timeout(visit.state.config.limits.handshake_timeout, body.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Err(_elapsed) => Err(Refusal::Client(ClientFault::TooSlow)),
+        Ok(Err(_)) => Err(match visit.flow.fault() {
             Some(ClientFault::TooLarge) => Refusal::Unclear("the form is longer than 64 KiB"),
             fault => Refusal::Client(fault.unwrap_or(ClientFault::Gone)),
         }),

@@ -30,6 +30,16 @@ pub struct Basic {
     pub password: Secret,
 }
 
+impl Basic {
+    /// `None` when they are longer than 4 KiB with the colon between them, or hold a control character, at which bcrypt
+    /// implementations end or repeat a password.
+    pub fn new(user: Vec<u8>, password: Secret) -> Option<Basic> {
+        let mut whole = user.iter().chain(password.expose());
+        let fits = user.len() + 1 + password.expose().len() <= MAX_BASIC;
+        (fits && !whole.any(u8::is_ascii_control)).then_some(Basic { user, password })
+    }
+}
+
 /// What a request brings to prove who it is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
@@ -39,8 +49,7 @@ pub enum Credentials {
     Basic(Basic),
     /// A token, at most 16 KiB of the characters that one may have.
     Bearer(Secret),
-    /// Something that cannot be right: another scheme, undecodable, no colon, longer than 4 KiB, or a
-    /// control character, at which bcrypt implementations end or repeat a password.
+    /// Something that cannot be right: another scheme, undecodable, no colon, or none that [`Basic::new`] takes.
     Malformed,
 }
 
@@ -85,13 +94,10 @@ fn basic(encoded: &[u8]) -> Option<Basic> {
         return None;
     }
     let mut user = BASE64.decode(encoded).ok()?;
-    if user.len() > MAX_BASIC || user.iter().any(u8::is_ascii_control) {
-        return None;
-    }
     let colon = user.iter().position(|&byte| byte == b':')?;
     let password = Secret::new(&user[colon + 1..]);
     user.truncate(colon);
-    Some(Basic { user, password })
+    Basic::new(user, password)
 }
 
 #[cfg(test)]

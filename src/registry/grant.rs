@@ -53,10 +53,14 @@ pub fn query(query: &str) -> Result<Asked, Unclear> {
 pub fn form(form: &[u8]) -> Result<Asked, Unclear> {
     let fields = Fields::read(form)?;
     let proof = match fields.one("grant_type")? {
-        Some("password") => Proof::Password(Basic {
-            user: fields.needed("username", "grant_type=password needs a username")?.into(),
-            password: fields.secret("password", "grant_type=password needs a password")?,
-        }),
+        Some("password") => {
+            let user = fields.needed("username", "grant_type=password needs a username")?;
+            let password = fields.secret("password", "grant_type=password needs a password")?;
+            let basic = Basic::new(user.into(), password);
+            Proof::Password(
+                basic.ok_or(Unclear("username or password is too long, or holds a control character"))?,
+            )
+        }
         Some("refresh_token") => {
             Proof::Identity(fields.secret("refresh_token", "grant_type=refresh_token needs a refresh_token")?)
         }
@@ -192,6 +196,8 @@ mod tests {
             "grant_type=password&username=a&username=b&password=c",
             "grant_type=password&grant_type=password&username=a&password=c",
             "grant_type=password&username=a&password=%ff",
+            "grant_type=password&username=a&password=%00",
+            "grant_type=password&username=%00a&password=b",
             "grant_type=password&username=a&password=b&service=c&service=c",
             "{\"grant_type\":\"password\"}",
         ] {

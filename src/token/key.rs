@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine as _;
@@ -11,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use data_encoding::BASE32_NOPAD;
 use der::asn1::{AnyRef, OctetStringRef};
 use der::{Decode as _, Reader as _, SliceReader};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey};
 use rustls::SignatureScheme;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
@@ -26,7 +28,7 @@ const LONGEST_CHAIN: usize = 4096;
 /// A key, the one algorithm it is used with, and its certificates.
 pub(super) struct Key {
     pub(super) algorithm: Algorithm,
-    pub(super) signing: EncodingKey,
+    signing: Signing,
     pub(super) verifying: DecodingKey,
     pub(super) id: String,
     /// The certificate and those above it as a header has them, in base64; empty when there is none.
@@ -35,6 +37,12 @@ pub(super) struct Key {
     binding: hmac::Key,
     /// What works today and deserves a line in the log.
     pub(super) warnings: Vec<Problem>,
+}
+
+/// Read once: to read a key takes longer than to sign with it.
+enum Signing {
+    Ecdsa(EcdsaKeyPair),
+    Rsa(RsaKeyPair),
 }
 
 impl Key {
@@ -84,18 +92,18 @@ impl Key {
     fn new(key: &pair::Key) -> Option<Key> {
         let public = key.signing.public_key()?;
         let is_for = |scheme| key.signing.choose_scheme(&[scheme]).is_some();
-        let (algorithm, private) = if is_for(SignatureScheme::ECDSA_NISTP256_SHA256) {
-            (Algorithm::ES256, pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.der)?)
+        let (algorithm, (signing, private)) = if is_for(SignatureScheme::ECDSA_NISTP256_SHA256) {
+            (Algorithm::ES256, ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.der)?)
         } else if is_for(SignatureScheme::ECDSA_NISTP384_SHA384) {
-            (Algorithm::ES384, pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &key.der)?)
+            (Algorithm::ES384, ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING, &key.der)?)
         } else if is_for(SignatureScheme::RSA_PKCS1_SHA256) {
-            (Algorithm::RS256, pkcs1(&key.der)?)
+            (Algorithm::RS256, rsa(&key.der)?)
         } else {
             return None;
         };
-        let (signing, verifying) = match algorithm {
-            Algorithm::RS256 => (EncodingKey::from_rsa_der(&private), DecodingKey::from_rsa_der(&public)),
-            _ => (EncodingKey::from_ec_der(&private), DecodingKey::from_ec_der(&public)),
+        let verifying = match signing {
+            Signing::Rsa(_) => DecodingKey::from_rsa_der(&public),
+            Signing::Ecdsa(_) => DecodingKey::from_ec_der(&public),
         };
         Some(Key {
             algorithm,
@@ -106,6 +114,24 @@ impl Key {
             binding: hmac::Key::new(hmac::HMAC_SHA256, digest::digest(&digest::SHA256, &private).as_ref()),
             warnings: Vec::new(),
         })
+    }
+
+    /// The signature of `message` in the form of RFC 7518; `None` when the cryptographic library refuses.
+    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let random = SystemRandom::new();
+        match &self.signing {
+            Signing::Ecdsa(pair) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
+            Signing::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).ok()?;
+                Some(signature)
+            }
+        }
+    }
+
+    /// Whether a signature takes milliseconds.
+    pub(super) fn is_slow(&self) -> bool {
+        matches!(self.signing, Signing::Rsa(_))
     }
 
     /// What ties something to `parts`. Nobody without the private key can tell from it what they are.
@@ -131,13 +157,20 @@ impl Key {
     }
 }
 
-/// The form of the private key that the signing library reads; the same bytes whatever form the file has.
-fn pkcs8(algorithm: &'static EcdsaSigningAlgorithm, key: &PrivateKeyDer<'_>) -> Option<Vec<u8>> {
+/// What signs, and the private key in PKCS#8: the same bytes whatever form the file has.
+fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm, key: &PrivateKeyDer<'_>) -> Option<(Signing, Vec<u8>)> {
     let pair = EcdsaKeyPair::from_private_key_der(algorithm, key.secret_der()).ok()?;
-    Some(pair.to_pkcs8v1().ok()?.as_ref().to_vec())
+    let private = pair.to_pkcs8v1().ok()?.as_ref().to_vec();
+    Some((Signing::Ecdsa(pair), private))
 }
 
-/// The same for RSA: a PKCS#8 file (RFC 5958 section 2) holds a PKCS#1 key in an envelope.
+/// The same for RSA, in PKCS#1.
+fn rsa(key: &PrivateKeyDer<'_>) -> Option<(Signing, Vec<u8>)> {
+    let private = pkcs1(key)?;
+    Some((Signing::Rsa(RsaKeyPair::from_der(&private).ok()?), private))
+}
+
+/// A PKCS#8 file (RFC 5958 section 2) holds a PKCS#1 key in an envelope.
 fn pkcs1(key: &PrivateKeyDer<'_>) -> Option<Vec<u8>> {
     let PrivateKeyDer::Pkcs8(envelope) = key else { return Some(key.secret_der().to_vec()) };
     let opened = SliceReader::new(envelope.secret_pkcs8_der()).and_then(|mut reader| {

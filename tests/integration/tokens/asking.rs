@@ -143,6 +143,8 @@ fn what_cannot_be_asked() {
         "grant_type=client_credentials&username=alice&password=wonderland",
         "username=alice&password=wonderland",
         "grant_type=password&username=alice&password=%FF",
+        "grant_type=password&username=alice&password=wonderland%00",
+        "grant_type=password&username=%00alice&password=wonderland",
         "grant_type=password&username=alice&password=wonderland&service=another",
     ];
     for form in bad_forms {
@@ -198,6 +200,30 @@ fn over_http2() {
         client.send(http2::request("POST", "localhost", "/auth/token", &[kind]), false);
     client.data(&mut stream, b"grant_type=password&username=alice&password=wonderland", true).unwrap();
     assert_eq!(client.answer(response).unwrap().status(), 200);
+}
+
+#[test]
+fn others_do_not_wait_for_the_tokens_that_a_stranger_asks_for() {
+    let recorder = Recorder::start();
+    let settings = settings(&recorder.url()).set("server.threads", "1");
+    for name in ["token.key", "token.crt"] {
+        std::fs::remove_file(settings.path().join(name)).unwrap();
+    }
+    make_key(&settings, &["--rsa"]);
+    let tidegate = Tidegate::start(settings);
+    let (mut stranger, mut other) = (http2::Client::connect(&tidegate), Client::connect(&tidegate));
+    let asked: Vec<_> = (0..100)
+        .map(|_| stranger.send(http2::request("GET", "localhost", "/auth/token", &[]), true).0)
+        .collect();
+    assert_eq!(other.exchange("GET /v2/", &[]).status, 401);
+    for response in asked {
+        assert_eq!(stranger.answer(response).unwrap().status(), 200);
+    }
+    let last = tidegate.access.wait_after(100, "the last line", |_| true);
+    assert!(
+        last.contains("/auth/token"),
+        "the other one was answered before the last token was signed: {last}"
+    );
 }
 
 #[test]
@@ -259,10 +285,12 @@ fn too_many_wrong_passwords_have_to_wait_here_too() {
 #[test]
 fn a_form_that_does_not_come_is_not_waited_for() {
     let recorder = Recorder::start();
-    let tidegate = Tidegate::start(settings(&recorder.url()).set("limits.idle_timeout", r#""300ms""#));
-    let mut client = Client::connect(&tidegate);
-    let kind = "Content-Type: application/x-www-form-urlencoded";
-    client.send(http1::head("POST /auth/token", &[kind, "Content-Length: 100"]));
-    client.send("grant_type=");
-    assert_eq!(client.response(false).unwrap().status, 408);
+    for (limit, time) in [("limits.idle_timeout", r#""300ms""#), ("limits.handshake_timeout", r#""2s""#)] {
+        let tidegate = Tidegate::start(settings(&recorder.url()).set(limit, time));
+        let mut client = Client::connect(&tidegate);
+        let kind = "Content-Type: application/x-www-form-urlencoded";
+        client.send(http1::head("POST /auth/token", &[kind, "Content-Length: 100"]));
+        client.send("grant_type=");
+        assert_eq!(client.response(false).unwrap().status, 408, "{limit}");
+    }
 }
