@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{ClientFault, Flow, Pace};
+use super::{ClientFault, Flow, Pace, Unread};
 
 /// What a request body has to keep to.
 #[derive(Clone, Copy, Debug)]
@@ -47,10 +47,10 @@ pub struct ClientBody {
 
 impl ClientBody {
     /// Wraps what hyper received in a request of `version`.
-    pub fn new(incoming: Incoming, version: Version, flow: Rc<Flow>, limits: Limits) -> Self {
+    pub fn new(body: Unread, version: Version, flow: Rc<Flow>, limits: Limits) -> Self {
         Self {
-            declared: incoming.size_hint().exact(),
-            incoming: Some(incoming),
+            declared: body.size_hint().exact(),
+            incoming: body.0,
             http2: version == Version::HTTP_2,
             held: None,
             flow,

@@ -6,9 +6,11 @@ mod client;
 mod flow;
 mod pace;
 mod turns;
+mod unread;
 
 pub use client::ClientError;
 pub use client::{ClientBody, Limits};
 pub use flow::{ClientFault, Flow};
 pub use pace::Pace;
 pub use turns::Turns;
+pub use unread::Unread;

@@ -3,13 +3,12 @@
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, Entry, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
-use hyper::body::Incoming;
 
 use super::authorization::{self, Purpose};
 use super::reject::Refusal;
 use super::{Visit, hygiene};
 use crate::access::Permit;
-use crate::body::{ClientBody, Limits};
+use crate::body::{ClientBody, Limits, Unread};
 use crate::header::{forwarded, hop};
 use crate::registry::target::Operation;
 
@@ -28,7 +27,7 @@ pub(super) fn target(sent: &Uri, path: &str, query: Option<&str>) -> Result<Uri,
 
 /// Makes the request for the registry, whose target is [`target`]'s: written anew from what was understood, with one framing.
 pub(super) fn rewrite(
-    request: Request<Incoming>,
+    request: Request<Unread>,
     visit: &Visit<'_>,
     permit: &Permit,
 ) -> Result<Request<ClientBody>, Refusal> {

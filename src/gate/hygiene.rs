@@ -9,15 +9,19 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::reject::Refusal;
-use crate::body::ClientFault;
+use crate::body::{ClientFault, Unread};
 use crate::config::{Config, Limits};
 
 /// The methods of the registry API.
 pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+
+/// Bytes of a body that are sent in one go.
+const SHORT: u64 = 64 * 1024;
+/// How long they may be on their way.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// Runs all checks. Returns the host and port that the client asked for, as it wrote them.
 pub(super) fn check<B: Body>(request: &Request<B>, config: &Config) -> Result<HeaderValue, Refusal> {
@@ -140,7 +144,7 @@ fn is_read(method: &Method) -> bool {
 
 /// An HTTP/2 request may end in a frame after its head. One that can have no body is waited for, so that it is forwarded as
 /// what it turns out to be.
-pub(super) async fn settle_body(request: &mut Request<Incoming>, patience: Duration) -> Result<(), Refusal> {
+pub(super) async fn settle_body(request: &mut Request<Unread>, patience: Duration) -> Result<(), Refusal> {
     let no_body = declared_length(request.headers()) == Some(0) || is_read(request.method());
     if request.version() != Version::HTTP_2 || !no_body {
         return Ok(());
@@ -158,6 +162,18 @@ pub(super) async fn settle_body(request: &mut Request<Incoming>, patience: Durat
         }
     }
     Ok(())
+}
+
+/// Over HTTP/2 a short body is let come before its request is refused: it is on its way, and curl takes a stream that ends while it
+/// sends for a broken one, and shows no answer. Who waits for a 100 is not waited for.
+pub(super) async fn swallow(request: &mut Request<Unread>) {
+    let is_short = declared_length(request.headers()).is_some_and(|length| length <= SHORT);
+    if request.version() != Version::HTTP_2 || !is_short || request.headers().contains_key(header::EXPECT) {
+        return;
+    }
+    let rest = async { while let Some(Ok(_)) = request.body_mut().frame().await {} };
+    // What has not come by then is not coming.
+    _ = timeout(ON_ITS_WAY, rest).await;
 }
 
 /// RFC 9112 section 3.2: origin-form, or absolute-form for the scheme of this connection.

@@ -17,6 +17,7 @@ mod reply;
 mod token;
 mod visit;
 
+use std::mem;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
-use crate::body::Flow;
+use crate::body::{Flow, Unread};
 use crate::config::Config;
 use crate::header::forwarded;
 use crate::registry::target::{self, Operation};
@@ -69,10 +70,14 @@ pub async fn handle<G>(
 ) -> Response<Reply<G>> {
     let state = gate.shared.state().clone();
     let mut ledger = Ledger::open(gate.shared.clone(), peer.address, &request, flow.clone());
+    let mut request = request.map(Unread::from);
     let unread = hygiene::has_body(&request);
-    let response = match pass(&gate, &state, peer, request, &flow, &mut ledger).await {
+    let response = match pass(&gate, &state, peer, &mut request, &flow, &mut ledger).await {
         Ok(response) => response,
-        Err(refusal) => reject::respond(refusal, &state, unread, &mut ledger),
+        Err(refusal) => {
+            hygiene::swallow(&mut request).await;
+            reject::respond(refusal, &state, unread, &mut ledger)
+        }
     };
     reply::hand_over(response, flow, ledger, guard)
 }
@@ -94,13 +99,13 @@ async fn pass(
     gate: &Gate,
     state: &State,
     peer: &Peer,
-    mut request: Request<Incoming>,
+    request: &mut Request<Unread>,
     flow: &Rc<Flow>,
     ledger: &mut Ledger,
 ) -> Result<Response<reply::Source>, Refusal> {
     let config = &state.config;
-    let authority = hygiene::check(&request, config)?;
-    if !state.agents.admits(user_agent(&request)) {
+    let authority = hygiene::check(request, config)?;
+    if !state.agents.admits(user_agent(request)) {
         return Err(Refusal::Agent(config.user_agents.status));
     }
     let sent = request.uri().clone();
@@ -117,21 +122,21 @@ async fn pass(
     let holder = identity::certificate(state, peer, &authority, ledger)?;
     if let Some(tokens) = tokens {
         ledger.asks_for_token();
-        return token::answer(&visit, tokens, holder, request, ledger).await;
+        return token::answer(&visit, tokens, holder, mem::take(request), ledger).await;
     }
     let caller = identity::identify(&visit, holder, request.headers(), ledger).await?;
     ledger.user(&caller.identity);
     let permit = visit.decide(caller)?;
     policy::check(&config.policy, target.operation)?;
-    hygiene::settle_body(&mut request, config.limits.idle_timeout).await?;
+    hygiene::settle_body(request, config.limits.idle_timeout).await?;
     if target.operation == Operation::Catalog && !permit.has_catalog(&state.rules) {
-        return catalog::filtered(&visit, &permit, &request, ledger).await;
+        return catalog::filtered(&visit, &permit, request, ledger).await;
     }
-    let _claims = immutable::spare(&visit, &permit, &target, &request, ledger).await?;
+    let _claims = immutable::spare(&visit, &permit, &target, request, ledger).await?;
 
     let query = mount::settle(&visit, &permit, sent.query(), ledger)?;
     *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
-    let onward = forward::rewrite(request, &visit, &permit)?;
+    let onward = forward::rewrite(mem::take(request), &visit, &permit)?;
     ledger.upstream(&state.destination.server);
     let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
     reply::rewrite(answer, client.https, &authority, &state.destination.server)

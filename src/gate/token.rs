@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -19,7 +18,7 @@ use super::reject::Refusal;
 use super::reply::Source;
 use super::{Visit, hygiene};
 use crate::access::{Identity, Rules};
-use crate::body::{ClientBody, ClientFault, Limits};
+use crate::body::{ClientBody, ClientFault, Limits, Unread};
 use crate::header::credentials;
 use crate::registry::grant::{self, Asked};
 use crate::registry::rights::Rights;
@@ -41,7 +40,7 @@ pub(super) async fn answer(
     visit: &Visit<'_>,
     tokens: &Tokens,
     holder: Option<Arc<str>>,
-    request: Request<Incoming>,
+    request: Request<Unread>,
     ledger: &mut Ledger,
 ) -> Result<Response<Source>, Refusal> {
     let credentials = credentials::read(request.headers())?;
@@ -61,7 +60,7 @@ pub(super) async fn answer(
     Ok(no_store(given).map(Source::from))
 }
 
-async fn read(visit: &Visit<'_>, mut request: Request<Incoming>) -> Result<Asked, Refusal> {
+async fn read(visit: &Visit<'_>, mut request: Request<Unread>) -> Result<Asked, Refusal> {
     match *request.method() {
         Method::GET => {
             hygiene::settle_body(&mut request, visit.state.config.limits.idle_timeout).await?;
@@ -72,7 +71,7 @@ async fn read(visit: &Visit<'_>, mut request: Request<Incoming>) -> Result<Asked
     }
 }
 
-async fn form(visit: &Visit<'_>, request: Request<Incoming>) -> Result<Bytes, Refusal> {
+async fn form(visit: &Visit<'_>, request: Request<Unread>) -> Result<Bytes, Refusal> {
     const FORM: &[u8] = b"application/x-www-form-urlencoded";
     let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();

@@ -168,3 +168,46 @@ fn a_refused_head_request_ends_with_its_headers() {
     assert_eq!((read.status(), head.status()), (401, 401));
     assert_eq!((length(&head), head.body.len()), (read.body.len(), 0));
 }
+
+/// curl takes the end of a stream on which it is still sending for a fault, and shows no answer.
+#[test]
+fn a_short_body_that_is_on_its_way_is_let_come_before_its_request_is_refused() {
+    let (_recorder, tidegate) = recorded();
+    let config = tidegate.settings.authority.client(&["h2"]);
+    let mut frames = Frames::over(Tls::connect_with(tidegate.address, config).unwrap());
+    let fields = [
+        (":method", "PUT"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", MANIFEST),
+        ("content-length", "5"),
+    ];
+    let ping = |name: &[u8; 8]| Frame::new(frames::PING, 0, 0, name).bytes();
+    let opening = [
+        frames::PREFACE.to_vec(),
+        Frame::new(frames::SETTINGS, 0, 0, &[]).bytes(),
+        frames::head(1, 0, &fields).bytes(),
+        ping(b"the head"),
+    ];
+    frames.tls.send(&opening.concat()).unwrap();
+    // What has come of the stream when a ping comes back.
+    let until = |frames: &mut Frames, name: &[u8]| {
+        let mut answer: Vec<Frame> = Vec::new();
+        loop {
+            match frames.next().unwrap().unwrap() {
+                pong if pong.kind == frames::PING && pong.payload == name => return answer,
+                frame if frame.stream == 1 => answer.push(frame),
+                _ => {}
+            }
+        }
+    };
+    let early = until(&mut frames, b"the head");
+    assert!(early.is_empty(), "it is not answered while the body is on its way: {early:?}");
+    frames.tls.send(&Frame::new(frames::DATA, frames::END_STREAM, 1, b"HELLO").bytes()).unwrap();
+    let answer = frames.of_stream(1);
+    assert_eq!(frames::first_status(&answer[0]), Some(401));
+    assert!(answer.last().unwrap().ends_stream(), "{answer:?}");
+    frames.tls.send(&ping(b"and then")).unwrap();
+    let late = until(&mut frames, b"and then");
+    assert!(late.is_empty(), "the stream is not reset: {late:?}");
+}
