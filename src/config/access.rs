@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::error::Problem;
-use super::file::{several_placed, values};
+use super::file::{several, values};
 use super::keys::{ACCESS, GROUPS, nearest};
 use super::report::{Place, Report};
 use super::section::Section;
@@ -65,7 +65,7 @@ pub(super) fn groups(section: &mut Section<'_, '_>) -> Option<Groups> {
             section.report.wrong(&place, message);
         }
         let bare = name.trim_start_matches('@').to_owned();
-        let users = several_placed(section, &name, r#"the name of a user, such as "alice""#, user, |_| false);
+        let users = several(section, &name, r#"the name of a user, such as "alice""#, user, |_| false);
         let mention = |(place, user)| Mention {
             place: section.report.describe(&place),
             key: format!("{GROUPS}.{name}"),
@@ -180,7 +180,7 @@ fn required<T: PartialEq>(
             .forgotten(&header, format!("{}.{key} is missing; write {key} = {example}", section.name));
         return None;
     }
-    several_placed(section, key, wanted, parse, |_| false)
+    several(section, key, wanted, parse, |_| false)
 }
 
 fn user(name: &str) -> Result<String, String> {

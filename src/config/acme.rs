@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::file::{distinct, optional_file, path};
+use super::file::{distinct, optional_file, path, values};
 use super::names::{certified_name, directory_url};
 use super::section::Section;
 use super::settings::{Acme, AcmeChallenge};
@@ -13,9 +13,9 @@ pub(super) fn acme(section: &mut Section<'_, '_>, base: &Path, has_plain: bool) 
     let wanted = r#"the URL of a directory, such as "https://acme-v02.api.letsencrypt.org/directory""#;
     let directory = section.text("directory", wanted, directory_url);
     let wanted = r#"a DNS name without port, such as "registry.example.com""#;
-    let names = distinct(section, "names", wanted, certified_name, |_| false);
+    let names = values(distinct(section, "names", wanted, certified_name, |_| false));
     let wanted = r#"a URL, such as "mailto:ops@example.com""#;
-    let contact = distinct(section, "contact", wanted, contact, |_| false);
+    let contact = values(distinct(section, "contact", wanted, contact, |_| false));
     let state = section.text("state", r#"the path of a folder, such as "acme""#, |text| path(text, base));
     let challenge_place = section.place("challenge");
     let challenge = section.word("challenge", words::ACME_CHALLENGES);

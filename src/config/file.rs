@@ -111,8 +111,8 @@ pub(super) fn read(path: &Path, text: &str, environment: &[(String, String)]) ->
 fn server(section: &mut Section<'_, '_>) -> Option<Server> {
     let wanted = r#"an IP address and a port, such as "0.0.0.0:443" or "[::]:443""#;
     let any_port = |address: &SocketAddr| address.port() == 0;
-    let listen = several(section, "listen", wanted, socket_address, any_port);
-    let plain = distinct(section, "plain", wanted, socket_address, any_port);
+    let listen = values(several(section, "listen", wanted, socket_address, any_port));
+    let plain = values(distinct(section, "plain", wanted, socket_address, any_port));
     let names = values(section.list("names", Separator::Comma, HOST_NAME, served_name));
     let wanted = r#"a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#;
     let trusted_proxies = values(section.list("trusted_proxies", Separator::Comma, wanted, network));
@@ -300,19 +300,8 @@ pub(super) fn optional_file(
     Some(file)
 }
 
-/// A list with at least one value and none twice, but for those that may repeat.
+/// A list with at least one value and none twice, but for those that may repeat; with the place of each.
 pub(super) fn several<T: PartialEq>(
-    section: &mut Section<'_, '_>,
-    key: &str,
-    wanted: &str,
-    parse: impl Fn(&str) -> Result<T, String>,
-    may_repeat: impl Fn(&T) -> bool,
-) -> Option<Vec<T>> {
-    values(several_placed(section, key, wanted, parse, may_repeat))
-}
-
-/// As [`several`], with the place of each.
-pub(super) fn several_placed<T: PartialEq>(
     section: &mut Section<'_, '_>,
     key: &str,
     wanted: &str,
@@ -320,7 +309,7 @@ pub(super) fn several_placed<T: PartialEq>(
     may_repeat: impl Fn(&T) -> bool,
 ) -> Option<Vec<(Place, T)>> {
     let place = section.place(key);
-    let list = distinct_placed(section, key, wanted, parse, may_repeat)?;
+    let list = distinct(section, key, wanted, parse, may_repeat)?;
     if list.is_empty() {
         section.report.wrong(&place, format!("{}.{key}: found an empty list; write {wanted}", section.name));
         return None;
@@ -328,18 +317,8 @@ pub(super) fn several_placed<T: PartialEq>(
     Some(list)
 }
 
-/// A list with no value twice, but for those that may repeat.
+/// A list with no value twice, but for those that may repeat; with the place of each.
 pub(super) fn distinct<T: PartialEq>(
-    section: &mut Section<'_, '_>,
-    key: &str,
-    wanted: &str,
-    parse: impl Fn(&str) -> Result<T, String>,
-    may_repeat: impl Fn(&T) -> bool,
-) -> Option<Vec<T>> {
-    values(distinct_placed(section, key, wanted, parse, may_repeat))
-}
-
-fn distinct_placed<T: PartialEq>(
     section: &mut Section<'_, '_>,
     key: &str,
     wanted: &str,

@@ -1,6 +1,6 @@
 //! `[policy]`: from what is written to what is meant.
 
-use super::file::distinct;
+use super::file::{distinct, values};
 use super::section::Section;
 use super::settings::{ImmutableTags, Policy};
 use super::words;
@@ -11,7 +11,7 @@ pub(super) fn policy(section: &mut Section<'_, '_>) -> Option<Policy> {
     let read_only = section.flag("read_only");
     let wanted =
         r#"a pattern of repositories, a colon and a pattern of tags, such as "team-a/**:v*" or "**:*""#;
-    let immutable_tags = distinct(section, "immutable_tags", wanted, immutable, |_| false);
+    let immutable_tags = values(distinct(section, "immutable_tags", wanted, immutable, |_| false));
     let catalog = section.word("catalog", words::CATALOG);
     Some(Policy { read_only: read_only?, immutable_tags: immutable_tags?, catalog: catalog? })
 }

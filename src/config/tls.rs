@@ -23,7 +23,7 @@ pub(super) fn tls(
     let certificates = certificates(section, base, by_acme, acme);
     let min_version = section.word("min_version", words::TLS_VERSIONS);
     let parse = |text: &str| words::choose(words::ALPN, text).ok_or_else(String::new);
-    let alpn = several(section, "alpn", &words::choices(words::ALPN), parse, |_| false);
+    let alpn = values(several(section, "alpn", &words::choices(words::ALPN), parse, |_| false));
     let wanted = r#"the path of a file, or "" for keys that no replica shares"#;
     let remedy =
         "make it with `(umask 027; openssl rand -base64 48 > FILE)`, the same file for every replica";
