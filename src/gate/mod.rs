@@ -76,6 +76,7 @@ pub async fn handle<G>(
         Ok(response) => response,
         Err(refusal) => {
             hygiene::swallow(&mut request).await;
+            reject::hold_up(&refusal).await;
             reject::respond(refusal, &state, unread, &mut ledger)
         }
     };

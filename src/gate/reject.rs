@@ -7,6 +7,7 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICAT
 use http::{HeaderValue, Response, StatusCode, Version};
 use http_body_util::Full;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::hygiene::METHODS;
 use super::ledger::Ledger;
@@ -20,6 +21,8 @@ use crate::registry::scope::{Resource, Scope};
 use crate::state::State;
 use crate::upstream::UpstreamError;
 
+/// Longer than thousands of other requests take, and too short for a person to notice.
+const HOLD_UP: Duration = Duration::from_millis(20);
 /// What the log says of somebody who lacks a right.
 pub(super) const DENIED: &str = "this user may not do this";
 
@@ -111,6 +114,13 @@ impl From<UpstreamError> for Refusal {
                 Self::BadGateway(error.to_string())
             }
         }
+    }
+}
+
+/// Who is told to wait is not told at once: one who asks again and again would take the time of those who are in.
+pub(super) async fn hold_up(refusal: &Refusal) {
+    if matches!(refusal, Refusal::Throttled(_)) {
+        sleep(HOLD_UP).await;
     }
 }
 
