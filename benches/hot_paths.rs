@@ -109,7 +109,7 @@ fn access_decision(criterion: &mut Criterion) {
 fn tokens(criterion: &mut Criterion) {
     let text = "[tls]\ncertificate = 'a'\nkey = 'b'\n";
     let settings = Config::parse(Path::new("proxy.toml"), text, &[]).unwrap().token;
-    let tokens = Tokens::build(&settings, &[], None).unwrap();
+    let tokens = Tokens::build(&settings, None).unwrap();
     let (scopes, now) = ([Scope::repository("team/project/app", Rights::PULL)], SystemTime::now());
     let give = || tokens.issue("alice", "registry.example.com", &scopes, now).unwrap().token;
     let mut group = criterion.benchmark_group("token");

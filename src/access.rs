@@ -137,15 +137,10 @@ impl Permit {
 /// Why a request is not permitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// Nobody said who he is, and not everybody may do this; what would have to be allowed, where a repository is named.
-    Unknown(Option<Scope>),
-    /// It is known who asks, and he, or his token, may not do this.
-    TooLittle {
-        /// What would have to be allowed.
-        needed: Scope,
-        /// What of it is not.
-        missing: Rights,
-    },
+    /// Nobody said who he is, and not everybody may do this.
+    Unknown,
+    /// It is known who asks, and he, or his token, may not do this; what he lacks of what the request takes.
+    TooLittle(Scope),
     /// A path of the API with a method that it does not have; those that it has.
     NoMethod(&'static str),
     /// No path of the API.
@@ -160,7 +155,7 @@ pub fn decide(rules: &Rules, caller: Caller, target: &Target<'_>) -> Result<Perm
     use Operation as O;
     let is_stranger = caller.identity == Identity::Anonymous && caller.token.is_none() && !rules.open;
     match (target.operation, target.repository) {
-        (O::Ping | O::Catalog | O::NoMethod(_) | O::NoPath, _) if is_stranger => Err(Denied::Unknown(None)),
+        (O::Ping | O::Catalog | O::NoMethod(_) | O::NoPath, _) if is_stranger => Err(Denied::Unknown),
         (O::Ping | O::Catalog, _) => Ok(Permit { caller }),
         (O::NoMethod(methods), _) => Err(Denied::NoMethod(methods)),
         (O::NoPath, _) | (_, None) => Err(Denied::NoPath),
@@ -169,10 +164,9 @@ pub fn decide(rules: &Rules, caller: Caller, target: &Target<'_>) -> Result<Perm
             if missing.is_empty() {
                 return Ok(Permit { caller });
             }
-            let needed = Scope::repository(repository, operation.rights());
             match is_stranger {
-                true => Err(Denied::Unknown(Some(needed))),
-                false => Err(Denied::TooLittle { needed, missing }),
+                true => Err(Denied::Unknown),
+                false => Err(Denied::TooLittle(Scope::repository(repository, missing))),
             }
         }
     }

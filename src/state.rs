@@ -63,7 +63,7 @@ impl State {
             AuthMode::Off | AuthMode::Basic => None,
             AuthMode::Token => {
                 let before = before.and_then(|before| before.tokens.as_ref());
-                Tokens::build(&config.token, &config.server.names, before).map_err(&mut keep).ok()
+                Tokens::build(&config.token, before).map_err(&mut keep).ok()
             }
         };
         let users = match config.auth.mode {

@@ -71,14 +71,11 @@ impl Visit<'_> {
     /// `bearer` is whom the token is for, where the request came with one.
     fn denied(&self, denied: Denied, bearer: Option<&Identity>) -> Refusal {
         match denied {
-            Denied::Unknown(_) => self.unauthorized("no credentials"),
-            Denied::TooLittle { needed, missing } => {
-                let missing = Scope { rights: missing, ..needed };
-                match bearer {
-                    None => Refusal::Denied(missing),
-                    Some(identity) => self.insufficient(missing, identity),
-                }
-            }
+            Denied::Unknown => self.unauthorized("no credentials"),
+            Denied::TooLittle(missing) => match bearer {
+                None => Refusal::Denied(missing),
+                Some(identity) => self.insufficient(missing, identity),
+            },
             Denied::NoMethod(methods) => Refusal::NoMethod(methods),
             Denied::NoPath => Refusal::NoPath,
         }

@@ -36,8 +36,6 @@ pub struct Tokens {
     /// What ended identity tokens; `None` where there are none, because the key does not outlive the process.
     revoked: Option<Arc<LiveFile<Revoked>>>,
     settings: config::Token,
-    /// `token.service`, or the first of `server.names`.
-    service: Option<String>,
     verified: Mutex<Cache<Arc<Verified>>>,
 }
 
@@ -46,11 +44,7 @@ impl Tokens {
     ///
     /// # Errors
     /// All that is wrong with key, certificate and the file of what was revoked.
-    pub fn build(
-        settings: &config::Token,
-        names: &[String],
-        before: Option<&Tokens>,
-    ) -> Result<Tokens, Problems> {
+    pub fn build(settings: &config::Token, before: Option<&Tokens>) -> Result<Tokens, Problems> {
         let key = match (Key::read(settings)?, before) {
             (Some(key), _) => Arc::new(key),
             (None, Some(before)) if before.settings.key.is_none() => before.key.clone(),
@@ -65,14 +59,13 @@ impl Tokens {
             key,
             revoked,
             settings: settings.clone(),
-            service: settings.service.clone().or_else(|| names.first().cloned()),
             verified: Mutex::new(Cache::new(REMEMBERED, MEMORY)),
         })
     }
 
     /// Whom tokens are for that are given or taken under `authority`, the host asked for: as configured, else that host.
     pub fn service<'a>(&'a self, authority: &'a str) -> Cow<'a, str> {
-        match &self.service {
+        match &self.settings.service {
             Some(service) => service.as_str().into(),
             None => {
                 let host = authority.strip_suffix(":443").unwrap_or(authority).trim_end_matches(':');
@@ -84,7 +77,7 @@ impl Tokens {
     /// What works today and deserves a line in the log.
     pub fn warnings(&self) -> Vec<Problem> {
         let mut warnings = self.key.warnings.clone();
-        if let (Some(certificate), None) = (&self.settings.certificate, &self.service) {
+        if let (Some(certificate), None) = (&self.settings.certificate, &self.settings.service) {
             let message = format!(
                 "without it, tokens are for whatever host a client asks for, also for another registry that trusts {}; write \
                  the service that the registry has in its auth.token",

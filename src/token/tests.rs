@@ -31,7 +31,7 @@ fn settings(key: Option<PathBuf>) -> config::Token {
 }
 
 fn built(settings: &config::Token) -> Tokens {
-    Tokens::build(settings, &[], None).unwrap_or_else(|problems| panic!("{problems}"))
+    Tokens::build(settings, None).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn with_key(pem: &str) -> (Folder, Tokens) {
@@ -93,7 +93,7 @@ fn keys_that_registries_do_not_verify_with_are_refused() {
     for algorithm in [&PKCS_ECDSA_P521_SHA512, &PKCS_ED25519] {
         let folder = Folder::new();
         let key = folder.write("token.key", made(algorithm).serialize_pem());
-        let problems = Tokens::build(&settings(Some(key.clone())), &[], None).err().unwrap();
+        let problems = Tokens::build(&settings(Some(key.clone())), None).err().unwrap();
         assert_eq!(problems.0[0].place, key.display().to_string());
         assert!(problems.0[0].message.contains("`tidegate token` makes one"), "{problems}");
     }
@@ -137,13 +137,13 @@ fn the_certificate_goes_along_and_has_to_be_the_keys() {
     assert_eq!(header["x5c"], json!([STANDARD.encode(certificate.der())]));
 
     folder.write("token.key", other.serialize_pem());
-    let problems = Tokens::build(&settings, &[], None).err().unwrap();
+    let problems = Tokens::build(&settings, None).err().unwrap();
     assert!(problems.to_string().contains("does not match the certificate in"), "{problems}");
 
     let long = certificate.pem().repeat(40);
     folder.write("token.key", key.serialize_pem());
     folder.write("token.crt", long);
-    let problems = Tokens::build(&settings, &[], None).err().unwrap();
+    let problems = Tokens::build(&settings, None).err().unwrap();
     assert!(problems.to_string().contains("would make each token too long"), "{problems}");
 }
 
@@ -172,7 +172,7 @@ fn a_signature_is_checked_once() {
     tokens.key = Arc::new(Key::fresh().unwrap());
     assert!(tokens.verify(&first, SERVICE, now).is_ok());
     assert_eq!(tokens.verify(&second, SERVICE, now), Err(Invalid::Foreign));
-    let reloaded = Tokens::build(&settings(None), &[], Some(&tokens)).unwrap();
+    let reloaded = Tokens::build(&settings(None), Some(&tokens)).unwrap();
     assert_eq!(reloaded.verify(&first, SERVICE, now), Err(Invalid::Foreign), "nothing outlives its key");
 }
 
@@ -205,11 +205,11 @@ fn a_fresh_key_outlives_a_reload_and_not_a_restart() {
     let (settings, now) = (settings(None), SystemTime::now());
     let first = built(&settings);
     let token = given(&first, now);
-    let second = Tokens::build(&settings, &[], Some(&first)).unwrap();
+    let second = Tokens::build(&settings, Some(&first)).unwrap();
     assert!(second.verify(&token, SERVICE, now).is_ok());
     assert_eq!(built(&settings).verify(&token, SERVICE, now), Err(Invalid::Foreign));
     let (_folder, named) = with_key(&made(&PKCS_ECDSA_P256_SHA256).serialize_pem());
-    let third = Tokens::build(&settings, &[], Some(&named)).unwrap();
+    let third = Tokens::build(&settings, Some(&named)).unwrap();
     assert_eq!(third.verify(&given(&named, now), SERVICE, now), Err(Invalid::Foreign));
 }
 
@@ -233,10 +233,8 @@ fn the_service_is_configured_or_the_host() {
     ] {
         assert_eq!(built(&settings).service(authority), service);
     }
-    let names = ["first".to_owned(), "second".to_owned()];
-    assert_eq!(Tokens::build(&settings, &names, None).unwrap().service("second"), "first");
     settings.service = Some("Written".to_owned());
-    assert_eq!(Tokens::build(&settings, &names, None).unwrap().service("second"), "Written");
+    assert_eq!(built(&settings).service("second"), "Written");
 }
 
 /// `{SHA}` of one of two passwords.
@@ -295,7 +293,7 @@ fn a_revocation_counts_at_once_and_stays_when_its_file_vanishes() {
     fs::remove_file(&file).unwrap();
     assert_eq!(check(&tokens, &token), Err(Ended::Revoked));
     let key = settings(Some(folder.path("token.key")));
-    let reloaded = Tokens::build(&key, &[], Some(&tokens)).unwrap();
+    let reloaded = Tokens::build(&key, Some(&tokens)).unwrap();
     assert_eq!(check(&reloaded, &token), Err(Ended::Revoked));
 }
 

@@ -39,8 +39,7 @@ fn what_it_makes_can_be_used_and_is_not_replaced() {
         let report = make(&key, &command).unwrap();
         assert!(report.contains(&format!("key = {key:?}")) && report.contains("rootcertbundle"), "{report}");
         assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-        let tokens =
-            Tokens::build(&settings(&folder), &[], None).unwrap_or_else(|problems| panic!("{problems}"));
+        let tokens = Tokens::build(&settings(&folder), None).unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(tokens.warnings(), []);
         let before = fs::read(&key).unwrap();
         let failure = make(&key, &command).unwrap_err();
