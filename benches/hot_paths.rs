@@ -18,16 +18,10 @@ use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
 use rustls::crypto::cipher::{AeadKey, Iv, MessageEncrypter, OutboundChunks, OutboundPlainMessage};
 use rustls::{CipherSuite, ContentType, ProtocolVersion, SupportedCipherSuite};
 
-use tidegate::access::{self, Caller, Identity, Rules};
-use tidegate::auth::{Htpasswd, Verdict, Verifier};
-use tidegate::config::Config;
-use tidegate::header::{forwarded, hop};
-use tidegate::registry::rights::Rights;
-use tidegate::registry::scope::Scope;
-use tidegate::registry::target::{self, Operation};
-use tidegate::secret::Secret;
-use tidegate::tls;
-use tidegate::token::Tokens;
+use tidegate::bench::{
+    Caller, Config, Htpasswd, Identity, Operation, Rights, Rules, Scope, Secret, Tokens, Verdict, Verifier,
+    decide, forwarded, hop, provider, target,
+};
 
 /// The program's own.
 #[global_allocator]
@@ -100,7 +94,7 @@ fn access_decision(criterion: &mut Criterion) {
     criterion.bench_function("access decision", |bencher| {
         bencher.iter_batched(
             || caller.clone(),
-            |caller| access::decide(&rules, caller, black_box(&target)).unwrap(),
+            |caller| decide(&rules, caller, black_box(&target)).unwrap(),
             BatchSize::SmallInput,
         );
     });
@@ -164,7 +158,7 @@ fn record_sealing(criterion: &mut Criterion) {
     const RECORD: usize = 16 << 10;
     const BATCH: usize = 256 << 10;
     let suite = CipherSuite::TLS13_AES_256_GCM_SHA384;
-    let ours = tls::provider().cipher_suites.iter().copied().find(|one| one.suite() == suite).unwrap();
+    let ours = provider().cipher_suites.iter().copied().find(|one| one.suite() == suite).unwrap();
     let plain = vec![7; BATCH];
     let mut group = criterion.benchmark_group("record sealing");
     group.throughput(Throughput::Bytes(BATCH as u64));

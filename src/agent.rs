@@ -7,20 +7,20 @@ use regex::bytes::Regex;
 
 /// A deny list and an allow list of expressions over the `User-Agent` field.
 #[derive(Debug, Clone, Default)]
-pub struct Agents {
+pub(crate) struct Agents {
     deny: Vec<Regex>,
     allow: Vec<Regex>,
 }
 
 impl Agents {
     /// Takes the expressions as they are configured. They are searched for, not anchored.
-    pub fn new(deny: Vec<Regex>, allow: Vec<Regex>) -> Self {
+    pub(crate) fn new(deny: Vec<Regex>, allow: Vec<Regex>) -> Self {
         Self { deny, allow }
     }
 
     /// Whether a client with this `User-Agent` may go on: one that is on no deny list, or on the allow list,
     /// or names itself not at all.
-    pub fn admits(&self, user_agent: Option<&[u8]>) -> bool {
+    pub(crate) fn admits(&self, user_agent: Option<&[u8]>) -> bool {
         let Some(agent) = user_agent else { return true };
         let any = |list: &[Regex]| list.iter().any(|expression| expression.is_match(agent));
         !any(&self.deny) || any(&self.allow)

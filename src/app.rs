@@ -35,7 +35,7 @@ const COUNT: Duration = Duration::from_millis(20);
 
 /// Why the process does not start, or ends in disorder.
 #[derive(Debug, thiserror::Error)]
-pub enum AppError {
+pub(crate) enum AppError {
     /// The settings, or files they name.
     #[error("{0}")]
     Settings(Problems),
@@ -54,13 +54,13 @@ pub enum AppError {
 }
 
 /// Reads the settings and everything they name, without starting anything.
-pub fn check(path: &Path) -> Result<State, Problems> {
+pub(crate) fn check(path: &Path) -> Result<State, Problems> {
     let config = Config::load(path)?;
     State::build(config, None)
 }
 
 /// Runs until told to stop.
-pub fn serve(path: &Path) -> Result<(), AppError> {
+pub(crate) fn serve(path: &Path) -> Result<(), AppError> {
     let config = Config::load(path).map_err(AppError::Settings)?;
     start_log(&config.log);
     keep_memory_private();

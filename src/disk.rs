@@ -10,20 +10,20 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand;
 
-pub use self::rewrite::Rewrite;
+pub(crate) use self::rewrite::Rewrite;
 use crate::secret::Secret;
 
 /// Puts `content` in place of the file at `path`, on the disk when this returns. A file that is there keeps
 /// its mode and owner, a new one gets `mode_if_new`; a symbolic link stays one, and the file behind it is
 /// replaced. On an error the file is as it was.
-pub fn replace(path: &Path, content: &[u8], mode_if_new: u32) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8], mode_if_new: u32) -> io::Result<()> {
     Staged::new(path, content, mode_if_new)?.commit()
 }
 
 /// A file on the disk beside its place, under another name that begins with a dot; removed when dropped before
 /// [`Staged::commit`]. Of several files that belong together all are staged before the first is committed.
 #[derive(Debug)]
-pub struct Staged {
+pub(crate) struct Staged {
     draft: Draft,
     /// The file itself, behind any symbolic links.
     place: PathBuf,
@@ -32,13 +32,13 @@ pub struct Staged {
 
 impl Staged {
     /// What [`replace`] does, up to the last step.
-    pub fn new(path: &Path, content: &[u8], mode_if_new: u32) -> io::Result<Self> {
+    pub(crate) fn new(path: &Path, content: &[u8], mode_if_new: u32) -> io::Result<Self> {
         Self::write(path, content, mode_if_new, 0o7777)
     }
 
     /// The same for a secret: with mode 0600 when the file is new, and never open to others even when the old
     /// file was.
-    pub fn secret(path: &Path, content: &Secret) -> io::Result<Self> {
+    pub(crate) fn secret(path: &Path, content: &Secret) -> io::Result<Self> {
         Self::write(path, content.expose(), 0o600, 0o770)
     }
 
@@ -60,7 +60,7 @@ impl Staged {
     }
 
     /// Gives the file its name, on the disk when this returns.
-    pub fn commit(self) -> io::Result<()> {
+    pub(crate) fn commit(self) -> io::Result<()> {
         fs::rename(&self.draft.0, &self.place).map_err(explain_mount)?;
         match self.folder.sync_all() {
             // A file system that cannot do this for folders, such as CIFS.

@@ -21,7 +21,7 @@ const RACY_NANOS_COARSE: i128 = 2_000_000_000;
 const WRITING_NANOS: i128 = 1_000_000_000;
 
 /// A file whose edits count at the next look at it. Shared by all cores.
-pub struct LiveFile<T> {
+pub(crate) struct LiveFile<T> {
     path: PathBuf,
     /// What the operator calls such a file.
     noun: &'static str,
@@ -34,7 +34,7 @@ pub struct LiveFile<T> {
 }
 
 /// Makes the content of what the file at a path holds, or says all that is wrong with it.
-pub type Parse<T> = dyn Fn(&Path, &[u8]) -> Result<T, Vec<Problem>> + Send + Sync;
+pub(crate) type Parse<T> = dyn Fn(&Path, &[u8]) -> Result<T, Vec<Problem>> + Send + Sync;
 
 struct Loaded<T> {
     content: Arc<T>,
@@ -53,7 +53,7 @@ enum Complaint {
 
 impl<T> LiveFile<T> {
     /// Reads the file for the first time: here a missing file, and everything wrong in it, is an error.
-    pub fn open(
+    pub(crate) fn open(
         path: &Path,
         noun: &'static str,
         remedy: &'static str,
@@ -71,7 +71,7 @@ impl<T> LiveFile<T> {
 
     /// The same for a file that need not exist yet: until it does, its content is that of an empty one. Once it was there, it
     /// is as any other, and what it said stays when it vanishes.
-    pub fn open_or_absent(
+    pub(crate) fn open_or_absent(
         path: &Path,
         noun: &'static str,
         remedy: &'static str,
@@ -99,14 +99,14 @@ impl<T> LiveFile<T> {
     }
 
     /// Where the file is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The content as it is on disk now. Costs one stat when the file has not changed; symbolic links are
     /// followed. A changed file is read by the first who sees it. One that is missing or bad leaves the content
     /// as it was, which is logged once.
-    pub fn current(&self) -> Arc<T> {
+    pub(crate) fn current(&self) -> Arc<T> {
         let loaded = self.loaded.load();
         if loaded.settled
             && fs::metadata(&self.path).is_ok_and(|seen| Some(Signature::of(&seen)) == loaded.signature)
@@ -167,7 +167,7 @@ impl<T> LiveFile<T> {
 }
 
 /// Whether every account of the machine can read the file, and try its hashes at leisure.
-pub fn readable_by_others(path: &Path) -> io::Result<bool> {
+pub(crate) fn readable_by_others(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.mode() & 0o004 != 0)
 }
 

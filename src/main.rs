@@ -14,7 +14,7 @@ const MILLISECONDS: libc::c_long = 100;
 
 fn main() -> ExitCode {
     give_memory_back_soon();
-    tidegate::cli::run(std::env::args_os())
+    tidegate::run(std::env::args_os())
 }
 
 /// Memory that nobody uses any more goes back to the system after a tenth of a second, and not after mimalloc's whole one: after a

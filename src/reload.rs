@@ -13,7 +13,7 @@ const RETRY: u32 = 10;
 const AGAIN: &str = "tried again";
 
 /// Puts a new state in the place of the running one when the settings or a file they name have changed.
-pub struct Reloader {
+pub(crate) struct Reloader {
     path: PathBuf,
     shared: Arc<Shared>,
     /// The files, and what they looked like when they were last read.
@@ -29,18 +29,18 @@ pub struct Reloader {
 type Signature = (u64, u64, u64, i64, i64, i64, i64);
 
 /// Files, and what they looked like at one moment; `None` for one that is not there.
-pub type Looks = Vec<(PathBuf, Option<Signature>)>;
+pub(crate) type Looks = Vec<(PathBuf, Option<Signature>)>;
 
 impl Reloader {
     /// `path` is the file of the settings that `shared` was made from, `loaded` what [`look_at`] saw before it was.
-    pub fn new(path: &Path, shared: Arc<Shared>, loaded: Looks) -> Self {
+    pub(crate) fn new(path: &Path, shared: Arc<Shared>, loaded: Looks) -> Self {
         let seen = signatures(&loaded);
         Self { path: path.to_owned(), shared, loaded, seen, failed: None }
     }
 
     /// To be called now and then: reloads when a file has changed and has then stayed the same from
     /// one call to the next, so that a pair of files that is being replaced is not read between the two.
-    pub fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         let now = self.loaded.iter().map(|(file, _)| signature(file)).collect();
         let settled = self.seen == now;
         self.seen = now;
@@ -55,7 +55,7 @@ impl Reloader {
     }
 
     /// Reads everything anew. With an error anywhere, what runs stays, and the log says why.
-    pub fn reload(&mut self, cause: &str) {
+    pub(crate) fn reload(&mut self, cause: &str) {
         match self.build() {
             Ok(state) => self.take_up(state, cause),
             Err(problems) => self.complain(problems, cause),
@@ -65,7 +65,7 @@ impl Reloader {
 
     /// Takes up a certificate that tidegate has had made. The running settings asked for it, and it has to be served even if those
     /// in the file are broken.
-    pub fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         const CAUSE: &str = "a new certificate";
         self.reload(CAUSE);
         if self.failed.is_some() {
@@ -116,7 +116,7 @@ impl Reloader {
 
 /// Looks at the settings, then at the files they name. To be called before these are read: a change meanwhile then
 /// counts as one.
-pub fn look_at(path: &Path, config: &Config) -> Looks {
+pub(crate) fn look_at(path: &Path, config: &Config) -> Looks {
     let acme = config.acme.as_ref().map(|acme| acme.files().certificate);
     let pairs = config.tls.certificates.iter();
     let pairs = pairs.flat_map(|pair| [pair.certificate.clone(), pair.key.clone(), pair.staple()]);

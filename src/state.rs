@@ -22,13 +22,13 @@ use crate::tls::{self, ServerTls};
 use crate::token::Tokens;
 use crate::upstream::Destination;
 
-pub use claims::{Claim, Claims};
+pub(crate) use claims::{Claim, Claims};
 
 /// Distribution goes through all its folders for each page of its catalog.
 const CATALOG_READERS: usize = 2;
 
 /// Everything made of the settings and the files they name. Never changed, only replaced.
-pub struct State {
+pub(crate) struct State {
     /// The settings.
     pub config: Config,
     /// Which user agents come in.
@@ -52,7 +52,7 @@ pub struct State {
 impl State {
     /// Reads every file that the settings name. Fails with all that is wrong at once. What TLS and tokens keep over a reload comes
     /// from the state `before`.
-    pub fn build(config: Config, before: Option<&State>) -> Result<State, Problems> {
+    pub(crate) fn build(config: Config, before: Option<&State>) -> Result<State, Problems> {
         let mut problems = Vec::new();
         let mut keep = |found: Problems| problems.extend(found.0);
         let tls_before = before.map(|before| &before.tls);
@@ -148,7 +148,7 @@ fn challenge(realm: &str) -> HeaderValue {
 }
 
 /// What all cores share.
-pub struct Shared {
+pub(crate) struct Shared {
     state: ArcSwap<State>,
     /// Checks passwords; keeps what it has verified over a reload.
     pub verifier: Verifier,
@@ -163,7 +163,7 @@ pub struct Shared {
 
 impl Shared {
     /// Puts together what the process starts with.
-    pub fn new(state: State, verifier: Verifier, access_log: AccessLog) -> Self {
+    pub(crate) fn new(state: State, verifier: Verifier, access_log: AccessLog) -> Self {
         let state = ArcSwap::from_pointee(state);
         Self {
             state,
@@ -176,18 +176,18 @@ impl Shared {
     }
 
     /// The state of this moment. A request takes it once and keeps to it.
-    pub fn state(&self) -> Guard<Arc<State>> {
+    pub(crate) fn state(&self) -> Guard<Arc<State>> {
         self.state.load()
     }
 
     /// Puts a new state in the place of the old one; requests under way keep theirs.
-    pub fn replace(&self, state: State) {
+    pub(crate) fn replace(&self, state: State) {
         self.verifier.throttle().set(state.config.auth.throttle);
         self.state.store(Arc::new(state));
     }
 
     /// A number for a request, unique in this process.
-    pub fn next_request(&self) -> u64 {
+    pub(crate) fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed)
     }
 }

@@ -4,7 +4,7 @@ use super::htpasswd::Line;
 
 /// The text with `user` set to `hash`, and whether that replaced a line. Every other line stays byte for
 /// byte; of a user who stands there twice the first line is replaced and the others go.
-pub fn set_user(text: &[u8], user: &[u8], hash: &str) -> (Vec<u8>, bool) {
+pub(crate) fn set_user(text: &[u8], user: &[u8], hash: &str) -> (Vec<u8>, bool) {
     let mut replaced = false;
     let mut new = Vec::with_capacity(text.len() + user.len() + hash.len() + 2);
     for line in text.split_inclusive(|byte| *byte == b'\n') {
@@ -27,7 +27,7 @@ pub fn set_user(text: &[u8], user: &[u8], hash: &str) -> (Vec<u8>, bool) {
 }
 
 /// The text without `user`, every other line byte for byte; nothing when he is not in it.
-pub fn remove_user(text: &[u8], user: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn remove_user(text: &[u8], user: &[u8]) -> Option<Vec<u8>> {
     let lines = || text.split_inclusive(|byte| *byte == b'\n');
     lines()
         .any(|line| is_of(line, user))

@@ -9,9 +9,9 @@ use super::sha_crypt::Variant;
 use super::{apr1, crypt64, sha_crypt as sha2};
 
 /// The lowest bcrypt cost there is.
-pub const LOWEST_COST: u32 = 4;
+pub(crate) const LOWEST_COST: u32 = 4;
 /// The highest bcrypt cost that is accepted: one check of cost 14 takes about a second.
-pub const HIGHEST_COST: u32 = 14;
+pub(crate) const HIGHEST_COST: u32 = 14;
 
 /// The most rounds of `$5$` and `$6$` that are accepted: about half a second.
 const HIGHEST_ROUNDS: u32 = 1_000_000;

@@ -31,7 +31,7 @@ struct User {
 ///
 /// # Errors
 /// The file is missing or cannot be read, and every bad line in it.
-pub fn open(path: &Path, legacy_hashes: bool) -> Result<LiveFile<Htpasswd>, Problems> {
+pub(crate) fn open(path: &Path, legacy_hashes: bool) -> Result<LiveFile<Htpasswd>, Problems> {
     let parse = move |path: &Path, text: &[u8]| {
         Htpasswd::parse(text, legacy_hashes)
             .map_err(|bad| bad.into_iter().map(|bad| bad.at(path)).collect::<Vec<_>>())
@@ -134,7 +134,7 @@ impl Htpasswd {
 
 /// Why a name cannot stand in an htpasswd file, or could not be sent by a client (RFC 7617).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UserError {
+pub(crate) enum UserError {
     /// Nothing at all.
     #[error("the user name is empty")]
     Empty,
@@ -159,7 +159,7 @@ pub enum UserError {
 }
 
 /// Whether this can be the name of a user.
-pub fn check_user(user: &[u8]) -> Result<(), UserError> {
+pub(crate) fn check_user(user: &[u8]) -> Result<(), UserError> {
     match user {
         [] => Err(UserError::Empty),
         _ if user.len() > LONGEST_USER => Err(UserError::Long),

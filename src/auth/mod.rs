@@ -6,15 +6,15 @@
 mod apr1;
 pub(crate) mod cache;
 mod crypt64;
-pub mod edit;
+pub(crate) mod edit;
 mod hash;
-pub mod htpasswd;
+pub(crate) mod htpasswd;
 mod pool;
 mod sha_crypt;
-pub mod throttle;
-pub mod verifier;
+pub(crate) mod throttle;
+pub(crate) mod verifier;
 
-pub use hash::{HIGHEST_COST, HashError, LOWEST_COST, StoredHash};
-pub use htpasswd::{BadLine, Htpasswd, open};
-pub use throttle::{Charge, Throttle};
+pub(crate) use hash::{HIGHEST_COST, LOWEST_COST, StoredHash};
+pub use htpasswd::Htpasswd;
+pub(crate) use htpasswd::open;
 pub use verifier::{Verdict, Verifier};

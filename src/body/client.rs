@@ -17,7 +17,7 @@ use super::{ClientFault, Flow, Pace, Unread};
 
 /// What a request body has to keep to.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Longest time without a byte while the client is waited for.
     pub idle: Duration,
     /// Bytes per second, taken over 20 s; 0 for none.
@@ -28,7 +28,7 @@ pub struct Limits {
 
 /// Streams a client's body to the upstream, counts it, and notes in [`Flow`] what the client does
 /// wrong, so that its fault is not answered as one of the upstream. Trailers are not forwarded.
-pub struct ClientBody {
+pub(crate) struct ClientBody {
     /// None for a request that has no body.
     incoming: Option<Incoming>,
     http2: bool,
@@ -47,7 +47,7 @@ pub struct ClientBody {
 
 impl ClientBody {
     /// Wraps what hyper received in a request of `version`.
-    pub fn new(body: Unread, version: Version, flow: Rc<Flow>, limits: Limits) -> Self {
+    pub(crate) fn new(body: Unread, version: Version, flow: Rc<Flow>, limits: Limits) -> Self {
         Self {
             declared: body.size_hint().exact(),
             incoming: body.0,
@@ -62,7 +62,7 @@ impl ClientBody {
     }
 
     /// No body at all.
-    pub fn empty(flow: Rc<Flow>) -> Self {
+    pub(crate) fn empty(flow: Rc<Flow>) -> Self {
         Self {
             incoming: None,
             http2: false,
@@ -191,7 +191,7 @@ impl Drop for ClientBody {
 /// The client's body ended badly; [`Flow::fault`] says the same.
 #[derive(Debug, thiserror::Error)]
 #[error("the client's body ended badly: {0:?}")]
-pub struct ClientError(ClientFault);
+pub(crate) struct ClientError(ClientFault);
 
 /// hyper reports broken chunks as `InvalidData` or `InvalidInput`, h2 a body that belies its Content-Length as
 /// `PROTOCOL_ERROR`; everything else is a body that ended too early.

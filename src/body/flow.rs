@@ -12,7 +12,7 @@ use super::Turns;
 
 /// What a client did wrong while its request body was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientFault {
+pub(crate) enum ClientFault {
     /// The framing of the body is broken, or its trailers are.
     Malformed,
     /// The connection or the stream ended before the body did.
@@ -29,7 +29,7 @@ const TURN: u64 = 384 * 1024;
 /// What one request has moved so far. Its bodies write it; its log line, its time limits and the
 /// wait for the answer read it.
 #[derive(Debug)]
-pub struct Flow {
+pub(crate) struct Flow {
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
     fault: Cell<Option<ClientFault>>,
@@ -44,7 +44,7 @@ pub struct Flow {
 
 impl Flow {
     /// `turns` are those of its core.
-    pub fn new(turns: Rc<Turns>) -> Self {
+    pub(crate) fn new(turns: Rc<Turns>) -> Self {
         Self {
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
@@ -59,33 +59,33 @@ impl Flow {
     }
 
     /// Bytes of the request body, framing not counted.
-    pub fn bytes_in(&self) -> u64 {
+    pub(crate) fn bytes_in(&self) -> u64 {
         self.bytes_in.get()
     }
 
     /// Bytes of the response body handed to the client's connection, framing not counted.
-    pub fn bytes_out(&self) -> u64 {
+    pub(crate) fn bytes_out(&self) -> u64 {
         self.bytes_out.get()
     }
 
     /// What the client did wrong in its body, if anything.
-    pub fn fault(&self) -> Option<ClientFault> {
+    pub(crate) fn fault(&self) -> Option<ClientFault> {
         self.fault.get()
     }
 
     /// Whether the response waits for the client to take what it was given.
-    pub fn waits_for_download(&self) -> bool {
+    pub(crate) fn waits_for_download(&self) -> bool {
         self.waits_for_download.get()
     }
 
     /// How long the upstream has had everything there is of the request. Zero while the client is the one who is waited for.
-    pub fn upstream_silence(&self) -> Duration {
+    pub(crate) fn upstream_silence(&self) -> Duration {
         if self.waits_for_upload.get() { Duration::ZERO } else { self.upload_moved.get().elapsed() }
     }
 
     /// Whether the request has moved enough for now. Then its body is to return `Pending`, and is polled again when it is
     /// its turn.
-    pub fn yields(&self, cx: &Context<'_>) -> bool {
+    pub(crate) fn yields(&self, cx: &Context<'_>) -> bool {
         if self.awaited.get().is_none() && self.turn.get() < TURN {
             return false;
         }
@@ -100,20 +100,20 @@ impl Flow {
     }
 
     /// Waits for a turn of its own, before something that takes as long as one.
-    pub async fn next_turn(&self) {
+    pub(crate) async fn next_turn(&self) {
         self.turn.set(TURN);
         poll_fn(|cx| if self.yields(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
     /// Takes down `bytes` of response body given to the client's connection, which now has to send them.
-    pub fn delivered(&self, bytes: u64) {
+    pub(crate) fn delivered(&self, bytes: u64) {
         self.bytes_out.set(self.bytes_out.get() + bytes);
         self.turn.set(self.turn.get() + bytes);
         self.waits_for_download.set(true);
     }
 
     /// Takes down that the client's connection asks for more of the response.
-    pub fn asked_for_more(&self) {
+    pub(crate) fn asked_for_more(&self) {
         self.waits_for_download.set(false);
     }
 

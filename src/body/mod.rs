@@ -8,9 +8,8 @@ mod pace;
 mod turns;
 mod unread;
 
-pub use client::ClientError;
-pub use client::{ClientBody, Limits};
-pub use flow::{ClientFault, Flow};
-pub use pace::Pace;
-pub use turns::Turns;
-pub use unread::Unread;
+pub(crate) use client::{ClientBody, Limits};
+pub(crate) use flow::{ClientFault, Flow};
+pub(crate) use pace::Pace;
+pub(crate) use turns::Turns;
+pub(crate) use unread::Unread;

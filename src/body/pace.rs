@@ -12,7 +12,7 @@ const GRACE: Duration = Duration::from_secs(20);
 /// The average is kept as credit: a client begins with 20 s, waiting for it uses them up, and each byte earns
 /// what it may take at the rate. Credit is capped, so that a burst pays for a pause and not for a trickle.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     idle: Duration,
     min_rate: u64,
     still: Duration,
@@ -21,13 +21,13 @@ pub struct Pace {
 
 impl Pace {
     /// `min_rate` is in bytes per second; 0 asks for none.
-    pub fn new(idle: Duration, min_rate: u64) -> Self {
+    pub(crate) fn new(idle: Duration, min_rate: u64) -> Self {
         Self { idle, min_rate, still: Duration::ZERO, credit: GRACE }
     }
 
     /// Takes down that the client was waited for during `time` and moved `bytes` in it.
     /// Returns whether it is too slow.
-    pub fn waited(&mut self, time: Duration, bytes: u64) -> bool {
+    pub(crate) fn waited(&mut self, time: Duration, bytes: u64) -> bool {
         self.still = if bytes == 0 { self.still + time } else { Duration::ZERO };
         if self.still >= self.idle {
             return true;
@@ -44,7 +44,7 @@ impl Pace {
     }
 
     /// How long the client may still do nothing before the next call of [`Pace::waited`] turns out badly.
-    pub fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         let until_idle = self.idle.saturating_sub(self.still);
         if self.min_rate == 0 { until_idle } else { until_idle.min(self.credit) }
     }

@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 
 /// The transfers of one core that wait for their next turn, in order.
 #[derive(Debug, Default)]
-pub struct Turns {
+pub(crate) struct Turns {
     waiting: RefCell<VecDeque<Waker>>,
     /// How many had theirs.
     given: Cell<u64>,
@@ -20,7 +20,7 @@ pub struct Turns {
 impl Turns {
     /// Gives one turn after the other. Before each the runtime looks for events and runs what they woke, so that a small
     /// request waits for the rest of one turn and not for those of all transfers.
-    pub async fn give(&self) {
+    pub(crate) async fn give(&self) {
         loop {
             let next = poll_fn(|cx| self.poll_next(cx)).await;
             self.given.set(self.given.get() + 1);

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 /// What hyper received, until it is taken: a request whose body was taken has none.
 #[derive(Default)]
-pub struct Unread(pub(super) Option<Incoming>);
+pub(crate) struct Unread(pub(super) Option<Incoming>);
 
 impl From<Incoming> for Unread {
     fn from(incoming: Incoming) -> Self {

@@ -38,7 +38,7 @@ use crate::config::Problem;
 ///   tidegate cert revoke --ca ca build1/client.cert
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
-pub enum Cert {
+pub(crate) enum Cert {
     /// Make a private CA: ca.crt, which every client gets, and ca.key, which nobody gets
     ///
     /// Both are written with an ECDSA P-256 key that may sign certificates of servers and clients, but no
@@ -69,7 +69,7 @@ pub enum Cert {
 
 /// Does what the command says and tells what it wrote on stdout, or what went wrong on stderr. The exit code
 /// follows sysexits: 65 a CA, certificate or list cannot be used, 66 it is not there, 73 a file cannot be made, 70 anything else.
-pub fn run(command: &Cert) -> ExitCode {
+pub(crate) fn run(command: &Cert) -> ExitCode {
     super::tell(execute(command), Failure::exit_code)
 }
 

@@ -30,7 +30,7 @@ const NEW_MODE: u32 = 0o640;
 /// Exit codes: 0 done; 1 the password is wrong or there is no such user; 64 usage; 66 the file is missing;
 /// 74 reading or writing failed; 78 the file holds a line that cannot be used.
 #[derive(Args, Debug)]
-pub struct Htpasswd {
+pub(crate) struct Htpasswd {
     #[command(subcommand)]
     command: Command,
 }
@@ -72,7 +72,7 @@ enum Command {
 }
 
 /// Runs the command on the real standard input, output and error.
-pub fn run(args: Htpasswd) -> ExitCode {
+pub(crate) fn run(args: Htpasswd) -> ExitCode {
     let done = execute(args.command, &mut io::stdout().lock(), password::read);
     let Err(failure) = done else { return ExitCode::SUCCESS };
     // With standard error gone there is nobody left to tell.

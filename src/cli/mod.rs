@@ -3,9 +3,9 @@
 mod check;
 mod serve;
 
-pub mod cert;
-pub mod htpasswd;
-pub mod token;
+pub(crate) mod cert;
+pub(crate) mod htpasswd;
+pub(crate) mod token;
 
 use std::ffi::OsString;
 use std::fmt::Display;

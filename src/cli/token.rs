@@ -30,7 +30,7 @@ const LIST_MODE: u32 = 0o644;
 /// ends all logins of alice; her next one counts again.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct Token {
+pub(crate) struct Token {
     #[command(subcommand)]
     command: Option<Command>,
     /// Where to write the key, for `token.key`; a file that is there is not replaced
@@ -71,7 +71,7 @@ enum Command {
 
 /// Does what the command says and tells what it wrote on stdout, or what went wrong on stderr. The exit code follows sysexits:
 /// 64 a name that cannot be used, 65 a list that cannot be read, 66 there is no such key, 73 a file cannot be made, 70 anything else.
-pub fn run(command: &Token) -> ExitCode {
+pub(crate) fn run(command: &Token) -> ExitCode {
     let done = match (&command.command, &command.key) {
         (Some(Command::Revoke { key, users, .. }), _) => revoke(key, users),
         (None, Some(key)) => make(key, command),

@@ -28,13 +28,12 @@ mod token;
 mod values;
 mod words;
 
-pub use address::ServerAddress;
-pub use error::{Problem, Problems};
-pub use settings::{
+pub(crate) use address::ServerAddress;
+pub(crate) use error::{Problem, Problems};
+pub(crate) use settings::{
     AccessFormat, AccessRule, AccessTarget, Acme, AcmeChallenge, Alpn, Auth, AuthMode, Catalog,
-    CertificateFiles, ClientCertificate, ClientCertificates, ImmutableTags, Limits, Log, LogFormat, Mention,
-    Policy, Server, Subject, Throttle, Tls, TlsVersion, Token, Upstream, UpstreamAuthorization, UserAgents,
-    UserFrom, Verify,
+    CertificateFiles, ClientCertificate, ClientCertificates, Limits, Log, LogFormat, Policy, Server, Subject,
+    Throttle, Tls, TlsVersion, Token, Upstream, UpstreamAuthorization, UserAgents, UserFrom, Verify,
 };
 
 /// All settings of one proxy.toml, every value parsed, in range, and its default filled in. Paths are

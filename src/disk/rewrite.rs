@@ -16,7 +16,7 @@ const LARGEST: u64 = 64 << 20;
 
 /// A file that no other `Rewrite` changes until this is dropped.
 #[derive(Debug)]
-pub struct Rewrite {
+pub(crate) struct Rewrite {
     /// The file itself, behind any symbolic links.
     target: PathBuf,
     text: Option<Vec<u8>>,
@@ -28,7 +28,7 @@ pub struct Rewrite {
 impl Rewrite {
     /// Takes the lock, for which it waits 10 s at most, and reads the file. One that does not exist is an error of
     /// kind `NotFound`, or may be created with the mode `mode_if_new`.
-    pub fn begin(path: &Path, mode_if_new: Option<u32>) -> io::Result<Rewrite> {
+    pub(crate) fn begin(path: &Path, mode_if_new: Option<u32>) -> io::Result<Rewrite> {
         let target = super::resolve(path, mode_if_new.is_some())?;
         let folder = File::open(super::folder_of(&target))?;
         lock(&folder)?;
@@ -41,17 +41,17 @@ impl Rewrite {
     }
 
     /// What the file holds now; nothing when there is none.
-    pub fn text(&self) -> &[u8] {
+    pub(crate) fn text(&self) -> &[u8] {
         self.text.as_deref().unwrap_or_default()
     }
 
     /// Whether there is no file yet.
-    pub fn is_new(&self) -> bool {
+    pub(crate) fn is_new(&self) -> bool {
         self.text.is_none()
     }
 
     /// [`replace`](super::replace)s the file.
-    pub fn commit(self, text: &[u8]) -> io::Result<()> {
+    pub(crate) fn commit(self, text: &[u8]) -> io::Result<()> {
         super::replace(&self.target, text, self.mode_if_new)
     }
 }

@@ -38,11 +38,11 @@ use crate::upstream::Upstream;
 
 use ledger::Ledger;
 use reject::Refusal;
-pub use reply::Reply;
+pub(crate) use reply::Reply;
 use visit::Visit;
 
 /// What a request needs of the core that runs it.
-pub struct Gate {
+pub(crate) struct Gate {
     /// What all cores share.
     pub shared: Arc<Shared>,
     /// This core's connections to the registry.
@@ -50,7 +50,7 @@ pub struct Gate {
 }
 
 /// Who is at the other end of a connection, as far as its handshake told.
-pub struct Peer {
+pub(crate) struct Peer {
     /// Where it is, or the last proxy before us.
     pub address: IpAddr,
     /// A certificate was asked for.
@@ -61,7 +61,7 @@ pub struct Peer {
 
 /// Answers one request. Never fails: what goes wrong is an answer too, or the end of its body.
 /// `guard` is held until the response has been sent or given up.
-pub async fn handle<G>(
+pub(crate) async fn handle<G>(
     gate: Rc<Gate>,
     peer: &Peer,
     request: Request<Incoming>,
@@ -85,7 +85,7 @@ pub async fn handle<G>(
 
 /// For plain HTTP, where nothing is forwarded: what `answer` makes of the host that a request asks for, without its port; or
 /// the refusal of one that [`handle`] would refuse for what its head says.
-pub fn vet<B: Body>(
+pub(crate) fn vet<B: Body>(
     request: &Request<B>,
     config: &Config,
     answer: impl FnOnce(&str) -> Response<Full<Bytes>>,

@@ -120,7 +120,7 @@ impl Source {
 }
 
 /// The body of a response. When it is dropped, complete or not, the access log gets its line and `G` is let go.
-pub struct Reply<G> {
+pub(crate) struct Reply<G> {
     source: Source,
     /// What is left of the last chunk, and how much of it is given away at once.
     rest: Bytes,

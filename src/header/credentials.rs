@@ -11,7 +11,7 @@ use crate::secret::Secret;
 /// Longest user and password together, in bytes, with the colon.
 const MAX_BASIC: usize = 4096;
 /// Longest token, in bytes.
-pub const MAX_BEARER: usize = 16 * 1024;
+pub(crate) const MAX_BEARER: usize = 16 * 1024;
 
 /// The standard alphabet, with or without padding: clients differ.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -23,7 +23,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A user and a password: bytes, of no known encoding, without control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Basic {
+pub(crate) struct Basic {
     /// What stands before the first colon; may be empty.
     pub user: Vec<u8>,
     /// What stands after the first colon; may be empty.
@@ -33,7 +33,7 @@ pub struct Basic {
 impl Basic {
     /// `None` when they are longer than 4 KiB with the colon between them, or hold a control character, at which bcrypt
     /// implementations end or repeat a password.
-    pub fn new(user: Vec<u8>, password: Secret) -> Option<Basic> {
+    pub(crate) fn new(user: Vec<u8>, password: Secret) -> Option<Basic> {
         let mut whole = user.iter().chain(password.expose());
         let fits = user.len() + 1 + password.expose().len() <= MAX_BASIC;
         (fits && !whole.any(u8::is_ascii_control)).then_some(Basic { user, password })
@@ -42,7 +42,7 @@ impl Basic {
 
 /// What a request brings to prove who it is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// No `Authorization` at all.
     None,
     /// A user and a password.
@@ -56,13 +56,13 @@ pub enum Credentials {
 /// Two `Authorization` fields, be they equal: the registry might read the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("more than one Authorization field")]
-pub struct TwoAuthorizations;
+pub(crate) struct TwoAuthorizations;
 
 /// Reads the credentials of a request. The scheme counts in any case of letters.
 ///
 /// # Errors
 /// When the field is there more than once.
-pub fn read(headers: &HeaderMap) -> Result<Credentials, TwoAuthorizations> {
+pub(crate) fn read(headers: &HeaderMap) -> Result<Credentials, TwoAuthorizations> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let Some(line) = lines.next() else { return Ok(Credentials::None) };
     if lines.next().is_some() {

@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 /// `https` and `client_host` (with the port where it is not the default one) are what the client used,
 /// `upstream_authority` is where tidegate reaches the registry. A reference that is relative to the path of
 /// the request is left alone.
-pub fn rewrite(
+pub(crate) fn rewrite(
     location: &HeaderValue,
     status: StatusCode,
     https: bool,

@@ -21,7 +21,7 @@ const MODE: u32 = 0o640;
 /// What is said about one request. Nothing in it may be a secret: no field but `User-Agent` comes from a
 /// header as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     /// When the request began.
     pub time: SystemTime,
     /// The other end of the connection.
@@ -72,7 +72,7 @@ pub struct Record {
 
 /// The end that cut a transfer short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Torn {
+pub(crate) enum Torn {
     /// The client went away, stalled or sent a broken body.
     Client,
     /// The registry did.
@@ -85,7 +85,7 @@ pub enum Torn {
 /// never holds up a request. Lines that do not fit are dropped, counted, and spoken of in a warning as soon
 /// as the log flows again.
 #[derive(Clone)]
-pub struct AccessLog {
+pub(crate) struct AccessLog {
     /// None when the log is off.
     sink: Option<Sink>,
 }
@@ -101,7 +101,7 @@ impl AccessLog {
     ///
     /// # Errors
     /// When the file cannot be opened or the thread cannot be started.
-    pub fn open(log: &config::Log) -> io::Result<Self> {
+    pub(crate) fn open(log: &config::Log) -> io::Result<Self> {
         let open: Open = match &log.access {
             AccessTarget::Off => return Ok(Self { sink: None }),
             AccessTarget::Stdout => Box::new(|| Ok(Box::new(io::stdout()))),
@@ -112,7 +112,7 @@ impl AccessLog {
     }
 
     /// Writes one line, or drops it when the queue is full. Never waits.
-    pub fn write(&self, record: &Record) {
+    pub(crate) fn write(&self, record: &Record) {
         if let Some(Sink { writer, format }) = &self.sink {
             let mut line = match format {
                 AccessFormat::Json => record.json(),
@@ -125,7 +125,7 @@ impl AccessLog {
 
     /// Opens the file anew, after it was renamed by a rotation. Lines handed over before go to the old file.
     /// When that fails, the old one stays in use and a warning says so.
-    pub fn reopen(&self) {
+    pub(crate) fn reopen(&self) {
         if let Some(sink) = &self.sink {
             sink.writer.reopen();
         }
@@ -133,7 +133,7 @@ impl AccessLog {
 
     /// Writes out what waits, for five seconds at most, and ends the log; clones that are left write
     /// nothing from then on.
-    pub fn close(self) {
+    pub(crate) fn close(self) {
         if let Some(sink) = self.sink
             && !sink.writer.close(CLOSE)
         {

@@ -28,7 +28,7 @@ const COMMON: &[BorrowedFormatItem<'_>] =
 
 impl Record {
     /// One JSON object, without a line feed. Absent values are left out; control characters are escaped.
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let mut line = Vec::with_capacity(512);
         let mut serializer = serde_json::Serializer::with_formatter(&mut line, Printable);
         // Numbers and strings always serialize into memory.
@@ -39,7 +39,7 @@ impl Record {
 
     /// One line of Apache's combined format, without a line feed. Control characters, quotes and backslashes
     /// are escaped as Apache does; there is never a referrer.
-    pub fn combined(&self) -> String {
+    pub(crate) fn combined(&self) -> String {
         let user = match self.user.as_deref() {
             None => Cow::Borrowed("-"),
             Some("") => Cow::Borrowed("\"\""),

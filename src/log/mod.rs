@@ -1,5 +1,5 @@
 //! What is written about requests, beside the program's own log.
 
-pub mod access;
+pub(crate) mod access;
 mod line;
 mod writer;

@@ -8,7 +8,7 @@ use super::scope::{Resource, Scope};
 
 /// The codes that tidegate answers with. Clients branch on them; people read the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
+pub(crate) enum Code {
     /// No identity, or one that did not verify.
     Unauthorized,
     /// The identity may not do this.
@@ -33,7 +33,7 @@ pub enum Code {
 
 impl Code {
     /// The code as it stands in the body.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Unauthorized => "UNAUTHORIZED",
             Self::Denied => "DENIED",
@@ -51,7 +51,7 @@ impl Code {
 
 /// The body `{"errors":[{"code","message","detail"}]}` with one error; `detail` is left out when there is
 /// none. Send it as `application/json`.
-pub fn error_body(code: Code, message: &str, detail: Option<Value>) -> Bytes {
+pub(crate) fn error_body(code: Code, message: &str, detail: Option<Value>) -> Bytes {
     let body = Body { errors: [Entry { code: code.as_str(), message, detail }] };
     // Strings and a `Value` always serialize; the fallback keeps this free of a panic.
     serde_json::to_vec(&body)
@@ -59,7 +59,7 @@ pub fn error_body(code: Code, message: &str, detail: Option<Value>) -> Bytes {
 }
 
 /// The `detail` that tells which rights are missing, as distribution has it: an entry for each.
-pub fn detail(missing: &Scope) -> Value {
+pub(crate) fn detail(missing: &Scope) -> Value {
     let (kind, name) = match &missing.resource {
         Resource::Repository(name) => ("repository", name.as_str()),
         Resource::Catalog => ("registry", "catalog"),

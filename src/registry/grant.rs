@@ -11,7 +11,7 @@ const MOST_SCOPES: usize = 64;
 
 /// A request for a token.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// What proves who asks.
     pub proof: Proof,
     /// The registry that the token is for, where one is named.
@@ -24,7 +24,7 @@ pub struct Asked {
 
 /// What proves who asks.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// The `Authorization` field of the request, if there is one.
     Header,
     /// `grant_type=password`
@@ -36,10 +36,10 @@ pub enum Proof {
 /// Why nothing can be made of a request; a sentence for its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unclear(pub &'static str);
+pub(crate) struct Unclear(pub &'static str);
 
 /// Reads the query of a GET.
-pub fn query(query: &str) -> Result<Asked, Unclear> {
+pub(crate) fn query(query: &str) -> Result<Asked, Unclear> {
     let fields = Fields::read(query.as_bytes())?;
     Ok(Asked {
         proof: Proof::Header,
@@ -50,7 +50,7 @@ pub fn query(query: &str) -> Result<Asked, Unclear> {
 }
 
 /// Reads the form of a POST.
-pub fn form(form: &[u8]) -> Result<Asked, Unclear> {
+pub(crate) fn form(form: &[u8]) -> Result<Asked, Unclear> {
     let fields = Fields::read(form)?;
     let proof = match fields.one("grant_type")? {
         Some("password") => {

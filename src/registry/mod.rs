@@ -1,10 +1,10 @@
 //! The language of the registry API: names, requests and error bodies. Bytes in, values out.
 
-pub mod error;
-pub mod grant;
-pub mod name;
-pub mod page;
-pub mod pattern;
-pub mod rights;
-pub mod scope;
+pub(crate) mod error;
+pub(crate) mod grant;
+pub(crate) mod name;
+pub(crate) mod page;
+pub(crate) mod pattern;
+pub(crate) mod rights;
+pub(crate) mod scope;
 pub mod target;

@@ -10,12 +10,12 @@ const MAX_TAG: usize = 128;
 
 /// Whether `name` is a repository: components `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` joined by `/`, at most 255
 /// characters.
-pub fn is_repository(name: &str) -> bool {
+pub(crate) fn is_repository(name: &str) -> bool {
     name.len() <= MAX_REPOSITORY && name.as_bytes().split(|&byte| byte == b'/').all(is_component)
 }
 
 /// Whether `tag` is `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
-pub fn is_tag(tag: &str) -> bool {
+pub(crate) fn is_tag(tag: &str) -> bool {
     let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     match tag.as_bytes() {
         [first, rest @ ..] if rest.len() < MAX_TAG => {
@@ -27,7 +27,7 @@ pub fn is_tag(tag: &str) -> bool {
 
 /// Whether `digest` is `algorithm:encoded`: the algorithm is `[a-z0-9]+([+._-][a-z0-9]+)*`, the encoded part
 /// `[a-zA-Z0-9=_-]+`, and exactly 64 or 128 lower-case hexadecimal digits for `sha256` and `sha512`.
-pub fn is_digest(digest: &str) -> bool {
+pub(crate) fn is_digest(digest: &str) -> bool {
     let Some((algorithm, encoded)) = digest.split_once(':') else { return false };
     let encoded = encoded.as_bytes();
     match algorithm {
@@ -46,7 +46,7 @@ pub fn is_digest(digest: &str) -> bool {
 
 /// Whether `id` can be the id of an upload: unreserved characters of RFC 3986 and `=`, which distribution's
 /// own route allows, but no dot segment.
-pub fn is_upload(id: &str) -> bool {
+pub(crate) fn is_upload(id: &str) -> bool {
     !matches!(id, "" | "." | "..")
         && id
             .bytes()

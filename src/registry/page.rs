@@ -6,7 +6,7 @@ use form_urlencoded::{Serializer, parse};
 
 /// Which part of a list is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// How many entries at most, where a number is given.
     pub n: Option<usize>,
     /// The entry that it begins after; without one it begins at the beginning.
@@ -15,12 +15,12 @@ pub struct Page {
 
 /// The `n` of a query is no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoNumber;
+pub(crate) struct NoNumber;
 
 impl Page {
     /// Reads the query of a request. As distribution does it, the first of several counts, and an empty one does not. A
     /// number too large to be one is very large.
-    pub fn of(query: &str) -> Result<Page, NoNumber> {
+    pub(crate) fn of(query: &str) -> Result<Page, NoNumber> {
         let first = |wanted| parse(query.as_bytes()).find(|(key, _)| key == wanted).map(|(_, value)| value);
         let n = match first("n").filter(|n| !n.is_empty()) {
             Some(n) if n.bytes().all(|byte| byte.is_ascii_digit()) => Some(n.parse().unwrap_or(usize::MAX)),
@@ -32,7 +32,7 @@ impl Page {
     }
 
     /// The request target that asks for this page of the list at `path`.
-    pub fn target(&self, path: &str) -> String {
+    pub(crate) fn target(&self, path: &str) -> String {
         let mut query = Serializer::new(String::new());
         query.extend_pairs(self.last.iter().map(|last| ("last", last)));
         query.extend_pairs(self.n.iter().map(|n| ("n", n.to_string())));
@@ -41,13 +41,13 @@ impl Page {
     }
 
     /// The `Link` (RFC 8288) of an answer that this page of the list at `path` follows.
-    pub fn link(&self, path: &str) -> String {
+    pub(crate) fn link(&self, path: &str) -> String {
         format!("<{}>; rel=\"next\"", self.target(path))
     }
 }
 
 /// Whether the value of a `Link` field names a next page.
-pub fn has_next(link: &str) -> bool {
+pub(crate) fn has_next(link: &str) -> bool {
     link.split(',').filter_map(|link| link.rsplit_once('>')).any(|(_, parameters)| {
         let parameters = parameters.to_ascii_lowercase();
         parameters.split(';').any(|parameter| {

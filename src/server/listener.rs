@@ -23,7 +23,7 @@ const EXHAUSTED: Duration = Duration::from_millis(200);
 /// Opens one of the listening sockets `all`. Must be called within a runtime.
 ///
 /// `[::]` takes IPv4 connections too, unless an IPv4 socket is to have the same port.
-pub fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -35,7 +35,7 @@ pub fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> 
 }
 
 /// Accepts for ever. Beyond the limit of connections it waits, and the kernel's backlog with it.
-pub async fn accept(listener: TcpListener, connections: Connections, workers: Rc<Workers>) {
+pub(crate) async fn accept(listener: TcpListener, connections: Connections, workers: Rc<Workers>) {
     accept_for(listener, connections, |socket, peer, place| workers.hand_over(socket, peer, place)).await;
 }
 
@@ -73,7 +73,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 
 /// The open client connections, counted in all and by network.
 #[derive(Clone)]
-pub struct Connections {
+pub(crate) struct Connections {
     permits: Arc<Semaphore>,
     per_network: usize,
     networks: Networks,
@@ -83,7 +83,7 @@ type Networks = Arc<Mutex<HashMap<Network, usize>>>;
 
 impl Connections {
     /// At most `all` at once, and `per_network` from one IPv4 address or IPv6 /64; 0 for no such limit.
-    pub fn new(all: usize, per_network: usize) -> Self {
+    pub(crate) fn new(all: usize, per_network: usize) -> Self {
         Self { permits: Arc::new(Semaphore::new(all)), per_network, networks: Arc::default() }
     }
 

@@ -13,6 +13,6 @@ mod stream;
 mod watch;
 mod workers;
 
-pub use listener::{Connections, accept, bind};
-pub use plain::{HTTPS, Plain};
-pub use workers::{Phase, Workers};
+pub(crate) use listener::{Connections, accept, bind};
+pub(crate) use plain::{HTTPS, Plain};
+pub(crate) use workers::{Phase, Workers};

@@ -22,7 +22,7 @@ use crate::gate;
 use crate::state::Shared;
 
 /// The port that a URL of https has when it names none.
-pub const HTTPS: u16 = 443;
+pub(crate) const HTTPS: u16 = 443;
 
 /// Where a directory asks (RFC 8555 section 8.3).
 const CHALLENGE: &str = "/.well-known/acme-challenge/";
@@ -31,19 +31,19 @@ const HEAD: usize = 8 * 1024;
 const FIELDS: usize = 64;
 
 /// Answers one request of each connection, in the time of `limits.handshake_timeout`.
-pub struct Plain {
+pub(crate) struct Plain {
     shared: Arc<Shared>,
     https_port: u16,
 }
 
 impl Plain {
     /// Sends clients to `https_port`.
-    pub fn new(shared: Arc<Shared>, https_port: u16) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, https_port: u16) -> Self {
         Self { shared, https_port }
     }
 
     /// Accepts for ever, within the same limits as any connection.
-    pub async fn accept(self: Rc<Self>, listener: TcpListener, connections: Connections) {
+    pub(crate) async fn accept(self: Rc<Self>, listener: TcpListener, connections: Connections) {
         let take = |socket, peer, place| _ = spawn_local(self.clone().serve(socket, peer, place));
         accept_for(listener, connections, take).await;
     }

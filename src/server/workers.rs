@@ -30,7 +30,7 @@ const EVENTS: u32 = 4;
 
 /// How far the process is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Not at all.
     Running,
     /// Connections end with the request they have; new ones still come in for what belongs to a running transfer.
@@ -42,7 +42,7 @@ pub enum Phase {
 }
 
 /// All worker threads.
-pub struct Workers(Vec<Worker>);
+pub(crate) struct Workers(Vec<Worker>);
 
 struct Worker {
     queue: mpsc::UnboundedSender<Handover>,
@@ -68,7 +68,11 @@ pub(super) struct Handover {
 
 impl Workers {
     /// Starts `count` threads and waits until they are ready.
-    pub fn start(count: usize, shared: &Arc<Shared>, phase: &watch::Receiver<Phase>) -> io::Result<Self> {
+    pub(crate) fn start(
+        count: usize,
+        shared: &Arc<Shared>,
+        phase: &watch::Receiver<Phase>,
+    ) -> io::Result<Self> {
         let start = |number| {
             let (queue, handovers) = mpsc::unbounded_channel();
             let (ready, started) = std::sync::mpsc::sync_channel(1);
@@ -94,17 +98,17 @@ impl Workers {
     }
 
     /// Requests under way.
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.0.iter().map(|worker| worker.load.requests.load(Ordering::Relaxed)).sum()
     }
 
     /// Requests since the start.
-    pub fn begun(&self) -> usize {
+    pub(crate) fn begun(&self) -> usize {
         self.0.iter().map(|worker| worker.load.begun.load(Ordering::Relaxed)).sum()
     }
 
     /// Gives them no more connections and waits, blocking, until all they have are gone.
-    pub fn join(self) {
+    pub(crate) fn join(self) {
         for worker in self.0 {
             drop(worker.queue);
             if worker.thread.join().is_err() {

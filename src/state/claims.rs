@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Tags of which one request at a time may have the registry do something. Two that push a new tag would otherwise both find
 /// that it does not exist. Holds for all cores of this process.
 #[derive(Debug, Default)]
-pub struct Claims {
+pub(crate) struct Claims {
     tags: Mutex<HashSet<(String, String)>>,
 }
 
 impl Claims {
     /// Claims a tag, until the claim is dropped; `None` while somebody else has it.
-    pub fn claim(self: &Arc<Self>, repository: &str, tag: &str) -> Option<Claim> {
+    pub(crate) fn claim(self: &Arc<Self>, repository: &str, tag: &str) -> Option<Claim> {
         let tag = (repository.to_owned(), tag.to_owned());
         self.lock().insert(tag.clone()).then(|| Claim { claims: self.clone(), tag })
     }
@@ -24,7 +24,7 @@ impl Claims {
 
 /// One tag that nobody else may claim.
 #[derive(Debug)]
-pub struct Claim {
+pub(crate) struct Claim {
     claims: Arc<Claims>,
     tag: (String, String),
 }

@@ -31,7 +31,7 @@ const FRESH: Duration = Duration::from_secs(1);
 const SOON: time::Duration = time::Duration::days(7);
 
 /// The CAs whose certificates count, and what they have revoked.
-pub struct Authorities {
+pub(crate) struct Authorities {
     issuers: Arc<Issuers>,
     lists: Vec<LiveFile<Lists>>,
 }
@@ -41,7 +41,7 @@ type Lists = Vec<Crl>;
 
 /// Why a certificate does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub(crate) enum Unfit {
     /// Its time, or that of an intermediate one, is over.
     Expired,
     /// Its time has not begun.
@@ -70,7 +70,7 @@ pub enum Unfit {
 
 impl Unfit {
     /// A sentence for the log.
-    pub fn reason(self) -> &'static str {
+    pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Expired => "the client certificate has expired",
             Self::NotYetValid => "the client certificate is not valid yet",
@@ -89,7 +89,7 @@ impl Unfit {
 }
 
 /// What a client has shown in its handshake.
-pub struct Shown {
+pub(crate) struct Shown {
     /// Its own certificate first; nothing when there are too many.
     chain: Option<Vec<CertificateDer<'static>>>,
     /// What its own certificate says; nothing when that cannot be read.
@@ -107,14 +107,14 @@ struct Judged {
 
 impl Shown {
     /// `chain` as the client sent it; nothing when it sent none.
-    pub fn new(chain: &[CertificateDer<'static>]) -> Option<Self> {
+    pub(crate) fn new(chain: &[CertificateDer<'static>]) -> Option<Self> {
         let leaf = Facts::read(chain.first()?);
         let chain = (chain.len() <= LONGEST).then(|| chain.to_vec());
         Some(Self { chain, leaf, judged: RefCell::default() })
     }
 
     /// What the client's certificate calls itself, whether true or not; printable.
-    pub fn label(&self) -> &str {
+    pub(crate) fn label(&self) -> &str {
         self.leaf.as_ref().map_or("unreadable", |leaf| &leaf.label)
     }
 
@@ -181,7 +181,7 @@ impl Authorities {
 
     /// The name of the user who has shown these certificates, if they count. Costs one stat for each list, and
     /// once a second a look for the way to a CA.
-    pub fn user(&self, shown: &Shown) -> Result<Arc<str>, Unfit> {
+    pub(crate) fn user(&self, shown: &Shown) -> Result<Arc<str>, Unfit> {
         let lists: Vec<_> = self.lists.iter().map(LiveFile::current).collect();
         let mut judged = shown.judged.borrow_mut();
         if let Some(known) = judged.as_ref().filter(|known| known.holds(&self.issuers, &lists)) {

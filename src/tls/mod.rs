@@ -23,20 +23,20 @@ use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use time::OffsetDateTime;
 
-pub use self::acme::{Challenges, PROTOCOL as ACME, keep};
+pub(crate) use self::acme::{Challenges, PROTOCOL as ACME, keep};
 use self::check::RenewedBy;
 pub(crate) use self::check::date;
-pub use self::client::{Authorities, Shown, Unfit};
+pub(crate) use self::client::{Authorities, Shown};
 use self::identity::Identity;
 pub use self::provider::provider;
 use self::resolver::Resolver;
-pub use self::roots::upstream;
-pub use self::tickets::TicketKeys;
+pub(crate) use self::roots::upstream;
+pub(crate) use self::tickets::TicketKeys;
 use self::x509::Facts;
 use crate::config::{self, Acme, Alpn, Problem, Problems, TlsVersion, Verify};
 
 /// What the listener needs to speak TLS.
-pub struct ServerTls {
+pub(crate) struct ServerTls {
     /// For every handshake from now on that asks for no client certificate.
     config: Arc<ServerConfig>,
     /// The others, and what counts in them; none where `tls.client.verify` is off.
@@ -52,7 +52,7 @@ pub struct ServerTls {
 }
 
 /// Certificates are asked of clients, for some host names or for all.
-pub struct ClientDemand {
+pub(crate) struct ClientDemand {
     /// Empty for all.
     names: Vec<String>,
     config: Arc<ServerConfig>,
@@ -62,7 +62,7 @@ pub struct ClientDemand {
 
 impl ClientDemand {
     /// Whether a certificate is asked of those who want `host`: a name or an address, an IPv6 one in brackets, without port.
-    pub fn covers(&self, host: &str) -> bool {
+    pub(crate) fn covers(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
         let is = |name: &String| {
             name.eq_ignore_ascii_case(host) || address(name).is_some_and(|own| address(host) == Some(own))
@@ -73,7 +73,7 @@ impl ClientDemand {
 
 /// How a handshake goes on after the client's first message.
 #[derive(Debug, Clone)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// What the session is made with.
     pub config: Arc<ServerConfig>,
     /// It asks the client for a certificate.
@@ -87,7 +87,7 @@ impl ServerTls {
     }
 
     /// The choice for a client that says `hello`, or none where what it said cannot be read.
-    pub fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
+    pub(crate) fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
         if let Some(config) = hello.and_then(|hello| self.challenges.handshake(hello)) {
             return Choice { config, asks: false };
         }
@@ -114,7 +114,7 @@ impl ServerTls {
 ///
 /// # Errors
 /// Everything that is wrong with every file, each as a sentence whose place is the file's path.
-pub fn server(
+pub(crate) fn server(
     tls: &config::Tls,
     acme: Option<&Acme>,
     names: &[String],

@@ -16,7 +16,7 @@ use crate::config::{Problem, Problems};
 ///
 /// # Errors
 /// The file is missing, is no PEM file, or holds a certificate that cannot be a root; or the system has none.
-pub fn upstream(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Problems> {
+pub(crate) fn upstream(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Problems> {
     let mut config = trusting(ca, "upstream.ca")?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))

@@ -19,7 +19,7 @@ use crate::secret::Secret;
 /// tickets of the next period open as well, since clocks differ. Without one it is random, known to this
 /// process alone, and forgotten at the first handshake at which it is of no use any more.
 #[derive(Debug)]
-pub struct TicketKeys {
+pub(crate) struct TicketKeys {
     secret: Option<Secret>,
     /// Of three periods at most: the one before, this one, the next.
     known: Mutex<Vec<(u64, Arc<RandomizedNonceKey>)>>,
@@ -35,7 +35,7 @@ const LONGEST: usize = 16 << 10;
 
 impl TicketKeys {
     /// Keys that nobody else has.
-    pub fn random() -> Arc<Self> {
+    pub(crate) fn random() -> Arc<Self> {
         Arc::new(Self::new(None))
     }
 
@@ -44,7 +44,7 @@ impl TicketKeys {
     }
 
     /// These keys, when they are made of `secret`; else new ones that are.
-    pub fn made_of(self: &Arc<Self>, secret: Option<Secret>) -> Arc<Self> {
+    pub(crate) fn made_of(self: &Arc<Self>, secret: Option<Secret>) -> Arc<Self> {
         if self.secret == secret { self.clone() } else { Arc::new(Self::new(secret)) }
     }
 

@@ -7,17 +7,17 @@ mod claims;
 mod issue;
 mod key;
 mod login;
-pub mod revoked;
+pub(crate) mod revoked;
 mod verify;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-pub use self::issue::{Issued, NotIssued};
+pub(crate) use self::issue::NotIssued;
 use self::key::Key;
-pub use self::login::{Ended, Login};
-pub use self::verify::{Invalid, Verified};
+pub(crate) use self::login::Login;
+pub(crate) use self::verify::{Invalid, Verified};
 use crate::auth::cache::Cache;
 use crate::config::{self, Problem, Problems};
 use crate::header::credentials::MAX_BEARER;

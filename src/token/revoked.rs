@@ -18,11 +18,11 @@ const EVERYBODY: &str = "*";
 
 /// Until when the identity tokens of whom are ended, in milliseconds since 1970.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Revoked(HashMap<String, i128>);
+pub(crate) struct Revoked(HashMap<String, i128>);
 
 impl Revoked {
     /// Reads a whole file. Blank lines and those that begin with `#` are skipped.
-    pub fn parse(text: &[u8]) -> Result<Revoked, Vec<(usize, &'static str)>> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Revoked, Vec<(usize, &'static str)>> {
         let mut revoked: HashMap<String, i128> = HashMap::new();
         let mut bad = Vec::new();
         for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
@@ -39,14 +39,14 @@ impl Revoked {
     }
 
     /// Whether a token of `user` that was given at this time, in milliseconds since 1970, is ended.
-    pub fn ends(&self, user: &str, given: u64) -> bool {
+    pub(crate) fn ends(&self, user: &str, given: u64) -> bool {
         let until = |user| self.0.get(user).is_some_and(|until| i128::from(given) <= *until);
         until(EVERYBODY) || until(user)
     }
 }
 
 /// Where the file is for the key at `key`.
-pub fn beside(key: &Path) -> PathBuf {
+pub(crate) fn beside(key: &Path) -> PathBuf {
     let mut path = key.as_os_str().to_owned();
     path.push(".revoked");
     path.into()
@@ -54,7 +54,7 @@ pub fn beside(key: &Path) -> PathBuf {
 
 /// Follows the file for the key at `key`: an edit of it counts at the next look. As long as there never was one, nobody is
 /// revoked.
-pub fn open(key: &Path) -> Result<LiveFile<Revoked>, Problems> {
+pub(crate) fn open(key: &Path) -> Result<LiveFile<Revoked>, Problems> {
     let parse = |path: &Path, text: &[u8]| {
         let place = |line: usize| format!("{}:{line}", path.display());
         Revoked::parse(text).map_err(|bad| {
@@ -71,7 +71,7 @@ pub fn open(key: &Path) -> Result<LiveFile<Revoked>, Problems> {
 
 /// The text of the file with all tokens of these users ended that were given up to `now`; of everybody when there are none.
 /// Comments stay, and lines that say no more than the new ones go.
-pub fn revoke(text: &str, users: &[String], now: SystemTime) -> String {
+pub(crate) fn revoke(text: &str, users: &[String], now: SystemTime) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     let time = OffsetDateTime::from(now).format(format).unwrap_or_default();
     let everybody = [EVERYBODY.to_owned()];

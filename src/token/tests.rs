@@ -9,6 +9,7 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
+use super::login::Ended;
 use super::*;
 use crate::auth::Htpasswd;
 use crate::registry::rights::Rights;

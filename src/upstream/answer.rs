@@ -17,7 +17,7 @@ use crate::config::ServerAddress;
 
 /// Streams an answer and drives the connection it comes on; at its end the connection goes back to
 /// the pool. Dropped before its end, it closes the connection.
-pub struct Answer {
+pub(crate) struct Answer {
     incoming: Incoming,
     link: Option<Link>,
     flow: Rc<Flow>,
@@ -120,7 +120,7 @@ impl Body for Answer {
 
 /// Why an answer ended before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum AnswerError {
+pub(crate) enum AnswerError {
     /// The registry's connection or framing broke.
     #[error("the registry's answer was cut: {0}")]
     Torn(hyper::Error),

@@ -24,7 +24,7 @@ use crate::access::Permit;
 use crate::body::{ClientBody, ClientFault, Flow};
 use crate::config::ServerAddress;
 
-pub use answer::{Answer, AnswerError};
+pub(crate) use answer::{Answer, AnswerError};
 use connection::{Connection, Failed};
 
 /// Connections open at once, per core: more than requests should ever be under way.
@@ -36,7 +36,7 @@ const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// Where the registry is and how long it may take.
 #[derive(Clone, Debug)]
-pub struct Destination {
+pub(crate) struct Destination {
     /// The address as configured.
     pub server: ServerAddress,
     /// For `https://`.
@@ -49,7 +49,7 @@ pub struct Destination {
 
 /// Why there is no answer of the registry.
 #[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
+pub(crate) enum UpstreamError {
     /// No connection: refused, unreachable, unresolvable, bad certificate.
     #[error("cannot connect: {0}")]
     Connect(io::Error),
@@ -71,7 +71,7 @@ pub enum UpstreamError {
 }
 
 /// The connections of one core.
-pub struct Upstream {
+pub(crate) struct Upstream {
     idle: RefCell<VecDeque<Idle>>,
     places: Arc<Semaphore>,
 }
@@ -94,7 +94,7 @@ impl Upstream {
     ///
     /// A request is sent a second time only when not a byte of it was written, or, once and on a fresh
     /// connection, when it is a GET or HEAD and a connection from the pool ended without a whole head of an answer.
-    pub async fn send(
+    pub(crate) async fn send(
         self: &Rc<Self>,
         _permit: &Permit,
         to: &Destination,
@@ -126,7 +126,7 @@ impl Upstream {
 
     /// Closes the connections that the registry has closed or nobody has used for a while. To be
     /// called now and then.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         self.idle
             .borrow_mut()
             .retain_mut(|idle| idle.since.elapsed() < IDLE_TIME && idle.connection.is_usable());

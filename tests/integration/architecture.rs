@@ -13,7 +13,7 @@ struct Reference {
 
 /// The top-level modules of a library's text, in order.
 fn modules(library: &str) -> Vec<String> {
-    let declaration = Regex::new(r"(?m)^(?:pub )?mod ([a-z_]+);").unwrap();
+    let declaration = Regex::new(r"(?m)^(?:pub(?:\(crate\))? )?mod ([a-z_]+);").unwrap();
     declaration.captures_iter(library).map(|found| found[1].to_owned()).collect()
 }
 

@@ -11,7 +11,7 @@ use super::list::{self, RevocationList};
 
 /// What `tidegate cert ca` is told.
 #[derive(Debug, Args)]
-pub struct Ca {
+pub(crate) struct Ca {
     /// Directory to write ca.crt and ca.key into; it is made when missing
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

@@ -16,7 +16,7 @@ const KEY: &str = "client.key";
 
 /// What `tidegate cert client` is told.
 #[derive(Debug, Args)]
-pub struct Client {
+pub(crate) struct Client {
     /// Directory with ca.crt and ca.key, as `tidegate cert ca` writes them
     #[arg(long, value_name = "DIR")]
     pub ca: PathBuf,

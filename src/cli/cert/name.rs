@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// A host name, perhaps with `*` for its first label, or an IP address: what RFC 9525 lets a client look for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HostName {
+pub(crate) enum HostName {
     /// Lower case, without a trailing dot.
     Dns(String),
     /// Version 4 or 6.
@@ -15,7 +15,7 @@ pub enum HostName {
 
 /// Why a text is no such name; the sentence says what to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     /// `https://registry.example.com`
     #[error("write the host name alone, without scheme and path")]
     Url,

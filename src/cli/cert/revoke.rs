@@ -15,7 +15,7 @@ use crate::tls::x509;
 
 /// What `tidegate cert revoke` is told.
 #[derive(Debug, Args)]
-pub struct Revoke {
+pub(crate) struct Revoke {
     /// Directory with ca.crt and ca.key, and with ca.crl, which is made when missing
     #[arg(long, value_name = "DIR")]
     pub ca: PathBuf,

@@ -7,7 +7,7 @@ use crate::tls::x509::Facts;
 
 /// A serial number, printed as openssl prints it: `3FA96C…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Serial(
+pub(crate) struct Serial(
     /// Big-endian, without leading zeros.
     Vec<u8>,
 );
@@ -15,7 +15,7 @@ pub struct Serial(
 /// The text is no such number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a serial number is written in hexadecimal, 40 digits at most: 3FA96C or 3f:a9:6c")]
-pub struct NoSerial;
+pub(crate) struct NoSerial;
 
 impl Serial {
     pub(super) fn of(certificate: &Facts) -> Self {

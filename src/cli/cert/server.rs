@@ -15,7 +15,7 @@ const KEY: &str = "domain.key";
 
 /// What `tidegate cert server` is told.
 #[derive(Debug, Args)]
-pub struct Server {
+pub(crate) struct Server {
     /// Directory with ca.crt and ca.key, as `tidegate cert ca` writes them
     #[arg(long, value_name = "DIR")]
     pub ca: PathBuf,

@@ -7,11 +7,11 @@ use super::name::HostName;
 
 /// A name that a registry can be told in a Basic header (RFC 7617), and that fits a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User(String);
+pub(crate) struct User(String);
 
 /// Why a text is no such name; the sentence says what to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     /// `build:1`
     #[error("a user's name has no colon: the registry is told name and password with a colon between them")]
     Colon,

@@ -13,11 +13,11 @@ use super::failure::Failure;
 use crate::tls::provider;
 
 /// The protocol of RFC 8737: the handshake is all there is to it.
-pub const PROTOCOL: &[u8] = b"acme-tls/1";
+pub(crate) const PROTOCOL: &[u8] = b"acme-tls/1";
 
 /// The answers that are on offer. One for the process: every core gives them, and they outlive a reload.
 #[derive(Debug, Default)]
-pub struct Challenges(Mutex<HashMap<String, Answer>>);
+pub(crate) struct Challenges(Mutex<HashMap<String, Answer>>);
 
 #[derive(Debug, Clone)]
 enum Answer {
@@ -35,7 +35,7 @@ pub(super) struct Offer {
 
 impl Challenges {
     /// The answer to `GET /.well-known/acme-challenge/TOKEN` (RFC 8555 section 8.3).
-    pub fn text(&self, token: &str) -> Option<String> {
+    pub(crate) fn text(&self, token: &str) -> Option<String> {
         match self.find(token)? {
             Answer::Text(text) => Some(text),
             Answer::Handshake(_) => None,
@@ -45,7 +45,7 @@ impl Challenges {
     /// The configuration of a handshake that is nothing but the answer for the name it asks for (RFC 8737 section 3).
     /// None for any other client. Without an answer for its name a directory gets none either, and so an ordinary
     /// handshake, in which its protocol is refused.
-    pub fn handshake(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
+    pub(crate) fn handshake(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
         let mut protocols = hello.alpn()?;
         if protocols.next() != Some(PROTOCOL) || protocols.next().is_some() {
             return None;

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-pub use self::challenge::{Challenges, PROTOCOL};
+pub(crate) use self::challenge::{Challenges, PROTOCOL};
 use self::directory::Directory;
 use self::failure::Failure;
 use self::store::{Renewal, Store};
@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_secs(60);
 /// Keeps a certificate as the newest of `settings` want it, for as long as there are any to come. Tells `issued` of
 /// each new one, when it is on the disk. Belongs on a runtime that runs local tasks, and never blocks it for longer than a look
 /// at a file takes.
-pub async fn keep(
+pub(crate) async fn keep(
     mut settings: watch::Receiver<Option<Acme>>,
     challenges: Arc<Challenges>,
     issued: Rc<Notify>,
