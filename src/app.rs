@@ -17,8 +17,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::Verifier;
-use crate::config::{AcmeChallenge, Config, Log, LogFormat, Problems};
+use crate::config::{AcmeChallenge, Config, Log, LogFormat};
 use crate::log::access::AccessLog;
+use crate::problem::Problems;
 use crate::reload::{Reloader, look_at};
 use crate::server::{Connections, HTTPS, Phase, Plain, Workers, accept, bind};
 use crate::state::{Shared, State};

@@ -5,7 +5,9 @@
 
 // 0 values
 mod body;
+mod cache;
 mod network;
+mod problem;
 mod secret;
 
 mod disk;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
-use crate::config::{Problem, Problems};
+use crate::problem::{Problem, Problems};
 
 /// More than half a million users, or a million revoked certificates; what is larger is something else.
 const LARGEST: u64 = 64 << 20;

@@ -4,7 +4,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{AuthMode, Config, Problems, Verify};
+use crate::config::{AuthMode, Config, Verify};
+use crate::problem::Problems;
 use crate::state::{Shared, State};
 
 /// A reload that failed is tried again after so many looks: what was wrong may lie outside of the files that are watched.

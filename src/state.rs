@@ -1,8 +1,8 @@
 //! What the process knows: one immutable view of everything that can be reloaded, and beside it
 //! what outlives a reload.
 
-mod claims;
-mod nobody;
+mod tag_locks;
+mod unmatched_users;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,14 +15,15 @@ use tokio::sync::Semaphore;
 use crate::access::Rules;
 use crate::agent::Agents;
 use crate::auth::{self, Htpasswd, Verifier};
-use crate::config::{AuthMode, ClientCertificate, Config, Problem, Problems, ServerAddress, Verify};
+use crate::config::{AuthMode, ClientCertificate, Config, ServerAddress, Verify};
 use crate::live_file::{LiveFile, readable_by_others};
 use crate::log::access::AccessLog;
+use crate::problem::{Problem, Problems};
 use crate::tls::{self, ServerTls};
 use crate::token::Tokens;
 use crate::upstream::Destination;
 
-pub(crate) use claims::{Claim, Claims};
+pub(crate) use tag_locks::{TagLock, TagLocks};
 
 /// Distribution goes through all its folders for each page of its catalog.
 const CATALOG_READERS: usize = 2;
@@ -93,7 +94,7 @@ impl State {
             warnings.push(readable(&config.auth.htpasswd));
         }
         warnings.extend(open_to_others(&config));
-        warnings.extend(nobody::meant(&config, users.as_ref().map(LiveFile::current).as_deref()));
+        warnings.extend(unmatched_users::meant(&config, users.as_ref().map(LiveFile::current).as_deref()));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
         Ok(State {
             agents: Agents::new(config.user_agents.deny.clone(), config.user_agents.allow.clone()),
@@ -155,7 +156,7 @@ pub(crate) struct Shared {
     /// Where the lines about requests go.
     pub access_log: AccessLog,
     /// Immutable tags that are being pushed or deleted.
-    pub claims: Arc<Claims>,
+    pub tag_locks: Arc<TagLocks>,
     /// Places for those for whom the registry's whole catalog may have to be read.
     pub catalog_readers: Semaphore,
     requests: AtomicU64,
@@ -169,7 +170,7 @@ impl Shared {
             state,
             verifier,
             access_log,
-            claims: Arc::default(),
+            tag_locks: Arc::default(),
             catalog_readers: Semaphore::new(CATALOG_READERS),
             requests: AtomicU64::new(0),
         }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::hash::StoredHash;
-use crate::config::{Problem, Problems};
 use crate::live_file::LiveFile;
+use crate::problem::{Problem, Problems};
 
 /// What an unknown user costs in a file that holds no bcrypt hash: the cost that `htpasswd add` uses.
 const USUAL_COST: u32 = 10;

@@ -4,7 +4,6 @@
 //! somebody may be wrong, and [`edit`] changes such a file for the `htpasswd` command.
 
 mod apr1;
-pub(crate) mod cache;
 mod crypt64;
 pub(crate) mod edit;
 mod hash;

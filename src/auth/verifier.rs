@@ -20,11 +20,11 @@ use crate::config;
 use crate::network::Network;
 use crate::secret::Secret;
 
-use super::cache::{Cache, Key};
 use super::hash::{Fingerprint, StoredHash};
 use super::htpasswd::Htpasswd;
 use super::pool::Pool;
 use super::throttle::{Charge, Throttle};
+use crate::cache::{Cache, Key};
 use check::{Checked, check};
 
 /// Wrong passwords are remembered so long: enough for a client that tries again at once.

@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{ClientFault, Flow, Pace, Unread};
+use super::{ClientFault, Flow, Pace, UnreadBody};
 
 /// What a request body has to keep to.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct ClientBody {
     incoming: Option<Incoming>,
     http2: bool,
     /// The chunk of an HTTP/2 request that completes the declared length, until its end is seen: who counts only the
-    /// length would take what is then torn or malformed for complete.
+    /// length would take what is then truncated or malformed for complete.
     held: Option<Bytes>,
     declared: Option<u64>,
     flow: Rc<Flow>,
@@ -47,7 +47,7 @@ pub(crate) struct ClientBody {
 
 impl ClientBody {
     /// Wraps what hyper received in a request of `version`.
-    pub(crate) fn new(body: Unread, version: Version, flow: Rc<Flow>, limits: Limits) -> Self {
+    pub(crate) fn new(body: UnreadBody, version: Version, flow: Rc<Flow>, limits: Limits) -> Self {
         Self {
             declared: body.size_hint().exact(),
             incoming: body.0,

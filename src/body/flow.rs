@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Turns;
+use super::FairQueue;
 
 /// What a client did wrong while its request body was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +37,14 @@ pub(crate) struct Flow {
     waits_for_upload: Cell<bool>,
     waits_for_download: Cell<bool>,
     turn: Cell<u64>,
-    turns: Rc<Turns>,
+    turns: Rc<FairQueue>,
     /// The number of the turn it waits for.
     awaited: Cell<Option<u64>>,
 }
 
 impl Flow {
     /// `turns` are those of its core.
-    pub(crate) fn new(turns: Rc<Turns>) -> Self {
+    pub(crate) fn new(turns: Rc<FairQueue>) -> Self {
         Self {
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
@@ -145,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_its_turn_a_request_waits_for_the_next() {
-        let (turns, cx) = (Rc::new(Turns::default()), Context::from_waker(Waker::noop()));
+        let (turns, cx) = (Rc::new(FairQueue::default()), Context::from_waker(Waker::noop()));
         let (first, second) = (Flow::new(turns.clone()), Flow::new(turns.clone()));
         first.delivered(TURN / 2);
         first.received(TURN / 2 - 1);
@@ -166,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_has_moved_nothing_can_wait_for_a_turn_too() {
-        let turns = Rc::new(Turns::default());
+        let turns = Rc::new(FairQueue::default());
         let flow = Flow::new(turns.clone());
         let (mut giving, mut waiting) = (pin!(turns.give()), pin!(flow.next_turn()));
         let mut cx = Context::from_waker(Waker::noop());

@@ -3,13 +3,13 @@
 //! Bodies stay on the core that accepted their connection, so all of this is single-threaded.
 
 mod client;
+mod fair_queue;
 mod flow;
 mod pace;
-mod turns;
 mod unread;
 
 pub(crate) use client::{ClientBody, Limits};
+pub(crate) use fair_queue::FairQueue;
 pub(crate) use flow::{ClientFault, Flow};
 pub(crate) use pace::Pace;
-pub(crate) use turns::Turns;
-pub(crate) use unread::Unread;
+pub(crate) use unread::UnreadBody;

@@ -9,15 +9,15 @@ use hyper::body::Incoming;
 
 /// What hyper received, until it is taken: a request whose body was taken has none.
 #[derive(Default)]
-pub(crate) struct Unread(pub(super) Option<Incoming>);
+pub(crate) struct UnreadBody(pub(super) Option<Incoming>);
 
-impl From<Incoming> for Unread {
+impl From<Incoming> for UnreadBody {
     fn from(incoming: Incoming) -> Self {
         Self(Some(incoming))
     }
 }
 
-impl Body for Unread {
+impl Body for UnreadBody {
     type Data = Bytes;
     type Error = hyper::Error;
 

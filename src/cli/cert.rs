@@ -20,7 +20,7 @@ use self::ca::Ca;
 use self::client::Client;
 use self::revoke::Revoke;
 use self::server::Server;
-use crate::config::Problem;
+use crate::problem::Problem;
 
 /// Make the certificates a registry needs when nobody gave you any
 ///

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::error::Problem;
 use super::file::{several, values};
 use super::keys::{ACCESS, GROUPS, nearest};
 use super::report::{Place, Report};
 use super::section::Section;
 use super::settings::{AccessRule, Mention, Subject};
+use crate::problem::Problem;
 use crate::registry::pattern::Pattern;
 use crate::registry::rights::Rights;
 

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use super::error::Problem;
 use super::report::{NamedFile, Report, position};
+use crate::problem::Problem;
 
 /// No proxy.toml is longer; a longer file is something else.
 const LARGEST: u64 = 1 << 20;

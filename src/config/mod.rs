@@ -12,7 +12,6 @@ mod disk;
 mod document;
 mod dump;
 mod environment;
-mod error;
 mod expression;
 mod file;
 mod keys;
@@ -28,8 +27,8 @@ mod token;
 mod values;
 mod words;
 
+use crate::problem::{Problem, Problems};
 pub(crate) use address::ServerAddress;
-pub(crate) use error::{Problem, Problems};
 pub(crate) use settings::{
     AccessFormat, AccessRule, AccessTarget, Acme, AcmeChallenge, Alpn, Auth, AuthMode, Catalog,
     CertificateFiles, ClientCertificate, ClientCertificates, Limits, Log, LogFormat, Policy, Server, Subject,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::{Problem, Problems};
+use crate::problem::{Problem, Problems};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct NamedFile {
 pub(super) struct Report {
     file: String,
     text: String,
-    torn: bool,
+    truncated: bool,
     problems: Vec<(usize, Problem)>,
     warnings: Vec<Problem>,
     /// In the order in which they were read.
@@ -41,7 +41,7 @@ impl Report {
         Self {
             file: path.display().to_string(),
             text: text.to_owned(),
-            torn: false,
+            truncated: false,
             problems: Vec::new(),
             warnings: Vec::new(),
             files: Vec::new(),
@@ -60,19 +60,19 @@ impl Report {
     }
 
     /// Text that is no TOML. What stood there is unknown, so nothing counts as forgotten from here on.
-    pub(super) fn torn(&mut self, offset: usize, message: impl Into<String>) {
-        self.torn = true;
+    pub(super) fn truncated(&mut self, offset: usize, message: impl Into<String>) {
+        self.truncated = true;
         self.wrong(&Place::File(offset), message);
     }
 
     /// Whether what stood in the file is partly unknown.
     pub(super) fn is_torn(&self) -> bool {
-        self.torn
+        self.truncated
     }
 
     /// A value that is not written and has to be.
     pub(super) fn forgotten(&mut self, place: &Place, message: impl Into<String>) {
-        if !self.torn {
+        if !self.truncated {
             self.wrong(place, message);
         }
     }

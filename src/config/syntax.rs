@@ -21,13 +21,13 @@ pub(super) fn sound_part(text: &str, report: &mut Report) -> String {
         let Some(error) = errors.iter().filter(|error| !is_duplicate(error)).min_by_key(|error| start(error))
         else {
             for error in &errors {
-                report.torn(start(error), duplicate(text, error));
+                report.truncated(start(error), duplicate(text, error));
             }
             return sound;
         };
         let offset = start(error);
         let broken = statement(&sound, offset, error.message());
-        report.torn(offset, describe(&sound, offset, &broken, error.message()));
+        report.truncated(offset, describe(&sound, offset, &broken, error.message()));
         let blanked = blank(&sound, broken);
         if blanked == sound {
             break;

@@ -11,7 +11,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 
 use super::reject::Refusal;
-use super::{Visit, token};
+use super::{RequestContext, token};
 use crate::access::{Identity, Permit};
 use crate::config::UpstreamAuthorization;
 use crate::registry::rights::Rights;
@@ -31,14 +31,16 @@ pub(super) enum Purpose<'a> {
 /// Replaces what the client sent with what the registry is to get.
 pub(super) fn settle(
     headers: &mut HeaderMap,
-    visit: &Visit<'_>,
+    context: &RequestContext<'_>,
     permit: &Permit,
     purpose: Purpose<'_>,
 ) -> Result<(), Refusal> {
-    let value = match (visit.state.config.upstream.authorization, &visit.state.tokens) {
+    let value = match (context.state.config.upstream.authorization, &context.state.tokens) {
         (UpstreamAuthorization::Pass, None) => return Ok(()),
-        (UpstreamAuthorization::Pass, Some(_)) if suffices(visit, permit, purpose) => return Ok(()),
-        (UpstreamAuthorization::Pass, Some(tokens)) => Some(made(visit, tokens, permit.identity(), purpose)?),
+        (UpstreamAuthorization::Pass, Some(_)) if suffices(context, permit, purpose) => return Ok(()),
+        (UpstreamAuthorization::Pass, Some(tokens)) => {
+            Some(made(context, tokens, permit.identity(), purpose)?)
+        }
         (UpstreamAuthorization::User, _) => user(permit.identity()),
         (UpstreamAuthorization::None, _) => None,
     };
@@ -58,28 +60,29 @@ fn user(identity: &Identity) -> Option<HeaderValue> {
 
 /// Whether the client's own token will do. Distribution wants `registry:catalog:*` for the catalog, and `delete` for the cancel
 /// of an upload, where a client has neither.
-fn suffices(visit: &Visit<'_>, permit: &Permit, purpose: Purpose<'_>) -> bool {
-    let is_usual = !matches!(visit.target.operation, Operation::Catalog | Operation::UploadCancel);
+fn suffices(context: &RequestContext<'_>, permit: &Permit, purpose: Purpose<'_>) -> bool {
+    let is_usual = !matches!(context.target.operation, Operation::Catalog | Operation::UploadCancel);
     permit.has_token() && is_usual && matches!(purpose, Purpose::Request(_))
 }
 
 /// A token for what was permitted, and no more.
 fn made(
-    visit: &Visit<'_>,
+    context: &RequestContext<'_>,
     tokens: &Tokens,
     identity: &Identity,
     purpose: Purpose<'_>,
 ) -> Result<HeaderValue, Refusal> {
     let subject = token::subject(identity)?;
-    let issued = tokens.issue(subject, &visit.service(tokens), &scopes(visit, purpose), SystemTime::now());
+    let issued =
+        tokens.issue(subject, &context.service(tokens), &scopes(context, purpose), SystemTime::now());
     let issued = issued.map_err(token::not_issued)?;
     let value = HeaderValue::try_from([b"Bearer ", issued.token.expose()].concat());
     value.map_err(|_| Refusal::Busy)
 }
 
-fn scopes(visit: &Visit<'_>, purpose: Purpose<'_>) -> Vec<Scope> {
-    let operation = visit.target.operation;
-    let Some(repository) = visit.target.repository else {
+fn scopes(context: &RequestContext<'_>, purpose: Purpose<'_>) -> Vec<Scope> {
+    let operation = context.target.operation;
+    let Some(repository) = context.target.repository else {
         let catalog = Scope { resource: Resource::Catalog, rights: Rights::CATALOG };
         return if operation == Operation::Catalog { vec![catalog] } else { Vec::new() };
     };

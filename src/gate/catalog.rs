@@ -9,12 +9,12 @@ use serde::Serialize;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::Visit;
+use super::RequestContext;
 use super::inquiry::Inquiry;
-use super::ledger::Ledger;
 use super::listing::{Listing, MOST_NAMES};
 use super::reject::Refusal;
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
+use super::request_log::RequestLog;
 use crate::access::Permit;
 use crate::registry::name;
 use crate::registry::page::{NoNumber, Page};
@@ -35,10 +35,10 @@ struct Catalog {
 /// Answers a request for the catalog with what its sender may see. More is read from the registry until the answer is full and
 /// one name is left over: whether another page follows is told by that name, which may be far.
 pub(super) async fn filtered<B>(
-    visit: &Visit<'_>,
+    context: &RequestContext<'_>,
     permit: &Permit,
     request: &Request<B>,
-    ledger: &mut Ledger,
+    log: &mut RequestLog,
 ) -> Result<Response<Source>, Refusal> {
     let page = Page::of(request.uri().query().unwrap_or_default()).map_err(|NoNumber| Refusal::PageSize)?;
     let n = page.n.unwrap_or(USUAL_NAMES).min(MOST_NAMES);
@@ -47,12 +47,13 @@ pub(super) async fn filtered<B>(
     }
     // Some registries begin after `last` only if it exists, so one that may not be seen is none of theirs to be asked about.
     let (seen, unseen) = match &page.last {
-        Some(last) if is_visible(visit, permit, last) => (Some(last), None),
+        Some(last) if is_visible(context, permit, last) => (Some(last), None),
         last => (None, last.as_ref()),
     };
-    let _place =
-        timeout(PATIENCE, visit.gate.shared.catalog_readers.acquire()).await.map_err(|_| Refusal::Crowded)?;
-    let inquiry = Inquiry::new(visit, permit, request.headers(), ledger);
+    let _place = timeout(PATIENCE, context.gate.shared.catalog_readers.acquire())
+        .await
+        .map_err(|_| Refusal::Crowded)?;
+    let inquiry = Inquiry::new(context, permit, request.headers(), log);
     let mut listing = Listing::of_repositories(&inquiry, seen.cloned());
     let mut repositories = Vec::new();
     // Enough for who may see everything. Who may not soon needs as many as there are.
@@ -60,7 +61,7 @@ pub(super) async fn filtered<B>(
     while repositories.len() <= n
         && let Some(names) = listing.next(wanted).await.map_err(without_names)?
     {
-        let mut names = visible(visit, permit, names).await;
+        let mut names = visible(context, permit, names).await;
         if let Some(last) = unseen {
             names.retain(|name| is_after(name, last));
         }
@@ -78,10 +79,10 @@ pub(super) async fn filtered<B>(
     respond(repositories, next)
 }
 
-async fn visible(visit: &Visit<'_>, permit: &Permit, names: Vec<String>) -> Vec<String> {
+async fn visible(context: &RequestContext<'_>, permit: &Permit, names: Vec<String>) -> Vec<String> {
     let mut visible = Vec::new();
     for (number, name) in (1..).zip(names) {
-        if is_visible(visit, permit, &name) {
+        if is_visible(context, permit, &name) {
             visible.push(name);
         }
         if number % TURN == 0 {
@@ -91,8 +92,8 @@ async fn visible(visit: &Visit<'_>, permit: &Permit, names: Vec<String>) -> Vec<
     visible
 }
 
-fn is_visible(visit: &Visit<'_>, permit: &Permit, name: &str) -> bool {
-    name::is_repository(name) && permit.sees(&visit.state.rules, name)
+fn is_visible(context: &RequestContext<'_>, permit: &Permit, name: &str) -> bool {
+    name::is_repository(name) && permit.sees(&context.state.rules, name)
 }
 
 /// As distribution sorts: a repository comes before those below it, and those before its neighbours.

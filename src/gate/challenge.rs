@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use super::{Visit, token};
+use super::{RequestContext, token};
 use crate::config::AuthMode;
 use crate::token::Tokens;
 
@@ -16,21 +16,21 @@ pub(super) const INSUFFICIENT: &str = "insufficient_scope";
 
 /// The `WWW-Authenticate` of a refusal: of `Basic` (RFC 7617) or `Bearer` (RFC 6750) as `auth.mode` has it; none where nobody is
 /// asked. `error` counts for `Bearer` alone.
-pub(super) fn challenge(visit: &Visit<'_>, error: Option<Error<'_>>) -> Option<HeaderValue> {
-    match (visit.state.config.auth.mode, &visit.state.tokens) {
+pub(super) fn challenge(context: &RequestContext<'_>, error: Option<Error<'_>>) -> Option<HeaderValue> {
+    match (context.state.config.auth.mode, &context.state.tokens) {
         (AuthMode::Off, _) => None,
-        (AuthMode::Token, Some(tokens)) => bearer(visit, tokens, error),
-        (AuthMode::Basic | AuthMode::Token, _) => Some(visit.state.challenge.clone()),
+        (AuthMode::Token, Some(tokens)) => bearer(context, tokens, error),
+        (AuthMode::Basic | AuthMode::Token, _) => Some(context.state.challenge.clone()),
     }
 }
 
 /// Names the endpoint as the client would, by the host that it asked for, and the scope that the request takes.
-fn bearer(visit: &Visit<'_>, tokens: &Tokens, error: Option<Error<'_>>) -> Option<HeaderValue> {
-    let scheme = if visit.client.https { "https" } else { "http" };
-    let realm = format!("{scheme}://{}{}", visit.host(), token::PATH);
-    let scope = visit.needs().map(|scope| scope.to_string());
+fn bearer(context: &RequestContext<'_>, tokens: &Tokens, error: Option<Error<'_>>) -> Option<HeaderValue> {
+    let scheme = if context.client.https { "https" } else { "http" };
+    let realm = format!("{scheme}://{}{}", context.host(), token::PATH);
+    let scope = context.needs().map(|scope| scope.to_string());
     let (code, sentence) = error.unzip();
-    let service = visit.service(tokens);
+    let service = context.service(tokens);
     let parameters = [
         ("realm", Some(realm.as_str())),
         ("service", Some(&service)),

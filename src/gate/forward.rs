@@ -6,9 +6,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
 use super::authorization::{self, Purpose};
 use super::reject::Refusal;
-use super::{Visit, hygiene};
+use super::{RequestContext, head_checks};
 use crate::access::Permit;
-use crate::body::{ClientBody, Limits, Unread};
+use crate::body::{ClientBody, Limits, UnreadBody};
 use crate::header::{forwarded, hop};
 use crate::registry::target::Operation;
 
@@ -27,20 +27,20 @@ pub(super) fn target(sent: &Uri, path: &str, query: Option<&str>) -> Result<Uri,
 
 /// Makes the request for the registry, whose target is [`target`]'s: written anew from what was understood, with one framing.
 pub(super) fn rewrite(
-    request: Request<Unread>,
-    visit: &Visit<'_>,
+    request: Request<UnreadBody>,
+    context: &RequestContext<'_>,
     permit: &Permit,
 ) -> Result<Request<ClientBody>, Refusal> {
-    let (config, flow, operation) = (&visit.state.config, visit.flow, visit.target.operation);
+    let (config, flow, operation) = (&context.state.config, context.flow, context.target.operation);
     let most = match operation {
         Operation::ManifestPut => config.limits.manifest_bytes,
         _ => u64::MAX,
     };
-    let has_body = hygiene::has_body(&request);
+    let has_body = head_checks::has_body(&request);
     let version = request.version();
     let (mut head, incoming) = request.into_parts();
     let length = match head.method {
-        _ if has_body => hygiene::declared_length(&head.headers),
+        _ if has_body => head_checks::declared_length(&head.headers),
         Method::POST | Method::PUT | Method::PATCH => Some(0),
         _ => None,
     };
@@ -56,7 +56,7 @@ pub(super) fn rewrite(
     if operation.is_upload() {
         call_it_bytes(headers);
     }
-    introduce(headers, visit, permit, Purpose::Request(head.uri.query()))?;
+    introduce(headers, context, permit, Purpose::Request(head.uri.query()))?;
     // Written anew: 005 is a number that not everybody reads the same. Without it hyper sends chunks.
     headers.remove(CONTENT_LENGTH);
     if let Some(length) = length {
@@ -82,13 +82,13 @@ fn call_it_bytes(headers: &mut HeaderMap) {
 /// Puts in what the registry is told of whom a request is from and where it came in.
 pub(super) fn introduce(
     headers: &mut HeaderMap,
-    visit: &Visit<'_>,
+    context: &RequestContext<'_>,
     permit: &Permit,
     purpose: Purpose<'_>,
 ) -> Result<(), Refusal> {
-    forwarded::rewrite(headers, visit.client, visit.authority);
-    headers.insert(HOST, visit.authority.clone());
-    authorization::settle(headers, visit, permit, purpose)
+    forwarded::rewrite(headers, context.client, context.authority);
+    headers.insert(HOST, context.authority.clone());
+    authorization::settle(headers, context, permit, purpose)
 }
 
 /// RFC 9113 section 8.2.3: HTTP/2 may send a cookie in crumbs, HTTP/1.1 wants it whole.

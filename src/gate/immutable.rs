@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 
-use super::Visit;
+use super::RequestContext;
 use super::inquiry::{Inquiry, refused};
-use super::ledger::Ledger;
 use super::listing::{Listing, MOST_NAMES};
 use super::reject::Refusal;
+use super::request_log::RequestLog;
 use crate::access::Permit;
 use crate::registry::name;
 use crate::registry::pattern::TagPattern;
 use crate::registry::target::{Operation, Target};
-use crate::state::{Claim, Claims};
+use crate::state::{TagLock, TagLocks};
 
 /// Immutable tags that the registry is asked about for one request.
 const MOST_TAGS: usize = 1000;
@@ -29,26 +29,26 @@ const MANIFESTS: HeaderValue = HeaderValue::from_static(
 
 /// Refuses what would overwrite or delete an immutable tag that exists. What it returns is to be held until the registry has
 /// answered the request: one that pushes the same new tag meanwhile would find that it does not exist either.
-pub(super) async fn spare<B>(
-    visit: &Visit<'_>,
+pub(super) async fn guard<B>(
+    context: &RequestContext<'_>,
     permit: &Permit,
     target: &Target<'_>,
     request: &Request<B>,
-    ledger: &mut Ledger,
-) -> Result<Vec<Claim>, Refusal> {
+    log: &mut RequestLog,
+) -> Result<Vec<TagLock>, Refusal> {
     let (Some(repository), Some(reference), Operation::ManifestPut | Operation::ManifestDelete) =
         (target.repository, target.reference, target.operation)
     else {
         return Ok(Vec::new());
     };
-    let policy = visit.state.config.policy.immutable_tags.iter();
+    let policy = context.state.config.policy.immutable_tags.iter();
     let patterns: Vec<_> =
         policy.filter(|rule| rule.repositories.fits(repository, None)).map(|rule| &rule.tags).collect();
     if patterns.is_empty() {
         return Ok(Vec::new());
     }
-    let inquiry = Inquiry::new(visit, permit, request.headers(), ledger);
-    let tags = Tags { inquiry: &inquiry, claims: &visit.gate.shared.claims, repository, patterns };
+    let inquiry = Inquiry::new(context, permit, request.headers(), log);
+    let tags = Tags { inquiry: &inquiry, tag_locks: &context.gate.shared.tag_locks, repository, patterns };
     match target.operation {
         Operation::ManifestPut => {
             let named = pushed(reference, request.uri().query().unwrap_or_default());
@@ -71,14 +71,14 @@ fn pushed(reference: &str, query: &str) -> BTreeSet<String> {
 /// The immutable tags of one repository.
 struct Tags<'a> {
     inquiry: &'a Inquiry<'a>,
-    claims: &'a Arc<Claims>,
+    tag_locks: &'a Arc<TagLocks>,
     repository: &'a str,
     patterns: Vec<&'a TagPattern>,
 }
 
 impl Tags<'_> {
-    /// Claims those that are among `named`, none of which may exist.
-    async fn claim_new(&self, named: &BTreeSet<String>, advice: &str) -> Result<Vec<Claim>, Refusal> {
+    /// TagLocks those that are among `named`, none of which may exist.
+    async fn claim_new(&self, named: &BTreeSet<String>, advice: &str) -> Result<Vec<TagLock>, Refusal> {
         let repository = self.repository;
         let mut claims = Vec::new();
         for tag in named.iter().filter(|tag| self.contain(tag)) {
@@ -87,7 +87,7 @@ impl Tags<'_> {
             if claims.len() == MOST_TAGS {
                 return Err(Refusal::Immutable(format!("more than {MOST_TAGS} immutable tags at once")));
             }
-            claims.push(self.claims.claim(repository, tag).ok_or_else(|| Refusal::Immutable(busy()))?);
+            claims.push(self.tag_locks.claim(repository, tag).ok_or_else(|| Refusal::Immutable(busy()))?);
             if self.find(tag).await?.is_some() {
                 let sentence = format!("tag {tag} of {repository} exists and is immutable; {advice}");
                 return Err(Refusal::Immutable(sentence));

@@ -5,12 +5,12 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Limited};
 
-use super::Visit;
+use super::RequestContext;
 use super::authorization::Purpose;
 use super::forward;
-use super::ledger::Ledger;
 use super::reject::Refusal;
 use super::reply::{API_VERSION, API_VERSION_VALUE};
+use super::request_log::RequestLog;
 use crate::access::Permit;
 use crate::body::ClientBody;
 use crate::header::hop;
@@ -23,7 +23,7 @@ const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env
 
 /// Questions about one request.
 pub(super) struct Inquiry<'a> {
-    visit: &'a Visit<'a>,
+    context: &'a RequestContext<'a>,
     permit: &'a Permit,
     /// What the client proved itself with, for a registry that wants to see it.
     credentials: Option<&'a HeaderValue>,
@@ -32,13 +32,13 @@ pub(super) struct Inquiry<'a> {
 impl<'a> Inquiry<'a> {
     /// `headers` are those of the client's request.
     pub(super) fn new(
-        visit: &'a Visit<'a>,
+        context: &'a RequestContext<'a>,
         permit: &'a Permit,
         headers: &'a HeaderMap,
-        ledger: &mut Ledger,
+        log: &mut RequestLog,
     ) -> Self {
-        ledger.upstream(&visit.state.destination.server);
-        Self { visit, permit, credentials: headers.get(AUTHORIZATION) }
+        log.upstream(&context.state.destination.server);
+        Self { context, permit, credentials: headers.get(AUTHORIZATION) }
     }
 
     /// Sends one request without a body, for the path and query `target`, and gives the whole answer. Its head is one that
@@ -49,7 +49,7 @@ impl<'a> Inquiry<'a> {
         target: &str,
         accept: HeaderValue,
     ) -> Result<Response<Bytes>, Refusal> {
-        let Visit { gate, state, flow, .. } = self.visit;
+        let RequestContext { gate, state, flow, .. } = self.context;
         let mut request = Request::new(ClientBody::empty((*flow).clone()));
         *request.method_mut() = method;
         *request.uri_mut() =
@@ -60,7 +60,7 @@ impl<'a> Inquiry<'a> {
         if let Some(credentials) = self.credentials {
             headers.insert(AUTHORIZATION, credentials.clone());
         }
-        forward::introduce(headers, self.visit, self.permit, Purpose::Question)?;
+        forward::introduce(headers, self.context, self.permit, Purpose::Question)?;
 
         let answer = gate.upstream.send(self.permit, &state.destination, request, flow).await?;
         let (mut head, body) = answer.into_parts();

@@ -3,19 +3,19 @@
 mod authorization;
 mod catalog;
 mod challenge;
+mod context;
 mod forward;
-mod hygiene;
+mod head_checks;
 mod identity;
 mod immutable;
 mod inquiry;
-mod ledger;
 mod listing;
 mod mount;
 mod policy;
 mod reject;
 mod reply;
+mod request_log;
 mod token;
-mod visit;
 
 use std::mem;
 use std::net::IpAddr;
@@ -28,18 +28,18 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
-use crate::body::{Flow, Unread};
+use crate::body::{Flow, UnreadBody};
 use crate::config::Config;
 use crate::header::forwarded;
 use crate::registry::target::{self, Operation};
 use crate::state::{Shared, State};
-use crate::tls::Shown;
+use crate::tls::PresentedCertificate;
 use crate::upstream::Upstream;
 
-use ledger::Ledger;
+use context::RequestContext;
 use reject::Refusal;
 pub(crate) use reply::Reply;
-use visit::Visit;
+use request_log::RequestLog;
 
 /// What a request needs of the core that runs it.
 pub(crate) struct Gate {
@@ -56,7 +56,7 @@ pub(crate) struct Peer {
     /// A certificate was asked for.
     pub asked: bool,
     /// What was shown then.
-    pub shown: Option<Shown>,
+    pub shown: Option<PresentedCertificate>,
 }
 
 /// Answers one request. Never fails: what goes wrong is an answer too, or the end of its body.
@@ -69,28 +69,28 @@ pub(crate) async fn handle<G>(
     guard: G,
 ) -> Response<Reply<G>> {
     let state = gate.shared.state().clone();
-    let mut ledger = Ledger::open(gate.shared.clone(), peer.address, &request, flow.clone());
-    let mut request = request.map(Unread::from);
-    let unread = hygiene::has_body(&request);
-    let response = match pass(&gate, &state, peer, &mut request, &flow, &mut ledger).await {
+    let mut log = RequestLog::open(gate.shared.clone(), peer.address, &request, flow.clone());
+    let mut request = request.map(UnreadBody::from);
+    let unread = head_checks::has_body(&request);
+    let response = match pass(&gate, &state, peer, &mut request, &flow, &mut log).await {
         Ok(response) => response,
         Err(refusal) => {
-            hygiene::swallow(&mut request).await;
-            reject::hold_up(&refusal).await;
-            reject::respond(refusal, &state, unread, &mut ledger)
+            head_checks::drain_small_body(&mut request).await;
+            reject::delay(&refusal).await;
+            reject::respond(refusal, &state, unread, &mut log)
         }
     };
-    reply::hand_over(response, flow, ledger, guard)
+    reply::hand_over(response, flow, log, guard)
 }
 
 /// For plain HTTP, where nothing is forwarded: what `answer` makes of the host that a request asks for, without its port; or
 /// the refusal of one that [`handle`] would refuse for what its head says.
-pub(crate) fn vet<B: Body>(
+pub(crate) fn check_plain<B: Body>(
     request: &Request<B>,
     config: &Config,
     answer: impl FnOnce(&str) -> Response<Full<Bytes>>,
 ) -> Response<Full<Bytes>> {
-    match hygiene::host(request, config) {
+    match head_checks::host(request, config) {
         Ok(host) => answer(&host),
         Err(refusal) => reject::answer(&refusal),
     }
@@ -100,12 +100,12 @@ async fn pass(
     gate: &Gate,
     state: &State,
     peer: &Peer,
-    request: &mut Request<Unread>,
+    request: &mut Request<UnreadBody>,
     flow: &Rc<Flow>,
-    ledger: &mut Ledger,
+    log: &mut RequestLog,
 ) -> Result<Response<reply::Source>, Refusal> {
     let config = &state.config;
-    let authority = hygiene::check(request, config)?;
+    let authority = head_checks::check(request, config)?;
     if !state.agents.admits(user_agent(request)) {
         return Err(Refusal::Agent(config.user_agents.status));
     }
@@ -117,28 +117,29 @@ async fn pass(
     }
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
     let target = target::parse(request.method(), &path);
-    ledger.learn(&client, &target);
+    log.learn(&client, &target);
 
-    let visit = Visit { gate, state, client: &client, authority: &authority, target: &target, flow };
-    let holder = identity::certificate(state, peer, &authority, ledger)?;
+    let context =
+        RequestContext { gate, state, client: &client, authority: &authority, target: &target, flow };
+    let certificate_user = identity::certificate(state, peer, &authority, log)?;
     if let Some(tokens) = tokens {
-        ledger.asks_for_token();
-        return token::answer(&visit, tokens, holder, mem::take(request), ledger).await;
+        log.asks_for_token();
+        return token::answer(&context, tokens, certificate_user, mem::take(request), log).await;
     }
-    let caller = identity::identify(&visit, holder, request.headers(), ledger).await?;
-    ledger.user(&caller.identity);
-    let permit = visit.decide(caller)?;
+    let caller = identity::identify(&context, certificate_user, request.headers(), log).await?;
+    log.user(&caller.identity);
+    let permit = context.decide(caller)?;
     policy::check(&config.policy, target.operation)?;
-    hygiene::settle_body(request, config.limits.idle_timeout).await?;
+    head_checks::settle_body(request, config.limits.idle_timeout).await?;
     if target.operation == Operation::Catalog && !permit.has_catalog(&state.rules) {
-        return catalog::filtered(&visit, &permit, request, ledger).await;
+        return catalog::filtered(&context, &permit, request, log).await;
     }
-    let _claims = immutable::spare(&visit, &permit, &target, request, ledger).await?;
+    let _claims = immutable::guard(&context, &permit, &target, request, log).await?;
 
-    let query = mount::settle(&visit, &permit, sent.query(), ledger)?;
+    let query = mount::settle(&context, &permit, sent.query(), log)?;
     *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
-    let onward = forward::rewrite(mem::take(request), &visit, &permit)?;
-    ledger.upstream(&state.destination.server);
+    let onward = forward::rewrite(mem::take(request), &context, &permit)?;
+    log.upstream(&state.destination.server);
     let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
     reply::rewrite(answer, client.https, &authority, &state.destination.server)
 }

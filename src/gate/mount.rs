@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::Visit;
-use super::ledger::Ledger;
+use super::RequestContext;
 use super::reject::Refusal;
+use super::request_log::RequestLog;
 use crate::access::Permit;
 use crate::registry::name;
 use crate::registry::rights::Rights;
@@ -12,17 +12,18 @@ use crate::registry::target::Operation;
 
 /// The query as it goes on: only that of the start of an upload is another, if it names a mount that the caller may not have.
 pub(super) fn settle<'q>(
-    visit: &Visit<'_>,
+    context: &RequestContext<'_>,
     permit: &Permit,
     query: Option<&'q str>,
-    ledger: &mut Ledger,
+    log: &mut RequestLog,
 ) -> Result<Option<Cow<'q, str>>, Refusal> {
-    let Some(query) = query.filter(|_| visit.target.operation == Operation::UploadStart) else {
+    let Some(query) = query.filter(|_| context.target.operation == Operation::UploadStart) else {
         return Ok(query.map(Cow::Borrowed));
     };
-    let settled = allowed(query, |repository| permit.extends(&visit.state.rules, repository, Rights::PULL))?;
+    let settled =
+        allowed(query, |repository| permit.extends(&context.state.rules, repository, Rights::PULL))?;
     if matches!(settled, Cow::Owned(_)) {
-        ledger.refused("the mount was left out, the client uploads instead");
+        log.refused("the mount was left out, the client uploads instead");
     }
     Ok(Some(settled))
 }

@@ -9,20 +9,20 @@ use http_body_util::Full;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::hygiene::METHODS;
-use super::ledger::Ledger;
+use super::head_checks::METHODS;
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
+use super::request_log::RequestLog;
 use crate::body::ClientFault;
 use crate::header::credentials::TwoAuthorizations;
 use crate::registry::error::{self, Code, error_body};
-use crate::registry::grant::Unclear;
+use crate::registry::grant::BadTokenRequest;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::state::State;
 use crate::upstream::UpstreamError;
 
 /// Longer than thousands of other requests take, and too short for a person to notice.
-const HOLD_UP: Duration = Duration::from_millis(20);
+const DELAY: Duration = Duration::from_millis(20);
 /// What the log says of somebody who lacks a right.
 pub(super) const DENIED: &str = "this user may not do this";
 
@@ -54,7 +54,7 @@ pub(super) enum Refusal {
     /// The head of the request is over its limit.
     HeadTooLarge,
     /// Nobody knows who this is; the reason is for the log, what he is told of it for himself.
-    Unauthorized { reason: &'static str, told: Option<String>, challenge: Option<HeaderValue> },
+    Unauthorized { reason: &'static str, client_message: Option<String>, challenge: Option<HeaderValue> },
     /// The token counts and does not go so far; a better one may.
     Insufficient {
         missing: Scope,
@@ -64,7 +64,7 @@ pub(super) enum Refusal {
         challenge: Option<HeaderValue>,
     },
     /// What is asked of the token endpoint makes no sense.
-    Unclear(&'static str),
+    BadTokenRequest(&'static str),
     /// It is known who this is, and he may not; the rights that he lacks.
     Denied(Scope),
     /// A policy that holds for everybody: the sentence for it, and the methods that the path still has.
@@ -97,9 +97,9 @@ impl From<TwoAuthorizations> for Refusal {
     }
 }
 
-impl From<Unclear> for Refusal {
-    fn from(Unclear(sentence): Unclear) -> Self {
-        Self::Unclear(sentence)
+impl From<BadTokenRequest> for Refusal {
+    fn from(BadTokenRequest(sentence): BadTokenRequest) -> Self {
+        Self::BadTokenRequest(sentence)
     }
 }
 
@@ -118,9 +118,9 @@ impl From<UpstreamError> for Refusal {
 }
 
 /// Who is told to wait is not told at once: one who asks again and again would take the time of those who are in.
-pub(super) async fn hold_up(refusal: &Refusal) {
+pub(super) async fn delay(refusal: &Refusal) {
     if matches!(refusal, Refusal::Throttled(_)) {
-        sleep(HOLD_UP).await;
+        sleep(DELAY).await;
     }
 }
 
@@ -129,10 +129,10 @@ pub(super) fn respond(
     mut refusal: Refusal,
     state: &State,
     unread: bool,
-    ledger: &mut Ledger,
+    log: &mut RequestLog,
 ) -> Response<Source> {
     let (status, code, message) = describe(&refusal);
-    ledger.refused(message);
+    log.refused(message);
     match &refusal {
         Refusal::BadGateway(reason) => {
             tracing::warn!(server = %state.destination.server, %reason, "the registry did not answer");
@@ -140,7 +140,7 @@ pub(super) fn respond(
         Refusal::GatewayTimeout => {
             tracing::warn!(server = %state.destination.server, "the registry was silent for upstream.read_timeout");
         }
-        Refusal::Unauthorized { reason, .. } | Refusal::Certificate(_, reason) => ledger.refused(reason),
+        Refusal::Unauthorized { reason, .. } | Refusal::Certificate(_, reason) => log.refused(reason),
         _ => {}
     }
     let response = match &mut refusal {
@@ -152,7 +152,9 @@ pub(super) fn respond(
         Refusal::Insufficient { missing, sentence, .. } => {
             stated(status, code, sentence, Some(error::detail(missing)))
         }
-        Refusal::Unauthorized { told: Some(told), .. } => stated(status, code, told, None),
+        Refusal::Unauthorized { client_message: Some(client_message), .. } => {
+            stated(status, code, client_message, None)
+        }
         _ => stated(status, code, message, None),
     };
     let mut response = response.map(Source::from);
@@ -172,7 +174,7 @@ pub(super) fn respond(
     let in_doubt =
         matches!(refusal, Refusal::Malformed(_) | Refusal::Path | Refusal::Method | Refusal::Client(_));
     let elsewhere = matches!(refusal, Refusal::Misdirected | Refusal::Unasked);
-    if (unread || in_doubt || elsewhere) && ledger.version() < Version::HTTP_2 {
+    if (unread || in_doubt || elsewhere) && log.version() < Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -260,7 +262,7 @@ fn describe(refusal: &Refusal) -> (StatusCode, Code, &'static str) {
             let code = if *is_stranger { Code::Unauthorized } else { Code::Denied };
             (StatusCode::UNAUTHORIZED, code, reason)
         }
-        Refusal::Unclear(sentence) => (StatusCode::BAD_REQUEST, Code::Unsupported, sentence),
+        Refusal::BadTokenRequest(sentence) => (StatusCode::BAD_REQUEST, Code::Unsupported, sentence),
         Refusal::Denied(_) => (StatusCode::FORBIDDEN, Code::Denied, DENIED),
         Refusal::NotOffered { sentence, .. } => (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, sentence),
         Refusal::Immutable(_) => (StatusCode::CONFLICT, Code::Denied, "the tag is immutable"),

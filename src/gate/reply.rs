@@ -9,8 +9,8 @@ use http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 
-use super::ledger::Ledger;
 use super::reject::Refusal;
+use super::request_log::RequestLog;
 use crate::body::Flow;
 use crate::config::ServerAddress;
 use crate::header::{hop, location};
@@ -65,19 +65,19 @@ fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Refusal> {
 pub(super) fn hand_over<G>(
     mut response: Response<Source>,
     flow: Rc<Flow>,
-    mut ledger: Ledger,
+    mut log: RequestLog,
     guard: G,
 ) -> Response<Reply<G>> {
-    ledger.answered(response.status());
-    if ledger.is_head() {
+    log.answered(response.status());
+    if log.is_head() {
         withhold_text(&mut response);
     }
-    let piece = if ledger.version() == Version::HTTP_2 { HTTP2_PIECE } else { usize::MAX };
+    let piece = if log.version() == Version::HTTP_2 { HTTP2_PIECE } else { usize::MAX };
     response.map(|source| {
         if source.is_end_stream() {
-            ledger.finished();
+            log.finished();
         }
-        Reply { source, rest: Bytes::new(), piece, flow, ledger, _guard: guard }
+        Reply { source, rest: Bytes::new(), piece, flow, log, _guard: guard }
     })
 }
 
@@ -126,7 +126,7 @@ pub(crate) struct Reply<G> {
     rest: Bytes,
     piece: usize,
     flow: Rc<Flow>,
-    ledger: Ledger,
+    log: RequestLog,
     _guard: G,
 }
 
@@ -135,7 +135,7 @@ impl<G> Reply<G> {
         let piece = self.rest.split_to(self.rest.len().min(self.piece));
         self.flow.delivered(piece.len() as u64);
         if self.is_finished() {
-            self.ledger.finished();
+            self.log.finished();
         }
         Frame::data(piece)
     }
@@ -162,11 +162,11 @@ impl<G: Unpin> Body for Reply<G> {
             match ready!(reply.source.poll_frame(cx)) {
                 Some(Ok(frame)) => reply.rest = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => {
-                    reply.ledger.torn(&error);
+                    reply.log.truncated(&error);
                     return Poll::Ready(Some(Err(error)));
                 }
                 None => {
-                    reply.ledger.finished();
+                    reply.log.finished();
                     return Poll::Ready(None);
                 }
             }

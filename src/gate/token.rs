@@ -12,13 +12,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::timeout;
 
-use super::identity::{self, Claimant};
-use super::ledger::Ledger;
+use super::identity::{self, TokenRequester};
 use super::reject::Refusal;
 use super::reply::Source;
-use super::{Visit, hygiene};
+use super::request_log::RequestLog;
+use super::{RequestContext, head_checks};
 use crate::access::{Identity, Rules};
-use crate::body::{ClientBody, ClientFault, Limits, Unread};
+use crate::body::{ClientBody, ClientFault, Limits, UnreadBody};
 use crate::header::credentials;
 use crate::registry::grant::{self, Asked};
 use crate::registry::rights::Rights;
@@ -35,59 +35,60 @@ pub(super) const OPERATION: &str = "token";
 /// Bytes of a form: an identity token, and room for all the rest.
 const LONGEST_FORM: u64 = 64 * 1024;
 
-/// Answers a request for a token. `holder` is the user of the client's certificate, if one counts.
+/// Answers a request for a token. `certificate_user` is the user of the client's certificate, if one counts.
 pub(super) async fn answer(
-    visit: &Visit<'_>,
+    context: &RequestContext<'_>,
     tokens: &Tokens,
-    holder: Option<Arc<str>>,
-    request: Request<Unread>,
-    ledger: &mut Ledger,
+    certificate_user: Option<Arc<str>>,
+    request: Request<UnreadBody>,
+    log: &mut RequestLog,
 ) -> Result<Response<Source>, Refusal> {
     let credentials = credentials::read(request.headers())?;
-    let asked = read(visit, request).await?;
-    let service = visit.service(tokens);
+    let asked = read(context, request).await?;
+    let service = context.service(tokens);
     if asked.service.is_some_and(|wanted| wanted != service) {
-        return Err(Refusal::Unclear("tokens for another service are not given here"));
+        return Err(Refusal::BadTokenRequest("tokens for another service are not given here"));
     }
-    let claimant = identity::claimant(visit, tokens, asked.proof, credentials, holder, ledger).await?;
-    ledger.user(&claimant.identity);
-    let granted = granted(&visit.state.rules, &claimant.identity, asked.scopes);
+    let token_requester =
+        identity::token_requester(context, tokens, asked.proof, credentials, certificate_user, log).await?;
+    log.user(&token_requester.identity);
+    let granted = granted(&context.state.rules, &token_requester.identity, asked.scopes);
     if tokens.are_slow() {
         // Anybody may ask, a hundred times at once.
-        visit.flow.next_turn().await;
+        context.flow.next_turn().await;
     }
-    let given = give(tokens, &claimant, &service, &granted, asked.offline)?;
+    let given = give(tokens, &token_requester, &service, &granted, asked.offline)?;
     Ok(no_store(given).map(Source::from))
 }
 
-async fn read(visit: &Visit<'_>, mut request: Request<Unread>) -> Result<Asked, Refusal> {
+async fn read(context: &RequestContext<'_>, mut request: Request<UnreadBody>) -> Result<Asked, Refusal> {
     match *request.method() {
         Method::GET => {
-            hygiene::settle_body(&mut request, visit.state.config.limits.idle_timeout).await?;
+            head_checks::settle_body(&mut request, context.state.config.limits.idle_timeout).await?;
             Ok(grant::query(request.uri().query().unwrap_or_default())?)
         }
-        Method::POST => Ok(grant::form(&form(visit, request).await?)?),
+        Method::POST => Ok(grant::form(&form(context, request).await?)?),
         _ => Err(Refusal::NoMethod(METHODS)),
     }
 }
 
-async fn form(visit: &Visit<'_>, request: Request<Unread>) -> Result<Bytes, Refusal> {
+async fn form(context: &RequestContext<'_>, request: Request<UnreadBody>) -> Result<Bytes, Refusal> {
     const FORM: &[u8] = b"application/x-www-form-urlencoded";
     let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
     if !kind.trim_ascii().eq_ignore_ascii_case(FORM) {
-        return Err(Refusal::Unclear("a POST has to be a form: application/x-www-form-urlencoded"));
+        return Err(Refusal::BadTokenRequest("a POST has to be a form: application/x-www-form-urlencoded"));
     }
-    let limits = &visit.state.config.limits;
+    let limits = &context.state.config.limits;
     let limits = Limits { idle: limits.idle_timeout, min_rate: limits.min_rate, bytes: LONGEST_FORM };
     let version = request.version();
-    let body = ClientBody::new(request.into_body(), version, visit.flow.clone(), limits);
+    let body = ClientBody::new(request.into_body(), version, context.flow.clone(), limits);
     // Strangers may send a form. At the least rate of a transfer, which is meant for layers, each would be held for minutes.
-    match timeout(visit.state.config.limits.handshake_timeout, body.collect()).await {
+    match timeout(context.state.config.limits.handshake_timeout, body.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Err(_elapsed) => Err(Refusal::Client(ClientFault::TooSlow)),
-        Ok(Err(_)) => Err(match visit.flow.fault() {
-            Some(ClientFault::TooLarge) => Refusal::Unclear("the form is longer than 64 KiB"),
+        Ok(Err(_)) => Err(match context.flow.fault() {
+            Some(ClientFault::TooLarge) => Refusal::BadTokenRequest("the form is longer than 64 KiB"),
             fault => Refusal::Client(fault.unwrap_or(ClientFault::Gone)),
         }),
     }
@@ -119,15 +120,15 @@ struct Given<'a> {
 
 fn give(
     tokens: &Tokens,
-    claimant: &Claimant,
+    token_requester: &TokenRequester,
     service: &str,
     granted: &[Scope],
     offline: bool,
 ) -> Result<Bytes, Refusal> {
-    let subject = subject(&claimant.identity)?;
+    let subject = subject(&token_requester.identity)?;
     let now = SystemTime::now();
     let issued = tokens.issue(subject, service, granted, now).map_err(not_issued)?;
-    let lasting = claimant.login.as_ref().filter(|_| offline);
+    let lasting = token_requester.login.as_ref().filter(|_| offline);
     let refresh = lasting.map(|login| tokens.issue_login(login, service, now)).transpose();
     let refresh = refresh.map_err(not_issued)?.flatten();
     let token = text(&issued.token);
@@ -147,14 +148,14 @@ pub(super) fn subject(identity: &Identity) -> Result<&str, Refusal> {
         Identity::Anonymous => Ok(""),
         Identity::User(name) => {
             let sentence = "no token can be made for a user whose name is not UTF-8";
-            std::str::from_utf8(name).map_err(|_| Refusal::Unclear(sentence))
+            std::str::from_utf8(name).map_err(|_| Refusal::BadTokenRequest(sentence))
         }
     }
 }
 
 pub(super) fn not_issued(reason: NotIssued) -> Refusal {
     match reason {
-        NotIssued::TooLong => Refusal::Unclear("more is asked for than one token can hold"),
+        NotIssued::TooLong => Refusal::BadTokenRequest("more is asked for than one token can hold"),
         NotIssued::Unsigned => Refusal::Busy,
     }
 }

@@ -63,7 +63,7 @@ pub(crate) struct Record {
     /// The `User-Agent` field, empty when none was sent.
     pub user_agent: String,
     /// Who cut the transfer short.
-    pub torn: Option<Torn>,
+    pub truncated: Option<Truncated>,
     /// The id of the request.
     pub id: String,
     /// Why tidegate refused it, or left a part of it out; or why the registry did.
@@ -72,7 +72,7 @@ pub(crate) struct Record {
 
 /// The end that cut a transfer short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Torn {
+pub(crate) enum Truncated {
     /// The client went away, stalled or sent a broken body.
     Client,
     /// The registry did.

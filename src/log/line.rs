@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::access::{Record, Torn};
+use super::access::{Record, Truncated};
 
 /// Longest field, in bytes; what is longer is cut and ends in three dots. A line of the log stays well below
 /// what log collectors take.
@@ -133,9 +133,9 @@ impl<'a> From<&'a Record> for Line<'a> {
             first_byte_ms: record.first_byte.map(milliseconds),
             upstream: record.upstream.as_deref().map(authority),
             user_agent: clean(&record.user_agent),
-            cut: record.torn.map(|torn| match torn {
-                Torn::Client => "client",
-                Torn::Upstream => "upstream",
+            cut: record.truncated.map(|truncated| match truncated {
+                Truncated::Client => "client",
+                Truncated::Upstream => "upstream",
             }),
             reason: record.reason,
         }

@@ -36,10 +36,10 @@ pub(crate) enum Proof {
 /// Why nothing can be made of a request; a sentence for its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Unclear(pub &'static str);
+pub(crate) struct BadTokenRequest(pub &'static str);
 
 /// Reads the query of a GET.
-pub(crate) fn query(query: &str) -> Result<Asked, Unclear> {
+pub(crate) fn query(query: &str) -> Result<Asked, BadTokenRequest> {
     let fields = Fields::read(query.as_bytes())?;
     Ok(Asked {
         proof: Proof::Header,
@@ -50,7 +50,7 @@ pub(crate) fn query(query: &str) -> Result<Asked, Unclear> {
 }
 
 /// Reads the form of a POST.
-pub(crate) fn form(form: &[u8]) -> Result<Asked, Unclear> {
+pub(crate) fn form(form: &[u8]) -> Result<Asked, BadTokenRequest> {
     let fields = Fields::read(form)?;
     let proof = match fields.one("grant_type")? {
         Some("password") => {
@@ -58,14 +58,18 @@ pub(crate) fn form(form: &[u8]) -> Result<Asked, Unclear> {
             let password = fields.secret("password", "grant_type=password needs a password")?;
             let basic = Basic::new(user.into(), password);
             Proof::Password(
-                basic.ok_or(Unclear("username or password is too long, or holds a control character"))?,
+                basic.ok_or(BadTokenRequest(
+                    "username or password is too long, or holds a control character",
+                ))?,
             )
         }
         Some("refresh_token") => {
             Proof::Identity(fields.secret("refresh_token", "grant_type=refresh_token needs a refresh_token")?)
         }
-        Some(_) => return Err(Unclear("grant_type must be password or refresh_token")),
-        None => return Err(Unclear("the form has no grant_type; it must be password or refresh_token")),
+        Some(_) => return Err(BadTokenRequest("grant_type must be password or refresh_token")),
+        None => {
+            return Err(BadTokenRequest("the form has no grant_type; it must be password or refresh_token"));
+        }
     };
     Ok(Asked {
         proof,
@@ -80,10 +84,10 @@ struct Fields(Vec<(String, String)>);
 
 impl Fields {
     /// The library puts a replacement character where bytes are no UTF-8; what a password was cannot be seen then.
-    fn read(text: &[u8]) -> Result<Fields, Unclear> {
+    fn read(text: &[u8]) -> Result<Fields, BadTokenRequest> {
         let fields: Vec<(String, String)> = parse(text).into_owned().collect();
         match fields.iter().any(|(name, value)| name.contains('\u{fffd}') || value.contains('\u{fffd}')) {
-            true => Err(Unclear("a field is not UTF-8")),
+            true => Err(BadTokenRequest("a field is not UTF-8")),
             false => Ok(Fields(fields)),
         }
     }
@@ -93,32 +97,32 @@ impl Fields {
     }
 
     /// A value that can be there once.
-    fn one(&self, name: &'static str) -> Result<Option<&str>, Unclear> {
+    fn one(&self, name: &'static str) -> Result<Option<&str>, BadTokenRequest> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            (_, Some(_)) => Err(Unclear("a field that may come once came twice")),
+            (_, Some(_)) => Err(BadTokenRequest("a field that may come once came twice")),
         }
     }
 
-    fn needed(&self, name: &'static str, otherwise: &'static str) -> Result<&str, Unclear> {
-        self.one(name)?.ok_or(Unclear(otherwise))
+    fn needed(&self, name: &'static str, otherwise: &'static str) -> Result<&str, BadTokenRequest> {
+        self.one(name)?.ok_or(BadTokenRequest(otherwise))
     }
 
-    fn secret(&self, name: &'static str, otherwise: &'static str) -> Result<Secret, Unclear> {
+    fn secret(&self, name: &'static str, otherwise: &'static str) -> Result<Secret, BadTokenRequest> {
         self.needed(name, otherwise).map(|value| Secret::new(value.as_bytes()))
     }
 
-    fn service(&self) -> Result<Option<String>, Unclear> {
+    fn service(&self) -> Result<Option<String>, BadTokenRequest> {
         Ok(self.one("service")?.filter(|service| !service.is_empty()).map(str::to_owned))
     }
 
     /// A client repeats the field, or puts spaces between its scopes.
-    fn scopes(&self) -> Result<Vec<Scope>, Unclear> {
+    fn scopes(&self) -> Result<Vec<Scope>, BadTokenRequest> {
         let mut scopes: Vec<Scope> = Vec::new();
         for (index, text) in self.all("scope").flat_map(str::split_ascii_whitespace).enumerate() {
             if index == MOST_SCOPES {
-                return Err(Unclear("more than 64 scopes are asked for at once"));
+                return Err(BadTokenRequest("more than 64 scopes are asked for at once"));
             }
             let Some(scope) = Scope::parse(text) else { continue };
             match scopes.iter_mut().find(|known| known.resource == scope.resource) {

@@ -76,7 +76,7 @@ impl Plain {
             return proof(state.tls.challenges.text(token));
         }
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        gate::vet(request, &state.config, |host| moved(host, self.https_port, target))
+        gate::check_plain(request, &state.config, |host| moved(host, self.https_port, target))
     }
 }
 

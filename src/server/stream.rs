@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::hello::Hello;
 use super::meter::Meter;
 use super::session::{FIRST, Session};
-use crate::tls::{ServerTls, Shown};
+use crate::tls::{PresentedCertificate, ServerTls};
 
 /// A stream that seals at once and sends late: when a batch is full, or when [`Stream::poll_send`] says so. hyper flushes after each chunk,
 /// over HTTP/2 after each frame, and each flush would be a system call. Clones are the same stream.
@@ -60,8 +60,8 @@ impl Stream {
     }
 
     /// The certificates that the client has shown.
-    pub(super) fn shown(&self) -> Option<Shown> {
-        Shown::new(self.0.session.borrow().certificates())
+    pub(super) fn shown(&self) -> Option<PresentedCertificate> {
+        PresentedCertificate::new(self.0.session.borrow().certificates())
     }
 
     /// Sends what waits. Whoever polls the connection that writes here polls this afterwards, each time.

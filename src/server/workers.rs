@@ -16,7 +16,7 @@ use tokio::time::interval;
 
 use super::connection;
 use super::listener::Place;
-use crate::body::Turns;
+use crate::body::FairQueue;
 use crate::gate::Gate;
 use crate::state::Shared;
 use crate::upstream::Upstream;
@@ -154,7 +154,7 @@ impl Drop for Counted {
 /// What the connections of one core share.
 pub(super) struct Core {
     pub(super) gate: Rc<Gate>,
-    pub(super) turns: Rc<Turns>,
+    pub(super) turns: Rc<FairQueue>,
     pub(super) load: Arc<Load>,
     pub(super) phase: watch::Receiver<Phase>,
 }
@@ -168,7 +168,7 @@ async fn run(
 ) {
     let upstream = Rc::new(Upstream::default());
     let gate = Rc::new(Gate { shared, upstream: upstream.clone() });
-    let turns = Rc::new(Turns::default());
+    let turns = Rc::new(FairQueue::default());
     let core = Rc::new(Core { gate, turns: turns.clone(), load, phase });
     let giver = spawn_local(async move { turns.give().await });
     let sweeper = spawn_local(async move {

@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::pair::{Certificate, problem};
 use super::x509::{Facts, is_issued_by};
-use crate::config::Problem;
+use crate::problem::Problem;
 
 /// What is wrong with a chain, and what soon will be.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! Certificates that clients show. The handshake takes any, if only its key is the client's; whether it counts is judged
 //! at each request, so that the refusal is an answer that can be read, and a revocation needs no new connection.
 
-mod asking;
+mod accept_any;
 mod issuers;
 
 use std::cell::RefCell;
@@ -15,13 +15,14 @@ use rustls::server::danger::ClientCertVerifier;
 use time::OffsetDateTime;
 use webpki::Error;
 
-use self::asking::Asking;
+use self::accept_any::Asking;
 use self::issuers::{Issuers, is_of};
 use super::check::date;
 use super::pair::problem;
 use super::x509::{Crl, Facts};
-use crate::config::{ClientCertificates, Problem, Problems};
+use crate::config::ClientCertificates;
 use crate::live_file::LiveFile;
+use crate::problem::{Problem, Problems};
 
 /// A client's certificate, six intermediate ones, as many as webpki follows, and the CA's, which some send along.
 const LONGEST: usize = 8;
@@ -41,7 +42,7 @@ type Lists = Vec<Crl>;
 
 /// Why a certificate does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unfit {
+pub(crate) enum CertificateRejection {
     /// Its time, or that of an intermediate one, is over.
     Expired,
     /// Its time has not begun.
@@ -68,7 +69,7 @@ pub(crate) enum Unfit {
     Name,
 }
 
-impl Unfit {
+impl CertificateRejection {
     /// A sentence for the log.
     pub(crate) fn reason(self) -> &'static str {
         match self {
@@ -89,7 +90,7 @@ impl Unfit {
 }
 
 /// What a client has shown in its handshake.
-pub(crate) struct Shown {
+pub(crate) struct PresentedCertificate {
     /// Its own certificate first; nothing when there are too many.
     chain: Option<Vec<CertificateDer<'static>>>,
     /// What its own certificate says; nothing when that cannot be read.
@@ -102,10 +103,10 @@ struct Judged {
     at: Instant,
     issuers: Arc<Issuers>,
     lists: Vec<Arc<Lists>>,
-    verdict: Result<Arc<str>, Unfit>,
+    verdict: Result<Arc<str>, CertificateRejection>,
 }
 
-impl Shown {
+impl PresentedCertificate {
     /// `chain` as the client sent it; nothing when it sent none.
     pub(crate) fn new(chain: &[CertificateDer<'static>]) -> Option<Self> {
         let leaf = Facts::read(chain.first()?);
@@ -118,9 +119,9 @@ impl Shown {
         self.leaf.as_ref().map_or("unreadable", |leaf| &leaf.label)
     }
 
-    fn judge(&self, issuers: &Issuers, lists: &[Arc<Lists>]) -> Result<Arc<str>, Unfit> {
-        let leaf = self.leaf.as_ref().ok_or(Unfit::Unusable)?;
-        let chain = self.chain.as_ref().ok_or(Unfit::Chain)?;
+    fn judge(&self, issuers: &Issuers, lists: &[Arc<Lists>]) -> Result<Arc<str>, CertificateRejection> {
+        let leaf = self.leaf.as_ref().ok_or(CertificateRejection::Unusable)?;
+        let chain = self.chain.as_ref().ok_or(CertificateRejection::Chain)?;
         issuers.judge(chain, leaf, lists, OffsetDateTime::now_utc())
     }
 }
@@ -131,8 +132,13 @@ impl Judged {
     fn holds(&self, issuers: &Arc<Issuers>, lists: &[Arc<Lists>]) -> bool {
         let same_lists = self.lists.len() == lists.len()
             && zip(&self.lists, lists).all(|(known, now)| Arc::ptr_eq(known, now));
-        let by_time =
-            !matches!(self.verdict, Err(Unfit::Stranger | Unfit::Chain | Unfit::Unusable | Unfit::Revoked));
+        let by_time = !matches!(
+            self.verdict,
+            Err(CertificateRejection::Stranger
+                | CertificateRejection::Chain
+                | CertificateRejection::Unusable
+                | CertificateRejection::Revoked)
+        );
         Arc::ptr_eq(&self.issuers, issuers) && same_lists && !(by_time && self.at.elapsed() >= FRESH)
     }
 }
@@ -181,7 +187,7 @@ impl Authorities {
 
     /// The name of the user who has shown these certificates, if they count. Costs one stat for each list, and
     /// once a second a look for the way to a CA.
-    pub(crate) fn user(&self, shown: &Shown) -> Result<Arc<str>, Unfit> {
+    pub(crate) fn user(&self, shown: &PresentedCertificate) -> Result<Arc<str>, CertificateRejection> {
         let lists: Vec<_> = self.lists.iter().map(LiveFile::current).collect();
         let mut judged = shown.judged.borrow_mut();
         if let Some(known) = judged.as_ref().filter(|known| known.holds(&self.issuers, &lists)) {
@@ -232,7 +238,7 @@ impl Authorities {
     }
 }
 
-impl From<Error> for Unfit {
+impl From<Error> for CertificateRejection {
     fn from(error: Error) -> Self {
         match error {
             Error::CertExpired { .. } => Self::Expired,

@@ -7,7 +7,8 @@ use super::check::RenewedBy;
 use super::staple::Staple;
 use super::x509::Facts;
 use super::{check, pair, roots};
-use crate::config::{CertificateFiles, Problem, Problems};
+use crate::config::CertificateFiles;
+use crate::problem::{Problem, Problems};
 
 /// A certificate with its key, as a server shows it.
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@
 mod acme;
 mod check;
 mod client;
-mod identity;
 #[cfg(test)]
-pub(crate) mod material;
+pub(crate) mod fixtures;
+mod identity;
 pub(crate) mod pair;
 pub(crate) mod pem;
 mod provider;
@@ -26,21 +26,22 @@ use time::OffsetDateTime;
 pub(crate) use self::acme::{Challenges, PROTOCOL as ACME, keep};
 use self::check::RenewedBy;
 pub(crate) use self::check::date;
-pub(crate) use self::client::{Authorities, Shown};
+pub(crate) use self::client::{Authorities, PresentedCertificate};
 use self::identity::Identity;
 pub use self::provider::provider;
 use self::resolver::Resolver;
 pub(crate) use self::roots::upstream;
 pub(crate) use self::tickets::TicketKeys;
 use self::x509::Facts;
-use crate::config::{self, Acme, Alpn, Problem, Problems, TlsVersion, Verify};
+use crate::config::{self, Acme, Alpn, TlsVersion, Verify};
+use crate::problem::{Problem, Problems};
 
 /// What the listener needs to speak TLS.
 pub(crate) struct ServerTls {
     /// For every handshake from now on that asks for no client certificate.
     config: Arc<ServerConfig>,
     /// The others, and what counts in them; none where `tls.client.verify` is off.
-    pub client: Option<ClientDemand>,
+    pub client: Option<ClientAuth>,
     /// What the tickets of `config` are sealed with.
     tickets: Arc<TicketKeys>,
     /// What an ACME directory is answered with.
@@ -52,7 +53,7 @@ pub(crate) struct ServerTls {
 }
 
 /// Certificates are asked of clients, for some host names or for all.
-pub(crate) struct ClientDemand {
+pub(crate) struct ClientAuth {
     /// Empty for all.
     names: Vec<String>,
     config: Arc<ServerConfig>,
@@ -60,7 +61,7 @@ pub(crate) struct ClientDemand {
     pub authorities: Authorities,
 }
 
-impl ClientDemand {
+impl ClientAuth {
     /// Whether a certificate is asked of those who want `host`: a name or an address, an IPv6 one in brackets, without port.
     pub(crate) fn covers(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
@@ -92,7 +93,7 @@ impl ServerTls {
             return Choice { config, asks: false };
         }
         // Who gives no name may want any: there is none for an IP address.
-        let asked = |demand: &&ClientDemand| {
+        let asked = |demand: &&ClientAuth| {
             hello.is_some_and(|hello| hello.server_name().is_none_or(|name| demand.covers(name)))
         };
         match self.client.as_ref().filter(asked) {
@@ -155,7 +156,7 @@ pub(crate) fn server(
         Some((authorities, doubts)) => {
             warnings.extend(doubts);
             let names = tls.client.names.clone();
-            Some(ClientDemand { names, config: configure(Some(&authorities))?, authorities })
+            Some(ClientAuth { names, config: configure(Some(&authorities))?, authorities })
         }
     };
     let challenges = before.map(|before| before.challenges.clone()).unwrap_or_default();

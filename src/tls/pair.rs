@@ -15,7 +15,8 @@ use rustls::{Error, InconsistentKeys};
 use super::pem;
 use super::provider::provider;
 use super::x509::Facts;
-use crate::config::{CertificateFiles, Problem};
+use crate::config::CertificateFiles;
+use crate::problem::Problem;
 
 /// What could be read of the two files. Without problems both halves are there and belong together.
 #[derive(Debug)]

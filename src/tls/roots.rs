@@ -9,7 +9,7 @@ use super::pair::{open, problem, unreadable};
 use super::pem;
 use super::provider::provider;
 use super::x509::Facts;
-use crate::config::{Problem, Problems};
+use crate::problem::{Problem, Problems};
 
 /// A client's configuration: TLS 1.2 and 1.3, HTTP/1.1 by ALPN, resumption in memory. The server must prove
 /// itself to one of the certificates in the PEM file `ca`, or of the system's when there is none.

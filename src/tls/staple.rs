@@ -14,7 +14,7 @@ use x509_ocsp::{
 
 use super::check::date;
 use super::pair::{open, problem};
-use crate::config::Problem;
+use crate::problem::Problem;
 
 /// A response that calls the certificate good.
 ///

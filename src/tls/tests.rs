@@ -8,7 +8,7 @@ use rustls::{
     CipherSuite, ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore, ServerConnection,
 };
 
-use super::material::{Folder, Signer, params, set_mode, settings};
+use super::fixtures::{Folder, Signer, params, set_mode, settings};
 use super::*;
 use crate::config::{CertificateFiles, Tls};
 

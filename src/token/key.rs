@@ -18,7 +18,8 @@ use rustls::SignatureScheme;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
 
-use crate::config::{self, CertificateFiles, Problem, Problems};
+use crate::config::{self, CertificateFiles};
+use crate::problem::{Problem, Problems};
 use crate::tls::pair::{self, Certificate};
 use crate::tls::provider;
 

@@ -18,10 +18,11 @@ pub(crate) use self::issue::NotIssued;
 use self::key::Key;
 pub(crate) use self::login::Login;
 pub(crate) use self::verify::{Invalid, Verified};
-use crate::auth::cache::Cache;
-use crate::config::{self, Problem, Problems};
+use crate::cache::Cache;
+use crate::config;
 use crate::header::credentials::MAX_BEARER;
 use crate::live_file::LiveFile;
+use crate::problem::{Problem, Problems};
 use revoked::Revoked;
 
 /// How many verified tokens are remembered, up to what length, and for how long: anybody can have long ones. What is in a token is

@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-use crate::config::{Problem, Problems};
 use crate::live_file::LiveFile;
+use crate::problem::{Problem, Problems};
 
 /// Who is meant by `--all`.
 const EVERYBODY: &str = "*";

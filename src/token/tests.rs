@@ -15,7 +15,7 @@ use crate::auth::Htpasswd;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::secret::Secret;
-use crate::tls::material::{Folder, traditional};
+use crate::tls::fixtures::{Folder, traditional};
 
 const SERVICE: &str = "registry.example.com";
 const MINUTE: Duration = Duration::from_mins(1);

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::claims::{ACCESS, Access, Claims};
 use super::{LONGEST_REMEMBERED, MAX_BEARER, Tokens, seconds};
-use crate::auth::cache::Key;
+use crate::cache::Key;
 use crate::registry::scope::Scope;
 use crate::secret::Secret;
 

@@ -97,7 +97,7 @@ impl Body for Answer {
                     self.link = None;
                     let error = match self.flow.fault() {
                         Some(_) => AnswerError::Client,
-                        None => AnswerError::Torn(error),
+                        None => AnswerError::Truncated(error),
                     };
                     return Poll::Ready(Some(Err(error)));
                 }
@@ -123,7 +123,7 @@ impl Body for Answer {
 pub(crate) enum AnswerError {
     /// The registry's connection or framing broke.
     #[error("the registry's answer was cut: {0}")]
-    Torn(hyper::Error),
+    Truncated(hyper::Error),
     /// No byte within the read timeout.
     #[error("the registry fell silent")]
     Silent,

@@ -13,7 +13,8 @@ use time::{Duration, OffsetDateTime};
 
 use super::Failure;
 use super::serial::Serial;
-use crate::config::{CertificateFiles, Problem};
+use crate::config::CertificateFiles;
+use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::tls::pair::{self, Certificate};
 use crate::tls::x509::Facts;

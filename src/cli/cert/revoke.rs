@@ -9,7 +9,7 @@ use super::authority::Authority;
 use super::ca::list_setting;
 use super::list::RevocationList;
 use super::serial::Serial;
-use crate::config::Problem;
+use crate::problem::Problem;
 use crate::tls::pair;
 use crate::tls::x509;
 

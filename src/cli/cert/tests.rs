@@ -13,7 +13,7 @@ use x509_parser::extensions::ParsedExtension;
 
 use super::*;
 use crate::config::CertificateFiles;
-use crate::tls::material::{Folder, Signer, set_mode, settings};
+use crate::tls::fixtures::{Folder, Signer, set_mode, settings};
 use crate::tls::pair;
 
 mod clients;

@@ -30,7 +30,7 @@ fn record(path: &str) -> Record {
         first_byte: None,
         upstream: None,
         user_agent: String::new(),
-        torn: None,
+        truncated: None,
         id: String::new(),
         reason: None,
     }

@@ -26,7 +26,7 @@ fn record() -> Record {
         first_byte: Some(Duration::from_micros(1_500)),
         upstream: Some("http://registry:5000".to_owned()),
         user_agent: "docker/27.3.1 go/go1.22.7".to_owned(),
-        torn: Some(Torn::Client),
+        truncated: Some(Truncated::Client),
         id: "01j".to_owned(),
         reason: None,
     }
@@ -41,7 +41,7 @@ fn bare() -> Record {
         first_byte: None,
         upstream: None,
         user_agent: String::new(),
-        torn: None,
+        truncated: None,
         bytes_out: 0,
         reason: Some("bad Host"),
         operation: "other",

@@ -222,7 +222,7 @@ fn a_full_disk_is_told_once_and_leaves_whole_lines() {
     });
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("lines=4"), "{told:?}");
-    // The torn line stands alone.
+    // The truncated line stands alone.
     assert_eq!(*written.lock().unwrap(), b"0000\n11\n5555\n6666\n");
 
     // A reopening that fails is told and changes nothing.

@@ -11,7 +11,7 @@ use rustls::{
 };
 
 use super::*;
-use crate::tls::material::Signer;
+use crate::tls::fixtures::Signer;
 use crate::tls::provider;
 
 const HANDSHAKE: u8 = 22;

@@ -78,8 +78,8 @@ pub(super) async fn review(acme: &Acme, store: &Store, failure: Failure) -> Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::acme::store::material::{acme, credentials};
-    use crate::tls::material::Folder;
+    use crate::tls::acme::store::fixtures::{acme, credentials};
+    use crate::tls::fixtures::Folder;
 
     fn refusal(kind: &str) -> Failure {
         let problem = format!(r#"{{"type": "urn:ietf:params:acme:error:{kind}", "detail": "no"}}"#);

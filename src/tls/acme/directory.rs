@@ -17,7 +17,8 @@ use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
 use tokio::time::timeout;
 
 use super::failure::kind;
-use crate::config::{Acme, Problems};
+use crate::config::Acme;
+use crate::problem::Problems;
 use crate::tls::roots;
 
 const CONNECT: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use instant_acme::{Error, Problem};
 use time::OffsetDateTime;
 
-use crate::config::Problems;
+use crate::problem::Problems;
 
 /// No directory explains itself at greater length than this many characters.
 const LONGEST: usize = 2000;

@@ -1,7 +1,7 @@
 //! The state on the disk. Every file is replaced in one step, so that a process that is killed leaves one from which
 //! the next can go on.
 
-mod kept;
+mod records;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -16,10 +16,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::spawn_blocking;
 
-pub(super) use self::kept::{KeptAccount, KeptOrder, Renewal};
+pub(super) use self::records::{KeptAccount, KeptOrder, Renewal};
 use super::failure::Failure;
-use crate::config::{Acme, Problem};
+use crate::config::Acme;
 use crate::disk::Staged;
+use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::tls::pair;
 
@@ -200,6 +201,6 @@ fn denied(path: &Path, error: &io::Error) -> Failure {
 }
 
 #[cfg(test)]
-pub(super) mod material;
+pub(super) mod fixtures;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@ use rcgen::{Certificate as Made, KeyPair};
 use time::macros::datetime;
 
 use super::*;
-use crate::tls::material::{Signer, issuer_url, params};
+use crate::tls::fixtures::{Signer, issuer_url, params};
 
 fn links(certificates: &[&Made]) -> Vec<Certificate> {
     certificates
@@ -135,7 +135,7 @@ fn a_ca_in_the_servers_place_is_refused() {
 #[test]
 fn the_self_signed_certificate_of_the_registry_documentation_is_taken_with_a_warning() {
     // `openssl req -x509 -addext subjectAltName=…` makes a CA of it.
-    let mut asked = crate::tls::material::ca_params("a.test");
+    let mut asked = crate::tls::fixtures::ca_params("a.test");
     asked.subject_alt_names = params(&["a.test"]).subject_alt_names;
     let certificate = asked.self_signed(&KeyPair::generate().unwrap()).unwrap();
     assert_sole_warning(&judge(&links(&[&certificate])), "a.crt: the certificate is its own CA;");

@@ -12,8 +12,9 @@ use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use time::OffsetDateTime;
 use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
 
-use super::{Lists, Unfit};
-use crate::config::{Problem, Problems, UserFrom};
+use super::{CertificateRejection, Lists};
+use crate::config::UserFrom;
+use crate::problem::{Problem, Problems};
 use crate::tls::check::date;
 use crate::tls::pair::{open, problem, unreadable};
 use crate::tls::pem;
@@ -94,8 +95,8 @@ impl Issuers {
         leaf: &Facts,
         lists: &[Arc<Lists>],
         now: OffsetDateTime,
-    ) -> Result<Arc<str>, Unfit> {
-        let (own, intermediates) = chain.split_first().ok_or(Unfit::Unusable)?;
+    ) -> Result<Arc<str>, CertificateRejection> {
+        let (own, intermediates) = chain.split_first().ok_or(CertificateRejection::Unusable)?;
         let time = u64::try_from(now.unix_timestamp()).unwrap_or_default();
         let objection = Cell::new(None);
         let check = |path: &VerifiedPath<'_>| {
@@ -116,7 +117,7 @@ impl Issuers {
         );
         match verified {
             Ok(_) => self.user(leaf),
-            Err(OBJECTION) => Err(objection.take().unwrap_or(Unfit::Unusable)),
+            Err(OBJECTION) => Err(objection.take().unwrap_or(CertificateRejection::Unusable)),
             Err(error) => Err(error.into()),
         }
     }
@@ -128,28 +129,28 @@ impl Issuers {
         path: &VerifiedPath<'_>,
         lists: &[Arc<Lists>],
         now: OffsetDateTime,
-    ) -> Result<(), Unfit> {
+    ) -> Result<(), CertificateRejection> {
         let anchor = self.anchors.iter().position(|anchor| std::ptr::eq(anchor, path.anchor()));
-        let anchor = anchor.and_then(|index| self.facts.get(index)).ok_or(Unfit::Stranger)?;
+        let anchor = anchor.and_then(|index| self.facts.get(index)).ok_or(CertificateRejection::Stranger)?;
         if !anchor.is_current(now) {
-            return Err(Unfit::IssuerExpired);
+            return Err(CertificateRejection::IssuerExpired);
         }
         let above = path.intermediate_certificates().map(|certificate| Facts::read(&certificate.der()));
         let above: Option<Vec<_>> = above.collect();
-        let above = above.ok_or(Unfit::Unusable)?;
+        let above = above.ok_or(CertificateRejection::Unusable)?;
         let chain = once(leaf).chain(&above);
         let issuers = above.iter().chain(once(anchor));
         zip(chain, issuers).try_for_each(|(facts, issuer)| check_revocation(facts, issuer, lists, now))
     }
 
-    fn user(&self, leaf: &Facts) -> Result<Arc<str>, Unfit> {
+    fn user(&self, leaf: &Facts) -> Result<Arc<str>, CertificateRejection> {
         match self.user_from {
             UserFrom::AlternativeName => user_name(leaf.alternative_name.as_deref()),
             UserFrom::CommonName => match leaf.common_names.as_slice() {
-                [] => Err(Unfit::Nameless),
+                [] => Err(CertificateRejection::Nameless),
                 [name] => user_name(name.as_deref()),
                 // Another reader may take the other one.
-                _ => Err(Unfit::Name),
+                _ => Err(CertificateRejection::Name),
             },
         }
     }
@@ -164,14 +165,18 @@ fn check_revocation(
     issuer: &Facts,
     lists: &[Arc<Lists>],
     now: OffsetDateTime,
-) -> Result<(), Unfit> {
+) -> Result<(), CertificateRejection> {
     let all = lists.iter().flat_map(|lists| lists.iter());
     let of_issuer: Vec<_> = all.filter(|list| is_of(list, issuer)).collect();
     if of_issuer.iter().any(|list| list.revokes(&facts.serial)) {
-        return Err(Unfit::Revoked);
+        return Err(CertificateRejection::Revoked);
     }
     let is_current = |list: &&Crl| list.next_update.is_none_or(|next| now < next);
-    if of_issuer.is_empty() || of_issuer.iter().any(is_current) { Ok(()) } else { Err(Unfit::OutOfDate) }
+    if of_issuer.is_empty() || of_issuer.iter().any(is_current) {
+        Ok(())
+    } else {
+        Err(CertificateRejection::OutOfDate)
+    }
 }
 
 /// Whether `issuer` has made the list: by its name and by its key, for a CA may change its key and keep its name.
@@ -181,13 +186,13 @@ pub(super) fn is_of(list: &Crl, issuer: &Facts) -> bool {
 
 /// A colon would end the name in the Basic credentials that the registry gets, and make another user of it. What cannot be
 /// seen would make one look like another.
-pub(super) fn user_name(name: Option<&str>) -> Result<Arc<str>, Unfit> {
-    let name = name.ok_or(Unfit::Nameless)?;
+pub(super) fn user_name(name: Option<&str>) -> Result<Arc<str>, CertificateRejection> {
+    let name = name.ok_or(CertificateRejection::Nameless)?;
     let invisible = |c: char| c.is_control() || INVISIBLE.iter().any(|range| range.contains(&c));
     match name {
-        "" => Err(Unfit::Nameless),
-        name if name.len() > LONGEST_NAME || name.trim() != name => Err(Unfit::Name),
-        name if name.contains(|c| c == ':' || invisible(c)) => Err(Unfit::Name),
+        "" => Err(CertificateRejection::Nameless),
+        name if name.len() > LONGEST_NAME || name.trim() != name => Err(CertificateRejection::Name),
+        name if name.contains(|c| c == ':' || invisible(c)) => Err(CertificateRejection::Name),
         name => Ok(name.into()),
     }
 }

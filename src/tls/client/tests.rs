@@ -4,7 +4,7 @@ use time::Duration as Span;
 use super::issuers::user_name;
 use super::*;
 use crate::config::UserFrom;
-use crate::tls::material::{Folder, Signer, params, settings};
+use crate::tls::fixtures::{Folder, Signer, params, settings};
 
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
@@ -45,9 +45,9 @@ impl Fixture {
         Authorities::open(&self.settings, now()).err().unwrap().to_string()
     }
 
-    fn user(&self, chain: &[&rcgen::Certificate]) -> Result<String, Unfit> {
+    fn user(&self, chain: &[&rcgen::Certificate]) -> Result<String, CertificateRejection> {
         let chain: Vec<_> = chain.iter().map(|certificate| certificate.der().clone()).collect();
-        self.open().0.user(&Shown::new(&chain).unwrap()).map(|name| name.to_string())
+        self.open().0.user(&PresentedCertificate::new(&chain).unwrap()).map(|name| name.to_string())
     }
 }
 
@@ -64,16 +64,23 @@ fn each_fault_has_its_reason() {
     let judge = |change: fn(&mut CertificateParams)| ours.user(&[&issue(&ca, change)]);
     assert_eq!(judge(|_| ()).as_deref(), Ok("alice"));
     assert_eq!(judge(|params| params.extended_key_usages.clear()).as_deref(), Ok("alice"));
-    assert_eq!(judge(|params| params.not_after = now() - Span::MINUTE), Err(Unfit::Expired));
-    assert_eq!(judge(|params| params.not_before = now() + Span::MINUTE), Err(Unfit::NotYetValid));
+    assert_eq!(judge(|params| params.not_after = now() - Span::MINUTE), Err(CertificateRejection::Expired));
+    assert_eq!(
+        judge(|params| params.not_before = now() + Span::MINUTE),
+        Err(CertificateRejection::NotYetValid)
+    );
     let server = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let for_servers = issue(&ca, |params| params.extended_key_usages = server);
-    assert_eq!(ours.user(&[&for_servers]), Err(Unfit::Purpose));
-    assert_eq!(ours.user(&[&issue(&stranger, |_| ())]), Err(Unfit::Stranger), "of a CA with our CA's name");
+    assert_eq!(ours.user(&[&for_servers]), Err(CertificateRejection::Purpose));
+    assert_eq!(
+        ours.user(&[&issue(&stranger, |_| ())]),
+        Err(CertificateRejection::Stranger),
+        "of a CA with our CA's name"
+    );
     let key = KeyPair::generate().unwrap();
-    assert_eq!(ours.user(&[&alice().self_signed(&key).unwrap()]), Err(Unfit::Stranger));
+    assert_eq!(ours.user(&[&alice().self_signed(&key).unwrap()]), Err(CertificateRejection::Stranger));
     let ca_itself = judge(|params| params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained));
-    assert_eq!(ca_itself, Err(Unfit::Unusable));
+    assert_eq!(ca_itself, Err(CertificateRejection::Unusable));
 }
 
 #[test]
@@ -84,14 +91,14 @@ fn the_name_is_taken_from_where_the_settings_say() {
         |name: &'static str| issue(&ca, |params| params.distinguished_name.push(DnType::CommonName, name));
     assert_eq!(ours.user(&[&named("Build Machine 7")]).as_deref(), Ok("Build Machine 7"));
     for bad in ["a:b", "a\nb", "a ", "\u{a0}a", "a\u{200b}", "\u{202e}a", &"a".repeat(256)] {
-        assert_eq!(user_name(Some(bad)), Err(Unfit::Name), "{bad:?}");
+        assert_eq!(user_name(Some(bad)), Err(CertificateRejection::Name), "{bad:?}");
     }
-    assert_eq!(ours.user(&[&named("admin:")]), Err(Unfit::Name));
+    assert_eq!(ours.user(&[&named("admin:")]), Err(CertificateRejection::Name));
     let nameless = issue(&ca, |params| params.distinguished_name = Default::default());
-    assert_eq!(ours.user(&[&nameless]), Err(Unfit::Nameless));
+    assert_eq!(ours.user(&[&nameless]), Err(CertificateRejection::Nameless));
     let common_name = rcgen::DnType::CustomDnType(vec![2, 5, 4, 3]);
     let two = issue(&ca, |params| params.distinguished_name.push(common_name, "admin"));
-    assert_eq!(ours.user(&[&two]), Err(Unfit::Name), "two common names");
+    assert_eq!(ours.user(&[&two]), Err(CertificateRejection::Name), "two common names");
 
     ours.settings.user_from = UserFrom::AlternativeName;
     assert_eq!(ours.user(&[&issue(&ca, |_| ())]).as_deref(), Ok("build.example.com"));
@@ -99,7 +106,7 @@ fn the_name_is_taken_from_where_the_settings_say() {
     let by_mail = issue(&ca, |params| params.subject_alt_names.insert(0, mail));
     assert_eq!(ours.user(&[&by_mail]).as_deref(), Ok("alice@example.com"));
     let nameless = issue(&ca, |params| params.subject_alt_names.clear());
-    assert_eq!(ours.user(&[&nameless]), Err(Unfit::Nameless));
+    assert_eq!(ours.user(&[&nameless]), Err(CertificateRejection::Nameless));
 }
 
 #[test]
@@ -110,7 +117,7 @@ fn several_cas_intermediate_ones_and_keys_of_other_kinds() {
     assert_eq!(ours.user(&[&issue(&first, |_| ())]).as_deref(), Ok("alice"));
     let leaf = issue(&below, |_| ());
     assert_eq!(ours.user(&[&leaf, &below.certificate]).as_deref(), Ok("alice"));
-    assert_eq!(ours.user(&[&leaf]), Err(Unfit::Stranger), "without the certificate between");
+    assert_eq!(ours.user(&[&leaf]), Err(CertificateRejection::Stranger), "without the certificate between");
     let only_below = Fixture::new(&[&below], &[]);
     assert_eq!(only_below.user(&[&leaf]).as_deref(), Ok("alice"));
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
@@ -127,7 +134,7 @@ fn what_a_ca_has_revoked_counts_no_more() {
     let (revoked, good) = (issue(&ca, serial(&[0x80, 7])), issue(&ca, serial(&[9])));
     let next = now() + Span::days(30);
     let ours = Fixture::new(&[&ca, &other], &[&ca.revoke(&[&[0x80, 7]], next)]);
-    assert_eq!(ours.user(&[&revoked]), Err(Unfit::Revoked));
+    assert_eq!(ours.user(&[&revoked]), Err(CertificateRejection::Revoked));
     assert_eq!(ours.user(&[&good]).as_deref(), Ok("alice"));
     let of_other = issue(&other, serial(&[0x80, 7]));
     assert_eq!(ours.user(&[&of_other]).as_deref(), Ok("alice"), "another CA's numbers are others");
@@ -140,9 +147,9 @@ fn what_a_ca_has_revoked_counts_no_more() {
     let leaf = issue(&below, serial(&[5]));
     let intermediate = Facts::read(below.certificate.der()).unwrap().serial;
     let without_intermediate = Fixture::new(&[&ca], &[&ca.revoke(&[&intermediate], next)]);
-    assert_eq!(without_intermediate.user(&[&leaf, &below.certificate]), Err(Unfit::Revoked));
+    assert_eq!(without_intermediate.user(&[&leaf, &below.certificate]), Err(CertificateRejection::Revoked));
     let of_below = Fixture::new(&[&ca], &[&(ca.revoke(&[], next) + &below.revoke(&[&[5]], next))]);
-    assert_eq!(of_below.user(&[&leaf, &below.certificate]), Err(Unfit::Revoked));
+    assert_eq!(of_below.user(&[&leaf, &below.certificate]), Err(CertificateRejection::Revoked));
 }
 
 #[test]
@@ -150,7 +157,7 @@ fn a_list_out_of_date_lets_nobody_in_and_is_warned_of() {
     let ca = Signer::new("ca");
     let good = issue(&ca, |_| ());
     let late = Fixture::new(&[&ca], &[&ca.revoke(&[], now() - Span::MINUTE)]);
-    assert_eq!(late.user(&[&good]), Err(Unfit::OutOfDate));
+    assert_eq!(late.user(&[&good]), Err(CertificateRejection::OutOfDate));
     assert!(late.open().1[0].contains("is out of date since"), "{:?}", late.open().1);
     let soon = Fixture::new(&[&ca], &[&ca.revoke(&[], now() + Span::days(2))]);
     assert_eq!(soon.user(&[&good]).as_deref(), Ok("alice"));
@@ -169,17 +176,17 @@ fn a_new_list_counts_at_once_and_a_bad_one_leaves_the_old() {
     let ours = Fixture::new(&[&ca], &[&ca.revoke(&[], next)]);
     let (authorities, _) = ours.open();
     let leaf = issue(&ca, |params| params.serial_number = Some(vec![7].into()));
-    let shown = Shown::new(&[leaf.der().clone()]).unwrap();
+    let shown = PresentedCertificate::new(&[leaf.der().clone()]).unwrap();
     assert!(authorities.user(&shown).is_ok());
     ours.folder.write("0.crl", ca.revoke(&[&[7]], next));
-    assert_eq!(authorities.user(&shown), Err(Unfit::Revoked));
+    assert_eq!(authorities.user(&shown), Err(CertificateRejection::Revoked));
     ours.folder.write("0.crl", &ca.revoke(&[], next)[..100]);
-    assert_eq!(authorities.user(&shown), Err(Unfit::Revoked));
+    assert_eq!(authorities.user(&shown), Err(CertificateRejection::Revoked));
     ours.folder.write("0.crl", Signer::new("ca").revoke(&[], next));
-    assert_eq!(authorities.user(&shown), Err(Unfit::Revoked), "not signed by our CA");
+    assert_eq!(authorities.user(&shown), Err(CertificateRejection::Revoked), "not signed by our CA");
     let other = Signer::new("other");
     ours.folder.write("0.crl", other.revoke(&[], next));
-    assert_eq!(authorities.user(&shown), Err(Unfit::Revoked), "of a CA that is none of ours");
+    assert_eq!(authorities.user(&shown), Err(CertificateRejection::Revoked), "of a CA that is none of ours");
     ours.folder.write("0.crl", ca.revoke(&[], next));
     assert!(authorities.user(&shown).is_ok());
 }
@@ -191,7 +198,7 @@ fn a_ca_with_a_new_key_and_the_old_name_has_lists_of_its_own() {
     let list = old.revoke(&[&[7]], next);
     let ours = Fixture::new(&[&old, &new], &[&list]);
     let seventh = |ca| issue(ca, |params| params.serial_number = Some(vec![7].into()));
-    assert_eq!(ours.user(&[&seventh(&old)]), Err(Unfit::Revoked));
+    assert_eq!(ours.user(&[&seventh(&old)]), Err(CertificateRejection::Revoked));
     assert_eq!(ours.user(&[&seventh(&new)]).as_deref(), Ok("alice"));
     assert!(ours.open().1[0].contains("no file of tls.client.crl is of ca"), "{:?}", ours.open().1);
 }
@@ -205,22 +212,25 @@ fn too_many_certificates_are_not_looked_through() {
     let mut chain = vec![issue(&mazes[0], |_| ())];
     chain.extend(mazes.into_iter().map(|maze| maze.certificate));
     let chain: Vec<_> = chain.iter().collect();
-    assert_eq!(ours.user(&chain), Err(Unfit::Chain));
-    assert!(matches!(ours.user(&chain[..LONGEST]), Err(Unfit::Stranger | Unfit::Chain)));
+    assert_eq!(ours.user(&chain), Err(CertificateRejection::Chain));
+    assert!(matches!(
+        ours.user(&chain[..LONGEST]),
+        Err(CertificateRejection::Stranger | CertificateRejection::Chain)
+    ));
 }
 
 #[test]
 fn an_expired_ca_has_no_clients_unless_it_was_renewed() {
     let key = KeyPair::generate().unwrap();
-    let mut old = crate::tls::material::ca_params("ca");
+    let mut old = crate::tls::fixtures::ca_params("ca");
     old.not_after = now() - Span::MINUTE;
-    let new = crate::tls::material::ca_params("ca");
+    let new = crate::tls::fixtures::ca_params("ca");
     let (old, renewed) = (old.self_signed(&key).unwrap(), new.self_signed(&key).unwrap());
     let issuer = rcgen::Issuer::new(new, key);
     let leaf = alice().signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
     let mut ours = Fixture::new(&[], &[]);
     ours.settings.ca = ours.folder.write("clients.crt", old.pem());
-    assert_eq!(ours.user(&[&leaf]), Err(Unfit::IssuerExpired));
+    assert_eq!(ours.user(&[&leaf]), Err(CertificateRejection::IssuerExpired));
     assert!(ours.open().1[0].contains("is valid from"), "{:?}", ours.open().1);
     ours.settings.ca = ours.folder.write("clients.crt", old.pem() + &renewed.pem());
     assert_eq!(ours.user(&[&leaf]).as_deref(), Ok("alice"));

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 
 use super::*;
-use crate::tls::material::{Folder, Signer, armour, set_mode, traditional};
+use crate::tls::fixtures::{Folder, Signer, armour, set_mode, traditional};
 
 fn sentences(pair: &Pair) -> Vec<String> {
     pair.problems.iter().map(ToString::to_string).collect()
@@ -16,7 +16,7 @@ fn reads_every_kind_of_key() {
     let ca = Signer::new("ca");
     for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384, &PKCS_ED25519] {
         let key = KeyPair::generate_for(algorithm).unwrap();
-        let certificate = ca.sign(&crate::tls::material::params(&["a.test"]), &key);
+        let certificate = ca.sign(&crate::tls::fixtures::params(&["a.test"]), &key);
         let pair = read(&folder.pair("a", &certificate.pem(), &key));
         assert_eq!(sentences(&pair), [""; 0]);
     }

@@ -3,7 +3,7 @@ use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use rustls::pki_types::PrivateKeyDer;
 
 use super::*;
-use crate::tls::material::{Signer, traditional};
+use crate::tls::fixtures::{Signer, traditional};
 
 const GARBLED: &str = "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
 

@@ -3,7 +3,7 @@ use rustls::pki_types::PrivateKeyDer;
 use time::Duration;
 
 use super::*;
-use crate::tls::material::Signer;
+use crate::tls::fixtures::Signer;
 use crate::tls::provider::provider;
 
 const ECDSA: &[SignatureScheme] = &[SignatureScheme::ECDSA_NISTP256_SHA256];

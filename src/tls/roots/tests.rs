@@ -1,5 +1,5 @@
 use super::*;
-use crate::tls::material::{Folder, Signer, armour};
+use crate::tls::fixtures::{Folder, Signer, armour};
 
 fn sentence(path: &Path) -> String {
     upstream(Some(path)).unwrap_err().0.iter().map(ToString::to_string).collect::<Vec<_>>().join("|")

@@ -7,7 +7,7 @@ use time::macros::datetime;
 use x509_ocsp::{AsResponseBytes as _, CertId, ResponderId, ResponseData, Version};
 
 use super::*;
-use crate::tls::material::Folder;
+use crate::tls::fixtures::Folder;
 
 const SERIAL: [u8; 2] = [0x12, 0x34];
 const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);

@@ -5,7 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::Problem;
+use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::tls::pair::{exposed, open, problem, unreadable};
 
@@ -34,7 +34,7 @@ pub(in crate::tls) fn read(path: &Path) -> Result<Secret, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::material::{Folder, set_mode};
+    use crate::tls::fixtures::{Folder, set_mode};
 
     #[test]
     fn the_secret_may_be_broken_into_lines() {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rcgen::{CustomExtension, DnType, ExtendedKeyUsagePurpose, KeyPair, SanType};
 
 use super::*;
-use crate::tls::material::{Signer, ca_params, issuer_url, params};
+use crate::tls::fixtures::{Signer, ca_params, issuer_url, params};
 
 #[test]
 fn reads_names_dates_and_issuer() {

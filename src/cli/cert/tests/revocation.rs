@@ -10,7 +10,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::*;
-use crate::tls::material::ca_params;
+use crate::tls::fixtures::ca_params;
 
 fn list(folder: &Folder) -> Vec<u8> {
     let text = fs::read(folder.path("ca/ca.crl")).unwrap();

@@ -4,7 +4,7 @@ use rcgen::KeyPair;
 
 use super::*;
 use crate::config::AcmeChallenge;
-use crate::tls::material::{Folder, Signer, params};
+use crate::tls::fixtures::{Folder, Signer, params};
 
 /// Settings for two names, whose folder holds the roots of the directory.
 fn acme(folder: &Folder) -> Acme {
@@ -27,7 +27,7 @@ fn keep(acme: &Acme, pem: &Secret) {
     fs::create_dir_all(&acme.state).unwrap();
     let path = acme.files().certificate;
     fs::write(&path, pem.expose()).unwrap();
-    crate::tls::material::set_mode(&path, 0o600);
+    crate::tls::fixtures::set_mode(&path, 0o600);
 }
 
 fn warnings((_, warnings): &(Vec<Identity>, Vec<Problem>)) -> String {
@@ -95,7 +95,7 @@ fn what_is_served_serves_on_when_the_file_is_damaged_or_gone() {
     let before = serve(&acme, &temporary, now).unwrap().0;
     let path = acme.files().certificate;
     let damages: [&dyn Fn(); 3] = [
-        &|| crate::tls::material::set_mode(&path, 0o644),
+        &|| crate::tls::fixtures::set_mode(&path, 0o644),
         &|| fs::write(&path, &good.pem()[..300]).unwrap(),
         &|| fs::remove_file(&path).unwrap(),
     ];

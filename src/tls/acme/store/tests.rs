@@ -3,9 +3,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use time::OffsetDateTime;
 
-use super::material::{acme, credentials};
+use super::fixtures::{acme, credentials};
 use super::*;
-use crate::tls::material::Folder;
+use crate::tls::fixtures::Folder;
 
 #[tokio::test]
 async fn what_is_kept_is_found_again_and_is_for_its_owner_alone() {

@@ -13,10 +13,10 @@ use crate::access::Identity;
 use crate::body::Flow;
 use crate::config::ServerAddress;
 use crate::header::forwarded::Client;
-use crate::log::access::{Record, Torn};
+use crate::log::access::{Record, Truncated};
 use crate::registry::target::Target;
 use crate::state::Shared;
-use crate::tls::Shown;
+use crate::tls::PresentedCertificate;
 use crate::upstream::AnswerError;
 
 /// The status in the log when the client left before it got one.
@@ -24,7 +24,7 @@ const CLIENT_LEFT: u16 = 499;
 
 /// Collects what is learnt about a request and writes it when dropped, which is when the last byte
 /// of the response has gone, or the client has.
-pub(super) struct Ledger {
+pub(super) struct RequestLog {
     shared: Arc<Shared>,
     flow: Rc<Flow>,
     begun: Instant,
@@ -32,7 +32,7 @@ pub(super) struct Ledger {
     record: Record,
 }
 
-impl Ledger {
+impl RequestLog {
     pub(super) fn open<B>(shared: Arc<Shared>, peer: IpAddr, request: &Request<B>, flow: Rc<Flow>) -> Self {
         let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
         let record = Record {
@@ -57,7 +57,7 @@ impl Ledger {
             first_byte: None,
             upstream: None,
             user_agent: text(request, USER_AGENT),
-            torn: None,
+            truncated: None,
             reason: None,
         };
         Self { shared, flow, begun: Instant::now(), complete: false, record }
@@ -94,7 +94,7 @@ impl Ledger {
         self.record.claimed = Some(String::from_utf8_lossy(user).into_owned());
     }
 
-    pub(super) fn certificate(&mut self, shown: &Shown) {
+    pub(super) fn certificate(&mut self, shown: &PresentedCertificate) {
         self.record.certificate = Some(shown.label().to_owned());
     }
 
@@ -115,10 +115,10 @@ impl Ledger {
         }
     }
 
-    pub(super) fn torn(&mut self, error: &AnswerError) {
-        self.record.torn = Some(match error {
-            AnswerError::Client => Torn::Client,
-            AnswerError::Torn(_) | AnswerError::Silent => Torn::Upstream,
+    pub(super) fn truncated(&mut self, error: &AnswerError) {
+        self.record.truncated = Some(match error {
+            AnswerError::Client => Truncated::Client,
+            AnswerError::Truncated(_) | AnswerError::Silent => Truncated::Upstream,
         });
     }
 
@@ -127,11 +127,11 @@ impl Ledger {
     }
 }
 
-impl Drop for Ledger {
+impl Drop for RequestLog {
     fn drop(&mut self) {
         let record = &mut self.record;
-        if self.flow.fault().is_some() || (!self.complete && record.torn.is_none()) {
-            record.torn = Some(Torn::Client);
+        if self.flow.fault().is_some() || (!self.complete && record.truncated.is_none()) {
+            record.truncated = Some(Truncated::Client);
         }
         record.duration = self.begun.elapsed();
         record.bytes_in = self.flow.bytes_in();

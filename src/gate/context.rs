@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::token::{Invalid, Tokens};
 
 /// What is known of a request once its head was judged.
-pub(super) struct Visit<'a> {
+pub(super) struct RequestContext<'a> {
     pub(super) gate: &'a Gate,
     pub(super) state: &'a State,
     pub(super) client: &'a Client,
@@ -27,7 +27,7 @@ pub(super) struct Visit<'a> {
     pub(super) flow: &'a Rc<Flow>,
 }
 
-impl Visit<'_> {
+impl RequestContext<'_> {
     /// Host and port that were asked for.
     pub(super) fn host(&self) -> &str {
         self.authority.to_str().unwrap_or_default()
@@ -51,14 +51,14 @@ impl Visit<'_> {
 
     /// Nobody knows who this is; the reason is for the log alone.
     pub(super) fn unauthorized(&self, reason: &'static str) -> Refusal {
-        Refusal::Unauthorized { reason, told: None, challenge: challenge::challenge(self, None) }
+        Refusal::Unauthorized { reason, client_message: None, challenge: challenge::challenge(self, None) }
     }
 
     /// He came with a token that does not count.
     pub(super) fn invalid(&self, invalid: Invalid) -> Refusal {
         let reason = invalid.reason();
         let challenge = challenge::challenge(self, Some((challenge::INVALID, reason)));
-        Refusal::Unauthorized { reason, told: Some(reason.to_owned()), challenge }
+        Refusal::Unauthorized { reason, client_message: Some(reason.to_owned()), challenge }
     }
 
     /// May he do this? The only way to a [`Permit`].

@@ -9,15 +9,15 @@ use tokio::task::yield_now;
 
 /// The transfers of one core that wait for their next turn, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Turns {
+pub(crate) struct FairQueue {
     waiting: RefCell<VecDeque<Waker>>,
     /// How many had theirs.
     given: Cell<u64>,
-    /// Wakes [`Turns::give`] when there is somebody to give a turn to.
+    /// Wakes [`FairQueue::give`] when there is somebody to give a turn to.
     giver: RefCell<Option<Waker>>,
 }
 
-impl Turns {
+impl FairQueue {
     /// Gives one turn after the other. Before each the runtime looks for events and runs what they woke, so that a small
     /// request waits for the rest of one turn and not for those of all transfers.
     pub(crate) async fn give(&self) {

@@ -3,7 +3,7 @@
 use instant_acme::AccountCredentials;
 
 use crate::config::{Acme, AcmeChallenge};
-use crate::tls::material::Folder;
+use crate::tls::fixtures::Folder;
 
 pub(in crate::tls::acme) fn acme(folder: &Folder) -> Acme {
     Acme {

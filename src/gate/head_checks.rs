@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::reject::Refusal;
-use crate::body::{ClientFault, Unread};
+use crate::body::{ClientFault, UnreadBody};
 use crate::config::{Config, Limits};
 
 /// The methods of the registry API.
@@ -144,7 +144,10 @@ fn is_read(method: &Method) -> bool {
 
 /// An HTTP/2 request may end in a frame after its head. One that can have no body is waited for, so that it is forwarded as
 /// what it turns out to be.
-pub(super) async fn settle_body(request: &mut Request<Unread>, patience: Duration) -> Result<(), Refusal> {
+pub(super) async fn settle_body(
+    request: &mut Request<UnreadBody>,
+    patience: Duration,
+) -> Result<(), Refusal> {
     let no_body = declared_length(request.headers()) == Some(0) || is_read(request.method());
     if request.version() != Version::HTTP_2 || !no_body {
         return Ok(());
@@ -166,7 +169,7 @@ pub(super) async fn settle_body(request: &mut Request<Unread>, patience: Duratio
 
 /// Over HTTP/2 a short body is let come before its request is refused: it is on its way, and curl takes a stream that ends while it
 /// sends for a broken one, and shows no answer. Who waits for a 100 is not waited for.
-pub(super) async fn swallow(request: &mut Request<Unread>) {
+pub(super) async fn drain_small_body(request: &mut Request<UnreadBody>) {
     let is_short = declared_length(request.headers()).is_some_and(|length| length <= SHORT);
     if request.version() != Version::HTTP_2 || !is_short || request.headers().contains_key(header::EXPECT) {
         return;

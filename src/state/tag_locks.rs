@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Tags of which one request at a time may have the registry do something. Two that push a new tag would otherwise both find
 /// that it does not exist. Holds for all cores of this process.
 #[derive(Debug, Default)]
-pub(crate) struct Claims {
+pub(crate) struct TagLocks {
     tags: Mutex<HashSet<(String, String)>>,
 }
 
-impl Claims {
-    /// Claims a tag, until the claim is dropped; `None` while somebody else has it.
-    pub(crate) fn claim(self: &Arc<Self>, repository: &str, tag: &str) -> Option<Claim> {
+impl TagLocks {
+    /// TagLocks a tag, until the claim is dropped; `None` while somebody else has it.
+    pub(crate) fn claim(self: &Arc<Self>, repository: &str, tag: &str) -> Option<TagLock> {
         let tag = (repository.to_owned(), tag.to_owned());
-        self.lock().insert(tag.clone()).then(|| Claim { claims: self.clone(), tag })
+        self.lock().insert(tag.clone()).then(|| TagLock { tag_locks: self.clone(), tag })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
@@ -24,14 +24,14 @@ impl Claims {
 
 /// One tag that nobody else may claim.
 #[derive(Debug)]
-pub(crate) struct Claim {
-    claims: Arc<Claims>,
+pub(crate) struct TagLock {
+    tag_locks: Arc<TagLocks>,
     tag: (String, String),
 }
 
-impl Drop for Claim {
+impl Drop for TagLock {
     fn drop(&mut self) {
-        self.claims.lock().remove(&self.tag);
+        self.tag_locks.lock().remove(&self.tag);
     }
 }
 
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_tag_is_claimed_once_at_a_time() {
-        let claims = Arc::new(Claims::default());
+        let claims = Arc::new(TagLocks::default());
         let first = claims.claim("team/app", "v1");
         assert!(first.is_some() && claims.claim("team/app", "v1").is_none());
         assert!(claims.claim("team/app", "v2").is_some() && claims.claim("team/other", "v1").is_some());

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::auth::Htpasswd;
-use crate::config::{AccessRule, AuthMode, ClientCertificate, Config, Problem, Subject, Verify};
+use crate::config::{AccessRule, AuthMode, ClientCertificate, Config, Subject, Verify};
+use crate::problem::Problem;
 
 /// What there is to say about them. `users` are those with a password; none when nobody is asked for one.
 pub(super) fn meant(config: &Config, users: Option<&Htpasswd>) -> Vec<Problem> {
