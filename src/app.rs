@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing_subscriber::EnvFilter;
 
+use crate::acme;
 use crate::auth::Verifier;
 use crate::config::{AcmeChallenge, Config, Log, LogFormat};
 use crate::log::access::AccessLog;
@@ -23,7 +24,6 @@ use crate::problem::Problems;
 use crate::reload::{Reloader, look_at};
 use crate::server::{Connections, HTTPS, Phase, Plain, Workers, accept, bind};
 use crate::state::{Shared, State};
-use crate::tls;
 
 /// How often files are looked at for a change.
 const LOOK: Duration = Duration::from_millis(500);
@@ -112,7 +112,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let (orders, settings) = watch::channel(wanted());
     let issued = Rc::new(Notify::new());
     let challenges = shared.state().tls.challenges.clone();
-    let keeper = spawn_local(tls::keep(settings, challenges, issued.clone()));
+    let keeper = spawn_local(acme::keep(settings, challenges, issued.clone()));
 
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

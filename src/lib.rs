@@ -6,6 +6,7 @@
 // 0 values
 mod body;
 mod cache;
+mod crypto;
 mod network;
 mod problem;
 mod secret;
@@ -22,7 +23,10 @@ mod access;
 mod agent;
 mod auth;
 mod log;
+mod pki;
 mod tls;
+
+mod acme;
 mod token;
 mod upstream;
 // 4 state
@@ -46,11 +50,11 @@ pub mod bench {
     pub use crate::access::{Caller, Identity, Rules, decide};
     pub use crate::auth::{Htpasswd, Verdict, Verifier};
     pub use crate::config::Config;
+    pub use crate::crypto::provider;
     pub use crate::header::{forwarded, hop};
     pub use crate::registry::rights::Rights;
     pub use crate::registry::scope::Scope;
     pub use crate::registry::target::{self, Operation};
     pub use crate::secret::Secret;
-    pub use crate::tls::provider;
     pub use crate::token::Tokens;
 }

@@ -10,16 +10,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
+use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
 use crate::access::Rules;
+use crate::acme;
 use crate::agent::Agents;
 use crate::auth::{self, Htpasswd, Verifier};
 use crate::config::{AuthMode, ClientCertificate, Config, ServerAddress, Verify};
 use crate::live_file::{LiveFile, readable_by_others};
 use crate::log::access::AccessLog;
+use crate::pki::{self, RenewedBy};
 use crate::problem::{Problem, Problems};
-use crate::tls::{self, ServerTls};
+use crate::tls::{self, ServerTls, TlsFiles};
 use crate::token::Tokens;
 use crate::upstream::Destination;
 
@@ -56,10 +59,21 @@ impl State {
     pub(crate) fn build(config: Config, before: Option<&State>) -> Result<State, Problems> {
         let mut problems = Vec::new();
         let mut keep = |found: Problems| problems.extend(found.0);
+        let now = OffsetDateTime::now_utc();
         let tls_before = before.map(|before| &before.tls);
-        let tls = tls::server(&config.tls, config.acme.as_ref(), &config.server.names, tls_before)
-            .map_err(&mut keep)
-            .ok();
+        let files = TlsFiles::read(&config.tls, now).map_err(&mut keep).ok();
+        let certificates = match &config.acme {
+            Some(acme) => {
+                let served = tls_before.map(|before| before.identities.as_slice()).unwrap_or_default();
+                acme::serve(acme, served, now)
+            }
+            None => pki::load(&config.tls.certificates, RenewedBy::Operator, now),
+        };
+        let certificates = certificates.map_err(&mut keep).ok();
+        let tls = files.zip(certificates).and_then(|(files, (identities, warnings))| {
+            let tls = tls::server(&config.tls, files, identities, &config.server.names, tls_before);
+            tls.map(|tls| (tls, warnings)).map_err(&mut keep).ok()
+        });
         let tokens = match config.auth.mode {
             AuthMode::Off | AuthMode::Basic => None,
             AuthMode::Token => {
@@ -75,11 +89,12 @@ impl State {
         };
         let client = match &config.upstream.server {
             ServerAddress::Tcp { tls: true, .. } => {
-                tls::upstream(config.upstream.ca.as_deref()).map_err(&mut keep).ok()
+                let client = pki::client_config(config.upstream.ca.as_deref(), "upstream.ca", &[b"http/1.1"]);
+                client.map(Arc::new).map_err(&mut keep).ok()
             }
             ServerAddress::Tcp { .. } | ServerAddress::Unix(_) => None,
         };
-        let Some(mut tls) = tls.filter(|_| problems.is_empty()) else {
+        let Some((mut tls, mut tls_warnings)) = tls.filter(|_| problems.is_empty()) else {
             return Err(Problems(problems));
         };
         let destination = Destination {
@@ -89,6 +104,7 @@ impl State {
             read_timeout: config.upstream.read_timeout,
         };
         let mut warnings = config.warnings.clone();
+        warnings.append(&mut tls_warnings);
         warnings.append(&mut tls.warnings);
         if users.is_some() && readable_by_others(&config.auth.htpasswd).unwrap_or_default() {
             warnings.push(readable(&config.auth.htpasswd));

@@ -9,9 +9,9 @@ use clap::Args;
 
 use super::USAGE;
 use crate::app;
+use crate::pki::date;
 use crate::registry::name;
 use crate::state::State;
-use crate::tls::date;
 
 /// Nothing is allowed.
 const DENIED: u8 = 1;

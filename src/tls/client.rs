@@ -17,11 +17,11 @@ use webpki::Error;
 
 use self::accept_any::Asking;
 use self::issuers::{Issuers, is_of};
-use super::check::date;
-use super::pair::problem;
-use super::x509::{Crl, Facts};
 use crate::config::ClientCertificates;
 use crate::live_file::LiveFile;
+use crate::pki::date;
+use crate::pki::pair::problem;
+use crate::pki::{Crl, Facts};
 use crate::problem::{Problem, Problems};
 
 /// A client's certificate, six intermediate ones, as many as webpki follows, and the CA's, which some send along.

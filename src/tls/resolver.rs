@@ -9,9 +9,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{SignatureAlgorithm, SignatureScheme};
 use time::OffsetDateTime;
 
-use super::identity::Identity;
-use super::staple::Staple;
-use super::x509::Facts;
+use crate::pki::{Facts, Identity, Staple};
 
 /// Finds the certificate for a handshake: by exact name, else by a wildcard for the name's first label,
 /// else the first one configured. Where several fit, the first whose key can sign what the client
@@ -39,7 +37,7 @@ struct Entry {
 
 impl Resolver {
     /// `identities` in the order of the settings; with none of them every handshake fails.
-    pub(crate) fn new(identities: Vec<Identity>) -> Self {
+    pub(crate) fn new(identities: &[Identity]) -> Self {
         let (mut exact, mut wildcard) = (BTreeMap::new(), BTreeMap::new());
         for (index, identity) in identities.iter().enumerate() {
             for name in &identity.facts.dns_names {
@@ -53,8 +51,8 @@ impl Resolver {
                 }
             }
         }
-        let default = default(&identities);
-        let entries: Vec<_> = identities.into_iter().map(Entry::new).collect();
+        let default = default(identities);
+        let entries: Vec<_> = identities.iter().map(Entry::new).collect();
         Self { exact: ranked(exact, &entries), wildcard: ranked(wildcard, &entries), default, entries }
     }
 
@@ -80,17 +78,17 @@ impl ResolvesServerCert for Resolver {
 }
 
 impl Entry {
-    fn new(Identity { certified, staple, .. }: Identity) -> Self {
+    fn new(Identity { certified, staple, .. }: &Identity) -> Self {
         let schemes = SCHEMES
             .iter()
             .copied()
             .filter(|&scheme| certified.key.choose_scheme(&[scheme]).is_some())
             .collect();
-        let stapled = staple.map(|staple| {
+        let stapled = staple.clone().map(|staple| {
             let certified = CertifiedKey { ocsp: Some(staple.der.clone()), ..certified.clone() };
             (staple, Arc::new(certified))
         });
-        Self { certified: Arc::new(certified), stapled, schemes }
+        Self { certified: Arc::new(certified.clone()), stapled, schemes }
     }
 
     fn at(&self, now: OffsetDateTime) -> &Arc<CertifiedKey> {

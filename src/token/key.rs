@@ -19,9 +19,9 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
 
 use crate::config::{self, CertificateFiles};
+use crate::crypto::provider;
+use crate::pki::pair::{self, Certificate};
 use crate::problem::{Problem, Problems};
-use crate::tls::pair::{self, Certificate};
-use crate::tls::provider;
 
 /// Bytes of all certificates together: they are in every token, and a token has to fit into a header.
 const LONGEST_CHAIN: usize = 4096;

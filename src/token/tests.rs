@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::login::Ended;
 use super::*;
 use crate::auth::Htpasswd;
+use crate::pki::fixtures::{Folder, traditional};
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::secret::Secret;
-use crate::tls::fixtures::{Folder, traditional};
 
 const SERVICE: &str = "registry.example.com";
 const MINUTE: Duration = Duration::from_mins(1);

@@ -14,10 +14,10 @@ use time::{Duration, OffsetDateTime};
 use super::Failure;
 use super::serial::Serial;
 use crate::config::CertificateFiles;
+use crate::pki::Facts;
+use crate::pki::pair::{self, Certificate};
 use crate::problem::Problem;
 use crate::secret::Secret;
-use crate::tls::pair::{self, Certificate};
-use crate::tls::x509::Facts;
 
 /// The CA's files in its directory.
 pub(super) const CERTIFICATE: &str = "ca.crt";

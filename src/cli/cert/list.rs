@@ -13,8 +13,8 @@ use super::authority::{Authority, REVOCATION_LIST};
 use super::files::failed;
 use super::serial::Serial;
 use crate::disk::Rewrite;
-use crate::tls::x509::{Crl, Entry};
-use crate::tls::{pair, pem};
+use crate::pki::{Crl, Entry};
+use crate::pki::{pair, pem};
 
 type Entries = BTreeMap<Vec<u8>, Entry>;
 

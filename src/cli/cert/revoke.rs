@@ -9,9 +9,9 @@ use super::authority::Authority;
 use super::ca::list_setting;
 use super::list::RevocationList;
 use super::serial::Serial;
+use crate::pki::is_issued_by;
+use crate::pki::pair;
 use crate::problem::Problem;
-use crate::tls::pair;
-use crate::tls::x509;
 
 /// What `tidegate cert revoke` is told.
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ fn read(path: &Path, authority: &Authority) -> Result<Revoked, Problem> {
     let Some(certificate) = pair::certificates(path)?.into_iter().next() else {
         return Err(pair::problem(path, "holds no certificate"));
     };
-    if !x509::is_issued_by(&certificate.der, &authority.certificate.facts) {
+    if !is_issued_by(&certificate.der, &authority.certificate.facts) {
         let ca = &authority.certificate.facts.label;
         let sentence = format!("is not signed by this CA ({ca}); only the CA that signed it can revoke it");
         return Err(pair::problem(path, sentence));

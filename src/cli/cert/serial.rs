@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::tls::x509::Facts;
+use crate::pki::Facts;
 
 /// A serial number, printed as openssl prints it: `3FA96C…`.
 #[derive(Debug, Clone, PartialEq, Eq)]

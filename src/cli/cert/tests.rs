@@ -13,8 +13,9 @@ use x509_parser::extensions::ParsedExtension;
 
 use super::*;
 use crate::config::CertificateFiles;
-use crate::tls::fixtures::{Folder, Signer, set_mode, settings};
-use crate::tls::pair;
+use crate::pki::fixtures::{Folder, Signer, set_mode};
+use crate::pki::pair;
+use crate::tls::fixtures::{server, settings};
 
 mod clients;
 mod revocation;
@@ -190,7 +191,7 @@ fn tidegate_serves_what_it_made_without_a_warning() {
         key: folder.path("certs/domain.key"),
     };
     let tls = settings(vec![files]);
-    let made = crate::tls::server(&tls, None, &["r.example.com".to_owned()], None).unwrap();
+    let made = server(&tls, &["r.example.com".to_owned()], None).unwrap();
     assert!(made.warnings.is_empty(), "{:?}", made.warnings);
 }
 

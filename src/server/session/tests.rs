@@ -11,8 +11,8 @@ use rustls::{
 };
 
 use super::*;
-use crate::tls::fixtures::Signer;
-use crate::tls::provider;
+use crate::crypto::provider;
+use crate::pki::fixtures::Signer;
 
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;

@@ -9,8 +9,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use webpki::RawPublicKeyEntity;
 
-use crate::tls::provider;
-use crate::tls::x509::Facts;
+use crate::crypto::provider;
+use crate::pki::Facts;
 
 /// Asks for a certificate of one of some CAs. Only the signature that proves the key can end the handshake.
 #[derive(Debug)]

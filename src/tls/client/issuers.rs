@@ -14,12 +14,12 @@ use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath, anchor_from_trusted_c
 
 use super::{CertificateRejection, Lists};
 use crate::config::UserFrom;
+use crate::crypto::provider;
+use crate::pki::date;
+use crate::pki::pair::{open, problem, unreadable};
+use crate::pki::pem;
+use crate::pki::{Crl, Facts};
 use crate::problem::{Problem, Problems};
-use crate::tls::check::date;
-use crate::tls::pair::{open, problem, unreadable};
-use crate::tls::pem;
-use crate::tls::provider;
-use crate::tls::x509::{Crl, Facts};
 
 /// The longest name that a line of an htpasswd may have, too.
 const LONGEST_NAME: usize = 255;

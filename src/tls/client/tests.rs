@@ -4,7 +4,8 @@ use time::Duration as Span;
 use super::issuers::user_name;
 use super::*;
 use crate::config::UserFrom;
-use crate::tls::fixtures::{Folder, Signer, params, settings};
+use crate::pki::fixtures::{Folder, Signer, params};
+use crate::tls::fixtures::settings;
 
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
@@ -222,9 +223,9 @@ fn too_many_certificates_are_not_looked_through() {
 #[test]
 fn an_expired_ca_has_no_clients_unless_it_was_renewed() {
     let key = KeyPair::generate().unwrap();
-    let mut old = crate::tls::fixtures::ca_params("ca");
+    let mut old = crate::pki::fixtures::ca_params("ca");
     old.not_after = now() - Span::MINUTE;
-    let new = crate::tls::fixtures::ca_params("ca");
+    let new = crate::pki::fixtures::ca_params("ca");
     let (old, renewed) = (old.self_signed(&key).unwrap(), new.self_signed(&key).unwrap());
     let issuer = rcgen::Issuer::new(new, key);
     let leaf = alice().signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();

@@ -3,8 +3,8 @@ use rustls::pki_types::PrivateKeyDer;
 use time::Duration;
 
 use super::*;
-use crate::tls::fixtures::Signer;
-use crate::tls::provider::provider;
+use crate::crypto::provider;
+use crate::pki::fixtures::Signer;
 
 const ECDSA: &[SignatureScheme] = &[SignatureScheme::ECDSA_NISTP256_SHA256];
 const RSA: &[SignatureScheme] = &[SignatureScheme::RSA_PSS_SHA256, SignatureScheme::RSA_PKCS1_SHA256];
@@ -20,7 +20,7 @@ fn identity((certificate, key): &(Certificate, KeyPair)) -> Identity {
 }
 
 fn resolver(pairs: &[(Certificate, KeyPair)]) -> Resolver {
-    Resolver::new(pairs.iter().map(identity).collect())
+    Resolver::new(&pairs.iter().map(identity).collect::<Vec<_>>())
 }
 
 /// Which of `pairs` is chosen.
@@ -79,7 +79,7 @@ fn the_staple_is_shown_while_it_is_valid() {
     let now = OffsetDateTime::now_utc();
     let staple = Staple { der: vec![7], valid: now - Duration::HOUR..now + Duration::HOUR };
     let pair = Signer::new("ca").server(&["a.test"]);
-    let resolver = Resolver::new(vec![Identity { staple: Some(staple), ..identity(&pair) }]);
+    let resolver = Resolver::new(&[Identity { staple: Some(staple), ..identity(&pair) }]);
     let entry = resolver.pick(Some("a.test"), ECDSA).unwrap();
     assert_eq!(entry.at(now).ocsp.as_deref(), Some(&[7][..]));
     assert_eq!(entry.at(now + Duration::HOUR).ocsp, None);

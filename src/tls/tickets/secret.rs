@@ -5,9 +5,9 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::pki::pair::{exposed, open, problem, unreadable};
 use crate::problem::Problem;
 use crate::secret::Secret;
-use crate::tls::pair::{exposed, open, problem, unreadable};
 
 /// 256 bits, which no one can try.
 const LEAST: usize = 32;
@@ -34,7 +34,7 @@ pub(in crate::tls) fn read(path: &Path) -> Result<Secret, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::fixtures::{Folder, set_mode};
+    use crate::pki::fixtures::{Folder, set_mode};
 
     #[test]
     fn the_secret_may_be_broken_into_lines() {

@@ -75,7 +75,7 @@ fn of_a_ca_below_another_one_the_client_has_the_way_to_the_root() {
     let folder = Folder::new();
     let root = Signer::new("root");
     let key = rcgen::KeyPair::generate().unwrap();
-    let below = root.sign(&crate::tls::fixtures::ca_params("below"), &key);
+    let below = root.sign(&crate::pki::fixtures::ca_params("below"), &key);
     // What else stands in the file is nobody's business.
     let file = format!("{}{}{}", below.pem(), root.certificate.pem(), key.serialize_pem());
     folder.pair("ca", &file, &key);

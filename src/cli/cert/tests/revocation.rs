@@ -10,7 +10,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::*;
-use crate::tls::fixtures::ca_params;
+use crate::pki::fixtures::ca_params;
 
 fn list(folder: &Folder) -> Vec<u8> {
     let text = fs::read(folder.path("ca/ca.crl")).unwrap();
@@ -178,7 +178,7 @@ fn what_this_ca_did_not_sign_is_refused_and_nothing_written() {
                 "@/c/client.cert: {refused}\n\
                  @/missing: there is no such file; check the path, or create it\n\
                  @/nothing.pem: {}",
-                crate::tls::pair::certificates(&folder.path("nothing.pem")).unwrap_err().message
+                crate::pki::pair::certificates(&folder.path("nothing.pem")).unwrap_err().message
             ),
             65
         )

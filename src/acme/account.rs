@@ -1,0 +1,107 @@
+//! Our account with a directory.
+
+use instant_acme::{Account, Error, NewAccount};
+
+use super::directory::{Directory, again};
+use super::failure::{Failure, kind};
+use super::store::{KeptAccount, Store};
+use crate::config::Acme;
+
+const UNKNOWN: &str = "accountDoesNotExist";
+
+/// The account that is kept for this directory, its contact brought up to date; else a new one, which is kept from
+/// then on.
+pub(super) async fn open(acme: &Acme, store: &Store, directory: &Directory) -> Result<Account, Failure> {
+    let builder = || Account::builder_with_http(Box::new(directory.clone()));
+    let contact = contact(acme);
+    let Some(kept) = store.account(acme)? else {
+        let wanted =
+            NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
+        let create = async || builder().create(&wanted, acme.directory.clone(), None).await;
+        let (account, credentials) = again(create).await?;
+        store.save_account(acme, KeptAccount::new(acme, credentials)).await?;
+        tracing::info!(directory = acme.directory, account = account.id(), "a new account");
+        return Ok(account);
+    };
+    let outdated = kept.contact != acme.contact;
+    let account = builder().from_credentials(kept.credentials).await?;
+    if outdated {
+        update_contact(acme, store, &account).await?;
+    }
+    Ok(account)
+}
+
+/// A contact that the directory does not take is no reason to be without a certificate.
+async fn update_contact(acme: &Acme, store: &Store, account: &Account) -> Result<(), Failure> {
+    let contact = contact(acme);
+    match again(async || account.update_contacts(&contact).await).await {
+        Err(Error::Api(problem)) if kind(&problem) != Some(UNKNOWN) => {
+            let error = Failure::from(Error::Api(problem)).message;
+            tracing::warn!(
+                error,
+                "the account keeps its old contact: {} refuses acme.contact",
+                acme.directory
+            );
+            return Ok(());
+        }
+        updated => updated?,
+    }
+    // The library takes the credentials and does not give them back.
+    match store.account(acme)? {
+        Some(kept) => store.save_account(acme, KeptAccount::new(acme, kept.credentials)).await,
+        None => Ok(()),
+    }
+}
+
+fn contact(acme: &Acme) -> Vec<&str> {
+    acme.contact.iter().map(String::as_str).collect()
+}
+
+/// What follows for the account from the failure of an attempt: one that the directory does not know is forgotten,
+/// and the next attempt makes a new one.
+pub(super) async fn review(acme: &Acme, store: &Store, failure: Failure) -> Failure {
+    if failure.is(UNKNOWN) {
+        return match store.forget_account(acme).await {
+            Ok(()) => failure.with_advice("the next attempt makes a new account"),
+            Err(denied) => denied,
+        };
+    }
+    if failure.is("unauthorized") {
+        let file = store.account_file();
+        let advice =
+            format!("if the account is deactivated, remove {} to have a new one made", file.display());
+        return failure.with_advice(&advice);
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acme::store::fixtures::{acme, credentials};
+    use crate::pki::fixtures::Folder;
+
+    fn refusal(kind: &str) -> Failure {
+        let problem = format!(r#"{{"type": "urn:ietf:params:acme:error:{kind}", "detail": "no"}}"#);
+        Failure::from(Error::Api(serde_json::from_str(&problem).unwrap()))
+    }
+
+    #[tokio::test]
+    async fn only_an_account_that_the_directory_does_not_know_is_forgotten() {
+        let folder = Folder::new();
+        let acme = acme(&folder);
+        let store = Store::new(&acme.state);
+        store.begin(&acme, 1).await.unwrap();
+        store.save_account(&acme, KeptAccount::new(&acme, credentials())).await.unwrap();
+
+        let failure = review(&acme, &store, refusal("unauthorized")).await;
+        assert!(failure.message.contains("deep/acme/account.json"), "{failure:?}");
+        let failure = review(&acme, &store, refusal("rateLimited")).await;
+        assert_eq!(failure.message, refusal("rateLimited").message);
+        assert!(store.account(&acme).unwrap().is_some());
+
+        let failure = review(&acme, &store, refusal(UNKNOWN)).await;
+        assert!(failure.message.ends_with("makes a new account"), "{failure:?}");
+        assert!(store.account(&acme).unwrap().is_none());
+    }
+}

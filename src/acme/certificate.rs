@@ -1,0 +1,144 @@
+//! The certificate of `acme.state`: what is served of it, and whether a new one may take its place.
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::CertifiedKey;
+use time::{Duration, OffsetDateTime};
+
+use super::directory::Directory;
+use super::failure::Failure;
+use super::schedule;
+use super::store::{Renewal, Store};
+use crate::config::Acme;
+use crate::crypto::provider;
+use crate::pki::pair::{self, Content};
+use crate::pki::{self, Facts, Identity, RenewedBy, date};
+use crate::problem::{Problem, Problems};
+use crate::secret::Secret;
+
+/// What the temporary certificate calls itself.
+const TEMPORARY: &str = "temporary certificate of tidegate";
+
+/// What is to be served: the certificate that is kept. While there is none that can be used, what was served `before`; at the
+/// start, when nothing was, a temporary one.
+///
+/// # Errors
+/// There is none that can be used, and the folder for one cannot be written to; or the roots cannot be read.
+pub(crate) fn serve(
+    acme: &Acme,
+    before: &[Identity],
+    now: OffsetDateTime,
+) -> Result<(Vec<Identity>, Vec<Problem>), Problems> {
+    Directory::new(acme)?;
+    let store = Store::new(&acme.state);
+    let obstacle = store.obstacle();
+    let (identities, mut warnings) = match pki::load(&[acme.files()], RenewedBy::Acme, now) {
+        Ok((identities, mut warnings)) => {
+            warnings.extend(obstacle);
+            (identities, warnings)
+        }
+        Err(problems) => {
+            let served = match before {
+                [] => vec![temporary(acme, now)?],
+                before => before.to_vec(),
+            };
+            let warnings = vec![substitute(acme, &served, &problems)];
+            match obstacle {
+                Some(obstacle) => return Err(obstacle.into()),
+                None => (served, warnings),
+            }
+        }
+    };
+    let renewal = store.renewal().filter(|renewal| renewal.is_of(acme) && renewal.failures > 0);
+    warnings.extend(renewal.map(|renewal| {
+        let message = format!(
+            "the directory {} has given no certificate in {} attempts; the last one: {}; the next one: {}",
+            acme.directory,
+            renewal.failures,
+            renewal.error.as_deref().unwrap_or("unknown"),
+            date(renewal.next),
+        );
+        Problem::new("acme", message)
+    }));
+    Ok((identities, warnings))
+}
+
+/// What is served instead of the certificate in the folder, and why.
+fn substitute(acme: &Acme, served: &[Identity], problems: &Problems) -> Problem {
+    let cause = match problems.0.iter().find(|problem| !problem.missing) {
+        Some(problem) => format!("the one in {problem}"),
+        None => "there is none yet".to_owned(),
+    };
+    let served = match served.iter().any(|identity| identity.facts.label == TEMPORARY) {
+        true => "a temporary certificate, which no client trusts, is served",
+        false => "the certificate of before serves on",
+    };
+    Problem::new("acme", format!("{served} until {} has given one: {cause}", acme.directory))
+}
+
+/// When the next attempt is due: when `renewal`, which is of these settings, says so; at once when it tells of a certificate that
+/// is not there, or cannot have been written under this clock.
+pub(super) fn next(acme: &Acme, renewal: Option<&Renewal>, now: OffsetDateTime) -> OffsetDateTime {
+    let Some(renewal) = renewal else { return now };
+    let latest = match (renewal.failures, validity(acme)) {
+        (0, None) => return now,
+        (0, Some((_, until))) => until,
+        (_, _) => now + schedule::LONGEST_WISH,
+    };
+    if renewal.next <= latest { renewal.next } else { now }
+}
+
+/// First and last moment of the certificate that is kept, if it can be used.
+pub(super) fn validity(acme: &Acme) -> Option<(OffsetDateTime, OffsetDateTime)> {
+    let (identities, _) = pki::load(&[acme.files()], RenewedBy::Acme, OffsetDateTime::now_utc()).ok()?;
+    identities.first().map(|identity| (identity.facts.not_before, identity.facts.not_after))
+}
+
+/// Whether chain and key are what was ordered, and from when until when they are good. One that is not valid yet is taken: by
+/// this machine's clock, which may be behind.
+pub(super) fn judge(
+    acme: &Acme,
+    pem: &Secret,
+    now: OffsetDateTime,
+) -> Result<(OffsetDateTime, OffsetDateTime), Failure> {
+    let files = acme.files();
+    let pair = pair::read_with(&files, |_| Ok(Content { bytes: pem.expose().to_vec(), mode: 0o600 }));
+    let chain = pair.chain.unwrap_or_default();
+    let findings = pki::check_chain(&files.certificate, &chain, RenewedBy::Acme, now, &|_| true);
+    let fault = pair.problems.into_iter().chain(findings.errors).map(|problem| problem.message).next();
+    let unusable = |fault| Failure::new(format!("it gave a certificate that cannot be used: {fault}"));
+    let leaf = match (fault, chain.first()) {
+        (Some(fault), _) => return Err(unusable(fault)),
+        (None, None) => return Err(unusable("there is none".to_owned())),
+        (None, Some(leaf)) => &leaf.facts,
+    };
+    if let Some(name) = acme.names.iter().find(|name| !leaf.covers(name)) {
+        return Err(unusable(format!("it does not bear the name {name}")));
+    }
+    match leaf.not_after <= now {
+        true => Err(unusable(format!("it expired on {}; check this machine's clock", date(leaf.not_after)))),
+        false => Ok((leaf.not_before, leaf.not_after)),
+    }
+}
+
+/// A certificate that no client trusts, so that there is one: without it nobody gets an answer, the directory neither.
+fn temporary(acme: &Acme, now: OffsetDateTime) -> Result<Identity, Problem> {
+    self_signed(acme, now)
+        .map_err(|error| Problem::new("acme", format!("no temporary certificate can be made: {error}")))
+}
+
+fn self_signed(acme: &Acme, now: OffsetDateTime) -> Result<Identity, Box<dyn std::error::Error>> {
+    let mut params = CertificateParams::new(acme.names.clone())?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, TEMPORARY);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    (params.not_before, params.not_after) = (now - Duration::DAY, now + Duration::days(365));
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?.der().clone();
+    let facts = Facts::read(&certificate).ok_or("it cannot be read")?;
+    let key = provider().key_provider.load_private_key(PrivateKeyDer::try_from(key.serialize_der())?)?;
+    Ok(Identity { certified: CertifiedKey::new(vec![certificate], key), facts, staple: None })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+use std::fs;
+
+use rcgen::KeyPair;
+
+use super::*;
+use crate::config::AcmeChallenge;
+use crate::pki::fixtures::{Folder, Signer, params};
+
+/// Settings for two names, whose folder holds the roots of the directory.
+fn acme(folder: &Folder) -> Acme {
+    Acme {
+        directory: "https://ca.test/dir".to_owned(),
+        names: vec!["a.test".to_owned(), "b.test".to_owned()],
+        contact: Vec::new(),
+        state: folder.path("acme"),
+        challenge: AcmeChallenge::TlsAlpn01,
+        ca: Some(folder.write("ca.crt", Signer::new("ca").certificate.pem())),
+    }
+}
+
+/// Chain and key in one file, as they are kept.
+fn whole(chain: &str, key: &KeyPair) -> Secret {
+    Secret::new(format!("{chain}\n{}", key.serialize_pem()).into_bytes())
+}
+
+fn keep(acme: &Acme, pem: &Secret) {
+    fs::create_dir_all(&acme.state).unwrap();
+    let path = acme.files().certificate;
+    fs::write(&path, pem.expose()).unwrap();
+    crate::pki::fixtures::set_mode(&path, 0o600);
+}
+
+fn warnings((_, warnings): &(Vec<Identity>, Vec<Problem>)) -> String {
+    warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("|")
+}
+
+#[test]
+fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
+    let folder = Folder::new();
+    let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
+    let (good, key) = ca.server(&["b.test", "a.test"]);
+    let (_, until) = judge(&acme, &whole(&good.pem(), &key), now).unwrap();
+    assert_eq!((until - now).whole_days(), 364);
+
+    let (one_name, its_key) = ca.server(&["a.test"]);
+    let mut expired = params(&["a.test", "b.test"]);
+    expired.not_after = now - Duration::HOUR;
+    let stray = format!("{}{}", good.pem(), Signer::new("stranger").certificate.pem());
+    for (pem, complaint) in [
+        (whole(&one_name.pem(), &its_key), "does not bear the name b.test"),
+        (whole(&good.pem(), &its_key), "does not match the certificate"),
+        (whole(&ca.sign(&expired, &key).pem(), &key), "it expired on"),
+        (whole(&stray, &key), "the chain is not in order"),
+        (whole("", &key), "holds no certificate"),
+        (Secret::new(*b"<html>"), "holds no PEM text"),
+    ] {
+        let failure = judge(&acme, &pem, now).unwrap_err();
+        assert!(failure.message.starts_with("it gave a certificate that cannot be used: "), "{failure:?}");
+        assert!(failure.message.contains(complaint), "{failure:?}");
+    }
+}
+
+#[test]
+fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
+    let folder = Folder::new();
+    let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
+    let none = serve(&acme, &[], now).unwrap();
+    let Identity { certified, facts, .. } = &none.0[0];
+    assert_eq!(facts.dns_names, acme.names);
+    assert!(certified.keys_match().is_ok());
+    assert!(warnings(&none).ends_with("until https://ca.test/dir has given one: there is none yet"));
+
+    let (good, key) = ca.server(&["a.test", "b.test"]);
+    keep(&acme, &whole(&good.pem(), &key));
+    let served = serve(&acme, &[], now).unwrap();
+    assert_eq!(served.0[0].certified.cert[0], *good.der());
+    assert_eq!(warnings(&served), "");
+
+    for odd in [now + Duration::days(400), now - Duration::days(400)] {
+        let served = serve(&acme, &[], odd).unwrap();
+        assert_eq!(served.0[0].certified.cert[0], *good.der(), "this clock may be wrong");
+        assert!(warnings(&served).contains("the certificate "), "{}", warnings(&served));
+    }
+}
+
+#[test]
+fn what_is_served_serves_on_when_the_file_is_damaged_or_gone() {
+    let folder = Folder::new();
+    let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
+    let temporary = serve(&acme, &[], now).unwrap().0;
+    assert_eq!(serve(&acme, &temporary, now).unwrap().0[0].certified.cert, temporary[0].certified.cert);
+
+    let (good, key) = ca.server(&["a.test", "b.test"]);
+    keep(&acme, &whole(&good.pem(), &key));
+    let before = serve(&acme, &temporary, now).unwrap().0;
+    let path = acme.files().certificate;
+    let damages: [&dyn Fn(); 3] = [
+        &|| crate::pki::fixtures::set_mode(&path, 0o644),
+        &|| fs::write(&path, &good.pem()[..300]).unwrap(),
+        &|| fs::remove_file(&path).unwrap(),
+    ];
+    for damage in damages {
+        damage();
+        let served = serve(&acme, &before, now).unwrap();
+        assert_eq!(served.0[0].certified.cert[0], *good.der());
+        assert!(
+            warnings(&served).contains("the certificate of before serves on until"),
+            "{}",
+            warnings(&served)
+        );
+        assert_eq!(
+            next(&acme, Some(&Renewal::issued(&acme, now + Duration::DAY)), now),
+            now,
+            "a new one is due"
+        );
+    }
+}
+
+#[test]
+fn a_certificate_that_is_soon_to_be_renewed_deserves_no_warning_and_a_failed_renewal_does() {
+    let folder = Folder::new();
+    let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
+    let (good, key) = ca.server(&["a.test", "b.test"]);
+    keep(&acme, &whole(&good.pem(), &key));
+    let late = now + Duration::days(360);
+    assert_eq!(warnings(&serve(&acme, &[], late).unwrap()), "");
+
+    let renewal = Renewal::failed(&acme, 4, "too many".to_owned(), late);
+    fs::write(acme.state.join("renewal.json"), serde_json::to_vec(&renewal).unwrap()).unwrap();
+    let said = warnings(&serve(&acme, &[], late).unwrap());
+    assert!(said.contains("has given no certificate in 4 attempts; the last one: too many; "), "{said}");
+}
+
+#[test]
+fn the_next_attempt_is_at_once_only_when_something_is_missing_and_nothing_has_failed() {
+    let folder = Folder::new();
+    let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
+    let later = now + Duration::DAY;
+    let (issued, failed) = (Renewal::issued(&acme, later), Renewal::failed(&acme, 1, String::new(), later));
+    assert_eq!(next(&acme, None, now), now);
+    assert_eq!(next(&acme, Some(&issued), now), now, "the certificate is gone");
+    assert_eq!(next(&acme, Some(&failed), now), later);
+    let (good, key) = ca.server(&["a.test", "b.test"]);
+    keep(&acme, &whole(&good.pem(), &key));
+    assert_eq!(next(&acme, Some(&issued), now), later);
+    assert_eq!(validity(&acme).map(|(_, until)| (until - now).whole_days()), Some(364));
+    let never = now + Duration::days(7300);
+    assert_eq!(next(&acme, Some(&Renewal::issued(&acme, never)), now), now, "written under another clock");
+    assert_eq!(next(&acme, Some(&Renewal::failed(&acme, 1, String::new(), never)), now), now);
+}
+
+#[test]
+fn roots_that_cannot_be_read_and_a_folder_that_cannot_be_written_are_errors() {
+    let folder = Folder::new();
+    let mut acme = acme(&folder);
+    acme.ca = Some(folder.write("ca.crt", "nothing"));
+    acme.state = folder.write("file", "").join("acme");
+    let problems = serve(&acme, &[], OffsetDateTime::now_utc()).err().unwrap();
+    assert!(problems.to_string().contains("holds no"), "{problems}");
+    acme.ca = Some(folder.write("ca.crt", Signer::new("ca").certificate.pem()));
+    let problems = serve(&acme, &[], OffsetDateTime::now_utc()).err().unwrap();
+    assert!(problems.to_string().contains("certificates cannot be kept here"), "{problems}");
+}

@@ -1,0 +1,101 @@
+//! What the files hold, as JSON.
+
+use std::collections::BTreeSet;
+
+use instant_acme::AccountCredentials;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::acme::schedule;
+use crate::config::Acme;
+use crate::secret::Secret;
+
+/// The account with one directory.
+#[derive(Serialize, Deserialize)]
+pub(in crate::acme) struct KeptAccount {
+    pub(in crate::acme) contact: Vec<String>,
+    pub(in crate::acme) credentials: AccountCredentials,
+}
+
+/// An order that is under way, and the key made for its certificate.
+#[derive(Serialize, Deserialize)]
+pub(in crate::acme) struct KeptOrder {
+    directory: String,
+    names: Vec<String>,
+    pub(in crate::acme) url: String,
+    /// PEM.
+    #[serde(with = "text")]
+    pub(in crate::acme) key: Secret,
+}
+
+/// How the last attempt ended, and when the next one is due.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::acme) struct Renewal {
+    directory: String,
+    names: Vec<String>,
+    /// Attempts that failed since the last that did not.
+    pub(in crate::acme) failures: u32,
+    /// What went wrong last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::acme) error: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(in crate::acme) next: OffsetDateTime,
+}
+
+impl KeptAccount {
+    pub(in crate::acme) fn new(acme: &Acme, credentials: AccountCredentials) -> Self {
+        Self { contact: acme.contact.clone(), credentials }
+    }
+}
+
+impl KeptOrder {
+    pub(in crate::acme) fn new(acme: &Acme, url: &str, key: Secret) -> Self {
+        Self { directory: acme.directory.clone(), names: acme.names.clone(), url: url.to_owned(), key }
+    }
+
+    pub(in crate::acme) fn is_of(&self, acme: &Acme) -> bool {
+        is_same(&self.directory, &self.names, acme)
+    }
+}
+
+impl Renewal {
+    /// What is found of an attempt that did not live to tell how it ended: the `failures`th in a row that failed.
+    pub(super) fn begun(acme: &Acme, failures: u32) -> Self {
+        let error = "still under way, or cut off when tidegate ended".to_owned();
+        let now = OffsetDateTime::now_utc();
+        Self::failed(acme, failures, error, now + schedule::pause(failures, None, now, None, 0.0))
+    }
+
+    pub(in crate::acme) fn issued(acme: &Acme, next: OffsetDateTime) -> Self {
+        Self { directory: acme.directory.clone(), names: acme.names.clone(), failures: 0, error: None, next }
+    }
+
+    pub(in crate::acme) fn failed(acme: &Acme, failures: u32, error: String, next: OffsetDateTime) -> Self {
+        Self { failures, error: Some(error), ..Self::issued(acme, next) }
+    }
+
+    pub(in crate::acme) fn is_of(&self, acme: &Acme) -> bool {
+        is_same(&self.directory, &self.names, acme)
+    }
+}
+
+/// The order of the names is of no account.
+fn is_same(directory: &str, names: &[String], acme: &Acme) -> bool {
+    let set = |names: &[String]| BTreeSet::from_iter(names.to_owned());
+    directory == acme.directory && set(names) == set(&acme.names)
+}
+
+/// A secret that is text, as JSON.
+mod text {
+    use serde::{Deserialize, Deserializer, Serializer, ser};
+
+    use crate::secret::Secret;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(str::from_utf8(secret.expose()).map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(|text| Secret::new(text.into_bytes()))
+    }
+}

@@ -1,0 +1,192 @@
+//! What a certificate says of itself (RFC 5280). Only here and in `crl` x509-parser is known.
+
+use std::net::IpAddr;
+
+use rustls::pki_types::CertificateDer;
+use time::OffsetDateTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::x509::{X509Name, X509Version};
+
+use super::signature::is_signed;
+
+/// The facts that decide whether and for whom a certificate works.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    /// The subject's name as DER, compared byte by byte.
+    pub(crate) subject: Vec<u8>,
+    /// The issuer's name as DER.
+    pub(crate) issuer: Vec<u8>,
+    /// The number that the issuer gave it, big-endian, without leading zeros.
+    pub(crate) serial: Vec<u8>,
+    /// Subject key identifier.
+    pub(crate) key_id: Option<Vec<u8>>,
+    /// The public key with its algorithm: SubjectPublicKeyInfo as DER.
+    pub(crate) public_key: Vec<u8>,
+    /// The subject's common names, as they stand there; none for one that is no text.
+    pub(crate) common_names: Vec<Option<String>>,
+    /// The first DNS name or e-mail address of the subject alternative name, as it stands there.
+    pub(crate) alternative_name: Option<String>,
+    /// What to call it in a sentence: common name, else first DNS name, else serial number; printable.
+    pub(crate) label: String,
+    /// DNS names of the subject alternative name, lower case, perhaps with a leading `*.`.
+    pub(crate) dns_names: Vec<String>,
+    /// IP addresses of the subject alternative name.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// First moment of validity.
+    pub(crate) not_before: OffsetDateTime,
+    /// Last moment of validity.
+    pub(crate) not_after: OffsetDateTime,
+    /// Basic constraints: may sign other certificates.
+    pub(crate) ca: bool,
+    /// Key usage: absent, or names keyCertSign.
+    pub(crate) may_sign: bool,
+    /// Has extensions at all. Versions 1 and 2 cannot name a host in a way clients accept.
+    pub(crate) version_3: bool,
+    /// Extended key usage: absent, or names serverAuth or any.
+    pub(crate) for_servers: bool,
+    /// Authority information access names where the issuer's certificate can be had, or proofs of certificate
+    /// transparency are there: public CAs do so, and they issue with intermediates.
+    pub(crate) of_public_kind: bool,
+    /// The hash of the signature, when clients no longer accept it.
+    pub(crate) broken_hash: Option<&'static str>,
+}
+
+impl Facts {
+    /// None when the bytes are no certificate.
+    pub(crate) fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let (rest, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+        rest.is_empty().then(|| Self::of(&parsed))
+    }
+
+    /// Whether its time has begun and is not over.
+    pub(crate) fn is_current(&self, now: OffsetDateTime) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
+
+    /// Issuer and subject are the same name.
+    pub(crate) fn self_issued(&self) -> bool {
+        self.issuer == self.subject
+    }
+
+    /// True when a client that asked for `name` (lower case host name or IP address) finds it here (RFC 9525).
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        if let Ok(address) = name.parse::<IpAddr>() {
+            return self.addresses.contains(&address);
+        }
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        self.dns_names.iter().any(|own| match own.strip_prefix("*.") {
+            Some(suffix) => parent == Some(suffix),
+            None => own == name,
+        })
+    }
+
+    /// All names of the subject alternative name, for a sentence.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        self.dns_names.iter().cloned().chain(self.addresses.iter().map(IpAddr::to_string))
+    }
+
+    fn of(parsed: &X509Certificate<'_>) -> Self {
+        let mut facts = Self {
+            subject: parsed.subject().as_raw().to_vec(),
+            issuer: parsed.issuer().as_raw().to_vec(),
+            serial: without_zeros(parsed.raw_serial()),
+            key_id: None,
+            public_key: parsed.public_key().raw.to_vec(),
+            common_names: common_names(parsed.subject()),
+            alternative_name: None,
+            label: String::new(),
+            dns_names: Vec::new(),
+            addresses: Vec::new(),
+            not_before: parsed.validity().not_before.to_datetime(),
+            not_after: parsed.validity().not_after.to_datetime(),
+            ca: parsed.is_ca(),
+            may_sign: true,
+            version_3: parsed.version() == X509Version::V3,
+            for_servers: true,
+            of_public_kind: false,
+            broken_hash: broken_hash(&parsed.signature_algorithm.algorithm.to_id_string()),
+        };
+        for extension in parsed.extensions() {
+            facts.learn(extension.parsed_extension());
+        }
+        let label =
+            facts.common_names.iter().flatten().map(|name| printable(name)).find(|name| !name.is_empty());
+        facts.label = label
+            .or_else(|| facts.names().next())
+            .unwrap_or_else(|| format!("serial number {}", parsed.raw_serial_as_string()));
+        facts
+    }
+
+    fn learn(&mut self, extension: &ParsedExtension<'_>) {
+        match extension {
+            ParsedExtension::SubjectAlternativeName(names) => {
+                for name in &names.general_names {
+                    if let GeneralName::DNSName(name) | GeneralName::RFC822Name(name) = name {
+                        self.alternative_name.get_or_insert_with(|| (*name).to_owned());
+                    }
+                    match name {
+                        GeneralName::DNSName(name) => {
+                            self.dns_names.push(printable(&name.to_ascii_lowercase()))
+                        }
+                        GeneralName::IPAddress(bytes) => self.addresses.extend(address(bytes)),
+                        _ => {}
+                    }
+                }
+            }
+            ParsedExtension::SubjectKeyIdentifier(id) => self.key_id = Some(id.0.to_vec()),
+            ParsedExtension::KeyUsage(usage) => self.may_sign = usage.key_cert_sign(),
+            ParsedExtension::ExtendedKeyUsage(usage) => self.for_servers = usage.server_auth || usage.any,
+            ParsedExtension::AuthorityInfoAccess(access) => {
+                self.of_public_kind |=
+                    access.iter().any(|one| one.access_method.to_id_string() == AD_CA_ISSUERS);
+            }
+            ParsedExtension::SCT(_) => self.of_public_kind = true,
+            _ => {}
+        }
+    }
+}
+
+/// Whether `issuer` issued `certificate`: by its name and by its signature.
+pub(crate) fn is_issued_by(certificate: &CertificateDer<'_>, issuer: &Facts) -> bool {
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else { return false };
+    certificate.issuer().as_raw() == issuer.subject
+        && is_signed(
+            certificate.tbs_certificate.as_ref(),
+            &certificate.signature_value.data,
+            &issuer.public_key,
+        )
+}
+
+/// id-ad-caIssuers, RFC 5280 section 4.2.2.1.
+const AD_CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
+
+fn broken_hash(signature_algorithm: &str) -> Option<&'static str> {
+    match signature_algorithm {
+        "1.2.840.113549.1.1.4" => Some("MD5"),
+        "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" => Some("SHA-1"),
+        _ => None,
+    }
+}
+
+fn common_names(name: &X509Name<'_>) -> Vec<Option<String>> {
+    name.iter_common_name().map(|part| part.as_str().ok().map(str::to_owned)).collect()
+}
+
+/// DER puts a zero before a first bit that is set.
+pub(super) fn without_zeros(number: &[u8]) -> Vec<u8> {
+    number.iter().copied().skip_while(|byte| *byte == 0).collect()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
+    four.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
+}
+
+/// A name goes into error messages and logs; a certificate may hold anything.
+fn printable(name: &str) -> String {
+    name.chars().take(253).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

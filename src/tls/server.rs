@@ -1,0 +1,153 @@
+//! The TLS configuration of our listener.
+
+use std::sync::Arc;
+
+use rustls::server::{ClientHello, NoServerSessionStorage};
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
+
+use super::challenge::Challenges;
+use super::client::Authorities;
+use super::client_auth::ClientAuth;
+use super::files::TlsFiles;
+use super::resolver::Resolver;
+use super::tickets::TicketKeys;
+use crate::config::{Alpn, Tls, TlsVersion};
+use crate::crypto::provider;
+use crate::pki::{self, Facts, Identity};
+use crate::problem::{Problem, Problems};
+
+/// What the listener needs to speak TLS.
+pub(crate) struct ServerTls {
+    /// For handshakes that ask for no client certificate.
+    config: Arc<ServerConfig>,
+    /// For the others; none where `tls.client.verify` is off.
+    pub client: Option<ClientAuth>,
+    /// The keys that seal the tickets of `config`.
+    tickets: Arc<TicketKeys>,
+    /// The answers to an ACME directory.
+    pub challenges: Arc<Challenges>,
+    /// The certificates shown to clients, the default first.
+    pub identities: Vec<Identity>,
+    /// What works today and deserves a line in the log.
+    pub warnings: Vec<Problem>,
+}
+
+/// How a handshake goes on after the client's first message.
+#[derive(Debug, Clone)]
+pub(crate) struct Choice {
+    /// The configuration of the session.
+    pub config: Arc<ServerConfig>,
+    /// Whether it asks the client for a certificate.
+    pub asks: bool,
+}
+
+impl ServerTls {
+    /// The facts of the certificates shown to clients, the default first.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = &Facts> {
+        self.identities.iter().map(|identity| &identity.facts)
+    }
+
+    /// Chooses for a client that says `hello`, which is none if it could not be read.
+    pub(crate) fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
+        if let Some(config) = hello.and_then(|hello| self.challenges.handshake(hello)) {
+            return Choice { config, asks: false };
+        }
+        // A client that gives no name may want any: there is none for an IP address.
+        let asked = |auth: &&ClientAuth| {
+            hello.is_some_and(|hello| hello.server_name().is_none_or(|name| auth.covers(name)))
+        };
+        match self.client.as_ref().filter(asked) {
+            Some(auth) => Choice { config: auth.config.clone(), asks: true },
+            None => Choice { config: self.config.clone(), asks: false },
+        }
+    }
+}
+
+/// Makes the configuration of `files` and of `identities`, the certificates to show: the versions and ALPN
+/// names of `tls`, our cipher order, no early data, two tickets per handshake, no session cache.
+/// `names` are the host names that the certificates should cover; a name that none covers is a warning.
+///
+/// From the configuration `before` come the answers to ACME directories, and the keys of tickets unless
+/// the secret in the file has changed.
+///
+/// # Errors
+/// There is no certificate, or rustls refuses the configuration.
+pub(crate) fn server(
+    tls: &Tls,
+    files: TlsFiles,
+    identities: Vec<Identity>,
+    names: &[String],
+    before: Option<&ServerTls>,
+) -> Result<ServerTls, Problems> {
+    if identities.is_empty() {
+        return Err(whole("names no certificate; set tls.certificate and tls.key").into());
+    }
+    let mut warnings = pki::check_names(names, identities.iter().map(|identity| &identity.facts));
+    let resolver = Arc::new(Resolver::new(&identities));
+    let tickets =
+        before.map_or_else(TicketKeys::random, |before| before.tickets.clone()).made_of(files.ticket_secret);
+    let configure = |authorities: Option<&Authorities>| {
+        configure(tls, &resolver, authorities, &tickets)
+            .map(Arc::new)
+            .map_err(|error| whole(format!("cannot be set up: {error}")))
+    };
+    let config = configure(None)?;
+    let client = match files.client {
+        None => None,
+        Some((authorities, doubts)) => {
+            warnings.extend(doubts);
+            let names = tls.client.names.clone();
+            Some(ClientAuth { names, config: configure(Some(&authorities))?, authorities })
+        }
+    };
+    let challenges = before.map(|before| before.challenges.clone()).unwrap_or_default();
+    Ok(ServerTls { config, client, tickets, challenges, identities, warnings })
+}
+
+fn configure(
+    tls: &Tls,
+    resolver: &Arc<Resolver>,
+    authorities: Option<&Authorities>,
+    tickets: &Arc<TicketKeys>,
+) -> Result<ServerConfig, rustls::Error> {
+    let versions: &[&SupportedProtocolVersion] = match tls.min_version {
+        TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
+        TlsVersion::Tls13 => &[&version::TLS13],
+    };
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
+    let builder = match authorities {
+        Some(authorities) => builder.with_client_cert_verifier(authorities.verifier()),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(resolver.clone());
+    // Our order of ciphers, not the client's: OpenSSL asks for AES-256 first.
+    config.ignore_client_order = true;
+    config.alpn_protocols = tls.alpn.iter().map(|name| alpn(*name).to_vec()).collect();
+    config.max_early_data_size = 0;
+    match authorities {
+        None => {
+            config.ticketer = tickets.clone();
+            config.send_tls13_tickets = 2;
+        }
+        // A resumed session would bring back the certificate shown when it began, and never another one.
+        Some(_) => config.send_tls13_tickets = 0,
+    }
+    // Tickets hold the sessions; a cache would be memory that any stranger can fill.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+/// The registered names of RFC 7301.
+fn alpn(protocol: Alpn) -> &'static [u8] {
+    match protocol {
+        Alpn::H2 => b"h2",
+        Alpn::Http11 => b"http/1.1",
+    }
+}
+
+fn whole(message: impl Into<String>) -> Problem {
+    Problem::new("tls", message)
+}
+
+#[cfg(test)]
+mod tests;
