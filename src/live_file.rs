@@ -246,10 +246,11 @@ fn is_recent(time: i128, limit: i128, now: SystemTime) -> bool {
 }
 
 fn unreadable(path: &Path, noun: &str, remedy: &str, error: &io::Error) -> Problem {
-    let place = path.display().to_string();
     match error.kind() {
-        io::ErrorKind::NotFound => Problem::missing(place, format!("the {noun} does not exist; {remedy}")),
-        _ => Problem::new(place, format!("the {noun} cannot be read: {error}")),
+        io::ErrorKind::NotFound => {
+            Problem::missing(path, format_args!("the {noun} does not exist; {remedy}"))
+        }
+        _ => Problem::at(path, format_args!("the {noun} cannot be read: {error}")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is wrong with the settings, in words for the operator.
 
 use std::fmt;
+use std::path::Path;
 
 /// `EX_NOINPUT` of sysexits: a file is not there.
 const FILE_MISSING: u8 = 66;
@@ -25,9 +26,14 @@ impl Problem {
         Self { place: place.into(), message: message.into(), missing: false }
     }
 
-    /// A file that is not there, asked for at `place`.
-    pub fn missing(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place: place.into(), message: message.into(), missing: true }
+    /// Something wrong in the file at `path`.
+    pub fn at(path: &Path, message: impl ToString) -> Self {
+        Self::new(path.display().to_string(), message.to_string())
+    }
+
+    /// A file that should be at `path` and is not.
+    pub fn missing(path: &Path, message: impl ToString) -> Self {
+        Self { missing: true, ..Self::at(path, message) }
     }
 }
 
@@ -38,10 +44,16 @@ impl fmt::Display for Problem {
 }
 
 /// Everything that is wrong, found in one pass; displays as one line per problem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
+    /// The value of a step that succeeded; records the problems of one that failed. For steps that do
+    /// not need each other, so that the problems of all of them are reported at once.
+    pub fn take<T>(&mut self, result: Result<T, impl Into<Problems>>) -> Option<T> {
+        result.map_err(|found| self.0.extend(found.into().0)).ok()
+    }
+
     /// What the process exits with, after sysexits: 66 when nothing but missing files is wrong, else 78.
     pub fn exit_code(&self) -> u8 {
         if !self.0.is_empty() && self.0.iter().all(|problem| problem.missing) {
@@ -78,7 +90,7 @@ mod tests {
 
     #[test]
     fn exit_code_tells_missing_from_wrong() {
-        let missing = Problem::missing("proxy.toml", "no such file");
+        let missing = Problem::missing(Path::new("proxy.toml"), "no such file");
         let wrong = Problem::new("proxy.toml:1:1", "wrong");
         assert_eq!(Problems(vec![missing.clone()]).exit_code(), 66);
         assert_eq!(Problems(vec![missing, wrong]).exit_code(), 78);

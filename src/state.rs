@@ -57,11 +57,10 @@ impl State {
     /// Reads every file that the settings name. Fails with all that is wrong at once. What TLS and tokens keep over a reload comes
     /// from the state `before`.
     pub(crate) fn build(config: Config, before: Option<&State>) -> Result<State, Problems> {
-        let mut problems = Vec::new();
-        let mut keep = |found: Problems| problems.extend(found.0);
+        let mut problems = Problems::default();
         let now = OffsetDateTime::now_utc();
         let tls_before = before.map(|before| &before.tls);
-        let files = TlsFiles::read(&config.tls, now).map_err(&mut keep).ok();
+        let files = problems.take(TlsFiles::read(&config.tls, now));
         let certificates = match &config.acme {
             Some(acme) => {
                 let served = tls_before.map(|before| before.identities.as_slice()).unwrap_or_default();
@@ -69,33 +68,33 @@ impl State {
             }
             None => pki::load(&config.tls.certificates, RenewedBy::Operator, now),
         };
-        let certificates = certificates.map_err(&mut keep).ok();
+        let certificates = problems.take(certificates);
         let tls = files.zip(certificates).and_then(|(files, (identities, warnings))| {
             let tls = tls::server(&config.tls, files, identities, &config.server.names, tls_before);
-            tls.map(|tls| (tls, warnings)).map_err(&mut keep).ok()
+            problems.take(tls.map(|tls| (tls, warnings)))
         });
         let tokens = match config.auth.mode {
             AuthMode::Off | AuthMode::Basic => None,
             AuthMode::Token => {
                 let before = before.and_then(|before| before.tokens.as_ref());
-                Tokens::build(&config.token, before).map_err(&mut keep).ok()
+                problems.take(Tokens::build(&config.token, before))
             }
         };
         let users = match config.auth.mode {
             AuthMode::Off => None,
             AuthMode::Basic | AuthMode::Token => {
-                auth::open(&config.auth.htpasswd, config.auth.legacy_hashes).map_err(&mut keep).ok()
+                problems.take(auth::open(&config.auth.htpasswd, config.auth.legacy_hashes))
             }
         };
         let client = match &config.upstream.server {
             ServerAddress::Tcp { tls: true, .. } => {
                 let client = pki::client_config(config.upstream.ca.as_deref(), "upstream.ca", &[b"http/1.1"]);
-                client.map(Arc::new).map_err(&mut keep).ok()
+                problems.take(client.map(Arc::new))
             }
             ServerAddress::Tcp { .. } | ServerAddress::Unix(_) => None,
         };
-        let Some((mut tls, mut tls_warnings)) = tls.filter(|_| problems.is_empty()) else {
-            return Err(Problems(problems));
+        let Some((mut tls, mut tls_warnings)) = tls.filter(|_| problems.0.is_empty()) else {
+            return Err(problems);
         };
         let destination = Destination {
             server: config.upstream.server.clone(),
@@ -152,9 +151,9 @@ fn open_to_others(config: &Config) -> Option<Problem> {
 }
 
 fn readable(htpasswd: &Path) -> Problem {
-    let place = htpasswd.display().to_string();
-    let message = format!("every user of this machine can read the hashes; run `chmod o-r {place}`");
-    Problem::new(place, message)
+    let message =
+        format!("every user of this machine can read the hashes; run `chmod o-r {}`", htpasswd.display());
+    Problem::at(htpasswd, message)
 }
 
 /// RFC 7617 section 2; the realm is a quoted-string.

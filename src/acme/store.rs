@@ -55,7 +55,7 @@ impl Store {
                  write to; give it to that user, or name another folder",
                 folder.display()
             );
-            Problem::new(self.folder.display().to_string(), message)
+            Problem::at(&self.folder, message)
         })
     }
 

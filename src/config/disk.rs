@@ -12,25 +12,25 @@ const LARGEST: u64 = 1 << 20;
 
 /// The text of a proxy.toml.
 pub(super) fn read(path: &Path) -> Result<String, Problem> {
-    let place = path.display().to_string();
     let mut bytes = Vec::new();
     let outcome = open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
     match outcome {
         Ok(_) => (),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let help = "there is no such file; copy proxy.toml.example to it, or name another with --config";
-            return Err(Problem::missing(place, help));
+            return Err(Problem::missing(path, help));
         }
-        Err(error) => return Err(Problem::new(place, format!("cannot be read: {}", reason(&error)))),
+        Err(error) => return Err(Problem::at(path, format_args!("cannot be read: {}", reason(&error)))),
     }
     if bytes.len() as u64 > LARGEST {
-        return Err(Problem::new(place, "is larger than 1 MiB and so no proxy.toml"));
+        return Err(Problem::at(path, "is larger than 1 MiB and so no proxy.toml"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let sound = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(&error.as_bytes()[..sound]).into_owned();
         let (line, column) = position(&text, sound);
-        Problem::new(format!("{place}:{line}:{column}"), "a byte that is no UTF-8; save the file as UTF-8")
+        let place = format!("{}:{line}:{column}", path.display());
+        Problem::new(place, "a byte that is no UTF-8; save the file as UTF-8")
     })
 }
 

@@ -79,7 +79,7 @@ impl Report {
 
     /// A file that is not there.
     pub(super) fn missing(&mut self, place: &Place, message: impl Into<String>) {
-        let problem = Problem::missing(self.describe(place), message);
+        let problem = Problem { missing: true, ..Problem::new(self.describe(place), message) };
         self.push(place, problem);
     }
 

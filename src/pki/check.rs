@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::dates::{date, span};
 use super::facts::{Facts, is_issued_by};
-use super::pair::{Certificate, problem};
+use super::pair::Certificate;
 use crate::problem::Problem;
 
 /// What is wrong with a chain, and what soon will be.
@@ -42,16 +42,16 @@ pub(crate) fn chain(
             RenewedBy::Operator => &mut findings.errors,
             RenewedBy::Acme => &mut findings.warnings,
         };
-        found.push(problem(path, message));
+        found.push(Problem::at(path, message));
     }
-    let mut error = |message: String| findings.errors.push(problem(path, message));
+    let mut error = |message: String| findings.errors.push(Problem::at(path, message));
     if let Some(message) = unfit(&leaf.facts) {
         error(message);
     }
     if let Some(message) = disorder(chain) {
         error(message);
     }
-    let mut warn = |message: String| findings.warnings.push(problem(path, message));
+    let mut warn = |message: String| findings.warnings.push(Problem::at(path, message));
     if let (RenewedBy::Operator, Some(message)) = (renewed_by, expires_soon(&leaf.facts, now)) {
         warn(message);
     }
@@ -80,13 +80,12 @@ pub(crate) fn names<'a>(
     names
         .iter()
         .filter(|name| !certificates.clone().any(|facts| facts.covers(name)))
-        .map(|name| Problem {
-            place: "server.names".to_owned(),
-            message: format!(
+        .map(|name| {
+            let message = format!(
                 "no certificate bears the name {name} (they bear: {}); clients that use it will refuse the connection",
                 borne()
-            ),
-            missing: false,
+            );
+            Problem::new("server.names", message)
         })
         .collect()
 }

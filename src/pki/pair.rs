@@ -103,10 +103,11 @@ fn read_chain(
     open: &mut impl FnMut(&Path) -> io::Result<Content>,
 ) -> Result<Vec<Certificate>, Problem> {
     let content = open(path).map_err(|error| unreadable(path, &error))?;
-    let certificates = pem::certificates(&content.bytes).map_err(|fault| problem(path, fault))?;
+    let certificates = pem::certificates(&content.bytes).map_err(|fault| Problem::at(path, fault))?;
     let read = |(index, der)| {
-        let facts = Facts::read(&der)
-            .ok_or_else(|| problem(path, format_args!("certificate {} of the file is damaged", index + 1)))?;
+        let facts = Facts::read(&der).ok_or_else(|| {
+            Problem::at(path, format_args!("certificate {} of the file is damaged", index + 1))
+        })?;
         Ok(Certificate { der, facts })
     };
     certificates.into_iter().enumerate().map(read).collect()
@@ -122,11 +123,11 @@ fn read_key(
     if der.as_ref().err().is_none_or(|fault| fault.leaves_a_key()) {
         problems.extend(exposed(path, content.mode, "is a private key"));
     }
-    let der = der.map_err(|fault| problems.push(problem(path, fault))).ok()?;
+    let der = der.map_err(|fault| problems.push(Problem::at(path, fault))).ok()?;
     match provider().key_provider.load_private_key(der.clone_key()) {
         Ok(signing) => Some(Key { der, signing }),
         Err(_) => {
-            problems.push(problem(
+            problems.push(Problem::at(
                 path,
                 "holds a private key of a kind that cannot be used; make it RSA of 2048 to 8192 bits, \
                  ECDSA on P-256, P-384 or P-521, or Ed25519",
@@ -141,7 +142,7 @@ fn mismatch(files: &CertificateFiles, chain: &[Certificate], key: &Key) -> Optio
     let position = chain.iter().position(|certificate| belongs(certificate, key));
     match position {
         Some(0) => None,
-        Some(later) => Some(problem(
+        Some(later) => Some(Problem::at(
             &files.certificate,
             format_args!(
                 "the key belongs to certificate {} of the file ({}), which must be the first: \
@@ -150,7 +151,7 @@ fn mismatch(files: &CertificateFiles, chain: &[Certificate], key: &Key) -> Optio
                 chain.get(later).map_or("", |certificate| &certificate.facts.label),
             ),
         )),
-        None => Some(problem(
+        None => Some(Problem::at(
             &files.key,
             format_args!(
                 "does not match the certificate in {}: it is the private key of another certificate",
@@ -173,7 +174,7 @@ fn belongs(certificate: &Certificate, key: &Key) -> bool {
 /// The sentence for a file that is private, `what` says how, when its permissions let everyone at it.
 pub(crate) fn exposed(path: &Path, mode: u32, what: &str) -> Option<Problem> {
     (mode & 0o007 != 0).then(|| {
-        problem(
+        Problem::at(
             path,
             format_args!(
                 "{what} that every user of this machine can use (mode {:04o}); \
@@ -204,9 +205,9 @@ pub(crate) fn open(path: &Path) -> io::Result<Content> {
 pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Problem {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            Problem { missing: true, ..problem(path, "there is no such file; check the path, or create it") }
+            Problem::missing(path, "there is no such file; check the path, or create it")
         }
-        io::ErrorKind::PermissionDenied => problem(
+        io::ErrorKind::PermissionDenied => Problem::at(
             path,
             format_args!(
                 "may not be read by the user that tidegate runs as (user id {}); \
@@ -214,13 +215,8 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Problem {
                 rustix::process::geteuid().as_raw()
             ),
         ),
-        _ => problem(path, format_args!("cannot be read: {error}; name a PEM file")),
+        _ => Problem::at(path, format_args!("cannot be read: {error}; name a PEM file")),
     }
-}
-
-/// A problem whose place is a file.
-pub(crate) fn problem(path: &Path, message: impl ToString) -> Problem {
-    Problem { place: path.display().to_string(), message: message.to_string(), missing: false }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::facts::Facts;
-use super::pair::{open, problem, unreadable};
+use super::pair::{open, unreadable};
 use super::pem;
 use crate::crypto::provider;
 use crate::problem::{Problem, Problems};
@@ -39,12 +39,12 @@ pub(crate) fn system_has(name: &[u8]) -> bool {
 fn file(path: &Path) -> Result<RootCertStore, Problems> {
     let content = open(path).map_err(|error| Problems(vec![unreadable(path, &error)]))?;
     let certificates =
-        pem::certificates(&content.bytes).map_err(|fault| Problems(vec![problem(path, fault)]))?;
+        pem::certificates(&content.bytes).map_err(|fault| Problems(vec![Problem::at(path, fault)]))?;
     let mut roots = RootCertStore::empty();
     let mut problems = Vec::new();
     for (index, certificate) in certificates.into_iter().enumerate() {
         if let Err(error) = roots.add(certificate) {
-            problems.push(problem(
+            problems.push(Problem::at(
                 path,
                 format_args!("certificate {} of the file cannot be used as a root: {error}", index + 1),
             ));

@@ -13,7 +13,7 @@ use x509_ocsp::{
 };
 
 use super::dates::date;
-use super::pair::{open, problem};
+use super::pair::open;
 use crate::problem::Problem;
 
 /// A response that calls the certificate good.
@@ -39,7 +39,8 @@ impl Staple {
     /// # Errors
     /// Why it is of no use. Never a reason not to start: the certificate does without.
     pub(crate) fn read(path: &Path, serial: &[u8], now: OffsetDateTime) -> Result<Option<Self>, Problem> {
-        let useless = |reason: String| problem(path, reason + "; until then the certificate goes without");
+        let useless =
+            |reason: String| Problem::at(path, reason + "; until then the certificate goes without");
         match open(path) {
             Ok(content) => Self::parse(content.bytes, serial, now).map(Some).map_err(useless),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -20,7 +20,6 @@ use self::issuers::{Issuers, is_of};
 use crate::config::ClientCertificates;
 use crate::live_file::LiveFile;
 use crate::pki::date;
-use crate::pki::pair::problem;
 use crate::pki::{Crl, Facts};
 use crate::problem::{Problem, Problems};
 
@@ -167,7 +166,7 @@ impl Authorities {
                         let message = format!(
                             "does not hold the list of {missing} any more; put it back, or reload (SIGHUP) if it is to be gone"
                         );
-                        Err(vec![problem(path, message)])
+                        Err(vec![Problem::at(path, message)])
                     }
                 }
             };
@@ -214,13 +213,13 @@ impl Authorities {
                         "this list of revoked certificates is out of date since {}, and all certificates of its CA are refused; {renew}",
                         date(next)
                     );
-                    doubts.push(problem(file.path(), message));
+                    doubts.push(Problem::at(file.path(), message));
                 } else if next - now < SOON {
                     let message = format!(
                         "this list of revoked certificates ends on {}, and with it access by certificate; {renew}",
                         date(next)
                     );
-                    doubts.push(problem(file.path(), message));
+                    doubts.push(Problem::at(file.path(), message));
                 }
             }
         }
@@ -232,7 +231,7 @@ impl Authorities {
                 "no file of tls.client.crl is of {}: none of its certificates is revoked",
                 facts.label
             );
-            doubts.push(problem(ca, message));
+            doubts.push(Problem::at(ca, message));
         }
         doubts
     }

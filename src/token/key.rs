@@ -64,7 +64,7 @@ impl Key {
         let mut read = Key::new(&key).ok_or_else(|| {
             let message = "holds a private key of a kind that no registry verifies tokens with; make it ECDSA on P-256 or \
                            P-384, or RSA: `tidegate token` makes one";
-            pair::problem(path, message)
+            Problem::at(path, message)
         })?;
         if let Some(certificate) = &settings.certificate {
             let length: usize = chain.iter().map(|certificate| certificate.der.len()).sum();
@@ -73,7 +73,7 @@ impl Key {
                     "holds {length} bytes of certificates, which would make each token too long; leave {LONGEST_CHAIN} at \
                      most, the key's own first"
                 );
-                return Err(pair::problem(certificate, message).into());
+                return Err(Problem::at(certificate, message).into());
             }
             read.warnings = chain.iter().filter_map(|one| outdated(certificate, one)).collect();
         }
@@ -201,6 +201,6 @@ fn outdated(path: &Path, certificate: &Certificate) -> Option<Problem> {
             "the certificate of {} is not valid today; a registry that has it in rootcertbundle refuses all tokens",
             certificate.facts.label
         );
-        pair::problem(path, message)
+        Problem::at(path, message)
     })
 }

@@ -89,7 +89,7 @@ impl Authority {
             None
         };
         if let Some(message) = refusal {
-            return Err(unusable(directory, &[pair::problem(&files.certificate, message)]));
+            return Err(unusable(directory, &[Problem::at(&files.certificate, message)]));
         }
         let issuer = Issuer::from_ca_cert_der(&certificate.der, KeyPair::try_from(&key.der)?)?;
         Ok(Self { certificate, chain: chain.collect(), issuer })

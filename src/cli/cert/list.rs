@@ -13,8 +13,9 @@ use super::authority::{Authority, REVOCATION_LIST};
 use super::files::failed;
 use super::serial::Serial;
 use crate::disk::Rewrite;
+use crate::pki::pem;
 use crate::pki::{Crl, Entry};
-use crate::pki::{pair, pem};
+use crate::problem::Problem;
 
 type Entries = BTreeMap<Vec<u8>, Entry>;
 
@@ -37,7 +38,7 @@ impl<'a> RevocationList<'a> {
             false => {
                 let crl = read(file.text(), authority).map_err(|fault| {
                     let sentence = format!("{fault}; nothing was written, move it away to begin a new list");
-                    Failure::Unusable(vec![pair::problem(&path, sentence)])
+                    Failure::Unusable(vec![Problem::at(&path, sentence)])
                 })?;
                 (crl.next_number, crl.entries)
             }

@@ -71,11 +71,7 @@ fn certificates(command: &Revoke, authority: &Authority) -> Result<Vec<Revoked>,
     }
     for serial in &command.serials {
         if authority.is_own(serial) {
-            problems.push(Problem {
-                place: format!("--serial {serial}"),
-                message: OWN.to_owned(),
-                missing: false,
-            });
+            problems.push(Problem::new(format!("--serial {serial}"), OWN));
         }
         let label = format!("the certificate with serial number {serial}");
         certificates.push(Revoked { serial: serial.clone(), label });
@@ -85,16 +81,16 @@ fn certificates(command: &Revoke, authority: &Authority) -> Result<Vec<Revoked>,
 
 fn read(path: &Path, authority: &Authority) -> Result<Revoked, Problem> {
     let Some(certificate) = pair::certificates(path)?.into_iter().next() else {
-        return Err(pair::problem(path, "holds no certificate"));
+        return Err(Problem::at(path, "holds no certificate"));
     };
     if !is_issued_by(&certificate.der, &authority.certificate.facts) {
         let ca = &authority.certificate.facts.label;
         let sentence = format!("is not signed by this CA ({ca}); only the CA that signed it can revoke it");
-        return Err(pair::problem(path, sentence));
+        return Err(Problem::at(path, sentence));
     }
     let serial = Serial::of(&certificate.facts);
     if authority.is_own(&serial) {
-        return Err(pair::problem(path, OWN));
+        return Err(Problem::at(path, OWN));
     }
     let label = format!("{} ({}, serial number {serial})", path.display(), certificate.facts.label);
     Ok(Revoked { serial, label })

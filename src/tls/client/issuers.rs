@@ -16,7 +16,7 @@ use super::{CertificateRejection, Lists};
 use crate::config::UserFrom;
 use crate::crypto::provider;
 use crate::pki::date;
-use crate::pki::pair::{open, problem, unreadable};
+use crate::pki::pair::{open, unreadable};
 use crate::pki::pem;
 use crate::pki::{Crl, Facts};
 use crate::problem::{Problem, Problems};
@@ -39,13 +39,13 @@ impl Issuers {
     ) -> Result<(Self, Vec<Problem>), Problems> {
         let content = open(path).map_err(|error| Problems(vec![unreadable(path, &error)]))?;
         let certificates =
-            pem::certificates(&content.bytes).map_err(|fault| Problems(vec![problem(path, fault)]))?;
+            pem::certificates(&content.bytes).map_err(|fault| Problems(vec![Problem::at(path, fault)]))?;
         let mut issuers = Self { anchors: Vec::new(), facts: Vec::new(), user_from };
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         for (index, der) in certificates.iter().enumerate() {
             let (Ok(anchor), Some(facts)) = (anchor_from_trusted_cert(der), Facts::read(der)) else {
                 let message = format!("certificate {} of the file cannot be used as a CA's", index + 1);
-                problems.push(problem(path, message));
+                problems.push(Problem::at(path, message));
                 continue;
             };
             let label = &facts.label;
@@ -54,11 +54,11 @@ impl Issuers {
                 let message = format!(
                     "the CA {label} is valid from {from} to {until} only; its certificates are refused"
                 );
-                warnings.push(problem(path, message));
+                warnings.push(Problem::at(path, message));
             }
             if !facts.ca && facts.version_3 {
                 let message = format!("{label} is no CA; only a certificate that it signed would count");
-                warnings.push(problem(path, message));
+                warnings.push(Problem::at(path, message));
             }
             issuers.anchors.push(anchor.to_owned());
             issuers.facts.push(facts);
@@ -68,15 +68,15 @@ impl Issuers {
 
     /// Reads a file of revoked certificates. Those of intermediate CAs are in order until their signer is known.
     pub(super) fn lists(&self, path: &Path, bytes: &[u8]) -> Result<Lists, Problem> {
-        let ders = pem::revocation_lists(bytes).map_err(|fault| problem(path, fault))?;
+        let ders = pem::revocation_lists(bytes).map_err(|fault| Problem::at(path, fault))?;
         let lists: Vec<_> =
-            ders.iter().map(Crl::read).collect::<Result<_, _>>().map_err(|fault| problem(path, fault))?;
+            ders.iter().map(Crl::read).collect::<Result<_, _>>().map_err(|fault| Problem::at(path, fault))?;
         for list in &lists {
             let is_named = self.facts.iter().any(|facts| list.issuer == facts.subject);
             if is_named && !self.facts.iter().any(|facts| is_of(list, facts)) {
                 let message = "holds a list that bears the name of a CA of tls.client.ca, but not its signature; \
                                get the list from that CA";
-                return Err(problem(path, message));
+                return Err(Problem::at(path, message));
             }
         }
         Ok(lists)

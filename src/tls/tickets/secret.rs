@@ -5,7 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::pki::pair::{exposed, open, problem, unreadable};
+use crate::pki::pair::{exposed, open, unreadable};
 use crate::problem::Problem;
 use crate::secret::Secret;
 
@@ -22,7 +22,7 @@ pub(in crate::tls) fn read(path: &Path) -> Result<Secret, Problem> {
     // The library's error quotes a byte of the secret.
     let secret = STANDARD.decode(text).unwrap_or_default();
     if secret.len() < LEAST {
-        return Err(problem(
+        return Err(Problem::at(
             path,
             "does not hold at least 32 random bytes in base64; make it with \
              `openssl rand -base64 48` and give every replica the same file",
