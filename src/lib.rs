@@ -36,6 +36,7 @@ mod gate;
 // 6 connections
 mod server;
 // 7 process
+mod process;
 mod reload;
 
 mod app;

@@ -21,7 +21,8 @@ const USAGE: u8 = 64;
 #[derive(Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Start here: deploy/quickstart.sh sets up a registry with TLS and a password.\n\
-    Exit codes: 0 fine, 64 usage, 66 a file is missing, 71 cannot listen, 78 an error in the settings.")]
+    Exit codes: 0 fine, 64 usage, 66 a file is missing, 70 a worker has failed, 71 cannot listen, 78 an error in \
+    the settings.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::app::{self, AppError};
+use crate::server::StopError;
 
+/// sysexits(3): an internal error, here a worker thread or a listener that has failed.
+const SOFTWARE: u8 = 70;
 /// sysexits(3): the system refuses something that is not a matter of the settings.
 const OS_ERROR: u8 = 71;
 
@@ -32,7 +35,8 @@ impl Serve {
         eprintln!("{error}");
         match error {
             AppError::Settings(problems) => ExitCode::from(problems.exit_code()),
-            AppError::Impatient => ExitCode::FAILURE,
+            AppError::Stop(StopError::Impatient) => ExitCode::FAILURE,
+            AppError::Stop(StopError::Worker(_) | StopError::Listener) => ExitCode::from(SOFTWARE),
             AppError::Bind(..) | AppError::AccessLog(_) | AppError::System(_) => ExitCode::from(OS_ERROR),
         }
     }

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -22,49 +21,53 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::accepted::Accepted;
+use super::load::RunningRequest;
 use super::on_wake::OnWake;
+use super::phase::Phase;
 use super::stream::Stream;
-use super::watch::{Busy, Ending, Turn, Watch};
-use super::workers::{Core, Counted, Phase};
+use super::watch::{BusyGuard, CloseReason, Event, Watch};
+use super::worker::Worker;
 use crate::body::Flow;
 use crate::config::Limits;
 use crate::gate::{self, Peer, Reply};
 use crate::tls::ServerTls;
 
-/// How long a connection without a request that was asked to end may take for it.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a connection without a request may take to close after it was asked to.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Most bytes that HTTP/1.1 reads or gathers for writing at once.
 const BUFFER: usize = 128 * 1024;
-/// Bytes that a client may send ahead on one HTTP/2 stream, and on all of a connection.
+/// Bytes that a client may send ahead on one HTTP/2 stream.
 const STREAM_WINDOW: u32 = 1024 * 1024;
-/// The connection's is that of many streams: one that may send nothing because others wait for the registry would look idle.
+/// Bytes that a client may send ahead on one connection. This is the window of many streams: a stream
+/// that may not send because others wait for the registry would look idle.
 const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
 /// Bytes of one HTTP/2 response that wait for the client.
 const SEND_BUFFER: usize = 384 * 1024;
 const STREAMS: u32 = 100;
-const PING: Duration = Duration::from_secs(30);
-/// An answer to a ping waits behind megabytes in the kernel's buffers when the client reads slowly;
-/// how slowly it may, `watch` knows.
-const PONG: Duration = Duration::from_secs(600);
-/// hyper and h2 refuse what is over their limits without a body and without a line in the log, so they
-/// get twice ours.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// When the client reads slowly, its answer to a ping waits behind megabytes in the kernel's
+/// buffers. How slowly it may read is up to `watch`.
+const PING_TIMEOUT: Duration = Duration::from_secs(600);
+/// hyper and h2 refuse what exceeds their limits without a body and without a log line, so their
+/// limits are twice ours.
 const SLACK: usize = 2;
 
 /// How far a connection was served.
-enum End {
+enum Served {
     /// To its end.
-    Over,
-    /// To a pause between two requests: an HTTP/1.1 connection is then no more than its TLS session, and needs no
-    /// more memory.
-    Rest,
+    Closed,
+    /// To a pause between two requests of HTTP/1.1, in which it needs no more than its TLS session.
+    Resting,
 }
 
 /// What a response holds until it is over.
-type Guard = (Busy, Counted);
+type Guard = (BusyGuard, RunningRequest);
 
-/// Serves a connection to its end. Its settings are those of the moment in which it came.
-pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: IpAddr) {
-    let state = core.gate.shared.state().clone();
+/// Serves a connection to its end, with the settings that are in force when it starts.
+pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
+    let Accepted { socket, peer, slot: _slot, network: _network } = accepted;
+    let state = worker.gate.shared.state().clone();
     let limits = &state.config.limits;
     let deadline = Instant::now() + limits.handshake_timeout;
     let handshake = timeout_at(deadline, Box::pin(handshake(socket, &state.tls)));
@@ -74,22 +77,22 @@ pub(super) async fn serve(core: &Rc<Core>, socket: std::net::TcpStream, peer: Ip
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
             Err(_elapsed) => return tracing::debug!(%peer, "no TLS handshake within limits.handshake_timeout"),
         },
-        () = reached(core, Phase::Closing) => return,
+        () = worker.reached(Phase::Closing) => return,
     };
     if client.is_challenge() {
-        tracing::debug!(%peer, "an ACME directory has looked");
+        tracing::debug!(%peer, "answered an ACME challenge");
         _ = timeout_at(deadline, client.clone().shutdown()).await;
         return;
     }
-    // A connection that came after the process began to drain belongs to a transfer that is still running.
-    let leaves_at = if *core.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
+    // A connection that is opened while draining belongs to a running transfer.
+    let closes_at = if *worker.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
     let watch = Watch::new(client.meter(), limits, deadline);
     let peer = Rc::new(Peer { address: peer, asked, shown: client.shown() });
-    let connection = Connection { core, client, peer, watch, limits, leaves_at };
+    let connection = Connection { worker, client, peer, watch, limits, closes_at };
     if connection.client.is_http2() {
         return Box::pin(connection.serve_http2()).await;
     }
-    while let End::Rest = Box::pin(connection.serve_http1()).await {
+    while let Served::Resting = Box::pin(connection.serve_http1()).await {
         connection.rest().await;
     }
 }
@@ -100,27 +103,21 @@ async fn handshake(socket: std::net::TcpStream, tls: &ServerTls) -> io::Result<(
     Stream::accept(socket, tls).await
 }
 
-/// Waits until the process is on its way to its end, at least so far.
-async fn reached(core: &Core, phase: Phase) {
-    // The sender lives as long as the process.
-    _ = core.phase.clone().wait_for(|now| *now >= phase).await;
-}
-
 /// What belongs to a connection after its handshake.
 struct Connection<'a> {
-    core: &'a Rc<Core>,
+    worker: &'a Rc<Worker>,
     client: Stream,
     peer: Rc<Peer>,
     watch: Rc<Watch>,
     limits: &'a Limits,
-    /// When it has to end with the request it has.
-    leaves_at: Phase,
+    /// The phase from which on it closes after its current request.
+    closes_at: Phase,
 }
 
 impl Connection<'_> {
-    async fn serve_http1(&self) -> End {
+    async fn serve_http1(&self) -> Served {
         let service = service_fn(|request| {
-            let flow = Rc::new(Flow::new(self.core.turns.clone()));
+            let flow = Rc::new(Flow::new(self.worker.turns.clone()));
             self.watch.follow(&flow);
             self.answer(request, flow)
         });
@@ -131,35 +128,35 @@ impl Connection<'_> {
             .max_header_size(SLACK * self.limits.header_bytes)
             .max_buf_size(BUFFER.max(SLACK * self.limits.header_bytes))
             .serve_connection(TokioIo::new(self.client.clone()), service);
-        let end = |connection: Pin<&mut _>| http1::Connection::graceful_shutdown(connection);
-        let end = self.drive(Pin::new(&mut connection), end, FAREWELL).await;
+        let shut_down = |connection: Pin<&mut _>| http1::Connection::graceful_shutdown(connection);
+        let progress = self.drive(Pin::new(&mut connection), shut_down, CLOSE_GRACE).await;
         let unread = connection.into_parts().read_buf;
         if !unread.is_empty() {
             self.client.unread(&unread);
         }
-        end
+        progress
     }
 
     async fn serve_http2(&self) {
         let streams = Streams { watch: self.watch.clone(), newest: Rc::default() };
         let newest = streams.newest.clone();
         let service = service_fn(|request| {
-            let flow = Rc::new(Flow::new(self.core.turns.clone()));
+            let flow = Rc::new(Flow::new(self.worker.turns.clone()));
             newest.replace(Some(flow.clone()));
             self.answer(request, flow)
         });
         let connection = http2::Builder::new(streams)
             .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PONG)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
             .max_concurrent_streams(STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(u32::try_from(SLACK * self.limits.header_bytes).unwrap_or(u32::MAX))
             .serve_connection(TokioIo::new(self.client.clone()), service);
-        let end = |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
-        self.drive(pin!(connection), end, self.limits.idle_timeout).await;
+        let shut_down = |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
+        self.drive(pin!(connection), shut_down, self.limits.idle_timeout).await;
     }
 
     fn answer(
@@ -167,48 +164,54 @@ impl Connection<'_> {
         request: Request<Incoming>,
         flow: Rc<Flow>,
     ) -> impl Future<Output = Result<Response<Reply<Guard>>, Infallible>> + 'static {
-        let guard = (self.watch.begin(), Counted::new(&self.core.load));
-        let (gate, peer, watch) = (self.core.gate.clone(), self.peer.clone(), self.watch.clone());
+        let guard = (self.watch.begin(), RunningRequest::new(&self.worker.load));
+        let (gate, peer, watch) = (self.worker.gate.clone(), self.peer.clone(), self.watch.clone());
         async move {
             let response = gate::handle(gate, &peer, request, flow, guard).await;
             if response.status() == StatusCode::MISDIRECTED_REQUEST {
-                // A client that would ask again here gets a new connection instead, which may be the right one.
-                watch.tell();
+                // The client may find the right server on a new connection, but not on this one.
+                watch.mark_closing();
             }
             Ok(response)
         }
     }
 
-    /// Polls a connection until it ends by itself, the client fails to do its part, or the process ends. `tail` is how
-    /// long an answered connection may go on sending when it has no request left.
-    async fn drive<C>(&self, mut connection: Pin<&mut C>, end: impl Fn(Pin<&mut C>), tail: Duration) -> End
+    /// Polls a connection until it ends, a time limit of the client expires, or the process stops.
+    /// `send_grace` is how long a connection that has answered may go on sending after its last
+    /// request.
+    async fn drive<C>(
+        &self,
+        mut connection: Pin<&mut C>,
+        shut_down: impl Fn(Pin<&mut C>),
+        send_grace: Duration,
+    ) -> Served
     where
         C: Future<Output = hyper::Result<()>>,
     {
-        let mut supervision = pin!(OnWake::new(self.supervise(tail)));
-        let mut ending = false;
+        let mut supervision = pin!(OnWake::new(self.supervise(send_grace)));
+        let mut shutting_down = false;
         poll_fn(|cx| {
             loop {
                 if let Poll::Ready(result) = self.poll(connection.as_mut(), cx) {
                     if let Err(error) = result {
                         tracing::debug!(peer = %self.peer.address, %error, "connection failed");
                     }
-                    return Poll::Ready(End::Over);
+                    return Poll::Ready(Served::Closed);
                 }
-                if let Poll::Ready(end) = supervision.as_mut().poll(cx) {
-                    return Poll::Ready(end);
+                if let Poll::Ready(progress) = supervision.as_mut().poll(cx) {
+                    return Poll::Ready(progress);
                 }
-                if ending || !self.watch.is_told() {
+                if shutting_down || !self.watch.is_closing() {
                     return Poll::Pending;
                 }
-                end(connection.as_mut());
-                ending = true;
+                shut_down(connection.as_mut());
+                shutting_down = true;
             }
         })
         .await
     }
 
-    /// Polls a connection, and sends what it has written meanwhile.
+    /// Polls a connection, then sends what it has written.
     fn poll<C>(&self, connection: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<Result<(), Box<dyn Error>>>
     where
         C: Future<Output = hyper::Result<()>>,
@@ -221,56 +224,57 @@ impl Connection<'_> {
         }
     }
 
-    /// Waits until the connection has to be cut or may rest, and tells `watch` when it is to end by itself.
-    async fn supervise(&self, tail: Duration) -> End {
-        let Self { watch, core, .. } = self;
+    /// Waits until the connection has to be closed or may rest. Marks it as closing when it is to
+    /// close by itself.
+    async fn supervise(&self, send_grace: Duration) -> Served {
+        let Self { watch, worker, .. } = self;
         let peer = self.peer.address;
-        let mut called = pin!(reached(core, self.leaves_at));
-        let mut cut = pin!(reached(core, Phase::Cutting));
-        let mut turn = pin!(watch.turn());
-        let mut farewell = pin!(sleep(Duration::ZERO));
+        let mut closing = pin!(worker.reached(self.closes_at));
+        let mut cutting = pin!(worker.reached(Phase::Cutting));
+        let mut event = pin!(watch.next_event());
+        let mut grace = pin!(sleep(Duration::ZERO));
         loop {
             tokio::select! {
-                turned = turn.as_mut() => match turned {
-                    Turn::Rest => return End::Rest,
-                    Turn::End(Ending::Quiet) => turn.set(watch.turn()),
-                    Turn::End(reason) => {
-                        tracing::debug!(%peer, ?reason, "connection ended");
-                        return End::Over;
+                next = event.as_mut() => match next {
+                    Event::Rest => return Served::Resting,
+                    Event::Close(CloseReason::Idle) => event.set(watch.next_event()),
+                    Event::Close(reason) => {
+                        tracing::debug!(%peer, ?reason, "connection closed");
+                        return Served::Closed;
                     }
                 },
-                () = called.as_mut(), if !watch.is_told() => {}
-                () = farewell.as_mut(), if watch.is_told() => {
+                () = closing.as_mut(), if !watch.is_closing() => {}
+                () = grace.as_mut(), if watch.is_closing() => {
                     if !watch.is_busy() {
-                        return End::Over;
+                        return Served::Closed;
                     }
-                    farewell.as_mut().reset(Instant::now() + FAREWELL);
+                    grace.as_mut().reset(Instant::now() + CLOSE_GRACE);
                     continue;
                 }
-                () = cut.as_mut() => return End::Over,
+                () = cutting.as_mut() => return Served::Closed,
             }
-            watch.tell();
-            let patience = if watch.has_answered() { tail.max(FAREWELL) } else { FAREWELL };
-            farewell.as_mut().reset(Instant::now() + patience);
+            watch.mark_closing();
+            let time = if watch.has_answered() { send_grace.max(CLOSE_GRACE) } else { CLOSE_GRACE };
+            grace.as_mut().reset(Instant::now() + time);
         }
     }
 
-    /// Waits until something is to be done for a connection between two requests.
+    /// Waits until a resting connection needs to be served again.
     async fn rest(&self) {
         tokio::select! {
             () = self.watch.rest() => {}
-            () = reached(self.core, self.leaves_at) => {}
+            () = self.worker.reached(self.closes_at) => {}
         }
     }
 }
 
-/// Runs the streams of an HTTP/2 connection, each until it is over or its client has let it lie for
-/// too long; dropping a stream resets it.
+/// Runs the streams of an HTTP/2 connection, each until it is over or the client has not read it for
+/// too long. Dropping a stream resets it.
 #[derive(Clone)]
 struct Streams {
     watch: Rc<Watch>,
-    /// The account of the request that hyper has just handed to the service; it asks for the
-    /// stream to be run next.
+    /// The flow of the request that hyper has just passed to the service. hyper has its stream
+    /// executed next.
     newest: Rc<RefCell<Option<Rc<Flow>>>>,
 }
 

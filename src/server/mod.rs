@@ -1,18 +1,27 @@
-//! Connections: accepting, handing each to a core, TLS, HTTP, and their ends.
+//! Client connections: accepting, handing each to a worker, TLS, HTTP, and their ends.
 
+mod accepted;
 mod connection;
+mod drain;
 mod hello;
 mod listener;
+mod load;
 mod meter;
 mod on_wake;
 mod outgoing;
 mod outq;
+mod phase;
 mod plain;
 mod session;
+mod slots;
 mod stream;
 mod watch;
+mod worker;
+mod worker_thread;
 mod workers;
 
-pub(crate) use listener::{Connections, accept, bind};
+pub(crate) use drain::{StopError, cut, drain};
+pub(crate) use listener::{accept, bind};
 pub(crate) use plain::{HTTPS, Plain};
-pub(crate) use workers::{Phase, Workers};
+pub(crate) use slots::Slots;
+pub(crate) use worker_thread::start_workers;

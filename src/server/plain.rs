@@ -1,7 +1,6 @@
 //! Plain HTTP: the answers of ACME's http-01, and for everything else the way to https.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,7 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-use super::listener::{Connections, Place, accept_for};
+use super::accepted::Accepted;
+use super::listener::accept_for;
+use super::slots::Slots;
 use crate::gate;
 use crate::state::Shared;
 
@@ -42,19 +43,23 @@ impl Plain {
         Self { shared, https_port }
     }
 
-    /// Accepts for ever, within the same limits as any connection.
-    pub(crate) async fn accept(self: Rc<Self>, listener: TcpListener, connections: Connections) {
-        let take = |socket, peer, place| _ = spawn_local(self.clone().serve(socket, peer, place));
-        accept_for(listener, connections, take).await;
+    /// Accepts connections until it is dropped, within the same limits as the HTTPS listeners.
+    pub(crate) async fn accept(self: Rc<Self>, listener: TcpListener, slots: Slots) {
+        accept_for(listener, slots, |accepted| _ = spawn_local(self.clone().serve(accepted))).await;
     }
 
-    async fn serve(self: Rc<Self>, socket: TcpStream, peer: IpAddr, _place: Place) {
+    async fn serve(self: Rc<Self>, accepted: Accepted) {
+        let Accepted { socket, peer, slot: _slot, network: _network } = accepted;
         let time = self.shared.state().config.limits.handshake_timeout;
         let service = service_fn(|request| {
             let response = self.answer(&request);
             tracing::debug!(%peer, path = request.uri().path(), status = response.status().as_u16(), "plain HTTP");
             async { Ok::<_, Infallible>(response) }
         });
+        let socket = match TcpStream::from_std(socket) {
+            Ok(socket) => socket,
+            Err(error) => return tracing::warn!(%error, "lost a connection"),
+        };
         let connection = http1::Builder::new()
             .header_read_timeout(None)
             .keep_alive(false)

@@ -1,5 +1,5 @@
-//! Whether a client still does its part. hyper's own timers know nothing of a reader that has
-//! stopped, of an idle HTTP/2 connection or of one that has sent no more than its preface.
+//! The time limits of a client connection. hyper's own timers miss a client that has stopped
+//! reading, an idle HTTP/2 connection, and one that has sent no more than its preface.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,31 +11,33 @@ use super::meter::Meter;
 use crate::body::{Flow, Pace};
 use crate::config::Limits;
 
-/// How often a client that is waited for is looked at, at most.
-const TICK: Duration = Duration::from_secs(1);
+/// How often a transfer is checked, at most.
+const TRANSFER_CHECK: Duration = Duration::from_secs(1);
+/// How often an idle connection is checked, at most.
+const IDLE_CHECK: Duration = Duration::from_secs(5);
+/// The least time between two checks.
+const LEAST_CHECK: Duration = Duration::from_millis(10);
+/// How soon after its last request an HTTP/1.1 connection may rest. The memory it holds until then
+/// is what a next request would need.
+const REST_DELAY: Duration = Duration::from_millis(20);
 
-/// How often an idle connection is looked at.
-const GLANCE: Duration = Duration::from_secs(5);
-/// How soon after its last request an HTTP/1.1 connection may rest: the memory it holds until then is what the next ones need.
-const BREATHER: Duration = Duration::from_millis(20);
-
-/// Why a connection has to end.
+/// Why a connection has to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// No request came in its time.
-    Quiet,
-    /// The client does not take what was sent to it.
+pub(super) enum CloseReason {
+    /// No request came in time.
+    Idle,
+    /// The client does not read what is sent.
     Stalled,
-    /// The client has closed the connection, which nobody sees who neither reads nor writes.
+    /// The client has closed the connection. Without a read or a write, nothing else shows it.
     Gone,
 }
 
-/// What is to become of a connection.
+/// What a connection has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// It has to end, for this reason.
-    End(Ending),
-    /// It is an HTTP/1.1 connection between two requests, and has been for a while.
+pub(super) enum Event {
+    /// Close.
+    Close(CloseReason),
+    /// Rest: it speaks HTTP/1.1 and has been between two requests for a while.
     Rest,
 }
 
@@ -47,17 +49,18 @@ pub(super) struct Watch {
     min_rate: u64,
     /// Requests whose response has not ended.
     busy: Cell<usize>,
-    /// Whether a response has ended. What is on its way before that is TLS's own.
+    /// Whether a response has ended. Bytes that are sent before are those of TLS itself.
     answered: Cell<bool>,
-    told: Cell<bool>,
-    /// When the next request has to be there, as long as none is under way.
+    /// Whether the connection was asked to close.
+    closing: Cell<bool>,
+    /// When the next request must have arrived, while none is running.
     deadline: Cell<Instant>,
-    /// The one request of an HTTP/1.1 connection; HTTP/2 watches each of its streams by itself.
+    /// The current request of an HTTP/1.1 connection. HTTP/2 watches each stream separately.
     current: RefCell<Option<Rc<Flow>>>,
 }
 
 impl Watch {
-    /// `first` is when the first request has to be there.
+    /// `first` is when the first request must have arrived.
     pub(super) fn new(meter: Rc<Meter>, limits: &Limits, first: Instant) -> Rc<Self> {
         Rc::new(Self {
             meter,
@@ -66,94 +69,95 @@ impl Watch {
             min_rate: limits.min_rate,
             busy: Cell::new(0),
             answered: Cell::new(false),
-            told: Cell::new(false),
+            closing: Cell::new(false),
             deadline: Cell::new(first),
             current: RefCell::new(None),
         })
     }
 
-    /// Takes down that a request has begun; dropping the guard, that its response is over.
-    pub(super) fn begin(self: &Rc<Self>) -> Busy {
+    /// Records that a request has begun. Dropping the guard records that its response is over.
+    pub(super) fn begin(self: &Rc<Self>) -> BusyGuard {
         self.busy.set(self.busy.get() + 1);
-        Busy(self.clone())
+        BusyGuard(self.clone())
     }
 
-    /// Names the request that the connection as a whole is to be judged by.
+    /// Sets the request whose progress is that of the connection.
     pub(super) fn follow(&self, flow: &Rc<Flow>) {
         *self.current.borrow_mut() = Some(flow.clone());
     }
 
-    /// Whether a request is under way.
+    /// Whether a request is running.
     pub(super) fn is_busy(&self) -> bool {
         self.busy.get() > 0
     }
 
-    /// Whether a response has ended on this connection; its last bytes may still be on their way.
+    /// Whether a response has ended on this connection. Its last bytes may still be on their way.
     pub(super) fn has_answered(&self) -> bool {
         self.answered.get()
     }
 
-    /// Takes down that the connection has been asked to end, so that it is no longer to be quiet for.
-    pub(super) fn tell(&self) {
-        self.told.set(true);
+    /// Marks the connection as closing; the idle deadline no longer applies.
+    pub(super) fn mark_closing(&self) {
+        self.closing.set(true);
     }
 
-    /// Whether it has been.
-    pub(super) fn is_told(&self) -> bool {
-        self.told.get()
+    /// Whether the connection was marked as closing.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get()
     }
 
-    /// Waits until the connection has to end or may rest.
-    pub(super) async fn turn(&self) -> Turn {
+    /// Waits until the connection has to be closed or may rest.
+    pub(super) async fn next_event(&self) -> Event {
         let mut progress = Progress::new(self);
-        let mut glance = BREATHER;
+        let mut interval = REST_DELAY;
         loop {
             let since = Instant::now();
             if self.is_busy() || self.meter.is_sending() {
                 let asked = self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
                 let waits = asked || !self.is_busy() || self.meter.is_blocked();
-                sleep_until(since + if self.is_busy() { self.tick() } else { glance }).await;
+                sleep_until(since + if self.is_busy() { self.transfer_check() } else { interval }).await;
                 if self.is_busy() && self.meter.is_gone() {
-                    return Turn::End(Ending::Gone);
+                    return Event::Close(CloseReason::Gone);
                 }
                 if progress.is_too_slow(waits, since.elapsed(), None) {
                     self.meter.give_up();
-                    return Turn::End(Ending::Stalled);
+                    return Event::Close(CloseReason::Stalled);
                 }
                 if !self.is_busy() && self.has_answered() {
                     self.postpone();
                 }
-                glance = if self.is_busy() { BREATHER } else { (2 * glance).min(self.tick()) };
-            } else if since >= self.deadline.get() && !self.is_told() {
-                return Turn::End(Ending::Quiet);
+                let next = (2 * interval).min(self.transfer_check());
+                interval = if self.is_busy() { REST_DELAY } else { next };
+            } else if since >= self.deadline.get() && !self.is_closing() {
+                return Event::Close(CloseReason::Idle);
             } else {
-                let next = since + glance;
-                sleep_until(if self.is_told() { next } else { next.min(self.deadline.get()) }).await;
+                let next = since + interval;
+                sleep_until(if self.is_closing() { next } else { next.min(self.deadline.get()) }).await;
                 if self.may_rest() {
                     self.current.take();
-                    return Turn::Rest;
+                    return Event::Rest;
                 }
                 progress = Progress::new(self);
-                glance = self.glance();
+                interval = self.idle_check();
             }
         }
     }
 
-    /// Waits until the client has left one response of several lie for too long. What counts is what
-    /// the stream has handed over, and what arrives of anything while the socket itself is full.
+    /// Waits until the client has not read one response of several for too long. Progress is what the
+    /// stream has handed over; while the socket is full, also what arrives of any stream.
     pub(super) async fn stalled(&self, flow: &Flow) {
         let mut progress = Progress::new(self);
         loop {
             let since = Instant::now();
             let waits = flow.waits_for_download();
-            sleep_until(since + self.tick()).await;
+            sleep_until(since + self.transfer_check()).await;
             if progress.is_too_slow(waits, since.elapsed(), Some(flow.bytes_out())) {
                 return;
             }
         }
     }
 
-    /// Waits until a connection at rest has to be looked after again: something came, or its time is over.
+    /// Waits until something arrives on a resting connection, or its deadline is over.
     pub(super) async fn rest(&self) {
         tokio::select! {
             () = self.meter.readable() => {}
@@ -163,15 +167,15 @@ impl Watch {
 
     fn may_rest(&self) -> bool {
         let http1 = self.current.borrow().is_some();
-        http1 && !self.is_busy() && !self.is_told() && !self.meter.is_sending()
+        http1 && !self.is_busy() && !self.is_closing() && !self.meter.is_sending()
     }
 
-    fn tick(&self) -> Duration {
-        (self.idle_timeout / 8).clamp(Duration::from_millis(10), TICK)
+    fn transfer_check(&self) -> Duration {
+        (self.idle_timeout / 8).clamp(LEAST_CHECK, TRANSFER_CHECK)
     }
 
-    fn glance(&self) -> Duration {
-        (self.idle_timeout / 8).clamp(Duration::from_millis(10), GLANCE)
+    fn idle_check(&self) -> Duration {
+        (self.idle_timeout / 8).clamp(LEAST_CHECK, IDLE_CHECK)
     }
 
     fn postpone(&self) {
@@ -179,7 +183,7 @@ impl Watch {
     }
 }
 
-/// What a client has taken so far, and how fast.
+/// How much a client has received so far, and how fast.
 struct Progress {
     meter: Rc<Meter>,
     fresh: Pace,
@@ -195,8 +199,9 @@ impl Progress {
         Self { meter, pace: fresh.clone(), fresh, acknowledged, delivered: 0 }
     }
 
-    /// Judges the `time` since the last call, in which the client was waited for or not. `delivered` is what its
-    /// stream has handed over in all; without one, what the client's host has acknowledged counts instead.
+    /// Judges the `time` since the last call. `waits` is whether the client was waited for in it.
+    /// `delivered` is what its stream has handed over in all; without a stream, progress is what the
+    /// client's host has acknowledged.
     fn is_too_slow(&mut self, waits: bool, time: Duration, delivered: Option<u64>) -> bool {
         let acknowledged = self.meter.acknowledged();
         let arrived = acknowledged.saturating_sub(self.acknowledged);
@@ -206,18 +211,21 @@ impl Progress {
             self.pace = self.fresh.clone();
             return false;
         }
-        let counts = delivered.is_none() || self.meter.is_blocked();
-        self.pace.waited(time, handed_over + if counts { arrived } else { 0 })
+        let judged_by_host = delivered.is_none() || self.meter.is_blocked();
+        self.pace.waited(time, handed_over + if judged_by_host { arrived } else { 0 })
     }
 }
 
-/// One request under way.
-pub(super) struct Busy(Rc<Watch>);
+/// Keeps a connection busy until it is dropped.
+pub(super) struct BusyGuard(Rc<Watch>);
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.0.busy.set(self.0.busy.get() - 1);
         self.0.answered.set(true);
         self.0.postpone();
     }
 }
+
+#[cfg(test)]
+mod tests;

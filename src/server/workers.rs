@@ -1,220 +1,222 @@
-//! The cores: a thread with a single-threaded runtime each, and the choice among them.
+//! The worker threads: their start, the choice among them, and their ends.
 
+use std::future::pending;
 use std::io;
-use std::net::IpAddr;
-use std::rc::Rc;
+use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinSet, spawn_local};
-use tokio::time::interval;
 
-use super::connection;
-use super::listener::Place;
-use crate::body::FairQueue;
-use crate::gate::Gate;
-use crate::state::Shared;
-use crate::upstream::Upstream;
+use super::accepted::Accepted;
+use super::load::{Load, OpenConnection};
+use super::phase::Phase;
 
-/// How often idle connections to the registry are looked at.
-const SWEEP: Duration = Duration::from_secs(5);
+/// A worker's runtime looks for new events after so many polls of tasks. With tokio's default of 61,
+/// a manifest would wait for 61 turns of a transfer.
+const EVENT_INTERVAL: u32 = 4;
 
-/// A core looks for new events after so many tasks that had something to do. tokio's 61 are 61 turns of a transfer, and a
-/// manifest would wait for them.
-const EVENTS: u32 = 4;
-
-/// How far the process is on its way to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// Not at all.
-    Running,
-    /// Connections end with the request they have; new ones still come in for what belongs to a running transfer.
-    Draining,
-    /// All connections end with the request they have.
-    Closing,
-    /// All connections end.
-    Cutting,
+/// All worker threads. The owner decides when they end; a [`WorkersView`] cannot keep them alive.
+pub(crate) struct Workers {
+    view: WorkersView,
+    phase: watch::Sender<Phase>,
+    threads: Vec<JoinHandle<()>>,
+    ends: mpsc::UnboundedReceiver<Result<(), WorkerFailure>>,
+    /// Threads that have not reported their end.
+    running: usize,
+    /// The first failure among the ends.
+    failure: Option<WorkerFailure>,
 }
 
-/// All worker threads.
-pub(crate) struct Workers(Vec<Worker>);
-
-struct Worker {
-    queue: mpsc::UnboundedSender<Handover>,
-    load: Arc<Load>,
-    thread: JoinHandle<()>,
-}
-
-/// What a core has to do at the moment.
-#[derive(Default)]
-pub(super) struct Load {
-    connections: AtomicUsize,
-    requests: AtomicUsize,
-    /// Requests since the start.
-    begun: AtomicUsize,
-}
-
-/// A connection on its way to its core.
-pub(super) struct Handover {
-    socket: std::net::TcpStream,
-    peer: IpAddr,
-    place: Place,
-}
-
-impl Workers {
-    /// Starts `count` threads and waits until they are ready.
-    pub(crate) fn start(
-        count: usize,
-        shared: &Arc<Shared>,
-        phase: &watch::Receiver<Phase>,
-    ) -> io::Result<Self> {
-        let start = |number| {
-            let (queue, handovers) = mpsc::unbounded_channel();
-            let (ready, started) = std::sync::mpsc::sync_channel(1);
-            let load = Arc::new(Load::default());
-            let (shared, phase, of_core) = (shared.clone(), phase.clone(), load.clone());
-            let thread = std::thread::Builder::new().name(format!("tidegate-{number}")).spawn(move || {
-                match Builder::new_current_thread()
-                    .event_interval(EVENTS)
-                    .enable_all()
-                    .build_local(LocalOptions::default())
-                {
-                    Ok(runtime) => {
-                        _ = ready.send(Ok(()));
-                        runtime.block_on(run(handovers, shared, phase, of_core));
-                    }
-                    Err(error) => _ = ready.send(Err(error)),
-                }
-            })?;
-            started.recv().map_err(io::Error::other)??;
-            Ok(Worker { queue, load, thread })
-        };
-        (0..count).map(start).collect::<io::Result<_>>().map(Self)
-    }
-
-    /// Requests under way.
-    pub(crate) fn requests(&self) -> usize {
-        self.0.iter().map(|worker| worker.load.requests.load(Ordering::Relaxed)).sum()
-    }
-
-    /// Requests since the start.
-    pub(crate) fn begun(&self) -> usize {
-        self.0.iter().map(|worker| worker.load.begun.load(Ordering::Relaxed)).sum()
-    }
-
-    /// Gives them no more connections and waits, blocking, until all they have are gone.
-    pub(crate) fn join(self) {
-        for worker in self.0 {
-            drop(worker.queue);
-            if worker.thread.join().is_err() {
-                tracing::error!("a worker thread has panicked");
-            }
-        }
-    }
-
-    /// Gives a connection to the core with the least to do.
-    pub(super) fn hand_over(&self, socket: TcpStream, peer: IpAddr, place: Place) {
-        let socket = match socket.into_std() {
-            Ok(socket) => socket,
-            Err(error) => return tracing::warn!(%error, "lost a connection"),
-        };
-        let load = |worker: &&Worker| {
-            let load = &worker.load;
-            (load.requests.load(Ordering::Relaxed), load.connections.load(Ordering::Relaxed))
-        };
-        if let Some(worker) = self.0.iter().min_by_key(load) {
-            worker.load.connections.fetch_add(1, Ordering::Relaxed);
-            _ = worker.queue.send(Handover { socket, peer, place });
-        }
-    }
-}
-
-/// One request in the count of its core.
-pub(super) struct Counted(Arc<Load>);
-
-impl Counted {
-    pub(super) fn new(load: &Arc<Load>) -> Self {
-        load.requests.fetch_add(1, Ordering::Relaxed);
-        load.begun.fetch_add(1, Ordering::Relaxed);
-        Self(load.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What the connections of one core share.
-pub(super) struct Core {
-    pub(super) gate: Rc<Gate>,
-    pub(super) turns: Rc<FairQueue>,
+/// What a worker thread works with.
+pub(super) struct Inbox {
+    pub(super) handovers: mpsc::UnboundedReceiver<Handover>,
     pub(super) load: Arc<Load>,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
-/// The life of a worker thread: until its queue is closed and its last connection is gone.
-async fn run(
-    mut handovers: mpsc::UnboundedReceiver<Handover>,
-    shared: Arc<Shared>,
-    phase: watch::Receiver<Phase>,
-    load: Arc<Load>,
-) {
-    let upstream = Rc::new(Upstream::default());
-    let gate = Rc::new(Gate { shared, upstream: upstream.clone() });
-    let turns = Rc::new(FairQueue::default());
-    let core = Rc::new(Core { gate, turns: turns.clone(), load, phase });
-    let giver = spawn_local(async move { turns.give().await });
-    let sweeper = spawn_local(async move {
-        let mut ticks = interval(SWEEP);
-        loop {
-            ticks.tick().await;
-            upstream.sweep();
-        }
-    });
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            handover = handovers.recv() => match handover {
-                Some(handover) => _ = connections.spawn_local(serve(core.clone(), handover)),
-                None => break,
-            },
-            Some(ended) = connections.join_next() => report(ended),
-        }
-    }
-    while let Some(ended) = connections.join_next().await {
-        report(ended);
-    }
-    sweeper.abort();
-    giver.abort();
+/// A connection on its way to its worker, and in the worker's count already.
+#[derive(Debug)]
+pub(super) struct Handover {
+    pub(super) accepted: Accepted,
+    pub(super) open: OpenConnection,
 }
 
-async fn serve(core: Rc<Core>, handover: Handover) {
-    let _open = Open(core.load.clone());
-    let _place = handover.place;
-    connection::serve(&core, handover.socket, handover.peer).await;
+/// A worker thread that ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[error("worker thread {thread} {cause}")]
+pub(crate) struct WorkerFailure {
+    thread: String,
+    cause: FailureCause,
 }
 
-/// One connection in the count of its core.
-struct Open(Arc<Load>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
+/// How a worker thread failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FailureCause {
+    #[error("panicked")]
+    Panicked,
+    #[error("ended")]
+    Ended,
+    #[error("lost its task for {0}")]
+    LostTask(&'static str),
 }
 
-/// A panic ends one connection and not all.
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
+impl Workers {
+    /// Starts `count` threads that run `work`, and waits until they are ready.
+    pub(super) fn start<F>(
+        count: usize,
+        work: impl Fn(Inbox) -> F + Clone + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = Result<(), FailureCause>>,
     {
-        tracing::error!(%error, "a connection has panicked");
+        let (phase, phases) = watch::channel(Phase::Running);
+        let (reports, ends) = mpsc::unbounded_channel();
+        let (mut seats, mut threads) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let (queue, handovers) = mpsc::unbounded_channel();
+            let load = Arc::new(Load::default());
+            let inbox = Inbox { handovers, load: load.clone(), phase: phases.clone() };
+            threads.push(start_thread(format!("tidegate-{number}"), reports.clone(), inbox, work.clone())?);
+            seats.push(Seat { queue, load });
+        }
+        let view = WorkersView(seats.into());
+        Ok(Self { view, phase, threads, ends, running: count, failure: None })
+    }
+
+    /// A view that can be kept for as long as it is of use.
+    pub(crate) fn view(&self) -> WorkersView {
+        self.view.clone()
+    }
+
+    /// Tells the workers that the process has entered `phase`.
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// Waits until a worker fails. May be dropped and called again.
+    pub(crate) async fn failed(&mut self) -> WorkerFailure {
+        loop {
+            match self.ends.recv().await {
+                Some(end) => {
+                    self.running -= 1;
+                    if let Err(failure) = end {
+                        return failure;
+                    }
+                }
+                None => pending().await,
+            }
+        }
+    }
+
+    /// Waits until all workers have ended, which they do from [`Phase::Closing`] on as soon as their
+    /// connections are closed. May be dropped and called again.
+    ///
+    /// # Errors
+    /// The first failure of a worker, after all have ended.
+    pub(super) async fn join(&mut self) -> Result<(), WorkerFailure> {
+        while self.running > 0
+            && let Some(end) = self.ends.recv().await
+        {
+            self.running -= 1;
+            if let Err(failure) = end {
+                tracing::error!("{failure}");
+                self.failure.get_or_insert(failure);
+            }
+        }
+        for thread in self.threads.drain(..) {
+            // It has reported its end, so this takes no time; a panic is in the report.
+            _ = thread.join();
+        }
+        self.failure.take().map_or(Ok(()), Err)
     }
 }
+
+/// What the rest of the process sees of the workers. It may outlive them.
+#[derive(Clone)]
+pub(crate) struct WorkersView(Arc<[Seat]>);
+
+struct Seat {
+    queue: mpsc::UnboundedSender<Handover>,
+    load: Arc<Load>,
+}
+
+impl WorkersView {
+    /// Running requests.
+    pub(crate) fn requests(&self) -> usize {
+        self.0.iter().map(|seat| seat.load.requests()).sum()
+    }
+
+    /// Requests since the start of the process.
+    pub(crate) fn total_requests(&self) -> usize {
+        self.0.iter().map(|seat| seat.load.total_requests()).sum()
+    }
+
+    /// Gives a connection to the worker with the fewest requests. Workers that have ended are left
+    /// out; without any other, the connection is closed.
+    pub(super) fn hand_over(&self, mut accepted: Accepted) {
+        let load = |seat: &&Seat| (seat.load.requests(), seat.load.connections());
+        while let Some(seat) = self.0.iter().filter(|seat| !seat.queue.is_closed()).min_by_key(load) {
+            let open = OpenConnection::new(&seat.load);
+            match seat.queue.send(Handover { accepted, open }) {
+                Ok(()) => return,
+                Err(returned) => accepted = returned.0.accepted,
+            }
+        }
+        tracing::warn!(peer = %accepted.peer, "no worker is left for a connection");
+    }
+}
+
+/// Starts one worker thread, and waits until its runtime is there.
+fn start_thread<F>(
+    name: String,
+    reports: mpsc::UnboundedSender<Result<(), WorkerFailure>>,
+    inbox: Inbox,
+    work: impl Fn(Inbox) -> F + Send + 'static,
+) -> io::Result<JoinHandle<()>>
+where
+    F: Future<Output = Result<(), FailureCause>>,
+{
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+        let mut report = Report { thread: name, reports, end: Err(FailureCause::Panicked) };
+        let mut runtime = Builder::new_current_thread();
+        let runtime = runtime.event_interval(EVENT_INTERVAL).enable_all();
+        let runtime = match runtime.build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                _ = ready.send(Err(error));
+                return;
+            }
+        };
+        _ = ready.send(Ok(()));
+        let phase = inbox.phase.clone();
+        let end = runtime.block_on(work(inbox));
+        let was_asked = *phase.borrow() >= Phase::Closing;
+        report.end = match end {
+            Ok(()) if !was_asked => Err(FailureCause::Ended),
+            end => end,
+        };
+    })?;
+    started.recv().map_err(io::Error::other)??;
+    Ok(thread)
+}
+
+/// Reports how a worker thread ended, as the last thing it does, also when it panics.
+struct Report {
+    thread: String,
+    reports: mpsc::UnboundedSender<Result<(), WorkerFailure>>,
+    end: Result<(), FailureCause>,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let end = mem::replace(&mut self.end, Ok(()));
+        let thread = mem::take(&mut self.thread);
+        _ = self.reports.send(end.map_err(|cause| WorkerFailure { thread, cause }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,9 @@ use crate::harness::DEADLINE;
 use crate::harness::fake::Fake;
 use crate::harness::frames;
 use crate::harness::http1::{self, Client};
+use crate::harness::image::{noise, sha256};
 use crate::harness::recorder::Recorder;
+use crate::harness::registry::Registry;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tls::Tls;
 
@@ -125,4 +127,37 @@ fn transfers_that_are_cut_at_the_drain_timeout_are_in_the_access_log() {
         let count = lines.iter().filter(|line| line.contains(agent)).count();
         assert_eq!(count, 1, "lines of {agent} in:\n{}", lines.join("\n"));
     }
+}
+
+#[test]
+fn a_push_of_100_mib_that_is_running_arrives_whole_after_the_listeners_have_closed() {
+    const SIZE: usize = 100 << 20;
+    let registry = Registry::start();
+    let settings = Settings::for_upstream(&registry.url()).set("server.drain_timeout", r#""12s""#);
+    let mut tidegate = Tidegate::start(settings);
+    let blob = noise(SIZE);
+    let digest = format!("sha256:{}", sha256(&blob));
+    let mut client = Client::connect(&tidegate);
+    let upload = client.exchange("POST /v2/a/blobs/uploads/", &[AUTH, "Content-Length: 0"]);
+    assert_eq!(upload.status, 202);
+    let location = upload.all("location")[0].to_owned();
+    let target = &location[location.find("/v2/").unwrap()..];
+    let length = format!("Content-Length: {SIZE}");
+    client.send(http1::head(&format!("PUT {target}&digest={digest}"), &[AUTH, &length]));
+    let (first, second) = blob.split_at(SIZE / 2);
+    client.send(first);
+    tidegate.signal(Signal::TERM);
+    tidegate.log.wait_for("the signal", |line| line.contains("draining"));
+    let start = Instant::now();
+    while let Ok(socket) = TcpStream::connect(tidegate.address) {
+        ends_within(&socket, Duration::from_millis(100));
+        assert!(start.elapsed() < DEADLINE, "the listener stays open");
+    }
+    assert!(tidegate.is_running(), "it does not wait for the push");
+    client.send(second);
+    let pushed = client.response(false).unwrap();
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    assert_eq!(pushed.all("docker-content-digest"), [digest]);
+    drop(client);
+    assert_eq!(tidegate.wait().code(), Some(0));
 }

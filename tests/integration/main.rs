@@ -49,3 +49,4 @@ mod token_clients;
 mod tokens;
 mod two_readers;
 mod upstreams;
+mod worker_failure;

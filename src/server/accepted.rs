@@ -1,0 +1,30 @@
+//! A connection between its acceptance and its first byte.
+
+use std::net::{IpAddr, TcpStream};
+
+use super::slots::{ConnectionSlot, NetworkSlot};
+
+/// An accepted connection. The socket is nonblocking and belongs to no runtime yet.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) socket: TcpStream,
+    /// The client's address, or that of the last proxy before us.
+    pub(super) peer: IpAddr,
+    pub(super) slot: ConnectionSlot,
+    pub(super) network: NetworkSlot,
+}
+
+#[cfg(test)]
+impl Accepted {
+    /// A connection over loopback, and the client's end of it.
+    pub(super) async fn with_client() -> (Self, TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let slots = super::slots::Slots::new(1, 0);
+        let slot = slots.connections.take().await.unwrap();
+        let network = slots.networks.take(peer.ip()).unwrap();
+        (Self { socket, peer: peer.ip(), slot, network }, client)
+    }
+}

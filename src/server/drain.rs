@@ -1,0 +1,101 @@
+//! The end of the process: which requests are waited for, and for how long.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep_until, timeout};
+
+use super::phase::Phase;
+use super::workers::{WorkerFailure, Workers};
+
+/// A client in the middle of a push sends its next request within this time after the last.
+const QUIET_TIME: Duration = Duration::from_secs(1);
+/// How often running requests are counted while draining.
+const COUNT_INTERVAL: Duration = Duration::from_millis(20);
+/// How long connections that are cut may take to release what they hold.
+const CUT_TIME: Duration = Duration::from_secs(1);
+
+/// Why the process ended without waiting for its transfers.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StopError {
+    /// A second SIGTERM or SIGINT.
+    #[error("stopped at once, as asked; running transfers were cut")]
+    Impatient,
+    /// A worker can no longer serve its connections.
+    #[error("{0}; tidegate has stopped, so that its supervisor starts it again")]
+    Worker(#[from] WorkerFailure),
+    /// A listening socket is no longer accepted from.
+    #[error("a listener has stopped accepting; tidegate has stopped, so that its supervisor starts it again")]
+    Listener,
+}
+
+/// Ends in order. For at most half of `patience`, requests may finish and new ones may follow them.
+/// Then the listeners are closed, and what is left may finish. What is not over after `patience`, or
+/// when `stop` is ready, is cut.
+///
+/// # Errors
+/// `stop` was ready, or a worker failed meanwhile.
+pub(crate) async fn drain(
+    mut workers: Workers,
+    mut acceptors: JoinSet<()>,
+    patience: Duration,
+    mut stop: impl AsyncFnMut(),
+) -> Result<(), StopError> {
+    let begun = Instant::now();
+    let view = workers.view();
+    tracing::info!(requests = view.requests(), "draining");
+    workers.enter(Phase::Draining);
+    tokio::select! {
+        () = quiet(|| (view.requests(), view.total_requests())) => {}
+        () = sleep_until(begun + patience / 2) => {}
+        () = stop() => {
+            _ = cut(workers, acceptors).await;
+            return Err(StopError::Impatient);
+        }
+    }
+    // Closes the listeners.
+    acceptors.shutdown().await;
+    workers.enter(Phase::Closing);
+    let result = tokio::select! {
+        end = workers.join() => {
+            tracing::info!("stopped");
+            return end.map_err(StopError::Worker);
+        }
+        () = sleep_until(begun + patience) => Ok(()),
+        () = stop() => Err(StopError::Impatient),
+    };
+    let end = cut(workers, acceptors).await;
+    result?;
+    end.map_err(StopError::Worker)
+}
+
+/// Closes the listeners and then every connection, whatever is running on it.
+///
+/// # Errors
+/// A worker failed meanwhile.
+pub(crate) async fn cut(mut workers: Workers, mut acceptors: JoinSet<()>) -> Result<(), WorkerFailure> {
+    acceptors.shutdown().await;
+    workers.enter(Phase::Cutting);
+    let end = timeout(CUT_TIME, workers.join()).await;
+    tracing::warn!("stopped; transfers that were still running were cut");
+    end.unwrap_or(Ok(()))
+}
+
+/// Waits until for [`QUIET_TIME`] no request has run and none has begun. `count` returns the running
+/// requests and all since the start.
+async fn quiet(count: impl Fn() -> (usize, usize)) {
+    let mut counts = interval(COUNT_INTERVAL);
+    let mut since = Instant::now();
+    let (_, mut total_before) = count();
+    while since.elapsed() < QUIET_TIME {
+        counts.tick().await;
+        let (running, total) = count();
+        if running > 0 || total != total_before {
+            total_before = total;
+            since = Instant::now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
