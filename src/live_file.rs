@@ -1,18 +1,16 @@
 //! A file on disk whose edits count at once, and the last good content of it.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
+use crate::disk::{self, RegularFile, Signature};
 use crate::problem::{Problem, Problems};
 
-/// More than half a million users, or a million revoked certificates; what is larger is something else.
-const LARGEST: u64 = 64 << 20;
 /// A file that changed less than so long before it was read may change again and look the same.
 const RACY_NANOS: i128 = 100_000_000;
 /// The same where time stamps are whole seconds.
@@ -108,9 +106,7 @@ impl<T> LiveFile<T> {
     /// as it was, which is logged once.
     pub(crate) fn current(&self) -> Arc<T> {
         let loaded = self.loaded.load();
-        if loaded.settled
-            && fs::metadata(&self.path).is_ok_and(|seen| Some(Signature::of(&seen)) == loaded.signature)
-        {
+        if loaded.settled && Signature::at(&self.path).is_some_and(|seen| Some(seen) == loaded.signature) {
             return Arc::clone(&loaded.content);
         }
         let mut complaint = match self.complaint.try_lock() {
@@ -166,35 +162,6 @@ impl<T> LiveFile<T> {
     }
 }
 
-/// Whether every account of the machine can read the file, and try its hashes at leisure.
-pub(crate) fn readable_by_others(path: &Path) -> io::Result<bool> {
-    Ok(fs::metadata(path)?.mode() & 0o004 != 0)
-}
-
-/// Tells one state of a file from another without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Signature {
-    device: u64,
-    inode: u64,
-    size: u64,
-    /// Nanoseconds since 1970, as are all times here.
-    modified: i128,
-    changed: i128,
-}
-
-impl Signature {
-    fn of(metadata: &Metadata) -> Self {
-        let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
-            changed: nanos(metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
 /// One reading of the file.
 struct Reading {
     text: Vec<u8>,
@@ -205,20 +172,10 @@ struct Reading {
 
 impl Reading {
     fn of(path: &Path) -> io::Result<Self> {
-        // A FIFO would otherwise block until somebody writes to it.
-        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        let mut file = File::options().read(true).custom_flags(nonblocking).open(path)?;
-        let before = file.metadata()?;
-        if !before.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        let mut text = Vec::new();
-        (&mut file).take(LARGEST + 1).read_to_end(&mut text)?;
-        if text.len() as u64 > LARGEST {
-            return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
-        }
-        let signature = Signature::of(&before);
-        let whole = Signature::of(&file.metadata()?) == signature;
+        let file = RegularFile::open(path)?;
+        let signature = file.signature()?;
+        let text = file.read(disk::LARGE)?;
+        let whole = file.signature()? == signature;
         Ok(Self { text, signature, whole })
     }
 
@@ -232,9 +189,9 @@ impl Reading {
 
     /// Emptied and not replaced: an editor, or Apache's htpasswd, is about to write the new content.
     fn is_being_written(&self, old: Option<&Signature>, now: SystemTime) -> bool {
-        let same_file =
-            old.is_some_and(|old| (self.signature.device, self.signature.inode) == (old.device, old.inode));
-        same_file && self.text.is_empty() && is_recent(self.signature.modified, WRITING_NANOS, now)
+        old.is_some_and(|old| self.signature.is_same_file(old))
+            && self.text.is_empty()
+            && is_recent(self.signature.modified, WRITING_NANOS, now)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Taking up changed settings and files while running: all of them or none.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{AuthMode, Config, Verify};
+use crate::disk::Signature;
 use crate::problem::Problems;
 use crate::state::{Shared, State};
 
@@ -25,10 +25,6 @@ pub(crate) struct Reloader {
     failed: Option<(String, u32)>,
 }
 
-/// What tells two versions of a file apart. Symlinks are followed, so that a swapped one counts, as
-/// Kubernetes does it.
-type Signature = (u64, u64, u64, i64, i64, i64, i64);
-
 /// Files, and what they looked like at one moment; `None` for one that is not there.
 pub(crate) type Looks = Vec<(PathBuf, Option<Signature>)>;
 
@@ -42,7 +38,7 @@ impl Reloader {
     /// To be called now and then: reloads when a file has changed and has then stayed the same from
     /// one call to the next, so that a pair of files that is being replaced is not read between the two.
     pub(crate) fn look(&mut self) {
-        let now = self.loaded.iter().map(|(file, _)| signature(file)).collect();
+        let now = self.loaded.iter().map(|(file, _)| Signature::at(file)).collect();
         let settled = self.seen == now;
         self.seen = now;
         if settled && self.seen != signatures(&self.loaded) {
@@ -127,26 +123,13 @@ pub(crate) fn look_at(path: &Path, config: &Config) -> Looks {
     let token = config.token.key.iter().chain(&config.token.certificate);
     let others = users.into_iter().chain(authorities).chain(token);
     let others = others.chain(&config.tls.ticket_keys).chain(&config.upstream.ca);
-    let look = |file: PathBuf| (file.clone(), signature(&file));
+    let look = |file: PathBuf| (file.clone(), Signature::at(&file));
     let all = std::iter::once(path.to_owned()).chain(pairs).chain(acme).chain(others.cloned());
     all.map(look).collect()
 }
 
 fn signatures(files: &Looks) -> Vec<Option<Signature>> {
     files.iter().map(|(_, signature)| *signature).collect()
-}
-
-fn signature(file: &Path) -> Option<Signature> {
-    let data = std::fs::metadata(file).ok()?;
-    Some((
-        data.dev(),
-        data.ino(),
-        data.size(),
-        data.mtime(),
-        data.mtime_nsec(),
-        data.ctime(),
-        data.ctime_nsec(),
-    ))
 }
 
 /// The keys whose change a reload cannot take up.

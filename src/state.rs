@@ -18,7 +18,8 @@ use crate::acme;
 use crate::agent::Agents;
 use crate::auth::{self, Htpasswd, Verifier};
 use crate::config::{AuthMode, ClientCertificate, Config, ServerAddress, Verify};
-use crate::live_file::{LiveFile, readable_by_others};
+use crate::disk::Mode;
+use crate::live_file::LiveFile;
 use crate::log::access::AccessLog;
 use crate::pki::{self, RenewedBy};
 use crate::problem::{Problem, Problems};
@@ -105,7 +106,7 @@ impl State {
         let mut warnings = config.warnings.clone();
         warnings.append(&mut tls_warnings);
         warnings.append(&mut tls.warnings);
-        if users.is_some() && readable_by_others(&config.auth.htpasswd).unwrap_or_default() {
+        if users.is_some() && Mode::at(&config.auth.htpasswd).is_ok_and(Mode::is_readable_by_others) {
             warnings.push(readable(&config.auth.htpasswd));
         }
         warnings.extend(open_to_others(&config));

@@ -11,7 +11,8 @@ use super::schedule;
 use super::store::{Renewal, Store};
 use crate::config::Acme;
 use crate::crypto::provider;
-use crate::pki::pair::{self, Content};
+use crate::disk::{Content, Mode};
+use crate::pki::pair;
 use crate::pki::{self, Facts, Identity, RenewedBy, date};
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
@@ -102,7 +103,8 @@ pub(super) fn judge(
     now: OffsetDateTime,
 ) -> Result<(OffsetDateTime, OffsetDateTime), Failure> {
     let files = acme.files();
-    let pair = pair::read_with(&files, |_| Ok(Content { bytes: pem.expose().to_vec(), mode: 0o600 }));
+    let pair =
+        pair::read_with(&files, |_| Ok(Content { bytes: pem.expose().to_vec(), mode: Mode::private() }));
     let chain = pair.chain.unwrap_or_default();
     let findings = pki::check_chain(&files.certificate, &chain, RenewedBy::Acme, now, &|_| true);
     let fault = pair.problems.into_iter().chain(findings.errors).map(|problem| problem.message).next();

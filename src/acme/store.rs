@@ -19,8 +19,7 @@ use tokio::task::spawn_blocking;
 pub(super) use self::records::{KeptAccount, KeptOrder, Renewal};
 use super::failure::Failure;
 use crate::config::Acme;
-use crate::disk::Staged;
-use crate::pki::pair;
+use crate::disk::{self, Staged};
 use crate::problem::Problem;
 use crate::secret::Secret;
 
@@ -152,7 +151,7 @@ impl Store {
     /// would be lost with it, such as an account.
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
         let path = self.folder.join(name);
-        let content = match pair::open(&path) {
+        let content = match disk::read(&path, disk::SMALL) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => {
                 let message = format!(

@@ -3,7 +3,6 @@
 mod password;
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use clap::{Args, Subcommand};
 use crate::auth::edit::{remove_user, set_user};
 use crate::auth::htpasswd::{BadLine, Htpasswd as Users, check_user};
 use crate::auth::{HIGHEST_COST, LOWEST_COST, StoredHash};
-use crate::disk::Rewrite;
+use crate::disk::{self, Rewrite};
 use crate::secret::Secret;
 
 /// The mode of a file that did not exist: its group may read it, which is how a service gets at it.
@@ -194,7 +193,8 @@ fn list(file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn read(file: &Path) -> Result<Users, Failure> {
-    parse(file, &fs::read(file).map_err(|error| Failure::File(file.into(), error))?)
+    let content = disk::read(file, disk::LARGE).map_err(|error| Failure::File(file.into(), error))?;
+    parse(file, &content.bytes)
 }
 
 /// Legacy hashes are as good as others here: whether the proxy takes them is a matter of its settings.

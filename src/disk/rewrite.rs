@@ -1,18 +1,18 @@
 //! Reading a file and replacing it, without losing what somebody else changes at the same time.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::read::{LARGE, read};
+use super::replace::{existing, folder_of, replace, resolve};
+
 /// How long somebody else's rewrite may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// No htpasswd and no revocation list is larger.
-const LARGEST: u64 = 64 << 20;
 
 /// A file that no other `Rewrite` changes until this is dropped.
 #[derive(Debug)]
@@ -29,11 +29,11 @@ impl Rewrite {
     /// Takes the lock, for which it waits 10 s at most, and reads the file. One that does not exist is an error of
     /// kind `NotFound`, or may be created with the mode `mode_if_new`.
     pub(crate) fn begin(path: &Path, mode_if_new: Option<u32>) -> io::Result<Rewrite> {
-        let target = super::resolve(path, mode_if_new.is_some())?;
-        let folder = File::open(super::folder_of(&target))?;
+        let target = resolve(path, mode_if_new.is_some())?;
+        let folder = File::open(folder_of(&target))?;
         lock(&folder)?;
-        let text = match super::existing(&target)? {
-            Some(_) => Some(read(&target)?),
+        let text = match existing(&target)? {
+            Some(_) => Some(read(&target, LARGE)?.bytes),
             None if mode_if_new.is_some() => None,
             None => return Err(ErrorKind::NotFound.into()),
         };
@@ -50,18 +50,9 @@ impl Rewrite {
         self.text.is_none()
     }
 
-    /// [`replace`](super::replace)s the file.
+    /// [`replace`]s the file.
     pub(crate) fn commit(self, text: &[u8]) -> io::Result<()> {
-        super::replace(&self.target, text, self.mode_if_new)
-    }
-}
-
-fn read(target: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(target)?.take(LARGEST + 1).read_to_end(&mut text)?;
-    match text.len() as u64 > LARGEST {
-        true => Err(io::Error::new(ErrorKind::FileTooLarge, "it is larger than 64 MiB")),
-        false => Ok(text),
+        replace(&self.target, text, self.mode_if_new)
     }
 }
 

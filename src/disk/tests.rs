@@ -1,7 +1,12 @@
 use std::collections::BTreeSet;
-use std::os::unix::fs::symlink;
+use std::fs::{self, File, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 
+use super::replace::replace;
 use super::*;
+use crate::secret::Secret;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777

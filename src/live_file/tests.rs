@@ -1,5 +1,6 @@
 use super::*;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs::File;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 /// The users of a file of lines `user:`; a line without a colon is bad.
@@ -69,8 +70,10 @@ fn a_fresh_signature_is_not_trusted_yet() {
     let (_folder, path, _) = folder();
     let reading = Reading::of(&path).unwrap();
     let at = |nanos: i128| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos.try_into().unwrap());
-    let coarse = Signature { changed: 1_700_000_000 * 1_000_000_000, ..reading.signature };
-    let fine = Signature { changed: coarse.changed + 123, ..coarse };
+    let mut coarse = reading.signature;
+    coarse.changed = 1_700_000_000 * 1_000_000_000;
+    let mut fine = coarse;
+    fine.changed += 123;
     for (signature, limit) in [(coarse, RACY_NANOS_COARSE), (fine, RACY_NANOS)] {
         let reading = Reading { text: Vec::new(), signature, whole: true };
         assert!(!reading.is_settled(at(signature.changed)));
@@ -84,7 +87,7 @@ fn a_fresh_signature_is_not_trusted_yet() {
 #[test]
 fn an_unchanged_file_is_not_read_again() {
     let (_folder, path, file) = folder();
-    let signature = Signature::of(&fs::metadata(&path).unwrap());
+    let signature = Signature::at(&path).unwrap();
     let users = file.current();
     file.loaded.store(Arc::new(Loaded {
         content: Arc::clone(&users),
@@ -99,7 +102,7 @@ fn a_bad_or_missing_file_leaves_the_old_users_and_is_said_once() {
     let (_folder, path, file) = folder();
     replace(&path, "alice without a colon\n");
     assert_eq!(names(&file), ["alice"]);
-    let signature = Signature::of(&fs::metadata(&path).unwrap());
+    let signature = Signature::at(&path).unwrap();
     assert!(*file.complaint.lock().unwrap() == Some(Complaint::Bad(signature)));
     fs::remove_file(&path).unwrap();
     assert_eq!(names(&file), ["alice"]);
@@ -179,16 +182,6 @@ fn many_threads_may_look_at_once() {
         }
     });
     assert_eq!(names(&file), ["bobby"]);
-}
-
-#[test]
-fn tells_whether_others_can_read() {
-    let (_folder, path, _) = folder();
-    for (mode, expected) in [(0o640, false), (0o600, false), (0o644, true)] {
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        assert_eq!(readable_by_others(&path).unwrap(), expected);
-    }
-    assert!(readable_by_others(&path.with_extension("missing")).is_err());
 }
 
 #[test]

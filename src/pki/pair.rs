@@ -1,8 +1,6 @@
 //! A certificate chain and its private key, read as one.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -16,6 +14,7 @@ use super::facts::Facts;
 use super::pem;
 use crate::config::CertificateFiles;
 use crate::crypto::provider;
+use crate::disk::{self, Content};
 use crate::problem::Problem;
 
 /// What could be read of the two files. Without problems both halves are there and belong together.
@@ -43,12 +42,6 @@ pub(crate) struct Key {
     pub(crate) signing: Arc<dyn SigningKey>,
 }
 
-/// A file's bytes and its permission bits.
-pub(crate) struct Content {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) mode: u32,
-}
-
 /// Reads both files. Whoever renews a certificate replaces two files one after the other, so a key that
 /// does not fit is read again, with its certificate, a few times. Blocks for [`TRIES`] × [`PAUSE`] at most.
 pub(crate) fn read(files: &CertificateFiles) -> Pair {
@@ -57,9 +50,6 @@ pub(crate) fn read(files: &CertificateFiles) -> Pair {
 
 const TRIES: usize = 5;
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// Nobody has a chain this long; a device file or an image is.
-const LARGEST: u64 = 1 << 20;
 
 pub(crate) fn read_with(
     files: &CertificateFiles,
@@ -121,7 +111,7 @@ fn read_key(
     let content = open(path).map_err(|error| problems.push(unreadable(path, &error))).ok()?;
     let der = pem::private_key(&content.bytes);
     if der.as_ref().err().is_none_or(|fault| fault.leaves_a_key()) {
-        problems.extend(exposed(path, content.mode, "is a private key"));
+        problems.extend(content.mode.exposed("is a private key").map(|message| Problem::at(path, message)));
     }
     let der = der.map_err(|fault| problems.push(Problem::at(path, fault))).ok()?;
     match provider().key_provider.load_private_key(der.clone_key()) {
@@ -171,34 +161,8 @@ fn belongs(certificate: &Certificate, key: &Key) -> bool {
     }
 }
 
-/// The sentence for a file that is private, `what` says how, when its permissions let everyone at it.
-pub(crate) fn exposed(path: &Path, mode: u32, what: &str) -> Option<Problem> {
-    (mode & 0o007 != 0).then(|| {
-        Problem::at(
-            path,
-            format_args!(
-                "{what} that every user of this machine can use (mode {:04o}); \
-                 `chmod 640` it, in Kubernetes set `defaultMode: 0440` on the volume",
-                mode & 0o7777
-            ),
-        )
-    })
-}
-
-/// Reads a regular file of bounded size, symbolic links followed.
-pub(crate) fn open(path: &Path) -> io::Result<Content> {
-    // Opening a FIFO would wait for its writer; with this flag it returns at once.
-    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
-    }
-    Ok(Content { bytes, mode: metadata.permissions().mode() })
+fn open(path: &Path) -> io::Result<Content> {
+    disk::read(path, disk::SMALL)
 }
 
 /// The sentence for a file that could not be opened or read.

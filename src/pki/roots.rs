@@ -5,9 +5,10 @@ use std::path::Path;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::facts::Facts;
-use super::pair::{open, unreadable};
+use super::pair::unreadable;
 use super::pem;
 use crate::crypto::provider;
+use crate::disk;
 use crate::problem::{Problem, Problems};
 
 /// A client's configuration: TLS 1.2 and 1.3, `alpn`, resumption in memory. The server must prove itself to
@@ -37,7 +38,7 @@ pub(crate) fn system_has(name: &[u8]) -> bool {
 }
 
 fn file(path: &Path) -> Result<RootCertStore, Problems> {
-    let content = open(path).map_err(|error| Problems(vec![unreadable(path, &error)]))?;
+    let content = disk::read(path, disk::SMALL).map_err(|error| Problems(vec![unreadable(path, &error)]))?;
     let certificates =
         pem::certificates(&content.bytes).map_err(|fault| Problems(vec![Problem::at(path, fault)]))?;
     let mut roots = RootCertStore::empty();

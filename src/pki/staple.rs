@@ -13,7 +13,7 @@ use x509_ocsp::{
 };
 
 use super::dates::date;
-use super::pair::open;
+use crate::disk;
 use crate::problem::Problem;
 
 /// A response that calls the certificate good.
@@ -41,7 +41,7 @@ impl Staple {
     pub(crate) fn read(path: &Path, serial: &[u8], now: OffsetDateTime) -> Result<Option<Self>, Problem> {
         let useless =
             |reason: String| Problem::at(path, reason + "; until then the certificate goes without");
-        match open(path) {
+        match disk::read(path, disk::SMALL) {
             Ok(content) => Self::parse(content.bytes, serial, now).map(Some).map_err(useless),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(useless(format!("cannot be read: {error}; make it readable, or remove it"))),

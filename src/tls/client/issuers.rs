@@ -15,8 +15,9 @@ use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath, anchor_from_trusted_c
 use super::{CertificateRejection, Lists};
 use crate::config::UserFrom;
 use crate::crypto::provider;
+use crate::disk;
 use crate::pki::date;
-use crate::pki::pair::{open, unreadable};
+use crate::pki::pair::unreadable;
 use crate::pki::pem;
 use crate::pki::{Crl, Facts};
 use crate::problem::{Problem, Problems};
@@ -37,7 +38,8 @@ impl Issuers {
         user_from: UserFrom,
         now: OffsetDateTime,
     ) -> Result<(Self, Vec<Problem>), Problems> {
-        let content = open(path).map_err(|error| Problems(vec![unreadable(path, &error)]))?;
+        let content =
+            disk::read(path, disk::SMALL).map_err(|error| Problems(vec![unreadable(path, &error)]))?;
         let certificates =
             pem::certificates(&content.bytes).map_err(|fault| Problems(vec![Problem::at(path, fault)]))?;
         let mut issuers = Self { anchors: Vec::new(), facts: Vec::new(), user_from };

@@ -5,7 +5,8 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::pki::pair::{exposed, open, unreadable};
+use crate::disk;
+use crate::pki::pair::unreadable;
 use crate::problem::Problem;
 use crate::secret::Secret;
 
@@ -14,9 +15,9 @@ const LEAST: usize = 32;
 
 /// Reads the secret: base64 as `openssl rand -base64 48` prints it, line breaks and spaces aside.
 pub(in crate::tls) fn read(path: &Path) -> Result<Secret, Problem> {
-    let content = open(path).map_err(|error| unreadable(path, &error))?;
-    if let Some(problem) = exposed(path, content.mode, "is a secret") {
-        return Err(problem);
+    let content = disk::read(path, disk::SMALL).map_err(|error| unreadable(path, &error))?;
+    if let Some(message) = content.mode.exposed("is a secret") {
+        return Err(Problem::at(path, message));
     }
     let text: Vec<u8> = content.bytes.into_iter().filter(|byte| !byte.is_ascii_whitespace()).collect();
     // The library's error quotes a byte of the secret.
