@@ -14,7 +14,24 @@ pub enum Identity {
     User(Vec<u8>),
 }
 
+/// A user whose name is not UTF-8, and so cannot be the subject of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotUtf8;
+
 impl Identity {
+    /// The subject of a token for this identity: the user's name, or empty for an anonymous client.
+    ///
+    /// # Errors
+    /// The name is not UTF-8. To replace a part of it would make one user of two.
+    pub(crate) fn subject(&self) -> Result<&str, NotUtf8> {
+        str::from_utf8(self.name().unwrap_or_default()).map_err(|_| NotUtf8)
+    }
+
+    /// The identity that a token with this subject is for.
+    pub(crate) fn of_subject(subject: &str) -> Identity {
+        if subject.is_empty() { Self::Anonymous } else { Self::User(subject.into()) }
+    }
+
     fn name(&self) -> Option<&[u8]> {
         match self {
             Self::Anonymous => None,

@@ -19,6 +19,7 @@ use crate::agent::Agents;
 use crate::auth::{self, Htpasswd, Verifier};
 use crate::config::{AuthMode, ClientCertificate, Config, ServerAddress, Verify};
 use crate::disk::Mode;
+use crate::header::challenge;
 use crate::live_file::LiveFile;
 use crate::log::access::AccessLog;
 use crate::pki::{self, RenewedBy};
@@ -45,7 +46,7 @@ pub(crate) struct State {
     /// Who may do what.
     pub rules: Rules,
     /// The `WWW-Authenticate` of a 401 that asks for user and password.
-    pub challenge: HeaderValue,
+    pub challenge: Option<HeaderValue>,
     /// The TLS configuration of new connections.
     pub tls: ServerTls,
     /// Where requests go.
@@ -114,7 +115,7 @@ impl State {
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
         Ok(State {
             agents: Agents::new(config.user_agents.deny.clone(), config.user_agents.allow.clone()),
-            challenge: challenge(&config.auth.realm),
+            challenge: challenge::basic(&config.auth.realm),
             rules: Rules::new(&config),
             users,
             tokens,
@@ -155,13 +156,6 @@ fn readable(htpasswd: &Path) -> Problem {
     let message =
         format!("every user of this machine can read the hashes; run `chmod o-r {}`", htpasswd.display());
     Problem::at(htpasswd, message)
-}
-
-/// RFC 7617 section 2; the realm is a quoted-string.
-fn challenge(realm: &str) -> HeaderValue {
-    let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
-    HeaderValue::try_from(format!("Basic realm=\"{quoted}\""))
-        .unwrap_or_else(|_| HeaderValue::from_static("Basic realm=\"registry\""))
 }
 
 /// What all cores share.

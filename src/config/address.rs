@@ -1,11 +1,11 @@
 //! Where a registry listens: `http://host:port`, `https://host:port`, `unix:/path`.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::names::host_name;
+use crate::header::authority::{BadAuthority, Host, HostPort};
 
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
@@ -28,15 +28,15 @@ pub enum ServerAddress {
 }
 
 impl ServerAddress {
-    /// Host and port as in a URL of this server (RFC 3986, 3.2): `registry:5000`, `[::1]:5000`, without
-    /// the port when it is the scheme's own; `localhost` for a Unix socket.
-    pub fn authority(&self) -> String {
+    /// Host and port as in a URL of this server, without the port when it is the scheme's own;
+    /// `localhost` for a Unix socket.
+    pub(crate) fn authority(&self) -> HostPort<'_> {
         match self {
             Self::Tcp { host, port, tls } => {
-                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-                if *port == default_port(*tls) { host } else { format!("{host}:{port}") }
+                let port = (*port != default_port(*tls)).then_some(*port);
+                HostPort { host: Host::bare(host), port }
             }
-            Self::Unix(_) => "localhost".to_owned(),
+            Self::Unix(_) => HostPort { host: Host::Name("localhost"), port: None },
         }
     }
 }
@@ -73,13 +73,21 @@ impl FromStr for ServerAddress {
         if authority.contains(['/', '?', '#']) {
             return Err("a path has no place here: requests go to /v2/ of the server".to_owned());
         }
-        let (host, port) = split_port(authority)?;
-        let port = match port {
-            None => default_port(tls),
-            Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
-                digits.parse().ok().filter(|port| *port != 0).ok_or("the port is not between 1 and 65535")?
+        let HostPort { host, port } = match HostPort::parse(authority) {
+            // This one says what is wrong with the name.
+            Err(BadAuthority::Name(name)) => {
+                return host_name(name).and(Err("it is not a host name".to_owned()));
             }
-            Some(_) => return Err("the port is not a number".to_owned()),
+            read => read.map_err(|bad| bad.to_string())?,
+        };
+        let host = match host {
+            Host::Name(name) => host_name(name)?,
+            Host::V6(address) => address.to_string(),
+        };
+        let port = match port {
+            None if authority.ends_with(':') => return Err(BadAuthority::PortNumber.to_string()),
+            Some(0) => return Err(BadAuthority::PortRange.to_string()),
+            port => port.unwrap_or(default_port(tls)),
         };
         Ok(Self::Tcp { host, port, tls })
     }
@@ -95,26 +103,6 @@ fn socket(path: &str) -> Result<ServerAddress, String> {
         return Err("the path of a socket begins with /".to_owned());
     }
     Ok(ServerAddress::Unix(PathBuf::from(path)))
-}
-
-fn split_port(authority: &str) -> Result<(String, Option<&str>), String> {
-    if let Some(bracketed) = authority.strip_prefix('[') {
-        let (address, rest) = bracketed.split_once(']').ok_or("the bracket of the address is not closed")?;
-        let address: Ipv6Addr = address.parse().map_err(|_| "no IPv6 address stands in the brackets")?;
-        return match rest.strip_prefix(':') {
-            Some(port) => Ok((address.to_string(), Some(port))),
-            None if rest.is_empty() => Ok((address.to_string(), None)),
-            None => Err("only :port may follow the bracket".to_owned()),
-        };
-    }
-    if authority.parse::<Ipv6Addr>().is_ok() {
-        return Err("an IPv6 address stands in brackets".to_owned());
-    }
-    let (host, port) = match authority.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (authority, None),
-    };
-    Ok((host_name(host)?, port))
 }
 
 #[cfg(test)]
@@ -140,7 +128,7 @@ mod tests {
         ] {
             let parsed: ServerAddress = text.parse().unwrap();
             assert_eq!(parsed, address);
-            assert_eq!(parsed.authority(), authority);
+            assert_eq!(parsed.authority().to_string(), authority);
             assert_eq!(parsed.to_string().parse(), Ok(address));
         }
         assert_eq!(tcp("registry", 5000, false).to_string(), "http://registry:5000");

@@ -1,7 +1,8 @@
-//! What the registry gets as `Authorization`: the user's name, what the client sent, or nothing.
+//! The `Authorization` that the registry gets: the user's name, what the client sent, or nothing.
 //!
-//! A registry that verifies tokens itself gets the client's where that is enough for it. Where it is not, because the client
-//! came with something else or the registry wants a right that clients do not ask for, it gets one made for that request.
+//! A registry that verifies tokens gets the client's token if that is sufficient. If not, because the
+//! client sent something else or the registry wants a right that clients do not ask for, it gets a token
+//! made for that one request.
 
 use std::time::SystemTime;
 
@@ -10,25 +11,26 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 
-use super::reject::Refusal;
-use super::{RequestContext, token};
+use super::context::RequestContext;
+use super::mount::Mount;
+use super::refusal::Refusal;
 use crate::access::{Identity, Permit};
 use crate::config::UpstreamAuthorization;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
-use crate::registry::target::Operation;
+use crate::registry::target::{Operation, Target};
 use crate::token::Tokens;
 
-/// Why the registry is asked.
+/// What the registry is sent.
 #[derive(Clone, Copy)]
 pub(super) enum Purpose<'a> {
-    /// It gets the client's request, with this query.
-    Request(Option<&'a str>),
-    /// Tidegate has to know something first.
+    /// The client's request.
+    Request(&'a Mount),
+    /// A question of tidegate's own that the request depends on.
     Question,
 }
 
-/// Replaces what the client sent with what the registry is to get.
+/// Replaces the client's `Authorization` with the registry's.
 pub(super) fn settle(
     headers: &mut HeaderMap,
     context: &RequestContext<'_>,
@@ -39,7 +41,7 @@ pub(super) fn settle(
         (UpstreamAuthorization::Pass, None) => return Ok(()),
         (UpstreamAuthorization::Pass, Some(_)) if suffices(context, permit, purpose) => return Ok(()),
         (UpstreamAuthorization::Pass, Some(tokens)) => {
-            Some(made(context, tokens, permit.identity(), purpose)?)
+            Some(issued(context, tokens, permit.identity(), purpose)?)
         }
         (UpstreamAuthorization::User, _) => user(permit.identity()),
         (UpstreamAuthorization::None, _) => None,
@@ -51,53 +53,97 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// With no authentication of its own the registry names the user of a Basic header in its events; it never needs the password.
+/// A registry without authentication names the user of a Basic field in its events. It never needs the
+/// password.
 fn user(identity: &Identity) -> Option<HeaderValue> {
     let Identity::User(name) = identity else { return None };
     let encoded = STANDARD.encode([name.as_slice(), b":"].concat());
     HeaderValue::try_from(format!("Basic {encoded}")).ok()
 }
 
-/// Whether the client's own token will do. Distribution wants `registry:catalog:*` for the catalog, and `delete` for the cancel
-/// of an upload, where a client has neither.
+/// Whether the client's own token is sufficient. Distribution wants `registry:catalog:*` for the catalog,
+/// and `delete` to cancel an upload; clients have neither.
 fn suffices(context: &RequestContext<'_>, permit: &Permit, purpose: Purpose<'_>) -> bool {
     let is_usual = !matches!(context.target.operation, Operation::Catalog | Operation::UploadCancel);
     permit.has_token() && is_usual && matches!(purpose, Purpose::Request(_))
 }
 
 /// A token for what was permitted, and no more.
-fn made(
+fn issued(
     context: &RequestContext<'_>,
     tokens: &Tokens,
     identity: &Identity,
     purpose: Purpose<'_>,
 ) -> Result<HeaderValue, Refusal> {
-    let subject = token::subject(identity)?;
-    let issued =
-        tokens.issue(subject, &context.service(tokens), &scopes(context, purpose), SystemTime::now());
-    let issued = issued.map_err(token::not_issued)?;
-    let value = HeaderValue::try_from([b"Bearer ", issued.token.expose()].concat());
-    value.map_err(|_| Refusal::Busy)
+    let scopes = scopes(context.target, purpose);
+    let service = context.service(tokens);
+    let issued = tokens.issue(identity.subject()?, &service, &scopes, SystemTime::now())?;
+    HeaderValue::try_from([b"Bearer ", issued.token.expose()].concat()).map_err(|_| Refusal::Busy)
 }
 
-fn scopes(context: &RequestContext<'_>, purpose: Purpose<'_>) -> Vec<Scope> {
-    let operation = context.target.operation;
-    let Some(repository) = context.target.repository else {
+fn scopes(target: &Target<'_>, purpose: Purpose<'_>) -> Vec<Scope> {
+    let Some(repository) = target.repository else {
         let catalog = Scope { resource: Resource::Catalog, rights: Rights::CATALOG };
-        return if operation == Operation::Catalog { vec![catalog] } else { Vec::new() };
+        return if target.operation == Operation::Catalog { vec![catalog] } else { Vec::new() };
     };
-    let (rights, query) = match (purpose, operation) {
-        (Purpose::Question, _) => (Rights::PULL, None),
-        (Purpose::Request(query), Operation::UploadCancel) => (Rights::ALL, query),
-        (Purpose::Request(query), _) => (operation.rights(), query),
+    let rights = match (purpose, target.operation) {
+        (Purpose::Question, _) => Rights::PULL,
+        (Purpose::Request(_), Operation::UploadCancel) => Rights::ALL,
+        (Purpose::Request(_), operation) => operation.rights(),
     };
     let mut scopes = vec![Scope::repository(repository, rights)];
-    if operation == Operation::UploadStart {
-        // A mount that was not allowed is no longer in the query.
-        let source =
-            form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(key, _)| key == "from");
-        let source = source.map(|(_, name)| name).filter(|name| name != repository);
-        scopes.extend(source.map(|name| Scope::repository(&name, Rights::PULL)));
+    if let Purpose::Request(Mount::Kept(source)) = purpose
+        && source != repository
+    {
+        scopes.push(Scope::repository(source, Rights::PULL));
     }
     scopes
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::registry::target;
+
+    fn scopes(method: Method, path: &str, purpose: Purpose<'_>) -> Vec<String> {
+        let scopes = super::scopes(&target::parse(&method, path), purpose);
+        scopes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_user_without_a_password() {
+        let field = user(&Identity::User(b"alice".to_vec())).unwrap();
+        assert_eq!(field, format!("Basic {}", STANDARD.encode("alice:")).as_str());
+        assert_eq!(user(&Identity::Anonymous), None);
+    }
+
+    #[test]
+    fn scopes_of_what_was_permitted() {
+        let uploads = "/v2/team/app/blobs/uploads/";
+        let upload = "/v2/team/app/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
+        let kept = |source: &str| Mount::Kept(source.to_owned());
+        for (method, path, mount, expected) in [
+            (Method::GET, "/v2/", Mount::Absent, &[][..]),
+            (Method::GET, "/v2/_catalog", Mount::Absent, &["registry:catalog:*"]),
+            (Method::GET, "/v2/team/app/manifests/v1", Mount::Absent, &["repository:team/app:pull"]),
+            (Method::DELETE, "/v2/team/app/manifests/v1", Mount::Absent, &["repository:team/app:delete"]),
+            (Method::DELETE, upload, Mount::Absent, &["repository:team/app:pull,push,delete"]),
+            (Method::POST, uploads, Mount::Absent, &["repository:team/app:pull,push"]),
+            (Method::POST, uploads, Mount::Dropped, &["repository:team/app:pull,push"]),
+            (Method::POST, uploads, kept("team/app"), &["repository:team/app:pull,push"]),
+            (Method::POST, uploads, kept("base"), &["repository:team/app:pull,push", "repository:base:pull"]),
+        ] {
+            assert_eq!(scopes(method.clone(), path, Purpose::Request(&mount)), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_question_only_reads() {
+        let pull = ["repository:team/app:pull"];
+        for method in [Method::PUT, Method::DELETE] {
+            assert_eq!(scopes(method, "/v2/team/app/manifests/v1", Purpose::Question), pull);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The catalog of one caller: the repositories that he may pull, and no trace of the others.
+//! The catalog of one caller: the repositories that they may pull, and no trace of the others.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use serde::Serialize;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::RequestContext;
+use super::context::RequestContext;
 use super::inquiry::Inquiry;
-use super::listing::{Listing, MOST_NAMES};
-use super::reject::Refusal;
+use super::listing::{Listing, MOST_NAMES, Next};
+use super::refusal::Refusal;
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
-use super::request_log::RequestLog;
 use crate::access::Permit;
 use crate::registry::name;
 use crate::registry::page::{NoNumber, Page};
 
-/// Names in an answer, when the request does not say, as in distribution.
+/// Names in an answer if the request does not say how many, as in distribution.
 const USUAL_NAMES: usize = 100;
-/// Names that are looked up in the rules before the core does something else: with a hundred rules a fraction of a millisecond.
+/// Names that are looked up in the rules before other tasks run: a fraction of a millisecond with a hundred
+/// rules.
 const TURN: usize = 100;
 
-/// Longest wait for others who have the catalog read.
+/// Longest wait for other requests that have the catalog read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
@@ -32,20 +32,20 @@ struct Catalog {
     repositories: Vec<String>,
 }
 
-/// Answers a request for the catalog with what its sender may see. More is read from the registry until the answer is full and
-/// one name is left over: whether another page follows is told by that name, which may be far.
+/// Answers a request for the catalog with the names that the caller may see. The registry's catalog is read
+/// until the page is full and one visible name is left over: that name tells whether a next page exists.
 pub(super) async fn filtered<B>(
     context: &RequestContext<'_>,
     permit: &Permit,
     request: &Request<B>,
-    log: &mut RequestLog,
 ) -> Result<Response<Source>, Refusal> {
     let page = Page::of(request.uri().query().unwrap_or_default()).map_err(|NoNumber| Refusal::PageSize)?;
     let n = page.n.unwrap_or(USUAL_NAMES).min(MOST_NAMES);
     if n == 0 {
         return respond(Vec::new(), None);
     }
-    // Some registries begin after `last` only if it exists, so one that may not be seen is none of theirs to be asked about.
+    // Some registries start after `last` only if it exists. They must not be asked about a name that the
+    // caller may not see.
     let (seen, unseen) = match &page.last {
         Some(last) if is_visible(context, permit, last) => (Some(last), None),
         last => (None, last.as_ref()),
@@ -53,20 +53,23 @@ pub(super) async fn filtered<B>(
     let _place = timeout(PATIENCE, context.gate.shared.catalog_readers.acquire())
         .await
         .map_err(|_| Refusal::Crowded)?;
-    let inquiry = Inquiry::new(context, permit, request.headers(), log);
+    let inquiry = Inquiry::new(context, permit, request.headers());
     let mut listing = Listing::of_repositories(&inquiry, seen.cloned());
     let mut repositories = Vec::new();
-    // Enough for who may see everything. Who may not soon needs as many as there are.
+    // Enough for a caller that may see everything. Any other soon needs as many as there are.
     let mut wanted = n + 1;
-    while repositories.len() <= n
-        && let Some(names) = listing.next(wanted).await.map_err(without_names)?
-    {
+    while repositories.len() <= n {
+        let names = match listing.next(wanted).await? {
+            Next::Names(names) => names,
+            Next::End => break,
+            Next::Refused(answer) => return Err(without_names(answer)),
+        };
         let mut names = visible(context, permit, names).await;
         if let Some(last) = unseen {
             names.retain(|name| is_after(name, last));
         }
         repositories.append(&mut names);
-        // A registry that does not know `last` begins at the beginning.
+        // A registry that does not know `last` starts at the beginning.
         if let Some(last) = repositories.iter().position(|name| Some(name) == seen) {
             repositories.drain(..=last);
         }
@@ -96,19 +99,20 @@ fn is_visible(context: &RequestContext<'_>, permit: &Permit, name: &str) -> bool
     name::is_repository(name) && permit.sees(&context.state.rules, name)
 }
 
-/// As distribution sorts: a repository comes before those below it, and those before its neighbours.
+/// Whether distribution sorts `name` after `last`: a repository comes before those below it, and those before
+/// its neighbours.
 fn is_after(name: &str, last: &str) -> bool {
     let key = |name: &str| name.replace('/', "\0");
     key(name) > key(last)
 }
 
-/// When a registry fails it tells where: distribution names the folder of the repository that it came to.
-fn without_names(refusal: Refusal) -> Refusal {
-    match refusal {
-        Refusal::Registry(answer) if answer.status().is_server_error() => {
-            Refusal::BadGateway(format!("it answered {} to a request for its catalog", answer.status()))
-        }
-        refusal => refusal,
+/// The registry's refusal, without the names that an internal error may hold: distribution tells the folder of
+/// the repository that it failed at.
+fn without_names(answer: Response<Bytes>) -> Refusal {
+    if answer.status().is_server_error() {
+        Refusal::BadGateway(format!("it answered {} to a request for its catalog", answer.status()))
+    } else {
+        Refusal::Registry(Box::new(answer))
     }
 }
 
@@ -123,4 +127,30 @@ fn respond(repositories: Vec<String>, next: Option<String>) -> Result<Response<S
         headers.insert(LINK, HeaderValue::try_from(next).map_err(|error| broken(&error))?);
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn the_order_is_that_of_distribution() {
+        for (name, last) in [("b", "a"), ("a/b", "a"), ("a-b", "a/z"), ("a/b/c", "a/b")] {
+            assert!(is_after(name, last) && !is_after(last, name), "{name} after {last}");
+        }
+        assert!(!is_after("a", "a"));
+    }
+
+    #[test]
+    fn an_internal_error_of_the_registry_names_no_repository() {
+        let answer = |status: StatusCode| {
+            let mut answer = Response::new(Bytes::from_static(b"/var/lib/registry/secret"));
+            *answer.status_mut() = status;
+            without_names(answer)
+        };
+        assert!(matches!(answer(StatusCode::INTERNAL_SERVER_ERROR), Refusal::BadGateway(_)));
+        assert!(matches!(answer(StatusCode::UNAUTHORIZED), Refusal::Registry(_)));
+    }
 }

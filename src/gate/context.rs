@@ -1,44 +1,59 @@
-//! What is known of a request once its head was judged, and the refusals that depend on it.
+//! What a request is decided on: its worker, its connection, and what its head says.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use http::HeaderValue;
-
-use super::reject::{DENIED, Refusal, denial};
-use super::{Gate, challenge};
-use crate::access::{self, Caller, Denied, Identity, Permit};
+use super::request_log::RequestLog;
 use crate::body::Flow;
+use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
-use crate::state::State;
-use crate::token::{Invalid, Tokens};
+use crate::state::{Shared, State};
+use crate::tls::PresentedCertificate;
+use crate::token::Tokens;
+use crate::upstream::Upstream;
 
-/// What is known of a request once its head was judged.
+/// What requests need of the worker that runs them.
+pub(crate) struct Gate {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// This worker's connections to the registry.
+    pub upstream: Rc<Upstream>,
+}
+
+/// The other end of a connection, as its handshake showed it.
+pub(crate) struct Peer {
+    /// The address of the client, or of the last proxy before tidegate.
+    pub address: IpAddr,
+    /// Whether the handshake asked for a client certificate.
+    pub asked: bool,
+    /// The certificate that the client presented.
+    pub shown: Option<PresentedCertificate>,
+}
+
+/// What is known of a request once its head has passed the checks.
 pub(super) struct RequestContext<'a> {
     pub(super) gate: &'a Gate,
     pub(super) state: &'a State,
     pub(super) client: &'a Client,
-    /// Host and port that were asked for, as the client wrote them.
-    pub(super) authority: &'a HeaderValue,
+    /// The host and port that the client asked for.
+    pub(super) authority: &'a Authority,
     pub(super) target: &'a Target<'a>,
     pub(super) flow: &'a Rc<Flow>,
+    pub(super) log: &'a RequestLog,
 }
 
 impl RequestContext<'_> {
-    /// Host and port that were asked for.
-    pub(super) fn host(&self) -> &str {
-        self.authority.to_str().unwrap_or_default()
-    }
-
-    /// Whom tokens have to be for.
+    /// The service that tokens have to be for.
     pub(super) fn service<'a>(&'a self, tokens: &'a Tokens) -> Cow<'a, str> {
-        tokens.service(self.host())
+        tokens.service(self.authority)
     }
 
-    /// What a token would have to allow.
+    /// The scope that a token needs to allow this request.
     pub(super) fn needs(&self) -> Option<Scope> {
         match (self.target.operation, self.target.repository) {
             (Operation::Catalog, _) => Some(Scope { resource: Resource::Catalog, rights: Rights::CATALOG }),
@@ -47,51 +62,5 @@ impl RequestContext<'_> {
             }
             _ => None,
         }
-    }
-
-    /// Nobody knows who this is; the reason is for the log alone.
-    pub(super) fn unauthorized(&self, reason: &'static str) -> Refusal {
-        Refusal::Unauthorized { reason, client_message: None, challenge: challenge::challenge(self, None) }
-    }
-
-    /// He came with a token that does not count.
-    pub(super) fn invalid(&self, invalid: Invalid) -> Refusal {
-        let reason = invalid.reason();
-        let challenge = challenge::challenge(self, Some((challenge::INVALID, reason)));
-        Refusal::Unauthorized { reason, client_message: Some(reason.to_owned()), challenge }
-    }
-
-    /// May he do this? The only way to a [`Permit`].
-    pub(super) fn decide(&self, caller: Caller) -> Result<Permit, Refusal> {
-        let bearer = caller.bearer().cloned();
-        let permit = access::decide(&self.state.rules, caller, self.target);
-        permit.map_err(|denied| self.denied(denied, bearer.as_ref()))
-    }
-
-    /// `bearer` is whom the token is for, where the request came with one.
-    fn denied(&self, denied: Denied, bearer: Option<&Identity>) -> Refusal {
-        match denied {
-            Denied::Unknown => self.unauthorized("no credentials"),
-            Denied::TooLittle(missing) => match bearer {
-                None => Refusal::Denied(missing),
-                Some(identity) => self.insufficient(missing, identity),
-            },
-            Denied::NoMethod(methods) => Refusal::NoMethod(methods),
-            Denied::NoPath => Refusal::NoPath,
-        }
-    }
-
-    /// With a valid token too, this is 401: clients then ask for a better one, and show the sentence when there is none.
-    fn insufficient(&self, missing: Scope, bearer: &Identity) -> Refusal {
-        let is_stranger = *bearer == Identity::Anonymous;
-        let (reason, sentence) = match &missing.resource {
-            Resource::Repository(name) if self.state.rules.rights(bearer, name).contains(missing.rights) => {
-                ("the token does not allow this", format!("the token does not allow {missing}"))
-            }
-            _ if is_stranger => ("nobody may do this without a login", denial("log in to", &missing)),
-            _ => (DENIED, denial("this user may not", &missing)),
-        };
-        let challenge = challenge::challenge(self, Some((challenge::INSUFFICIENT, &sentence)));
-        Refusal::Insufficient { missing, is_stranger, reason, sentence, challenge }
     }
 }

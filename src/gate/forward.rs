@@ -1,50 +1,48 @@
-//! From the request that came to the request that goes on.
+//! From the client's request to the request for the registry.
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, Entry, HOST};
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
 use super::authorization::{self, Purpose};
-use super::reject::Refusal;
-use super::{RequestContext, head_checks};
+use super::context::RequestContext;
+use super::head_checks;
+use super::mount::Mount;
+use super::refusal::Refusal;
 use crate::access::Permit;
 use crate::body::{ClientBody, Limits, UnreadBody};
 use crate::header::{forwarded, hop};
 use crate::registry::target::Operation;
 
-/// Where the request goes: `path` and `query` in origin-form, as they were understood.
+/// The target of the request for the registry: `path` and `query` in origin-form, as they were understood.
 pub(super) fn target(sent: &Uri, path: &str, query: Option<&str>) -> Result<Uri, Refusal> {
-    let target = match sent.path_and_query() {
-        Some(target) if target.path() == path && target.query() == query => target.clone(),
-        _ => match query {
-            None | Some("") => PathAndQuery::try_from(path),
-            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
-        }
-        .map_err(|_| Refusal::Path)?,
+    if let Some(target) = sent.path_and_query()
+        && (target.path(), target.query()) == (path, query)
+    {
+        return Ok(Uri::from(target.clone()));
+    }
+    let target = match query {
+        None | Some("") => PathAndQuery::try_from(path),
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
     };
-    Ok(Uri::from(target))
+    target.map(Uri::from).map_err(|_| Refusal::Path)
 }
 
-/// Makes the request for the registry, whose target is [`target`]'s: written anew from what was understood, with one framing.
+/// Makes the request for the registry, whose target is already [`target`]'s: written anew from what was
+/// understood, with one framing.
 pub(super) fn rewrite(
     request: Request<UnreadBody>,
     context: &RequestContext<'_>,
     permit: &Permit,
+    mount: &Mount,
 ) -> Result<Request<ClientBody>, Refusal> {
-    let (config, flow, operation) = (&context.state.config, context.flow, context.target.operation);
-    let most = match operation {
-        Operation::ManifestPut => config.limits.manifest_bytes,
-        _ => u64::MAX,
-    };
+    let limits = limits(context);
     let has_body = head_checks::has_body(&request);
     let version = request.version();
     let (mut head, incoming) = request.into_parts();
-    let length = match head.method {
-        _ if has_body => head_checks::declared_length(&head.headers),
-        Method::POST | Method::PUT | Method::PATCH => Some(0),
-        _ => None,
-    };
-    if length.is_some_and(|length| length > most) {
+    let length = length(&head, has_body);
+    if length.is_some_and(|length| length > limits.bytes) {
         return Err(Refusal::BodyTooLarge);
     }
     head.version = Version::HTTP_11;
@@ -53,50 +51,133 @@ pub(super) fn rewrite(
     hop::strip(headers);
     headers.remove(EXPECT);
     join_cookies(headers);
-    if operation.is_upload() {
+    if context.target.operation.is_upload() {
         call_it_bytes(headers);
     }
-    introduce(headers, context, permit, Purpose::Request(head.uri.query()))?;
-    // Written anew: 005 is a number that not everybody reads the same. Without it hyper sends chunks.
+    introduce(headers, context, permit, Purpose::Request(mount))?;
+    // Written anew: not every reader understands 005 in the same way. Without it hyper sends chunks.
     headers.remove(CONTENT_LENGTH);
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
 
-    let limits = Limits { idle: config.limits.idle_timeout, min_rate: config.limits.min_rate, bytes: most };
-    let body = match has_body {
-        true => ClientBody::new(incoming, version, flow.clone(), limits),
-        false => ClientBody::empty(flow.clone()),
+    let body = if has_body {
+        ClientBody::new(incoming, version, context.flow.clone(), limits)
+    } else {
+        ClientBody::empty(context.flow.clone())
     };
     Ok(Request::from_parts(head, body))
 }
 
-/// A registry written in Go takes `mount`, `from` and `digest` from the body, before the query, when the body is called a form;
-/// curl calls every body one. Go reads more spellings as the name of a form than there are to list, and an upload is nothing but bytes.
+fn limits(context: &RequestContext<'_>) -> Limits {
+    let settings = &context.state.config.limits;
+    let bytes = match context.target.operation {
+        Operation::ManifestPut => settings.manifest_bytes,
+        _ => u64::MAX,
+    };
+    Limits { idle: settings.idle_timeout, min_rate: settings.min_rate, bytes }
+}
+
+/// The `Content-Length` of the request for the registry.
+fn length(head: &Parts, has_body: bool) -> Option<u64> {
+    match head.method {
+        _ if has_body => head_checks::declared_length(&head.headers),
+        Method::POST | Method::PUT | Method::PATCH => Some(0),
+        _ => None,
+    }
+}
+
+/// A registry written in Go reads `mount`, `from` and `digest` from a body that is called a form before it
+/// reads the query, and curl calls every body one. Go accepts more spellings of that name than can be
+/// listed, and the body of an upload is nothing but bytes.
 fn call_it_bytes(headers: &mut HeaderMap) {
     if let Entry::Occupied(mut kind) = headers.entry(CONTENT_TYPE) {
         kind.insert(HeaderValue::from_static("application/octet-stream"));
     }
 }
 
-/// Puts in what the registry is told of whom a request is from and where it came in.
+/// Inserts the fields that tell the registry who sent the request, and for which host.
 pub(super) fn introduce(
     headers: &mut HeaderMap,
     context: &RequestContext<'_>,
     permit: &Permit,
     purpose: Purpose<'_>,
 ) -> Result<(), Refusal> {
-    forwarded::rewrite(headers, context.client, context.authority);
-    headers.insert(HOST, context.authority.clone());
+    let host = context.authority.field();
+    forwarded::rewrite(headers, context.client, host);
+    headers.insert(HOST, host.clone());
     authorization::settle(headers, context, permit, purpose)
 }
 
-/// RFC 9113 section 8.2.3: HTTP/2 may send a cookie in crumbs, HTTP/1.1 wants it whole.
+/// RFC 9113 section 8.2.3: HTTP/2 may split a cookie into several fields, HTTP/1.1 has one.
 fn join_cookies(headers: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if crumbs.len() > 1
         && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
     {
         headers.insert(COOKIE, cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(text: &str) -> Uri {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_target_is_in_origin_form_and_as_it_was_understood() {
+        for (text, path, query, expected) in [
+            ("/v2/a?n=1", "/v2/a", Some("n=1"), "/v2/a?n=1"),
+            ("https://registry/v2/a?n=1", "/v2/a", Some("n=1"), "/v2/a?n=1"),
+            ("/v2/%61", "/v2/a", None, "/v2/a"),
+            ("/v2/a?mount=x", "/v2/a", Some(""), "/v2/a"),
+            ("/v2/a?mount=x&b", "/v2/a", Some("b"), "/v2/a?b"),
+        ] {
+            assert_eq!(target(&sent(text), path, query).unwrap(), sent(expected), "{text}");
+        }
+        assert!(matches!(target(&sent("/v2/a"), "/v2/a b", None), Err(Refusal::Path)));
+    }
+
+    #[test]
+    fn a_request_without_a_body_says_so_where_one_is_usual() {
+        for (method, declared, has_body, expected) in [
+            (Method::GET, None, false, None),
+            (Method::DELETE, None, false, None),
+            (Method::POST, None, false, Some(0)),
+            (Method::PUT, Some("0"), false, Some(0)),
+            (Method::PATCH, Some("005"), true, Some(5)),
+            (Method::PATCH, None, true, None),
+        ] {
+            let mut request = Request::new(());
+            *request.method_mut() = method;
+            if let Some(declared) = declared {
+                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static(declared));
+            }
+            let (head, ()) = request.into_parts();
+            assert_eq!(length(&head, has_body), expected, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn crumbs_of_a_cookie_become_one_field() {
+        let mut headers = HeaderMap::new();
+        for crumb in ["a=1", "b=2; c=3"] {
+            headers.append(COOKIE, HeaderValue::from_static(crumb));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
+    }
+
+    #[test]
+    fn only_a_content_type_that_is_there_becomes_bytes() {
+        let mut headers = HeaderMap::new();
+        call_it_bytes(&mut headers);
+        assert!(headers.is_empty());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        call_it_bytes(&mut headers);
+        assert_eq!(headers[CONTENT_TYPE], "application/octet-stream");
     }
 }

@@ -1,30 +1,20 @@
-//! What a request has to be before anything is made of it: the checks that hyper leaves to a proxy.
+//! The checks of a request's head that hyper leaves to a proxy.
 //!
-//! Every function here is one verdict; [`check`] is the list of them. When in doubt the request is
-//! refused with 400, its connection is closed and nothing reaches the registry.
-
-use std::net::Ipv6Addr;
-use std::time::Duration;
+//! Every function here checks one thing; [`check`] is the list of them. A request in doubt is refused
+//! with 400, its connection is closed and nothing reaches the registry.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body::Body;
-use http_body_util::BodyExt as _;
-use tokio::time::{Instant, timeout, timeout_at};
 
-use super::reject::Refusal;
-use crate::body::{ClientFault, UnreadBody};
+use super::refusal::Refusal;
 use crate::config::{Config, Limits};
+use crate::header::authority::{Authority, HostPort};
 
-/// The methods of the registry API.
-pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+/// A body where none is allowed.
+pub(super) const NO_BODY: Refusal = Refusal::Malformed("there is a body where there can be none");
 
-/// Bytes of a body that are sent in one go.
-const SHORT: u64 = 64 * 1024;
-/// How long they may be on their way.
-const ON_ITS_WAY: Duration = Duration::from_secs(1);
-
-/// Runs all checks. Returns the host and port that the client asked for, as it wrote them.
-pub(super) fn check<B: Body>(request: &Request<B>, config: &Config) -> Result<HeaderValue, Refusal> {
+/// Runs all checks. Returns the host and port that the client asked for.
+pub(super) fn check<B: Body>(request: &Request<B>, config: &Config) -> Result<Authority, Refusal> {
     method(request.method())?;
     field_values(request.headers())?;
     head_size(request, &config.limits)?;
@@ -41,16 +31,14 @@ pub(super) fn check<B: Body>(request: &Request<B>, config: &Config) -> Result<He
     Ok(authority)
 }
 
-/// Runs all checks. Returns the host that the client asked for, without its port.
-pub(super) fn host<B: Body>(request: &Request<B>, config: &Config) -> Result<String, Refusal> {
-    let authority = check(request, config)?;
-    let host = authority.to_str().ok().and_then(host_of);
-    host.map(str::to_owned).ok_or(Refusal::Malformed("the request names no host"))
-}
-
 /// Whether there is something to read after the head.
 pub(super) fn has_body<B: Body>(request: &Request<B>) -> bool {
     !request.body().is_end_stream()
+}
+
+/// Whether the method only reads, and so has no content.
+pub(super) fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// The length that the client declared.
@@ -70,23 +58,21 @@ fn field_values(headers: &HeaderMap) -> Result<(), Refusal> {
     let control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
     let space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let bad = |value: &[u8]| value.iter().any(control) || space(value.first()) || space(value.last());
-    match headers.values().any(|value| bad(value.as_bytes())) {
-        true => Err(Refusal::Malformed("a header value holds a control character or stray white space")),
-        false => Ok(()),
-    }
+    ensure(
+        !headers.values().any(|value| bad(value.as_bytes())),
+        Refusal::Malformed("a header value holds a control character or stray white space"),
+    )
 }
 
-/// hyper counts the same for HTTP/1.1; HTTP/2 has no limit on the number of fields.
+/// hyper counts the same for HTTP/1.1. HTTP/2 itself does not limit the number of fields.
 fn head_size<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refusal> {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    // HTTP/2 sends a cookie in as many fields as it likes.
+    // HTTP/2 may split a cookie into any number of fields.
     let crumbs = request.headers().get_all(header::COOKIE).iter().count().saturating_sub(1);
     let count = request.headers().len() - crumbs;
-    match fields.sum::<usize>() + target > limits.header_bytes || count > limits.headers {
-        true => Err(Refusal::HeadTooLarge),
-        false => Ok(()),
-    }
+    let bytes = fields.sum::<usize>() + target;
+    ensure(bytes <= limits.header_bytes && count <= limits.headers, Refusal::HeadTooLarge)
 }
 
 /// RFC 9112 section 6.1: `chunked` and nothing else, in one line, and not in HTTP/1.0 or HTTP/2.
@@ -102,20 +88,20 @@ fn transfer_encoding<B>(request: &Request<B>) -> Result<(), Refusal> {
     }
 }
 
-/// RFC 9112 section 6.3; hyper has read the number, HTTP/2 has compared it with the data.
+/// RFC 9112 section 6.3. hyper has read the number, and h2 compares it with the data.
 fn content_length(headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(value) = single(headers, header::CONTENT_LENGTH)? else {
         return Ok(());
     };
     let number = value.as_bytes();
     let digits = !number.is_empty() && number.iter().all(u8::is_ascii_digit);
-    match digits && !headers.contains_key(header::TRANSFER_ENCODING) {
-        true => Ok(()),
-        false => Err(Refusal::Malformed("Content-Length is not one plain number")),
-    }
+    ensure(
+        digits && !headers.contains_key(header::TRANSFER_ENCODING),
+        Refusal::Malformed("Content-Length is not one plain number"),
+    )
 }
 
-/// Fields with one value, of which one reader takes the first and another the last.
+/// Fields of a single value: given two, one reader takes the first and another the last.
 fn singletons(headers: &HeaderMap) -> Result<(), Refusal> {
     const NAMES: [HeaderName; 5] = [
         header::CONTENT_TYPE,
@@ -127,56 +113,11 @@ fn singletons(headers: &HeaderMap) -> Result<(), Refusal> {
     NAMES.into_iter().try_for_each(|name| single(headers, name).map(|_| ()))
 }
 
-/// RFC 9110 section 9.3.1: content in a GET or HEAD means nothing, and hides a second request at best.
-/// Of HTTP/2 the frames have to be seen: [`settle_body`].
+/// RFC 9110 section 9.3.1: content in a GET or HEAD has no meaning, and at worst hides a second request.
+/// HTTP/2 shows only in its frames whether there is any: `early_body::settle` reads them.
 fn bodiless<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
-    match request.version() != Version::HTTP_2 && has_body(request) && is_read(request.method()) {
-        true => Err(NO_BODY),
-        false => Ok(()),
-    }
-}
-
-const NO_BODY: Refusal = Refusal::Malformed("there is a body where there can be none");
-
-fn is_read(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
-}
-
-/// An HTTP/2 request may end in a frame after its head. One that can have no body is waited for, so that it is forwarded as
-/// what it turns out to be.
-pub(super) async fn settle_body(
-    request: &mut Request<UnreadBody>,
-    patience: Duration,
-) -> Result<(), Refusal> {
-    let no_body = declared_length(request.headers()) == Some(0) || is_read(request.method());
-    if request.version() != Version::HTTP_2 || !no_body {
-        return Ok(());
-    }
-    let deadline = Instant::now() + patience;
-    while has_body(request) {
-        match timeout_at(deadline, request.body_mut().frame()).await {
-            Ok(Some(Ok(frame))) if frame.data_ref().is_some_and(|data| !data.is_empty()) => {
-                return Err(NO_BODY);
-            }
-            Ok(Some(Ok(_))) => {}
-            Ok(None) if !has_body(request) => {}
-            Ok(None | Some(Err(_))) => return Err(Refusal::Client(ClientFault::Gone)),
-            Err(_elapsed) => return Err(Refusal::Client(ClientFault::TooSlow)),
-        }
-    }
-    Ok(())
-}
-
-/// Over HTTP/2 a short body is let come before its request is refused: it is on its way, and curl takes a stream that ends while it
-/// sends for a broken one, and shows no answer. Who waits for a 100 is not waited for.
-pub(super) async fn drain_small_body(request: &mut Request<UnreadBody>) {
-    let is_short = declared_length(request.headers()).is_some_and(|length| length <= SHORT);
-    if request.version() != Version::HTTP_2 || !is_short || request.headers().contains_key(header::EXPECT) {
-        return;
-    }
-    let rest = async { while let Some(Ok(_)) = request.body_mut().frame().await {} };
-    // What has not come by then is not coming.
-    _ = timeout(ON_ITS_WAY, rest).await;
+    let has_content = request.version() != Version::HTTP_2 && has_body(request);
+    ensure(!(has_content && is_read(request.method())), NO_BODY)
 }
 
 /// RFC 9112 section 3.2: origin-form, or absolute-form for the scheme of this connection.
@@ -186,14 +127,14 @@ fn request_target<B>(request: &Request<B>) -> Result<(), Refusal> {
         Some(scheme) => scheme.as_str().eq_ignore_ascii_case("https"),
         None => uri.authority().is_none(),
     };
-    match scheme && uri.path().starts_with('/') {
-        true => Ok(()),
-        false => Err(Refusal::Malformed("the request target is not a path of this server")),
-    }
+    ensure(
+        scheme && uri.path().starts_with('/'),
+        Refusal::Malformed("the request target is not a path of this server"),
+    )
 }
 
-/// A path that somebody may read otherwise than we do: dot segments, empty segments, backslashes,
-/// escaped separators and control characters, bad escapes, characters outside RFC 3986.
+/// Refuses a path that another reader may understand differently: dot segments, empty segments,
+/// backslashes, escaped separators and control characters, bad escapes, characters outside RFC 3986.
 fn path(path: &str) -> Result<(), Refusal> {
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
@@ -222,44 +163,46 @@ fn is_dots(segment: &str) -> bool {
 }
 
 fn query(query: &str) -> Result<(), Refusal> {
-    if escapes(query.as_bytes(), b":@/?", |_| false) { Ok(()) } else { Err(Refusal::Path) }
+    ensure(escapes(query.as_bytes(), b":@/?", |_| false), Refusal::Path)
 }
 
-/// RFC 9110 section 7.2: exactly one, and every place that names the host names the same.
-fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
-    const DIFFERENT: Refusal = Refusal::Malformed("the request names two hosts");
+/// RFC 9110 section 7.2: exactly one host, and every place that names it names the same.
+fn authority<B>(request: &Request<B>) -> Result<Authority, Refusal> {
+    const BAD: Refusal = Refusal::Malformed("the host is not a name or address with an optional port");
     let host = single(request.headers(), header::HOST)?;
-    let named = match request.uri().authority() {
-        Some(authority) => Some(HeaderValue::try_from(authority.as_str()).map_err(|_| DIFFERENT)?),
-        None => None,
-    };
-    let authority = match (named, host) {
-        (Some(named), Some(host)) if !same_host(named.as_bytes(), host.as_bytes()) => return Err(DIFFERENT),
-        (_, Some(host)) => host.clone(),
-        (Some(named), None) if request.version() == Version::HTTP_2 => named,
-        (_, None) => return Err(Refusal::Malformed("the request names no host")),
-    };
-    match authority.to_str().is_ok_and(|text| host_of(text).is_some()) {
-        true => Ok(authority),
-        false => Err(Refusal::Malformed("the host is not a name or address with an optional port")),
+    let read = |field| Authority::read(field).ok_or(BAD);
+    match (request.uri().authority(), host) {
+        (None, Some(host)) => read(host),
+        (Some(named), Some(host)) => {
+            let named = HostPort::parse(named.as_str()).map_err(|_| BAD)?;
+            let host = read(host)?;
+            let is_same = named.or_port(443) == host.host_port().or_port(443);
+            ensure(is_same, Refusal::Malformed("the request names two hosts"))?;
+            Ok(host)
+        }
+        (Some(named), None) if request.version() == Version::HTTP_2 => {
+            read(&HeaderValue::try_from(named.as_str()).map_err(|_| BAD)?)
+        }
+        (_, None) => Err(Refusal::Malformed("the request names no host")),
     }
 }
 
-fn served_name(authority: &HeaderValue, names: &[String]) -> Result<(), Refusal> {
-    let host = authority.to_str().ok().and_then(host_of).unwrap_or_default();
-    match names.is_empty() || names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
-        true => Ok(()),
-        false => Err(Refusal::Misdirected),
-    }
+fn served_name(authority: &Authority, names: &[String]) -> Result<(), Refusal> {
+    let is_served = names.is_empty() || names.iter().any(|name| authority.host().is(name));
+    ensure(is_served, Refusal::Misdirected)
 }
 
-/// RFC 9110 section 10.1.1. hyper sends the 100 when the body is first read, so not before we have decided.
+/// RFC 9110 section 10.1.1. hyper sends the 100 when the body is first read, which is after the decision.
 fn expect(headers: &HeaderMap) -> Result<(), Refusal> {
     match single(headers, header::EXPECT) {
         Ok(None) => Ok(()),
         Ok(Some(value)) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
         Ok(Some(_)) | Err(_) => Err(Refusal::Expectation),
     }
+}
+
+fn ensure(fits: bool, refusal: Refusal) -> Result<(), Refusal> {
+    if fits { Ok(()) } else { Err(refusal) }
 }
 
 /// The only line of a field, if there is one.
@@ -271,38 +214,8 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>,
     }
 }
 
-/// The host without its port: a name, an IPv4 address, or an IPv6 address in brackets.
-pub(super) fn host_of(authority: &str) -> Option<&str> {
-    let bracket = authority.find(']').map_or(0, |at| at + 1);
-    let (host, port) = match authority.get(bracket..)?.split_once(':') {
-        Some((before, port)) => (authority.get(..bracket + before.len())?, Some(port)),
-        None => (authority, None),
-    };
-    let port_fits = port.is_none_or(|port| {
-        port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
-    });
-    let host_fits = match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok()),
-        None => {
-            !host.is_empty()
-                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
-        }
-    };
-    (port_fits && host_fits).then_some(host)
-}
-
-/// Equal without regard to case and to the port that https has anyway.
-fn same_host(one: &[u8], other: &[u8]) -> bool {
-    let bare = |host: &[u8]| {
-        let port =
-            [b":443".as_slice(), b":"].into_iter().find(|port| host.ends_with(port)).unwrap_or_default();
-        host[..host.len() - port.len()].to_ascii_lowercase()
-    };
-    bare(one) == bare(other)
-}
-
-/// Whether `text` holds only unreserved characters, sub-delims, `more` and escapes of two hex
-/// digits of which none stands for a byte that is `forbidden` in escaped form.
+/// Whether `text` holds only unreserved characters, sub-delims, `more`, and escapes of two hex digits
+/// that do not stand for a `forbidden` byte.
 fn escapes(text: &[u8], more: &[u8], forbidden: impl Fn(u8) -> bool) -> bool {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let mut bytes = text.iter();
@@ -324,26 +237,6 @@ fn escapes(text: &[u8], more: &[u8], forbidden: impl Fn(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts() {
-        for (authority, host) in [
-            ("localhost", "localhost"),
-            ("registry.example.com:5043", "registry.example.com"),
-            ("[::1]:443", "[::1]"),
-            ("[2001:db8::1]", "[2001:db8::1]"),
-            ("127.0.0.1:1", "127.0.0.1"),
-            ("localhost:", "localhost"),
-        ] {
-            assert_eq!(host_of(authority), Some(host), "{authority}");
-        }
-        for authority in [
-            "", ":443", "a:b", "a:99999", "a,b", "a b", "u@a", "a/b", "[::1", "::1", "[x]", "a:1:2",
-            "[::1]x:1",
-        ] {
-            assert_eq!(host_of(authority), None, "{authority}");
-        }
-    }
 
     #[test]
     fn paths() {

@@ -1,49 +1,72 @@
-//! What tidegate asks the registry itself, in the name of the one whose request it decides on or answers.
+//! Questions that tidegate asks the registry itself, on behalf of the client whose request depends on them.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 
-use super::RequestContext;
 use super::authorization::Purpose;
+use super::context::RequestContext;
 use super::forward;
-use super::reject::Refusal;
+use super::refusal::Refusal;
 use super::reply::{API_VERSION, API_VERSION_VALUE};
-use super::request_log::RequestLog;
 use crate::access::Permit;
 use crate::body::ClientBody;
 use crate::header::hop;
 use crate::upstream::AnswerError;
 
-/// Largest answer: room for the names of a hundred thousand repositories, from a registry that gives them all at once.
+/// Largest answer: room for the names of a hundred thousand repositories, from a registry that sends them
+/// all at once.
 const MOST_BYTES: usize = 8 << 20;
-/// So that the registry's operator can tell these requests from those of clients.
+/// Lets the registry's operator tell these requests from those of clients.
 const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
 
 /// Questions about one request.
 pub(super) struct Inquiry<'a> {
     context: &'a RequestContext<'a>,
     permit: &'a Permit,
-    /// What the client proved itself with, for a registry that wants to see it.
+    /// The client's `Authorization`, for a registry that wants to see it.
     credentials: Option<&'a HeaderValue>,
+}
+
+/// How the registry answered a question. The head is ready to be returned to the client.
+pub(super) enum RegistryAnswer {
+    /// With 200.
+    Ok(Response<Bytes>),
+    /// With an error, which is one of the client's request too.
+    Refused(Response<Bytes>),
 }
 
 impl<'a> Inquiry<'a> {
     /// `headers` are those of the client's request.
-    pub(super) fn new(
-        context: &'a RequestContext<'a>,
-        permit: &'a Permit,
-        headers: &'a HeaderMap,
-        log: &mut RequestLog,
-    ) -> Self {
-        log.upstream(&context.state.destination.server);
+    pub(super) fn new(context: &'a RequestContext<'a>, permit: &'a Permit, headers: &'a HeaderMap) -> Self {
+        context.log.upstream(&context.state.destination.server);
         Self { context, permit, credentials: headers.get(AUTHORIZATION) }
     }
 
-    /// Sends one request without a body, for the path and query `target`, and gives the whole answer. Its head is one that
-    /// can be handed on.
+    /// Sends a request without a body for the path and query `target`, and reads the whole answer.
+    ///
+    /// # Errors
+    /// There is no answer, or one that is neither 200 nor an error: a redirect or a part of a list must not
+    /// be taken for what was asked for.
     pub(super) async fn ask(
+        &self,
+        method: Method,
+        target: &str,
+        accept: HeaderValue,
+    ) -> Result<RegistryAnswer, Refusal> {
+        let answer = self.send(method, target, accept).await?;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            Ok(RegistryAnswer::Ok(answer))
+        } else if status.is_client_error() || status.is_server_error() {
+            Ok(RegistryAnswer::Refused(answer))
+        } else {
+            Err(Refusal::BadGateway(format!("it answered {status} to a question about the request")))
+        }
+    }
+
+    async fn send(
         &self,
         method: Method,
         target: &str,
@@ -74,15 +97,5 @@ impl<'a> Inquiry<'a> {
         head.headers.remove(CONTENT_LENGTH);
         head.headers.insert(API_VERSION, API_VERSION_VALUE);
         Ok(Response::from_parts(head, body.to_bytes()))
-    }
-}
-
-/// What becomes of a request when the registry does not answer what has to be known. An error of the registry is one of the
-/// request too; a redirection, or half a list, must not be taken for its answer.
-pub(super) fn refused(answer: Response<Bytes>) -> Refusal {
-    let status = answer.status();
-    match status.is_client_error() || status.is_server_error() {
-        true => Refusal::Registry(Box::new(answer)),
-        false => Refusal::BadGateway(format!("it answered {status} to a question about the request")),
     }
 }

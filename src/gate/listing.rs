@@ -7,27 +7,36 @@ use http::header::LINK;
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::Value;
 
-use super::inquiry::{Inquiry, refused};
-use super::reject::Refusal;
+use super::inquiry::{Inquiry, RegistryAnswer};
+use super::refusal::Refusal;
 use crate::registry::page::{Page, has_next};
 
-/// Entries asked for at once, which is what distribution allows.
+/// Names asked for at once: the most that distribution allows.
 pub(super) const MOST_NAMES: usize = 1000;
-/// Pages read for one request: a hundred thousand names, also from a registry that gives a hundred at a time.
+/// Pages read for one request: a hundred thousand names, even from a registry that sends a hundred at a
+/// time.
 const MOST_PAGES: usize = 1000;
 
 /// One of the registry's lists: its repositories, or the tags of one.
 pub(super) struct Listing<'a> {
     inquiry: &'a Inquiry<'a>,
     path: String,
-    /// What the list is called in the body.
+    /// The key of the list in the body.
     key: &'static str,
-    /// The last name read, or the one to begin after.
+    /// The last name read, or the one to start after.
     last: Option<String>,
-    /// The registry has refused to be told how many names it is to give.
-    counts_itself: bool,
+    /// The registry has refused a request that says how many names it should send.
+    ignores_n: bool,
     pages: usize,
     ended: bool,
+}
+
+/// A step through a list.
+pub(super) enum Next {
+    Names(Vec<String>),
+    End,
+    /// The registry's answer to the first question is an error.
+    Refused(Response<Bytes>),
 }
 
 impl<'a> Listing<'a> {
@@ -42,17 +51,17 @@ impl<'a> Listing<'a> {
     }
 
     fn new(inquiry: &'a Inquiry<'a>, path: String, key: &'static str, last: Option<String>) -> Self {
-        Self { inquiry, path, key, last, counts_itself: false, pages: 0, ended: false }
+        Self { inquiry, path, key, last, ignores_n: false, pages: 0, ended: false }
     }
 
-    /// The next names, in the registry's order; about `wanted`, because registries give fewer, and some give all at once. `None`
-    /// is the end. Each page brings new names, so that there is an end.
+    /// The next names, in the registry's order. There are about `wanted` of them: registries send fewer, and
+    /// some send all at once. Each page brings new names, so that every list ends.
     ///
     /// # Errors
-    /// With the registry's own answer, if it is an error and the first.
-    pub(super) async fn next(&mut self, wanted: usize) -> Result<Option<Vec<String>>, Refusal> {
+    /// The list cannot be read to its end.
+    pub(super) async fn next(&mut self, wanted: usize) -> Result<Next, Refusal> {
         if self.ended {
-            return Ok(None);
+            return Ok(Next::End);
         }
         let is_first = self.pages == 0;
         self.pages += 1;
@@ -60,16 +69,17 @@ impl<'a> Listing<'a> {
             return Err(self.broken("has no end"));
         }
         let wanted = wanted.min(MOST_NAMES);
-        let answer = self.page(wanted).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(if is_first { refused(answer) } else { self.broken("ended in an error") });
-        }
+        let answer = match self.page(wanted).await? {
+            RegistryAnswer::Ok(answer) => answer,
+            RegistryAnswer::Refused(answer) if is_first => return Ok(Next::Refused(answer)),
+            RegistryAnswer::Refused(_) => return Err(self.broken("ended in an error")),
+        };
         let mut names =
             read(answer.body(), self.key).ok_or_else(|| self.broken("is not as the API has it"))?;
         let mut links = answer.headers().get_all(LINK).iter();
         let has_next = links.any(|link| link.to_str().is_ok_and(has_next));
-        // Not every registry that gives a part of its list says so.
-        let is_full = !self.counts_itself && names.len() == wanted;
+        // Not every registry that sends a part of its list says so.
+        let is_full = !self.ignores_n && names.len() == wanted;
         // Nor does every registry know `last`.
         let seen = self.last.as_ref().filter(|_| !is_first);
         if let Some(seen) = seen.and_then(|last| names.iter().position(|name| name == last)) {
@@ -80,20 +90,23 @@ impl<'a> Listing<'a> {
             None if has_next => return Err(self.broken("does not go on")),
             _ => self.ended = true,
         }
-        Ok(Some(names))
+        Ok(Next::Names(names))
     }
 
-    async fn page(&mut self, wanted: usize) -> Result<Response<Bytes>, Refusal> {
-        let answer = self.ask(wanted).await?;
-        if answer.status() != StatusCode::BAD_REQUEST || self.counts_itself {
-            return Ok(answer);
+    async fn page(&mut self, wanted: usize) -> Result<RegistryAnswer, Refusal> {
+        match self.ask(wanted).await? {
+            RegistryAnswer::Refused(answer)
+                if answer.status() == StatusCode::BAD_REQUEST && !self.ignores_n =>
+            {
+                self.ignores_n = true;
+                self.ask(wanted).await
+            }
+            answer => Ok(answer),
         }
-        self.counts_itself = true;
-        self.ask(wanted).await
     }
 
-    async fn ask(&self, wanted: usize) -> Result<Response<Bytes>, Refusal> {
-        let page = Page { n: (!self.counts_itself).then_some(wanted), last: self.last.clone() };
+    async fn ask(&self, wanted: usize) -> Result<RegistryAnswer, Refusal> {
+        let page = Page { n: (!self.ignores_n).then_some(wanted), last: self.last.clone() };
         let json = HeaderValue::from_static("application/json");
         self.inquiry.ask(Method::GET, &page.target(&self.path), json).await
     }
@@ -103,7 +116,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// The names in a body; a list that is `null` is empty.
+/// The names in a body. A list that is `null` is empty.
 fn read(body: &[u8], key: &str) -> Option<Vec<String>> {
     let list = serde_json::from_slice::<HashMap<String, Value>>(body).ok()?.remove(key)?;
     serde_json::from_value::<Option<Vec<String>>>(list).ok().map(Option::unwrap_or_default)

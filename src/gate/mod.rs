@@ -4,6 +4,8 @@ mod authorization;
 mod catalog;
 mod challenge;
 mod context;
+mod decide;
+mod early_body;
 mod forward;
 mod head_checks;
 mod identity;
@@ -12,15 +14,15 @@ mod inquiry;
 mod listing;
 mod mount;
 mod policy;
+mod refusal;
 mod reject;
 mod reply;
 mod request_log;
 mod token;
+mod token_requester;
 
 use std::mem;
-use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
@@ -31,36 +33,18 @@ use hyper::body::{Body, Incoming};
 use crate::body::{Flow, UnreadBody};
 use crate::config::Config;
 use crate::header::forwarded;
+use crate::registry::grant;
 use crate::registry::target::{self, Operation};
-use crate::state::{Shared, State};
-use crate::tls::PresentedCertificate;
-use crate::upstream::Upstream;
+use crate::state::State;
 
 use context::RequestContext;
-use reject::Refusal;
+pub(crate) use context::{Gate, Peer};
+use refusal::Refusal;
 pub(crate) use reply::Reply;
 use request_log::RequestLog;
 
-/// What a request needs of the core that runs it.
-pub(crate) struct Gate {
-    /// What all cores share.
-    pub shared: Arc<Shared>,
-    /// This core's connections to the registry.
-    pub upstream: Rc<Upstream>,
-}
-
-/// Who is at the other end of a connection, as far as its handshake told.
-pub(crate) struct Peer {
-    /// Where it is, or the last proxy before us.
-    pub address: IpAddr,
-    /// A certificate was asked for.
-    pub asked: bool,
-    /// What was shown then.
-    pub shown: Option<PresentedCertificate>,
-}
-
-/// Answers one request. Never fails: what goes wrong is an answer too, or the end of its body.
-/// `guard` is held until the response has been sent or given up.
+/// Answers one request. Never fails: a fault becomes an answer too, or ends the body of one. `guard` is
+/// held until the response has been sent or abandoned.
 pub(crate) async fn handle<G>(
     gate: Rc<Gate>,
     peer: &Peer,
@@ -69,30 +53,32 @@ pub(crate) async fn handle<G>(
     guard: G,
 ) -> Response<Reply<G>> {
     let state = gate.shared.state().clone();
-    let mut log = RequestLog::open(gate.shared.clone(), peer.address, &request, flow.clone());
+    let log = RequestLog::open(gate.shared.clone(), peer.address, &request, flow.clone());
     let mut request = request.map(UnreadBody::from);
     let unread = head_checks::has_body(&request);
-    let response = match pass(&gate, &state, peer, &mut request, &flow, &mut log).await {
+    let response = match pass(&gate, &state, peer, &mut request, &flow, &log).await {
         Ok(response) => response,
         Err(refusal) => {
-            head_checks::drain_small_body(&mut request).await;
+            // If `pass` took the request before it failed, an empty one is left here, and this does
+            // nothing: the body was already read, or belongs to the request to the registry.
+            early_body::drain_small(&mut request).await;
             reject::delay(&refusal).await;
-            reject::respond(refusal, &state, unread, &mut log)
+            reject::respond(refusal, &state.destination.server, unread, &log)
         }
     };
     reply::hand_over(response, flow, log, guard)
 }
 
-/// For plain HTTP, where nothing is forwarded: what `answer` makes of the host that a request asks for, without its port; or
-/// the refusal of one that [`handle`] would refuse for what its head says.
+/// Runs the head checks for plain HTTP. On success calls `answer` with the requested host (no port);
+/// otherwise returns the refusal.
 pub(crate) fn check_plain<B: Body>(
     request: &Request<B>,
     config: &Config,
     answer: impl FnOnce(&str) -> Response<Full<Bytes>>,
 ) -> Response<Full<Bytes>> {
-    match head_checks::host(request, config) {
-        Ok(host) => answer(&host),
-        Err(refusal) => reject::answer(&refusal),
+    match head_checks::check(request, config) {
+        Ok(authority) => answer(&authority.host().to_string()),
+        Err(refusal) => reject::answer(refusal),
     }
 }
 
@@ -102,7 +88,7 @@ async fn pass(
     peer: &Peer,
     request: &mut Request<UnreadBody>,
     flow: &Rc<Flow>,
-    log: &mut RequestLog,
+    log: &RequestLog,
 ) -> Result<Response<reply::Source>, Refusal> {
     let config = &state.config;
     let authority = head_checks::check(request, config)?;
@@ -111,37 +97,44 @@ async fn pass(
     }
     let sent = request.uri().clone();
     let path = target::decode(sent.path());
-    let tokens = state.tokens.as_ref().filter(|_| path == token::PATH);
+    let tokens = state.tokens.as_ref().filter(|_| path == grant::PATH);
     if tokens.is_none() && !path.starts_with("/v2/") {
         return Err(Refusal::NoSuchPath);
     }
+    // Before `forward`, which removes the fields that name the client.
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
+    log.client(&client);
+    // A target that the API does not have is refused by `decide`: strangers learn nothing.
     let target = target::parse(request.method(), &path);
-    log.learn(&client, &target);
-
+    log.target(&target);
     let context =
-        RequestContext { gate, state, client: &client, authority: &authority, target: &target, flow };
-    let certificate_user = identity::certificate(state, peer, &authority, log)?;
+        RequestContext { gate, state, client: &client, authority: &authority, target: &target, flow, log };
+
+    let certificate_user = context.certificate_user(peer)?;
     if let Some(tokens) = tokens {
-        log.asks_for_token();
-        return token::answer(&context, tokens, certificate_user, mem::take(request), log).await;
+        log.token_endpoint();
+        return token::answer(&context, tokens, certificate_user, mem::take(request)).await;
     }
-    let caller = identity::identify(&context, certificate_user, request.headers(), log).await?;
+    let caller = context.identify(certificate_user, request.headers()).await?;
     log.user(&caller.identity);
     let permit = context.decide(caller)?;
+    // After the decision: who lacks the right does not learn the policy.
     policy::check(&config.policy, target.operation)?;
-    head_checks::settle_body(request, config.limits.idle_timeout).await?;
+    // Before the registry is asked: it has to be known whether there is a body.
+    early_body::settle(request, config.limits.idle_timeout).await?;
     if target.operation == Operation::Catalog && !permit.has_catalog(&state.rules) {
-        return catalog::filtered(&context, &permit, request, log).await;
+        return catalog::filtered(&context, &permit, request).await;
     }
-    let _claims = immutable::guard(&context, &permit, &target, request, log).await?;
+    // Held until the registry has answered.
+    let _tag_locks = immutable::guard(&context, &permit, request).await?;
 
-    let query = mount::settle(&context, &permit, sent.query(), log)?;
+    // Only now does the query change: `immutable` reads it as the client sent it.
+    let (mount, query) = mount::settle(&context, &permit, sent.query())?;
     *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
-    let onward = forward::rewrite(mem::take(request), &context, &permit)?;
+    let onward = forward::rewrite(mem::take(request), &context, &permit, &mount)?;
     log.upstream(&state.destination.server);
     let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
-    reply::rewrite(answer, client.https, &authority, &state.destination.server)
+    reply::rewrite(answer, &context)
 }
 
 fn user_agent<B>(request: &Request<B>) -> Option<&[u8]> {

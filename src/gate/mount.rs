@@ -2,39 +2,50 @@
 
 use std::borrow::Cow;
 
-use super::RequestContext;
-use super::reject::Refusal;
-use super::request_log::RequestLog;
+use super::context::RequestContext;
+use super::refusal::Refusal;
 use crate::access::Permit;
 use crate::registry::name;
 use crate::registry::rights::Rights;
 use crate::registry::target::Operation;
 
-/// The query as it goes on: only that of the start of an upload is another, if it names a mount that the caller may not have.
+/// What becomes of the mount in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mount {
+    /// The request asks for none.
+    Absent,
+    /// The registry is asked to take the blob from this repository, which the caller may pull.
+    Kept(String),
+    /// The mount was removed from the query.
+    Dropped,
+}
+
+/// Decides about the mount in `query`, and returns the query that goes to the registry. It differs from
+/// the client's only where a mount was dropped: the registry then starts an upload, and the client goes
+/// on with that.
 pub(super) fn settle<'q>(
     context: &RequestContext<'_>,
     permit: &Permit,
     query: Option<&'q str>,
-    log: &mut RequestLog,
-) -> Result<Option<Cow<'q, str>>, Refusal> {
+) -> Result<(Mount, Option<Cow<'q, str>>), Refusal> {
     let Some(query) = query.filter(|_| context.target.operation == Operation::UploadStart) else {
-        return Ok(query.map(Cow::Borrowed));
+        return Ok((Mount::Absent, query.map(Cow::Borrowed)));
     };
-    let settled =
-        allowed(query, |repository| permit.extends(&context.state.rules, repository, Rights::PULL))?;
-    if matches!(settled, Cow::Owned(_)) {
-        log.refused("the mount was left out, the client uploads instead");
+    let may_pull = |repository: &str| permit.extends(&context.state.rules, repository, Rights::PULL);
+    let (mount, query) = allowed(query, may_pull)?;
+    if mount == Mount::Dropped {
+        context.log.refused("the mount was left out, the client uploads instead");
     }
-    Ok(Some(settled))
+    Ok((mount, Some(query)))
 }
 
-/// The query of the start of an upload as it goes on. A mount stays where it can be read in one way and the caller `may_pull`
-/// from the repository that it names; else it is left out, which makes the registry start an upload, and the client goes on
-/// with that. A mount that names no repository is left out too: some registries then look in all. The rest stays as it is.
+/// Keeps a mount that can be read in one way only, from a repository that the caller `may_pull`. Any
+/// other is dropped, also one that names no repository, for which some registries search all of them.
+/// The other parameters stay as they were written.
 ///
 /// # Errors
-/// A semicolon, which separates parameters for registries made with Go before 1.17.
-fn allowed(query: &str, may_pull: impl Fn(&str) -> bool) -> Result<Cow<'_, str>, Refusal> {
+/// There is a semicolon: registries built with Go before 1.17 take it for a separator.
+fn allowed(query: &str, may_pull: impl Fn(&str) -> bool) -> Result<(Mount, Cow<'_, str>), Refusal> {
     if query.contains(';') {
         return Err(Refusal::Path);
     }
@@ -47,12 +58,15 @@ fn allowed(query: &str, may_pull: impl Fn(&str) -> bool) -> Result<Cow<'_, str>,
             _ => rest.push(parameter),
         }
     }
-    let stays = match (&*mounts, &*sources) {
-        ([], []) => true,
-        ([digest], [source]) => name::is_digest(digest) && name::is_repository(source) && may_pull(source),
-        _ => false,
-    };
-    Ok(if stays { Cow::Borrowed(query) } else { Cow::Owned(rest.join("&")) })
+    match (&*mounts, &*sources) {
+        ([], []) => Ok((Mount::Absent, Cow::Borrowed(query))),
+        ([digest], [source])
+            if name::is_digest(digest) && name::is_repository(source) && may_pull(source) =>
+        {
+            Ok((Mount::Kept(source.to_string()), Cow::Borrowed(query)))
+        }
+        _ => Ok((Mount::Dropped, Cow::Owned(rest.join("&")))),
+    }
 }
 
 #[cfg(test)]
@@ -64,7 +78,12 @@ mod tests {
     const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     fn settled(query: &str) -> String {
-        allowed(query, |repository| repository == "team/base").unwrap().into_owned()
+        settled_mount(query).1
+    }
+
+    fn settled_mount(query: &str) -> (Mount, String) {
+        let (mount, query) = allowed(query, |repository| repository == "team/base").unwrap();
+        (mount, query.into_owned())
     }
 
     #[test]
@@ -103,6 +122,15 @@ mod tests {
             assert_eq!(settled(&query), "", "{query}");
             assert_eq!(settled(&format!("a=%41+&{query}&&b")), "a=%41+&&b", "{query}");
         }
+    }
+
+    #[test]
+    fn what_became_of_a_mount_is_told() {
+        let kept = settled_mount(&format!("mount={DIGEST}&fr%6fm=team%2fbase")).0;
+        assert_eq!(kept, Mount::Kept("team/base".to_owned()));
+        assert_eq!(settled_mount("digest=x").0, Mount::Absent);
+        assert_eq!(settled_mount(&format!("mount={DIGEST}&from=team/other")).0, Mount::Dropped);
+        assert_eq!(settled_mount("from=team/base").0, Mount::Dropped);
     }
 
     #[test]

@@ -1,21 +1,22 @@
-//! What nobody can have done at the moment, whatever he may: `policy.read_only` and `policy.catalog`.
+//! Operations switched off for everyone, regardless of rights: `policy.read_only` and `policy.catalog`.
 
-use super::reject::Refusal;
+use super::refusal::Refusal;
 use crate::config::{Catalog, Policy};
 use crate::registry::target::Operation;
 
-/// Refuses what is switched off. Uploads that have begun go on: their blobs change nothing until a manifest names them.
+/// Refuses what is switched off. Uploads that have begun may finish: their blobs change nothing until a
+/// manifest names them.
 pub(super) fn check(policy: &Policy, operation: Operation) -> Result<(), Refusal> {
     use Operation as O;
     let read_only = |methods| Refusal::NotOffered {
-        sentence: "this registry is read-only at the moment: nothing can be pushed, mounted or deleted",
+        message: "this registry is read-only at the moment: nothing can be pushed, mounted or deleted",
         methods,
     };
     match operation {
         O::UploadStart if policy.read_only => Err(read_only("")),
         O::ManifestPut | O::ManifestDelete | O::BlobDelete if policy.read_only => Err(read_only("GET, HEAD")),
         O::Catalog if policy.catalog == Catalog::Off => {
-            Err(Refusal::NotOffered { sentence: "this registry does not list its repositories", methods: "" })
+            Err(Refusal::NotOffered { message: "this registry does not list its repositories", methods: "" })
         }
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! From the registry's answer to the client's, and the body that both answers and refusals are sent as.
+//! From the registry's answer to the client's response, and the body of all responses.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -9,43 +9,45 @@ use http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 
-use super::reject::Refusal;
-use super::request_log::RequestLog;
+use super::context::RequestContext;
+use super::refusal::Refusal;
+use super::request_log::{REGISTRY_ASKS, RequestLog};
 use crate::body::Flow;
-use crate::config::ServerAddress;
 use crate::header::{hop, location};
 use crate::upstream::{Answer, AnswerError};
 
 pub(super) const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 pub(super) const API_VERSION_VALUE: HeaderValue = HeaderValue::from_static("registry/2.0");
 
-/// HTTP/2 takes a chunk whole and asks for the next when it has nearly sent it: the pieces are the steps in which we see a
-/// client take anything, and what one stream has waiting. With the nine bytes before it (RFC 9113 section 4.1) it just fills a TLS record.
+/// Bytes of a response that h2 gets at once. h2 asks for more when it has nearly sent them, so this is the
+/// step in which the progress of a client shows, and what one stream has waiting. With the frame header of
+/// nine bytes (RFC 9113 section 4.1) it just fills a TLS record.
 const HTTP2_PIECE: usize = 16 * 1024 - 9;
 
-/// Makes the head of the answer the client's: its framing, its Location, the API version once.
+/// Makes the client's response of the registry's answer: its framing, its `Location`, the API version once.
 pub(super) fn rewrite(
     mut answer: Response<Answer>,
-    https: bool,
-    authority: &HeaderValue,
-    server: &ServerAddress,
+    context: &RequestContext<'_>,
 ) -> Result<Response<Source>, Refusal> {
     let status = answer.status();
     check(status, answer.headers())?;
+    if status == StatusCode::UNAUTHORIZED {
+        context.log.refused(REGISTRY_ASKS);
+    }
     let headers = answer.headers_mut();
     hop::strip(headers);
     headers.insert(API_VERSION, API_VERSION_VALUE);
-    let host = authority.to_str().unwrap_or_default();
-    let location = headers
-        .get(LOCATION)
-        .and_then(|from| location::rewrite(from, status, https, host, &server.authority()));
+    let server = &context.state.destination.server;
+    let location = headers.get(LOCATION).and_then(|from| {
+        location::rewrite(from, status, context.client.https, context.authority, server.authority())
+    });
     if let Some(location) = location {
         headers.insert(LOCATION, location);
     }
     Ok(answer.map(Source::Answer))
 }
 
-/// Where the end of the body is in doubt, or the protocol is, the answer is none.
+/// Refuses an answer whose protocol or whose end is in doubt.
 fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Refusal> {
     let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
     let encodings = headers.get_all(TRANSFER_ENCODING);
@@ -61,7 +63,7 @@ fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::BadGateway(reason.to_owned()))
 }
 
-/// Completes a response: from here on its body keeps the account and closes it.
+/// Completes a response. From here on its body keeps the log, which is written when the body is dropped.
 pub(super) fn hand_over<G>(
     mut response: Response<Source>,
     flow: Rc<Flow>,
@@ -81,7 +83,7 @@ pub(super) fn hand_over<G>(
     })
 }
 
-/// A HEAD is told the length of our own text and not the text. hyper sees to that for HTTP/1.1 only.
+/// The response to a HEAD has the length of our text, not the text. hyper does that for HTTP/1.1 only.
 fn withhold_text(response: &mut Response<Source>) {
     if let Source::Text(text) = response.body_mut() {
         let length = text.take().map_or(0, |text| text.len());
@@ -89,9 +91,9 @@ fn withhold_text(response: &mut Response<Source>) {
     }
 }
 
-/// Where the bytes of a response come from.
+/// The origin of a response's bytes.
 pub(super) enum Source {
-    /// A text of our own, once.
+    /// A text of our own; `None` once it is sent.
     Text(Option<Bytes>),
     /// The registry.
     Answer(Answer),
@@ -119,11 +121,12 @@ impl Source {
     }
 }
 
-/// The body of a response. When it is dropped, complete or not, the access log gets its line and `G` is let go.
+/// The body of a response. When it is dropped, complete or not, the access log is written and `G` released.
 pub(crate) struct Reply<G> {
     source: Source,
-    /// What is left of the last chunk, and how much of it is given away at once.
+    /// The rest of the last chunk.
     rest: Bytes,
+    /// Most bytes handed over at once.
     piece: usize,
     flow: Rc<Flow>,
     log: RequestLog,

@@ -1,35 +1,40 @@
-//! The account of one request for the access log.
+//! The record of one request for the access log.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::header::{HOST, USER_AGENT};
-use http::{HeaderName, Request, StatusCode, Version};
+use http::{HeaderName, Method, Request, StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::access::Identity;
 use crate::body::Flow;
 use crate::config::ServerAddress;
 use crate::header::forwarded::Client;
-use crate::log::access::{Record, Truncated};
-use crate::registry::target::Target;
+use crate::log::record::{Record, Truncated};
+use crate::registry::target::{TOKEN, Target};
 use crate::state::Shared;
 use crate::tls::PresentedCertificate;
 use crate::upstream::AnswerError;
 
+/// The reason in the log when the 401 is the registry's.
+pub(super) const REGISTRY_ASKS: &str = "the registry itself asks for credentials, see upstream.authorization";
 /// The status in the log when the client left before it got one.
 const CLIENT_LEFT: u16 = 499;
 
-/// Collects what is learnt about a request and writes it when dropped, which is when the last byte
-/// of the response has gone, or the client has.
+/// Collects what becomes known of a request. Writes it to the access log when dropped, which is when
+/// the last byte of the response has gone, or the client has.
 pub(super) struct RequestLog {
     shared: Arc<Shared>,
     flow: Rc<Flow>,
     begun: Instant,
+    version: Version,
+    is_head: bool,
+    record: RefCell<Record>,
     complete: bool,
-    record: Record,
 }
 
 impl RequestLog {
@@ -44,84 +49,94 @@ impl RequestLog {
             claimed: None,
             certificate: None,
             method: request.method().to_string(),
+            host: host.unwrap_or_else(|| text(request, HOST)),
             path: request.uri().path().to_owned(),
             version: request.version(),
-            host: host.unwrap_or_else(|| text(request, HOST)),
             operation: "",
             repository: None,
             reference: None,
             status: CLIENT_LEFT,
             bytes_in: 0,
             bytes_out: 0,
-            duration: Default::default(),
+            duration: Duration::ZERO,
             first_byte: None,
             upstream: None,
             user_agent: text(request, USER_AGENT),
             truncated: None,
             reason: None,
         };
-        Self { shared, flow, begun: Instant::now(), complete: false, record }
+        Self {
+            shared,
+            flow,
+            begun: Instant::now(),
+            version: request.version(),
+            is_head: request.method() == Method::HEAD,
+            record: RefCell::new(record),
+            complete: false,
+        }
     }
 
     pub(super) fn version(&self) -> Version {
-        self.record.version
+        self.version
     }
 
     pub(super) fn is_head(&self) -> bool {
-        self.record.method == "HEAD"
+        self.is_head
     }
 
-    pub(super) fn learn(&mut self, client: &Client, target: &Target<'_>) {
-        self.record.client = client.address;
-        self.record.operation = target.operation.as_str();
-        self.record.repository = target.repository.map(str::to_owned);
-        self.record.reference = target.reference.map(str::to_owned);
+    pub(super) fn client(&self, client: &Client) {
+        self.record.borrow_mut().client = client.address;
     }
 
-    /// It asks for a token.
-    pub(super) fn asks_for_token(&mut self) {
-        self.record.operation = super::token::OPERATION;
+    pub(super) fn target(&self, target: &Target<'_>) {
+        let mut record = self.record.borrow_mut();
+        record.operation = target.operation.as_str();
+        record.repository = target.repository.map(str::to_owned);
+        record.reference = target.reference.map(str::to_owned);
     }
 
-    pub(super) fn user(&mut self, identity: &Identity) {
+    /// The request is for the token endpoint.
+    pub(super) fn token_endpoint(&self) {
+        self.record.borrow_mut().operation = TOKEN;
+    }
+
+    pub(super) fn user(&self, identity: &Identity) {
         if let Identity::User(name) = identity {
-            self.record.user = Some(String::from_utf8_lossy(name).into_owned());
+            self.record.borrow_mut().user = Some(String::from_utf8_lossy(name).into_owned());
         }
     }
 
-    /// What a client says who has not proven it.
-    pub(super) fn claimed(&mut self, user: &[u8]) {
-        self.record.claimed = Some(String::from_utf8_lossy(user).into_owned());
+    /// A user that the client has named without proof.
+    pub(super) fn claimed(&self, user: &[u8]) {
+        self.record.borrow_mut().claimed = Some(String::from_utf8_lossy(user).into_owned());
     }
 
-    pub(super) fn certificate(&mut self, shown: &PresentedCertificate) {
-        self.record.certificate = Some(shown.label().to_owned());
+    pub(super) fn certificate(&self, shown: &PresentedCertificate) {
+        self.record.borrow_mut().certificate = Some(shown.label().to_owned());
     }
 
-    pub(super) fn upstream(&mut self, server: &ServerAddress) {
-        self.record.upstream = Some(server.to_string());
+    pub(super) fn upstream(&self, server: &ServerAddress) {
+        self.record.borrow_mut().upstream = Some(server.to_string());
     }
 
-    pub(super) fn refused(&mut self, reason: &'static str) {
-        self.record.reason = Some(reason);
+    pub(super) fn refused(&self, reason: &'static str) {
+        self.record.borrow_mut().reason = Some(reason);
     }
 
-    pub(super) fn answered(&mut self, status: StatusCode) {
-        self.record.status = status.as_u16();
-        self.record.first_byte = Some(self.begun.elapsed());
-        // A 401 of our own comes before the registry is asked.
-        if status == StatusCode::UNAUTHORIZED && self.record.upstream.is_some() {
-            self.record.reason = Some("the registry itself asks for credentials, see upstream.authorization");
-        }
+    pub(super) fn answered(&self, status: StatusCode) {
+        let mut record = self.record.borrow_mut();
+        record.status = status.as_u16();
+        record.first_byte = Some(self.begun.elapsed());
     }
 
-    pub(super) fn truncated(&mut self, error: &AnswerError) {
-        self.record.truncated = Some(match error {
+    pub(super) fn truncated(&self, error: &AnswerError) {
+        self.record.borrow_mut().truncated = Some(match error {
             AnswerError::Client => Truncated::Client,
             AnswerError::Truncated(_) | AnswerError::Silent => Truncated::Upstream,
         });
     }
 
+    /// The last byte of the response has been handed over.
     pub(super) fn finished(&mut self) {
         self.complete = true;
     }
@@ -129,7 +144,7 @@ impl RequestLog {
 
 impl Drop for RequestLog {
     fn drop(&mut self) {
-        let record = &mut self.record;
+        let record = self.record.get_mut();
         if self.flow.fault().is_some() || (!self.complete && record.truncated.is_none()) {
             record.truncated = Some(Truncated::Client);
         }

@@ -43,8 +43,8 @@ impl Basic {
 /// What a request brings to prove who it is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Credentials {
-    /// No `Authorization` at all.
-    None,
+    /// There is no `Authorization` field.
+    Absent,
     /// A user and a password.
     Basic(Basic),
     /// A token, at most 16 KiB of the characters that one may have.
@@ -64,7 +64,7 @@ pub(crate) struct TwoAuthorizations;
 /// When the field is there more than once.
 pub(crate) fn read(headers: &HeaderMap) -> Result<Credentials, TwoAuthorizations> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
-    let Some(line) = lines.next() else { return Ok(Credentials::None) };
+    let Some(line) = lines.next() else { return Ok(Credentials::Absent) };
     if lines.next().is_some() {
         return Err(TwoAuthorizations);
     }
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn none_and_two() {
         let mut headers = HeaderMap::new();
-        assert_eq!(read(&headers), Ok(Credentials::None));
+        assert_eq!(read(&headers), Ok(Credentials::Absent));
         headers.append(AUTHORIZATION, HeaderValue::from_static("Basic dTpw"));
         headers.append(AUTHORIZATION, HeaderValue::from_static("Basic dTpw"));
         assert_eq!(read(&headers), Err(TwoAuthorizations));

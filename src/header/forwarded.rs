@@ -6,6 +6,8 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use super::authority::within_brackets;
+
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -89,8 +91,7 @@ fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
 /// Reads `192.0.2.1`, `192.0.2.1:555`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:99`.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(entry).ok().filter(|text| text.len() <= MAX_ADDRESS)?;
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address = match bare {
+    let address = match within_brackets(text) {
         Some(inner) => IpAddr::V6(inner.parse().ok()?),
         None => {
             text.parse().or_else(|_| text.parse().map(|socket: std::net::SocketAddr| socket.ip())).ok()?

@@ -2,41 +2,36 @@
 
 use http::{HeaderValue, StatusCode};
 
+use super::authority::{Authority, HostPort};
+
 /// The `Location` that the client gets; `None` leaves the registry's untouched.
 ///
-/// With a 2xx status the registry speaks of itself, under whatever name and path prefix it believes to have:
-/// the path from `/v2/` on is put behind `client_host`. With any other status only a relative reference, or
-/// one to `upstream_authority` or `client_host`, is the registry's own; another host is object storage.
-///
-/// `https` and `client_host` (with the port where it is not the default one) are what the client used,
-/// `upstream_authority` is where tidegate reaches the registry. A reference that is relative to the path of
-/// the request is left alone.
+/// `https` and `client` are how the client reached tidegate, `upstream` is where tidegate reaches the
+/// registry. With a 2xx status the registry refers to itself, under whatever name and path prefix it
+/// believes to have: the path from `/v2/` on is put behind `client`. With any other status a reference
+/// points to the registry only if it names no host, or `upstream`, or `client`; any other host is
+/// object storage. A reference that is relative to the path of the request is left alone.
 pub(crate) fn rewrite(
     location: &HeaderValue,
     status: StatusCode,
     https: bool,
-    client_host: &str,
-    upstream_authority: &str,
+    client: &Authority,
+    upstream: HostPort<'_>,
 ) -> Option<HeaderValue> {
     let reference = Reference::parse(location.as_bytes())?;
-    let scheme = if https { "https" } else { "http" };
+    let scheme = if https { Scheme::Https } else { Scheme::Http };
     if status.is_success()
         && let Some(path) = from_api_base(reference.path)
     {
-        return absolute(scheme, client_host.as_bytes(), path);
+        return absolute(scheme, client.as_str().as_bytes(), path);
     }
     match reference.authority {
-        None => absolute(scheme, client_host.as_bytes(), reference.path),
-        Some(host)
-            if same_authority(host, reference.scheme, client_host, scheme)
-                || same_authority(
-                    host,
-                    reference.scheme,
-                    upstream_authority,
-                    reference.scheme.unwrap_or(scheme),
-                ) =>
+        None => absolute(scheme, client.as_str().as_bytes(), reference.path),
+        Some(_)
+            if reference.names(client.host_port(), scheme)
+                || reference.names(upstream, reference.scheme.unwrap_or(scheme)) =>
         {
-            absolute(scheme, client_host.as_bytes(), reference.path)
+            absolute(scheme, client.as_str().as_bytes(), reference.path)
         }
         // Another host, `//host/path`: the scheme is the client's.
         Some(host) if reference.scheme.is_none() && !host.is_empty() => {
@@ -46,17 +41,39 @@ pub(crate) fn rewrite(
     }
 }
 
-/// A URI reference as far as it matters here: RFC 3986, 4.1.
+#[derive(Clone, Copy)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// A URI reference, as far as it matters here: RFC 3986 section 4.1.
 struct Reference<'a> {
-    scheme: Option<&'static str>,
-    /// With user information, where there is one.
+    scheme: Option<Scheme>,
+    /// With user information, where there is any.
     authority: Option<&'a [u8]>,
     /// Path, query and fragment; empty, or beginning with `/`, `?` or `#`.
     path: &'a [u8],
 }
 
 impl<'a> Reference<'a> {
-    /// `None` for a scheme other than http and https and for what is relative to the request's own path.
+    /// `None` for a scheme other than http and https, and for a reference relative to the request's own path.
     fn parse(location: &'a [u8]) -> Option<Self> {
         let (scheme, rest) = match scheme(location) {
             Some((scheme, rest)) => (Some(scheme), rest),
@@ -73,12 +90,26 @@ impl<'a> Reference<'a> {
             path: rest,
         })
     }
+
+    /// Whether this names `place`, as written or with the default ports filled in: `place` has that of
+    /// `scheme`. User information is ignored.
+    fn names(&self, place: HostPort<'_>, scheme: Scheme) -> bool {
+        let Some(own) = self.host_port() else { return false };
+        let default = self.scheme.unwrap_or(scheme).port();
+        own == place || own.or_port(default) == place.or_port(scheme.port())
+    }
+
+    fn host_port(&self) -> Option<HostPort<'a>> {
+        let host = self.authority?.rsplit(|&byte| byte == b'@').next()?;
+        HostPort::parse(str::from_utf8(host).ok()?).ok()
+    }
 }
 
-fn scheme(location: &[u8]) -> Option<(&'static str, &[u8])> {
-    ["http", "https"].into_iter().find_map(|scheme| {
-        let (start, rest) = location.split_at_checked(scheme.len())?;
-        Some((scheme, rest.strip_prefix(b":")?)).filter(|_| start.eq_ignore_ascii_case(scheme.as_bytes()))
+fn scheme(location: &[u8]) -> Option<(Scheme, &[u8])> {
+    [Scheme::Http, Scheme::Https].into_iter().find_map(|scheme| {
+        let (start, rest) = location.split_at_checked(scheme.as_str().len())?;
+        let is = start.eq_ignore_ascii_case(scheme.as_str().as_bytes());
+        Some((scheme, rest.strip_prefix(b":")?)).filter(|_| is)
     })
 }
 
@@ -89,32 +120,8 @@ fn from_api_base(path: &[u8]) -> Option<&[u8]> {
     Some(&path[start..])
 }
 
-/// Whether two authorities mean the same host and port: as written, or with the default ports of their
-/// schemes filled in. User information is not looked at.
-fn same_authority(host: &[u8], scheme: Option<&str>, other: &str, other_scheme: &str) -> bool {
-    let host = host.rsplit(|&byte| byte == b'@').next().unwrap_or(host);
-    let other = other.as_bytes();
-    host.eq_ignore_ascii_case(other) || {
-        let (name, port) = split_port(host, scheme.unwrap_or(other_scheme));
-        let (other_name, other_port) = split_port(other, other_scheme);
-        name.eq_ignore_ascii_case(other_name) && port == other_port
-    }
-}
-
-fn split_port<'a>(authority: &'a [u8], scheme: &str) -> (&'a [u8], &'a [u8]) {
-    let default: &[u8] = if scheme == "https" { b"443" } else { b"80" };
-    // The colons inside the brackets of an IPv6 address separate no port.
-    match authority.iter().rposition(|&byte| byte == b':') {
-        Some(colon) if !authority[colon..].contains(&b']') => match &authority[colon + 1..] {
-            [] => (&authority[..colon], default),
-            port => (&authority[..colon], port),
-        },
-        _ => (authority, default),
-    }
-}
-
-fn absolute(scheme: &str, authority: &[u8], path: &[u8]) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(&[scheme.as_bytes(), b"://", authority, path].concat()).ok()
+fn absolute(scheme: Scheme, authority: &[u8], path: &[u8]) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(&[scheme.as_str().as_bytes(), b"://", authority, path].concat()).ok()
 }
 
 #[cfg(test)]

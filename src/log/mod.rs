@@ -1,5 +1,7 @@
-//! What is written about requests, beside the program's own log.
+//! The access log.
 
 pub(crate) mod access;
 mod line;
+pub(crate) mod record;
+mod text;
 mod writer;

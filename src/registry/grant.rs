@@ -6,6 +6,11 @@ use super::scope::Scope;
 use crate::header::credentials::Basic;
 use crate::secret::Secret;
 
+/// The token endpoint. Distribution's `autoredirect` sends clients here too.
+pub(crate) const PATH: &str = "/auth/token";
+/// The methods of the token endpoint, as in `Allow`.
+pub(crate) const METHODS: &str = "GET, POST";
+
 /// Scopes of one request. No client asks for more than a handful.
 const MOST_SCOPES: usize = 64;
 

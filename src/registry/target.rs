@@ -8,6 +8,11 @@ use percent_encoding::percent_decode_str;
 use super::name;
 use super::rights::Rights;
 
+/// The methods of the registry API, as in `Allow`.
+pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+/// The name of a request to the token endpoint in the access log, beside those of [`Operation::as_str`].
+pub(crate) const TOKEN: &str = "token";
+
 /// What is asked of which repository. The parts borrow from the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {

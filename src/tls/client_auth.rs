@@ -1,11 +1,11 @@
 //! Which clients are asked for a certificate, and by whom it must be signed.
 
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 
 use super::client::Authorities;
+use crate::header::authority::Host;
 
 /// Clients are asked for certificates, for some host names or for all.
 pub(crate) struct ClientAuth {
@@ -17,18 +17,12 @@ pub(crate) struct ClientAuth {
 }
 
 impl ClientAuth {
-    /// Whether clients that ask for `host` are asked for a certificate. `host` is a name or an address, an
-    /// IPv6 one in brackets, without port.
-    pub(crate) fn covers(&self, host: &str) -> bool {
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let is = |name: &String| {
-            name.eq_ignore_ascii_case(host) || address(name).is_some_and(|own| address(host) == Some(own))
+    /// Whether clients that ask for `host` are asked for a certificate.
+    pub(crate) fn covers(&self, host: Host<'_>) -> bool {
+        let host = match host {
+            Host::Name(name) => Host::Name(name.strip_suffix('.').unwrap_or(name)),
+            Host::V6(_) => host,
         };
-        self.names.is_empty() || self.names.iter().any(is)
+        self.names.is_empty() || self.names.iter().any(|name| host.is(name))
     }
-}
-
-/// An IPv6 address in its brackets: one address can be written in many ways.
-fn address(host: &str) -> Option<Ipv6Addr> {
-    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }

@@ -12,6 +12,5 @@ mod tickets;
 
 pub(crate) use self::challenge::{Challenges, Offer, PROTOCOL as ACME};
 pub(crate) use self::client::PresentedCertificate;
-pub(crate) use self::client_auth::ClientAuth;
 pub(crate) use self::files::TlsFiles;
 pub(crate) use self::server::{Choice, ServerTls, server};

@@ -13,6 +13,7 @@ use super::resolver::Resolver;
 use super::tickets::TicketKeys;
 use crate::config::{Alpn, Tls, TlsVersion};
 use crate::crypto::provider;
+use crate::header::authority::Host;
 use crate::pki::{self, Facts, Identity};
 use crate::problem::{Problem, Problems};
 
@@ -54,7 +55,7 @@ impl ServerTls {
         }
         // A client that gives no name may want any: there is none for an IP address.
         let asked = |auth: &&ClientAuth| {
-            hello.is_some_and(|hello| hello.server_name().is_none_or(|name| auth.covers(name)))
+            hello.is_some_and(|hello| hello.server_name().is_none_or(|name| auth.covers(Host::Name(name))))
         };
         match self.client.as_ref().filter(asked) {
             Some(auth) => Choice { config: auth.config.clone(), asks: true },

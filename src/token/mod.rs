@@ -20,6 +20,7 @@ pub(crate) use self::login::Login;
 pub(crate) use self::verify::{Invalid, Verified};
 use crate::cache::Cache;
 use crate::config;
+use crate::header::authority::{Authority, HostPort};
 use crate::header::credentials::MAX_BEARER;
 use crate::live_file::LiveFile;
 use crate::problem::{Problem, Problems};
@@ -64,13 +65,16 @@ impl Tokens {
         })
     }
 
-    /// Whom tokens are for that are given or taken under `authority`, the host asked for: as configured, else that host.
-    pub fn service<'a>(&'a self, authority: &'a str) -> Cow<'a, str> {
+    /// The service that tokens given or taken under `authority` are for: the configured one, else the
+    /// host and port that the client asked for, without the port of https.
+    pub(crate) fn service<'a>(&'a self, authority: &'a Authority) -> Cow<'a, str> {
         match &self.settings.service {
             Some(service) => service.as_str().into(),
             None => {
-                let host = authority.strip_suffix(":443").unwrap_or(authority).trim_end_matches(':');
-                host.to_ascii_lowercase().into()
+                let HostPort { host, port } = authority.host_port();
+                let mut service = HostPort { host, port: port.filter(|port| *port != 443) }.to_string();
+                service.make_ascii_lowercase();
+                service.into()
             }
         }
     }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::HeaderValue;
 use rcgen::{
     CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512,
     PKCS_ED25519, PKCS_RSA_SHA256, SignatureAlgorithm,
@@ -226,16 +227,17 @@ fn a_token_that_would_not_fit_is_not_given() {
 #[test]
 fn the_service_is_configured_or_the_host() {
     let mut settings = settings(None);
+    let asked = |authority: &'static str| Authority::read(&HeaderValue::from_static(authority)).unwrap();
     for (authority, service) in [
         ("Registry.Example.com", "registry.example.com"),
         ("registry.example.com:443", "registry.example.com"),
         ("registry.example.com:5443", "registry.example.com:5443"),
         ("[::1]:443", "[::1]"),
     ] {
-        assert_eq!(built(&settings).service(authority), service);
+        assert_eq!(built(&settings).service(&asked(authority)), service);
     }
     settings.service = Some("Written".to_owned());
-    assert_eq!(built(&settings).service("second"), "Written");
+    assert_eq!(built(&settings).service(&asked("second")), "Written");
 }
 
 /// `{SHA}` of one of two passwords.

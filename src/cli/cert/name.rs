@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::header::authority::within_brackets;
+
 /// A host name, perhaps with `*` for its first label, or an IP address: what RFC 9525 lets a client look for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HostName {
@@ -39,7 +41,7 @@ impl FromStr for HostName {
     type Err = Unusable;
 
     fn from_str(text: &str) -> Result<Self, Unusable> {
-        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        let bare = within_brackets(text).unwrap_or(text);
         if let Ok(address) = bare.parse() {
             return Ok(Self::Address(address));
         }

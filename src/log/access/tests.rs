@@ -1,5 +1,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::SystemTime;
 
 use super::*;
 use crate::config::{Log, LogFormat};
@@ -87,7 +88,7 @@ fn a_log_that_is_off_takes_everything() {
 }
 
 #[test]
-fn it_goes_from_core_to_core() {
+fn it_goes_from_thread_to_thread() {
     fn shared<T: Clone + Send + Sync + 'static>() {}
     shared::<AccessLog>();
 }

@@ -1,7 +1,11 @@
+use std::time::{Duration, SystemTime};
+
 use http::Version;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::record::Truncated;
+use super::super::text::{MAX_FIELD, acts};
 use super::*;
 
 fn record() -> Record {

@@ -1,0 +1,52 @@
+//! The decision about a request, and the 401s that tell the client what to come back with.
+
+use super::challenge::challenge;
+use super::context::RequestContext;
+use super::refusal::{DENIED, Refusal, denial};
+use crate::access::{self, Caller, Denied, Identity, Permit};
+use crate::header::challenge::BearerError;
+use crate::registry::scope::{Resource, Scope};
+use crate::token::Invalid;
+
+impl RequestContext<'_> {
+    /// Decides whether the caller may do this. The only way to a [`Permit`].
+    pub(super) fn decide(&self, caller: Caller) -> Result<Permit, Refusal> {
+        let bearer = caller.bearer().cloned();
+        access::decide(&self.state.rules, caller, self.target).map_err(|denied| match denied {
+            Denied::Unknown => self.unauthorized("no credentials"),
+            Denied::TooLittle(missing) => match &bearer {
+                None => Refusal::Denied(missing),
+                Some(identity) => self.insufficient(missing, identity),
+            },
+            Denied::NoMethod(methods) => Refusal::NoMethod(methods),
+            Denied::NoPath => Refusal::NoPath,
+        })
+    }
+
+    /// The client is not authenticated; `reason` is for the log alone.
+    pub(super) fn unauthorized(&self, reason: &'static str) -> Refusal {
+        Refusal::Unauthorized { reason, client_message: None, challenge: challenge(self, None) }
+    }
+
+    /// The client's token is not valid.
+    pub(super) fn invalid(&self, invalid: Invalid) -> Refusal {
+        let reason = invalid.reason();
+        let challenge = challenge(self, Some((BearerError::InvalidToken, reason)));
+        Refusal::Unauthorized { reason, client_message: Some(reason.to_owned()), challenge }
+    }
+
+    /// The valid token of `bearer` does not allow the request. Answered with 401 too: clients then ask
+    /// for a better token, and show the message when there is none.
+    fn insufficient(&self, missing: Scope, bearer: &Identity) -> Refusal {
+        let is_stranger = *bearer == Identity::Anonymous;
+        let (reason, client_message) = match &missing.resource {
+            Resource::Repository(name) if self.state.rules.rights(bearer, name).contains(missing.rights) => {
+                ("the token does not allow this", format!("the token does not allow {missing}"))
+            }
+            _ if is_stranger => ("this needs a login", denial("log in to", &missing)),
+            _ => (DENIED, denial("this user may not", &missing)),
+        };
+        let challenge = challenge(self, Some((BearerError::InsufficientScope, &client_message)));
+        Refusal::Insufficient { missing, is_stranger, reason, client_message, challenge }
+    }
+}

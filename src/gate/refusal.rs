@@ -1,0 +1,138 @@
+//! The reasons for which a request is refused.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::access::NotUtf8;
+use crate::body::ClientFault;
+use crate::header::credentials::TwoAuthorizations;
+use crate::registry::grant::BadTokenRequest;
+use crate::registry::rights::Rights;
+use crate::registry::scope::{Resource, Scope};
+use crate::token::NotIssued;
+use crate::upstream::UpstreamError;
+
+/// What the access log says of a user who lacks a right; the message for the client is [`denial`].
+pub(super) const DENIED: &str = "this user may not do this";
+
+/// Why a request is not forwarded, or the registry's answer not returned.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The request is not well-formed HTTP, or can be read in two ways.
+    Malformed(&'static str),
+    /// The path or the query can be read in two ways.
+    Path,
+    /// The host is not among `server.names`.
+    Misdirected,
+    /// The host needs a client certificate, and the connection was opened without asking for one.
+    Unasked,
+    /// There is no valid client certificate: the configured status, and the reason for the log alone.
+    Certificate(StatusCode, &'static str),
+    /// `user_agents` denies the client: the configured status.
+    Agent(StatusCode),
+    /// The path is outside of `/v2/`.
+    NoSuchPath,
+    /// The registry API does not have the method.
+    Method,
+    /// The path does not have the method: the methods that it has.
+    NoMethod(&'static str),
+    /// The path is within `/v2/`, but the API does not have it.
+    NoPath,
+    /// There is an `Expect` other than `100-continue`.
+    Expectation,
+    /// The head of the request exceeds a limit.
+    HeadTooLarge,
+    /// The client is not authenticated. `reason` is for the log, `client_message` for the client.
+    Unauthorized { reason: &'static str, client_message: Option<String>, challenge: Option<HeaderValue> },
+    /// The token is valid but does not allow the request; a better token may.
+    Insufficient {
+        missing: Scope,
+        is_stranger: bool,
+        reason: &'static str,
+        client_message: String,
+        challenge: Option<HeaderValue>,
+    },
+    /// The token endpoint cannot use the request.
+    BadTokenRequest(&'static str),
+    /// The user is known and lacks these rights.
+    Denied(Scope),
+    /// A policy for everybody forbids the request: the message, and the methods that the path still has.
+    NotOffered { message: &'static str, methods: &'static str },
+    /// The request would change an immutable tag: the message for the client.
+    Immutable(String),
+    /// The `n` of a list is not a number.
+    PageSize,
+    /// The registry refused a question that the request depends on: its answer.
+    Registry(Box<Response<Bytes>>),
+    /// Too many passwords are waiting to be checked.
+    Busy,
+    /// There were too many wrong passwords: the time until the next one is checked.
+    Throttled(Duration),
+    /// Too many requests are under way.
+    Crowded,
+    /// The body exceeds the limit for its kind.
+    BodyTooLarge,
+    /// The client's body ended badly.
+    Client(ClientFault),
+    /// The registry cannot be reached, or its answer is not valid: the reason for the program's log.
+    BadGateway(String),
+    /// The registry did not answer in time.
+    GatewayTimeout,
+}
+
+impl From<TwoAuthorizations> for Refusal {
+    fn from(_: TwoAuthorizations) -> Self {
+        Self::Malformed("two Authorization fields")
+    }
+}
+
+impl From<BadTokenRequest> for Refusal {
+    fn from(BadTokenRequest(message): BadTokenRequest) -> Self {
+        Self::BadTokenRequest(message)
+    }
+}
+
+impl From<NotIssued> for Refusal {
+    fn from(reason: NotIssued) -> Self {
+        match reason {
+            NotIssued::TooLong => Self::BadTokenRequest("the scopes are more than one token can hold"),
+            NotIssued::Unsigned => Self::Busy,
+        }
+    }
+}
+
+impl From<NotUtf8> for Refusal {
+    fn from(_: NotUtf8) -> Self {
+        Self::BadTokenRequest("no token can be made for a user whose name is not UTF-8")
+    }
+}
+
+impl From<UpstreamError> for Refusal {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Client(ClientFault::TooLarge) => Self::BodyTooLarge,
+            UpstreamError::Client(fault) => Self::Client(fault),
+            UpstreamError::Busy => Self::Crowded,
+            UpstreamError::Silent => Self::GatewayTimeout,
+            UpstreamError::Connect(_) | UpstreamError::ConnectTimeout | UpstreamError::NoAnswer(_) => {
+                Self::BadGateway(error.to_string())
+            }
+        }
+    }
+}
+
+/// The message for a client that lacks `missing`: `denial("this user may not", …)` is "this user may
+/// not pull from team/app".
+pub(super) fn denial(who: &str, missing: &Scope) -> String {
+    let action = match missing.rights {
+        Rights::PULL => "pull from",
+        Rights::DELETE => "delete from",
+        _ => "push to",
+    };
+    match &missing.resource {
+        Resource::Repository(name) => format!("{who} {action} {name}"),
+        Resource::Catalog => format!("{who} list the repositories"),
+    }
+}

@@ -1,0 +1,116 @@
+use http::header;
+
+use super::*;
+use crate::registry::rights::Rights;
+use crate::registry::scope::Scope;
+
+const NO_HEADER: &str = "";
+
+/// Every refusal with the status, the code, the header and the end of the connection that belong to it.
+fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
+    let challenge = || Some(HeaderValue::from_static("Basic realm=\"r\""));
+    let missing = || Scope::repository("team/app", Rights::PULL | Rights::PUSH);
+    let insufficient = |is_stranger| Refusal::Insufficient {
+        missing: missing(),
+        is_stranger,
+        reason: "reason",
+        client_message: "message".to_owned(),
+        challenge: challenge(),
+    };
+    let unauthorized =
+        |challenge| Refusal::Unauthorized { reason: "reason", client_message: None, challenge };
+    let asks = "www-authenticate: Basic realm=\"r\"";
+    vec![
+        (Refusal::Malformed("x"), 400, Code::Unsupported, NO_HEADER, true),
+        (Refusal::Path, 400, Code::NameInvalid, NO_HEADER, true),
+        (Refusal::Misdirected, 421, Code::Unsupported, NO_HEADER, true),
+        (Refusal::Unasked, 421, Code::Denied, NO_HEADER, true),
+        (Refusal::Certificate(StatusCode::FORBIDDEN, "x"), 403, Code::Denied, NO_HEADER, false),
+        (Refusal::Certificate(StatusCode::NOT_FOUND, "x"), 404, Code::NameUnknown, NO_HEADER, false),
+        (Refusal::Agent(StatusCode::GONE), 410, Code::Unsupported, NO_HEADER, false),
+        (Refusal::NoSuchPath, 404, Code::Unsupported, NO_HEADER, false),
+        (Refusal::Method, 405, Code::Unsupported, "allow: GET, HEAD, POST, PUT, PATCH, DELETE", true),
+        (Refusal::NoMethod("GET, HEAD"), 405, Code::Unsupported, "allow: GET, HEAD", false),
+        (Refusal::NoPath, 404, Code::Unsupported, NO_HEADER, false),
+        (Refusal::Expectation, 417, Code::Unsupported, NO_HEADER, false),
+        (Refusal::HeadTooLarge, 431, Code::Unsupported, NO_HEADER, false),
+        (unauthorized(challenge()), 401, Code::Unauthorized, asks, false),
+        (unauthorized(None), 401, Code::Unauthorized, NO_HEADER, false),
+        (insufficient(true), 401, Code::Unauthorized, asks, false),
+        (insufficient(false), 401, Code::Denied, asks, false),
+        (Refusal::BadTokenRequest("x"), 400, Code::Unsupported, NO_HEADER, false),
+        (Refusal::Denied(missing()), 403, Code::Denied, NO_HEADER, false),
+        (Refusal::NotOffered { message: "x", methods: "" }, 405, Code::Unsupported, "allow: ", false),
+        (Refusal::Immutable("x".to_owned()), 409, Code::Denied, NO_HEADER, false),
+        (Refusal::PageSize, 400, Code::PaginationNumberInvalid, NO_HEADER, false),
+        (Refusal::Busy, 503, Code::Unavailable, "retry-after: 2", false),
+        (
+            Refusal::Throttled(Duration::from_millis(1001)),
+            429,
+            Code::TooManyRequests,
+            "retry-after: 2",
+            false,
+        ),
+        (Refusal::Throttled(Duration::ZERO), 429, Code::TooManyRequests, "retry-after: 1", false),
+        (Refusal::Crowded, 503, Code::Unavailable, "retry-after: 2", false),
+        (Refusal::BodyTooLarge, 413, Code::SizeInvalid, NO_HEADER, false),
+        (Refusal::Client(ClientFault::TooSlow), 408, Code::Unknown, NO_HEADER, true),
+        (Refusal::Client(ClientFault::Gone), 400, Code::Unknown, NO_HEADER, true),
+        (Refusal::BadGateway("secret".to_owned()), 502, Code::Unavailable, NO_HEADER, false),
+        (Refusal::GatewayTimeout, 504, Code::Unavailable, NO_HEADER, false),
+    ]
+}
+
+#[test]
+fn every_refusal_has_its_row() {
+    for (refusal, status, code, header, closes) in table() {
+        let name = format!("{refusal:?}");
+        let row = row(refusal);
+        assert_eq!(row.closes, closes, "{name}");
+        assert!(!row.reason.is_empty(), "{name}");
+        let response = print(row);
+        assert_eq!(response.status(), status, "{name}");
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body["errors"][0]["code"], code.as_str(), "{name}");
+        assert!(!body["errors"][0]["message"].as_str().unwrap().is_empty(), "{name}");
+        let common = [API_VERSION, header::CONTENT_TYPE, header::X_CONTENT_TYPE_OPTIONS];
+        assert!(common.iter().all(|common| response.headers().contains_key(common)), "{name}");
+        let own = response.headers().iter().filter(|(name, _)| !common.contains(name));
+        let own: Vec<_> = own.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        assert_eq!(own.join("\n"), header, "{name}");
+    }
+}
+
+#[test]
+fn the_client_does_not_learn_what_is_for_the_log() {
+    for refusal in [
+        Refusal::BadGateway("secret".to_owned()),
+        Refusal::Certificate(StatusCode::FORBIDDEN, "secret"),
+        Refusal::Unauthorized { reason: "secret", client_message: None, challenge: None },
+    ] {
+        let text = print(row(refusal)).into_body();
+        assert!(!String::from_utf8_lossy(&text).contains("secret"), "{text:?}");
+    }
+}
+
+#[test]
+fn missing_rights_are_named_and_listed() {
+    let denied = Refusal::Denied(Scope::repository("team/app", Rights::DELETE));
+    let body: Value = serde_json::from_slice(print(row(denied)).body()).unwrap();
+    assert_eq!(body["errors"][0]["message"], "this user may not delete from team/app");
+    assert_eq!(body["errors"][0]["detail"][0]["Action"], "delete");
+}
+
+#[test]
+fn an_answer_of_the_registry_stays_as_it_is() {
+    let answer = |status: StatusCode| {
+        let mut answer = Response::new(Bytes::from_static(b"its own"));
+        *answer.status_mut() = status;
+        row(Refusal::Registry(Box::new(answer)))
+    };
+    let response = print(answer(StatusCode::IM_A_TEAPOT));
+    assert_eq!((response.status(), &response.body()[..]), (StatusCode::IM_A_TEAPOT, &b"its own"[..]));
+    assert!(response.headers().is_empty());
+    assert_eq!(answer(StatusCode::UNAUTHORIZED).reason, REGISTRY_ASKS);
+    assert_ne!(answer(StatusCode::FORBIDDEN).reason, REGISTRY_ASKS);
+}
