@@ -1,1 +1,157 @@
+use std::future::poll_fn;
+use std::path::Path;
+use std::task::Poll;
 
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{advance, timeout};
+
+use super::*;
+use crate::body::FairQueue;
+use crate::config::Config;
+
+const SECOND: Duration = Duration::from_secs(1);
+const FIRST: Duration = Duration::from_secs(10);
+
+/// Loopback bytes are acknowledged in real time, so a paused clock may be a check ahead.
+const SLACK: Duration = Duration::from_secs(2);
+
+struct Client {
+    watch: Rc<Watch>,
+    socket: TcpStream,
+}
+
+/// A client that has just connected, with `limits` written as in the settings.
+async fn client(limits: &str) -> Client {
+    let text = format!("[tls]\ncertificate = 'c'\nkey = 'k'\n[limits]\n{limits}\n");
+    let limits = Config::parse(Path::new("proxy.toml"), &text, &[]).unwrap().limits;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
+    let watch = Watch::new(Rc::new(Meter::new(accepted)), &limits, Instant::now() + FIRST);
+    Client { watch, socket }
+}
+
+impl Client {
+    /// The next event, and how long it took.
+    async fn next_event(&self) -> (Event, Duration) {
+        let begun = Instant::now();
+        (self.watch.next_event().await, begun.elapsed())
+    }
+
+    /// Writes until neither the client nor the kernel takes more.
+    async fn fill(&self) {
+        poll_fn(|cx| {
+            while self.watch.meter.poll_write(cx, &[0; 64 * 1024]).is_ready() {}
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+fn flow() -> Rc<Flow> {
+    Rc::new(Flow::new(Rc::new(FairQueue::default())))
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_request_the_connection_is_idle_at_its_first_deadline() {
+    let client = client("").await;
+    assert_eq!(client.next_event().await, (Event::Close(CloseReason::Idle), FIRST));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_closing_has_no_deadline() {
+    let client = client("").await;
+    client.watch.mark_closing();
+    assert!(timeout(10 * FIRST, client.watch.next_event()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_request_has_no_deadline() {
+    let client = client("").await;
+    let _busy = client.watch.begin();
+    assert!(timeout(10 * FIRST, client.watch.next_event()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http1_connection_rests_soon_after_its_answer() {
+    let client = client("header_timeout = '30s'").await;
+    client.watch.follow(&flow());
+    drop(client.watch.begin());
+    let (event, time) = client.next_event().await;
+    assert_eq!(event, Event::Rest);
+    assert!(time <= 2 * REST_DELAY, "{time:?}");
+    let begun = Instant::now();
+    client.watch.rest().await;
+    assert_eq!((begun.elapsed() + time).as_secs(), 30, "it rests until its next request is due");
+    assert_eq!(client.next_event().await, (Event::Close(CloseReason::Idle), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http2_connection_is_idle_after_the_time_for_the_next_request() {
+    let client = client("header_timeout = '30s'").await;
+    drop(client.watch.begin());
+    assert_eq!(client.next_event().await, (Event::Close(CloseReason::Idle), 30 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_has_stalled_after_the_idle_timeout() {
+    let client = client("idle_timeout = '40s'\nmin_rate = '0B/s'").await;
+    let flow = flow();
+    client.watch.follow(&flow);
+    let _busy = client.watch.begin();
+    flow.delivered(1);
+    client.fill().await;
+    let (event, time) = client.next_event().await;
+    assert_eq!(event, Event::Close(CloseReason::Stalled));
+    assert!((40 * SECOND..40 * SECOND + SLACK).contains(&time), "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_not_slow_while_the_registry_is_waited_for() {
+    let client = client("idle_timeout = '40s'").await;
+    let flow = flow();
+    client.watch.follow(&flow);
+    let _busy = client.watch.begin();
+    flow.delivered(1);
+    flow.asked_for_more();
+    assert!(timeout(400 * SECOND, client.watch.next_event()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_left_is_noticed_at_the_next_check() {
+    let Client { watch, socket } = client("idle_timeout = '40s'").await;
+    let _busy = watch.begin();
+    drop(socket);
+    let begun = Instant::now();
+    assert_eq!(watch.next_event().await, Event::Close(CloseReason::Gone));
+    assert!(begun.elapsed() <= TRANSFER_CHECK, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_not_read_has_stalled_after_the_idle_timeout() {
+    let client = client("idle_timeout = '40s'\nmin_rate = '0B/s'").await;
+    let flow = flow();
+    let begun = Instant::now();
+    let reading = async {
+        for _ in 0..5 {
+            flow.delivered(1);
+            tokio::time::sleep(30 * SECOND).await;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = client.watch.stalled(&flow) => {}
+        () = reading => {}
+    }
+    let time = begun.elapsed();
+    assert!((160 * SECOND..160 * SECOND + SLACK).contains(&time), "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_request_is_due_a_while_after_the_last_answer() {
+    let client = client("header_timeout = '30s'").await;
+    let busy = client.watch.begin();
+    advance(100 * SECOND).await;
+    drop(busy);
+    assert_eq!(client.watch.deadline.get() - Instant::now(), 30 * SECOND);
+}
