@@ -10,38 +10,23 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::connection::Connection;
-use super::{Destination, Upstream};
+use super::pool::Lease;
 use crate::body::Flow;
-use crate::config::ServerAddress;
 
-/// Streams an answer and drives the connection it comes on; at its end the connection goes back to
-/// the pool. Dropped before its end, it closes the connection.
+/// Streams an answer and drives the connection it arrives on. At its end the connection goes back to
+/// the pool; an answer that is dropped earlier closes it.
 pub(crate) struct Answer {
     incoming: Incoming,
-    link: Option<Link>,
+    /// `None` after the end.
+    lease: Option<Lease>,
     flow: Rc<Flow>,
     read_timeout: Duration,
-    moved: Instant,
-}
-
-struct Link {
-    connection: Connection,
-    pool: Rc<Upstream>,
-    server: ServerAddress,
+    last_read: Instant,
 }
 
 impl Answer {
-    pub(super) fn new(
-        incoming: Incoming,
-        connection: Connection,
-        pool: Rc<Upstream>,
-        to: &Destination,
-        flow: Rc<Flow>,
-    ) -> Self {
-        let link = Link { connection, pool, server: to.server.clone() };
-        let mut answer =
-            Self { incoming, link: Some(link), flow, read_timeout: to.read_timeout, moved: Instant::now() };
+    pub(super) fn new(incoming: Incoming, lease: Lease, read_timeout: Duration, flow: Rc<Flow>) -> Self {
+        let mut answer = Self { incoming, lease: Some(lease), flow, read_timeout, last_read: Instant::now() };
         if answer.incoming.is_end_stream() {
             answer.release();
         }
@@ -49,16 +34,17 @@ impl Answer {
     }
 
     fn release(&mut self) {
-        if let Some(link) = self.link.take() {
-            link.pool.checkin(link.connection, link.server);
+        if let Some(lease) = self.lease.take() {
+            lease.check_in();
         }
     }
 
-    /// Whether the registry has sent nothing for too long, although it has all that there is of the request.
+    /// Whether the registry has sent nothing for too long, although it has the whole request.
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
-        let Self { link, moved, flow, read_timeout, .. } = self;
-        link.as_mut().is_some_and(|link| {
-            link.connection.is_silent(*read_timeout, cx, || moved.elapsed().min(flow.upstream_silence()))
+        let Self { lease, last_read, flow, read_timeout, .. } = self;
+        lease.as_mut().is_some_and(|lease| {
+            let silence = || last_read.elapsed().min(flow.upstream_silence());
+            lease.connection.is_silent(*read_timeout, cx, silence)
         })
     }
 }
@@ -72,18 +58,18 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         loop {
-            if let Some(link) = &mut self.link {
-                link.connection.drive(cx);
+            if let Some(lease) = &mut self.lease {
+                lease.connection.drive(cx);
             }
             let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending if self.is_silent(cx) => {
-                    self.link = None;
+                    self.lease = None;
                     return Poll::Ready(Some(Err(AnswerError::Silent)));
                 }
                 Poll::Pending => return Poll::Pending,
             };
-            self.moved = Instant::now();
+            self.last_read = Instant::now();
             match frame {
                 // Trailers of the registry are not forwarded.
                 Some(Ok(frame)) if frame.is_trailers() => {}
@@ -94,7 +80,7 @@ impl Body for Answer {
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 Some(Err(error)) => {
-                    self.link = None;
+                    self.lease = None;
                     let error = match self.flow.fault() {
                         Some(_) => AnswerError::Client,
                         None => AnswerError::Truncated(error),
@@ -118,16 +104,19 @@ impl Body for Answer {
     }
 }
 
-/// Why an answer ended before its end.
+/// Why an answer has ended too early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnswerError {
     /// The registry's connection or framing broke.
     #[error("the registry's answer was cut: {0}")]
     Truncated(hyper::Error),
-    /// No byte within the read timeout.
+    /// No byte arrived within the read timeout.
     #[error("the registry fell silent")]
     Silent,
-    /// The client broke its own request while the answer was already on its way.
+    /// The client's body ended badly while the answer was already arriving.
     #[error("the client's body ended badly")]
     Client,
 }
+
+#[cfg(test)]
+mod tests;

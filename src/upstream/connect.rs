@@ -10,22 +10,23 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::connection::Connection;
+use super::error::UpstreamError;
+use super::server::Destination;
 use super::stream::Stream;
-use super::{Destination, UpstreamError};
 use crate::config::ServerAddress;
 
-/// Opens a connection as soon as there is a place for one.
-pub(super) async fn connect(to: &Destination, places: &Arc<Semaphore>) -> Result<Connection, UpstreamError> {
+/// Opens a connection as soon as there is a permit for one, within `connect_timeout` in all.
+pub(super) async fn connect(to: &Destination, permits: &Arc<Semaphore>) -> Result<Connection, UpstreamError> {
     let deadline = Instant::now() + to.connect_timeout;
-    let place = match timeout_at(deadline, places.clone().acquire_owned()).await {
-        Ok(Ok(place)) => place,
+    let permit = match timeout_at(deadline, permits.clone().acquire_owned()).await {
+        Ok(Ok(permit)) => permit,
         Ok(Err(_)) | Err(_) => return Err(UpstreamError::Busy),
     };
     let stream = match timeout_at(deadline, open(to)).await {
         Ok(stream) => stream.map_err(UpstreamError::Connect)?,
         Err(_elapsed) => return Err(UpstreamError::ConnectTimeout),
     };
-    Connection::open(stream, place).await.map_err(UpstreamError::NoAnswer)
+    Connection::open(stream, permit).await.map_err(UpstreamError::NoAnswer)
 }
 
 async fn open(to: &Destination) -> io::Result<Stream> {
@@ -41,3 +42,6 @@ async fn open(to: &Destination) -> io::Result<Stream> {
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     Ok(Stream::new(TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! One connection to the registry, driven by whoever holds it.
+//! One connection to the registry. It moves only while its holder polls it.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -13,39 +13,41 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::UpstreamError;
+use super::error::UpstreamError;
 use super::stream::Stream;
 use crate::body::{ClientBody, Flow};
 
-/// Bytes of an answer that are read at once: what one turn moves and one batch of records holds.
+/// Bytes of an answer that are read at once: those of one turn, and of one batch of records.
 const READ_BUFFER: usize = 384 * 1024;
 
 type Driver = http1::Connection<TokioIo<Stream>, ClientBody>;
 
 pub(super) struct Connection {
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     sender: SendRequest<ClientBody>,
-    /// Gone when it has come to its end.
+    /// `None` after its end.
     driver: Option<Pin<Box<Driver>>>,
-    /// Rings when the registry may have been silent for too long. Kept from one wait to the next, so it may ring early.
+    /// Expires when the registry may have been silent for too long. Kept from one wait to the next, so
+    /// it may expire early.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-/// A request without an answer.
-pub(super) enum Failed {
-    /// The connection was closed before a byte of the request was written; here it is back.
+/// Why a request has no answer.
+pub(super) enum SendError {
+    /// The connection was closed before a byte was sent. The request is returned.
     Unsent(Box<Request<ClientBody>>),
-    /// Nobody knows what the registry has seen of it.
+    /// The registry may have seen any part of the request.
     Sent(SentError),
 }
 
+/// Why a request that was sent has no answer.
 pub(super) enum SentError {
     Connection(hyper::Error),
     Silent,
 }
 
 impl SentError {
-    /// Whether the connection ended without a complete head of an answer.
+    /// Whether the connection ended before the whole head of an answer.
     pub(super) fn is_dead_connection(&self) -> bool {
         match self {
             Self::Connection(error) => !error.is_parse() && !error.is_timeout() && !error.is_user(),
@@ -53,7 +55,8 @@ impl SentError {
         }
     }
 
-    /// A client that ends its body badly breaks the request to the registry as well: then the fault is the client's.
+    /// A client's body that ends badly breaks the request to the registry too. Then the error is the
+    /// client's.
     pub(super) fn into_upstream(self, flow: &Flow) -> UpstreamError {
         match (flow.fault(), self) {
             (Some(fault), _) => UpstreamError::Client(fault),
@@ -64,35 +67,35 @@ impl SentError {
 }
 
 impl Connection {
-    pub(super) async fn open(stream: Stream, place: OwnedSemaphorePermit) -> hyper::Result<Self> {
+    pub(super) async fn open(stream: Stream, permit: OwnedSemaphorePermit) -> hyper::Result<Self> {
         let (sender, driver) =
             http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { _place: place, sender, driver: Some(Box::pin(driver)), alarm: None })
+        Ok(Self { _permit: permit, sender, driver: Some(Box::pin(driver)), alarm: None })
     }
 
-    /// Sends a request and waits until the head of the answer is there.
+    /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(
         &mut self,
         request: Request<ClientBody>,
         flow: &Rc<Flow>,
         timeout: Duration,
-    ) -> Result<Response<Incoming>, Failed> {
+    ) -> Result<Response<Incoming>, SendError> {
         let mut answer = pin!(self.sender.try_send_request(request));
         let (driver, alarm) = (&mut self.driver, &mut self.alarm);
-        // One of a time when the timeout was longer would ring too late.
+        // One that was set for a longer timeout would expire too late.
         alarm.take_if(|alarm| alarm.deadline() > Instant::now() + timeout);
-        // What came before it, such as another request made for the same client, is not this one's silence.
+        // The time before, such as that of another request for the same client, is not this silence.
         let begun = Instant::now();
         poll_fn(|cx| {
             drive(driver, cx);
             if let Poll::Ready(result) = answer.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(|mut failed| match failed.take_message() {
-                    Some(request) => Failed::Unsent(Box::new(request)),
-                    None => Failed::Sent(SentError::Connection(failed.into_error())),
+                    Some(request) => SendError::Unsent(Box::new(request)),
+                    None => SendError::Sent(SentError::Connection(failed.into_error())),
                 }));
             }
             if is_silent(alarm, timeout, cx, || begun.elapsed().min(flow.upstream_silence())) {
-                return Poll::Ready(Err(Failed::Sent(SentError::Silent)));
+                return Poll::Ready(Err(SendError::Sent(SentError::Silent)));
             }
             Poll::Pending
         })
@@ -114,22 +117,23 @@ impl Connection {
         is_silent(&mut self.alarm, timeout, cx, silence)
     }
 
-    /// Whether another request may go out on it: the last exchange is over and the registry has not closed.
+    /// Whether another request may be sent: the last exchange is over, and the registry has not closed
+    /// the connection.
     pub(super) fn is_usable(&mut self) -> bool {
         self.drive(&mut Context::from_waker(Waker::noop()));
         self.driver.is_some() && self.sender.is_ready()
     }
 }
 
-/// How the connection ends shows in the answer or its body, so the result itself is of no use.
+/// The result is not needed: how the connection ends shows in the answer or its body.
 fn drive(driver: &mut Option<Pin<Box<Driver>>>, cx: &mut Context<'_>) {
     if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
         *driver = None;
     }
 }
 
-/// Whether `silence` has lasted for `timeout`, looked at when the alarm rings. The silence of a registry runs from the last
-/// byte of the request that came from the client, so that an upload may take for ever.
+/// Whether `silence` has lasted for `timeout`; checked when the alarm expires. A silence begins with
+/// the last byte that came from the client, so an upload may take any time.
 fn is_silent(
     alarm: &mut Option<Pin<Box<Sleep>>>,
     timeout: Duration,

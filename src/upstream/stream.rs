@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) trait Duplex: AsyncRead + AsyncWrite {}
 impl<S: AsyncRead + AsyncWrite> Duplex for S {}
 
-/// A stream whose writes never fail. A registry that refuses an upload answers and closes; what is written then fails, and
-/// hyper would report that instead of reading the answer. So the reading side alone tells how the exchange ends.
+/// A stream whose writes never fail. A registry that refuses an upload answers and closes. Further
+/// writes would fail, and hyper would report that instead of reading the answer. So only reads show
+/// how the exchange ends.
 pub(super) struct Stream {
     inner: Pin<Box<dyn Duplex>>,
 }

@@ -1,0 +1,91 @@
+//! Requests to the registry, and when they are repeated.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+
+use super::answer::Answer;
+use super::connect::connect;
+use super::connection::SendError;
+use super::error::UpstreamError;
+use super::pool::{Lease, Pool};
+use super::server::Destination;
+use crate::access::Permit;
+use crate::body::{ClientBody, Flow};
+
+/// Open connections of each worker: more than requests should ever run at once.
+const CONNECTIONS: usize = 2048;
+
+/// The connections of one worker to the registry.
+pub(crate) struct Upstream {
+    pool: Pool,
+    permits: Arc<Semaphore>,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self { pool: Pool::default(), permits: Arc::new(Semaphore::new(CONNECTIONS)) }
+    }
+}
+
+impl Upstream {
+    /// Sends a request and waits for the head of its answer. `request` is in origin-form, with the
+    /// framing and the headers that the registry is to see; its body writes to `flow`.
+    ///
+    /// A request is repeated if not a byte of it was sent. A GET or HEAD is also repeated, once and on
+    /// a new connection, if an idle connection ended before the whole head of the answer.
+    pub(crate) async fn send(
+        &self,
+        _permit: &Permit,
+        to: &Destination,
+        mut request: Request<ClientBody>,
+        flow: &Rc<Flow>,
+    ) -> Result<Response<Answer>, UpstreamError> {
+        let server = self.pool.server(&to.server);
+        while let Some(mut lease) = server.check_out() {
+            let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+            let again = safe.then(|| head_of(&request));
+            match lease.connection.send(request, flow, to.read_timeout).await {
+                Ok(response) => return Ok(answer(response, lease, to, flow)),
+                Err(SendError::Unsent(unsent)) => request = *unsent,
+                Err(SendError::Sent(error)) => match again.filter(|_| error.is_dead_connection()) {
+                    Some(head) => {
+                        request = head.map(|()| ClientBody::empty(flow.clone()));
+                        break;
+                    }
+                    None => return Err(error.into_upstream(flow)),
+                },
+            }
+        }
+        let mut lease = server.lease(connect(to, &self.permits).await?);
+        match lease.connection.send(request, flow, to.read_timeout).await {
+            Ok(response) => Ok(answer(response, lease, to, flow)),
+            Err(SendError::Sent(error)) => Err(error.into_upstream(flow)),
+            Err(SendError::Unsent(_)) => Err(UpstreamError::Connect(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
+
+    /// Closes idle connections that have expired or that the registry has closed. To be called every
+    /// few seconds.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep();
+    }
+}
+
+fn answer(response: Response<Incoming>, lease: Lease, to: &Destination, flow: &Rc<Flow>) -> Response<Answer> {
+    response.map(|incoming| Answer::new(incoming, lease, to.read_timeout, flow.clone()))
+}
+
+/// A copy of a request that has no body.
+fn head_of(request: &Request<ClientBody>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    head
+}

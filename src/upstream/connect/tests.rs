@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::pki::client_config;
+
+const TIMEOUT: Duration = Duration::from_secs(7);
+
+/// A server that accepts connections and never answers, reached over TLS.
+async fn silent_server() -> (TcpListener, Destination) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let to = Destination {
+        server: ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port, tls: true },
+        tls: Some(Arc::new(client_config(None, "upstream.ca", &[]).unwrap())),
+        connect_timeout: TIMEOUT,
+        read_timeout: Duration::from_secs(60),
+    };
+    (listener, to)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_without_an_answer_ends_after_the_connect_timeout() {
+    let (_listener, to) = silent_server().await;
+    let permits = Arc::new(Semaphore::new(1));
+    let begun = Instant::now();
+    let error = connect(&to, &permits).await.err();
+    assert!(matches!(error, Some(UpstreamError::ConnectTimeout)), "{error:?}");
+    assert_eq!(begun.elapsed().as_secs(), TIMEOUT.as_secs());
+    assert_eq!(permits.available_permits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_permit_takes_no_longer_than_the_connect_timeout() {
+    let (_listener, to) = silent_server().await;
+    let begun = Instant::now();
+    let error = connect(&to, &Arc::new(Semaphore::new(0))).await.err();
+    assert!(matches!(error, Some(UpstreamError::Busy)), "{error:?}");
+    assert_eq!(begun.elapsed().as_secs(), TIMEOUT.as_secs());
+}

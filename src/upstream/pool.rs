@@ -1,0 +1,102 @@
+//! Idle connections, kept by server for the next request.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use crate::config::ServerAddress;
+
+/// Idle connections kept per server, by each worker.
+const IDLE_CONNECTIONS: usize = 64;
+/// How long an idle connection is kept. Registries close theirs later than this.
+const IDLE_TIME: Duration = Duration::from_secs(30);
+
+/// The idle connections of one worker. A list, because there are few servers: comparing their
+/// addresses costs less than hashing one.
+#[derive(Default)]
+pub(super) struct Pool(RefCell<Vec<Rc<ServerPool>>>);
+
+impl Pool {
+    /// The connections to one server.
+    pub(super) fn server(&self, address: &ServerAddress) -> Rc<ServerPool> {
+        let mut servers = self.0.borrow_mut();
+        if let Some(known) = servers.iter().find(|server| server.address == *address) {
+            return known.clone();
+        }
+        let new = Rc::new(ServerPool { address: address.clone(), idle: RefCell::default() });
+        servers.push(new.clone());
+        new
+    }
+
+    /// Closes the connections that have expired or that their server has closed, and forgets servers
+    /// without a connection.
+    pub(super) fn sweep(&self) {
+        self.0.borrow_mut().retain(|server| {
+            server.idle.borrow_mut().retain_mut(Idle::is_usable);
+            !server.idle.borrow().is_empty() || Rc::strong_count(server) > 1
+        });
+    }
+}
+
+/// The idle connections to one server, the one used last at the end.
+pub(super) struct ServerPool {
+    address: ServerAddress,
+    idle: RefCell<VecDeque<Idle>>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Idle {
+    fn is_usable(&mut self) -> bool {
+        self.since.elapsed() < IDLE_TIME && self.connection.is_usable()
+    }
+}
+
+impl ServerPool {
+    /// An idle connection; `None` when there is none that can be used.
+    pub(super) fn check_out(self: &Rc<Self>) -> Option<Lease> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(mut candidate) = idle.pop_back() {
+            if candidate.is_usable() {
+                return Some(self.lease(candidate.connection));
+            }
+        }
+        None
+    }
+
+    /// The lease of a new connection to this server.
+    pub(super) fn lease(self: &Rc<Self>, connection: Connection) -> Lease {
+        Lease { connection, pool: self.clone() }
+    }
+}
+
+/// A connection in use. Dropping it closes the connection.
+pub(super) struct Lease {
+    pub(super) connection: Connection,
+    pool: Rc<ServerPool>,
+}
+
+impl Lease {
+    /// Keeps the connection for the next request, after the answer was read to its end. When too many
+    /// are idle, the one unused for longest is closed.
+    pub(super) fn check_in(mut self) {
+        if !self.connection.is_usable() {
+            return;
+        }
+        let mut idle = self.pool.idle.borrow_mut();
+        if idle.len() == IDLE_CONNECTIONS {
+            idle.pop_front();
+        }
+        idle.push_back(Idle { connection: self.connection, since: Instant::now() });
+    }
+}
+
+#[cfg(test)]
+mod tests;
