@@ -8,19 +8,20 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// `mi_option_purge_delay` of mimalloc.h, which the crate does not name: the one before.
+/// `mi_option_purge_delay` of mimalloc.h. The crate lacks it, but has the option after it.
 const PURGE_DELAY: mi_option_t = mi_option_use_numa_nodes - 1;
-const MILLISECONDS: libc::c_long = 100;
+const PURGE_MILLISECONDS: libc::c_long = 100;
 
 fn main() -> ExitCode {
-    give_memory_back_soon();
+    set_purge_delay();
     tidegate::run(std::env::args_os())
 }
 
-/// Memory that nobody uses any more goes back to the system after a tenth of a second, and not after mimalloc's whole one: after a
-/// burst of requests nothing may happen for long, and what was not given back by then is kept. `MIMALLOC_PURGE_DELAY` overrides it.
+/// Returns unused memory to the system after a tenth of a second, not after mimalloc's whole
+/// second. mimalloc checks only while it is used, so what is left after a burst of requests may
+/// stay for long. `MIMALLOC_PURGE_DELAY` overrides this.
 #[expect(unsafe_code, reason = "the crate has no safe way to set an option of mimalloc")]
-fn give_memory_back_soon() {
-    // SAFETY: it stores a number in a table that has a place for it.
-    unsafe { mi_option_set_default(PURGE_DELAY, MILLISECONDS) }
+fn set_purge_delay() {
+    // SAFETY: the option is in the table that the number is stored in.
+    unsafe { mi_option_set_default(PURGE_DELAY, PURGE_MILLISECONDS) }
 }

@@ -39,8 +39,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 const BUFFER: usize = 128 * 1024;
 /// Bytes that a client may send ahead on one HTTP/2 stream.
 const STREAM_WINDOW: u32 = 1024 * 1024;
-/// Bytes that a client may send ahead on one connection. This is the window of many streams: a stream
-/// that may not send because others wait for the registry would look idle.
+/// Bytes that a client may send ahead on one connection. This is the window of many streams: a
+/// stream that may not send because others wait for the registry would look idle.
 const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
 /// Bytes of one HTTP/2 response that wait for the client.
 const SEND_BUFFER: usize = 384 * 1024;
@@ -87,7 +87,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
     // A connection that is opened while draining belongs to a running transfer.
     let closes_at = if *worker.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
     let watch = Watch::new(client.meter(), limits, deadline);
-    let peer = Rc::new(Peer { address: peer, asked, shown: client.shown() });
+    let peer = Rc::new(Peer { address: peer, asked, shown: client.presented_certificate() });
     let connection = Connection { worker, client, peer, watch, limits, closes_at };
     if connection.client.is_http2() {
         return Box::pin(connection.serve_http2()).await;
@@ -132,7 +132,7 @@ impl Connection<'_> {
         let progress = self.drive(Pin::new(&mut connection), shut_down, CLOSE_GRACE).await;
         let unread = connection.into_parts().read_buf;
         if !unread.is_empty() {
-            self.client.unread(&unread);
+            self.client.put_back(&unread);
         }
         progress
     }
@@ -268,8 +268,8 @@ impl Connection<'_> {
     }
 }
 
-/// Runs the streams of an HTTP/2 connection, each until it is over or the client has not read it for
-/// too long. Dropping a stream resets it.
+/// Runs the streams of an HTTP/2 connection, each until it is over or the client has not read it
+/// for too long. Dropping a stream resets it.
 #[derive(Clone)]
 struct Streams {
     watch: Rc<Watch>,

@@ -30,8 +30,8 @@ pub(crate) enum StopError {
 }
 
 /// Ends in order. For at most half of `patience`, requests may finish and new ones may follow them.
-/// Then the listeners are closed, and what is left may finish. What is not over after `patience`, or
-/// when `stop` is ready, is cut.
+/// Then the listeners are closed, and what is left may finish. What is not over after `patience`,
+/// or when `stop` is ready, is cut.
 ///
 /// # Errors
 /// `stop` was ready, or a worker failed meanwhile.
@@ -81,8 +81,8 @@ pub(crate) async fn cut(mut workers: Workers, mut acceptors: JoinSet<()>) -> Res
     end.unwrap_or(Ok(()))
 }
 
-/// Waits until for [`QUIET_TIME`] no request has run and none has begun. `count` returns the running
-/// requests and all since the start.
+/// Waits until for [`QUIET_TIME`] no request has run and none has begun. `count` returns the
+/// running requests and all since the start.
 async fn quiet(count: impl Fn() -> (usize, usize)) {
     let mut counts = interval(COUNT_INTERVAL);
     let mut since = Instant::now();

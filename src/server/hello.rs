@@ -1,23 +1,25 @@
-//! The first message of a client: it decides how the handshake goes on.
+//! The first message of a client, which decides how the handshake continues.
 
 use bytes::BytesMut;
 use rustls::server::Acceptor;
 
 use crate::tls::{Choice, ServerTls};
 
-/// Listens for a ClientHello (RFC 8446, section 4.1.2) without taking anything away: the session reads it again.
+/// Reads a ClientHello (RFC 8446, section 4.1.2). It consumes nothing: the session reads it again.
 #[derive(Default)]
 pub(super) struct Hello {
     acceptor: Acceptor,
-    heard: usize,
+    /// Bytes of the records that the acceptor has read.
+    read: usize,
 }
 
 impl Hello {
-    /// The choice for a client that has sent `records` so far; none while its hello is not whole. What is no hello at all gets a choice
-    /// too, so that the session finds the fault and says so with the right alert.
+    /// The choice for a client that has sent `records` so far; `None` while its hello is
+    /// incomplete. Anything else than a hello gets a choice too: the session then finds the fault,
+    /// and sends the right alert.
     pub(super) fn choose(&mut self, records: &BytesMut, tls: &ServerTls) -> Option<Choice> {
-        let mut new = &records[self.heard..];
-        self.heard = records.len();
+        let mut new = &records[self.read..];
+        self.read = records.len();
         while !new.is_empty() {
             if self.acceptor.read_tls(&mut new).is_err() {
                 return Some(tls.choose(None));

@@ -64,7 +64,8 @@ pub(super) async fn accept_for(listener: TcpListener, slots: Slots, take: impl F
     }
 }
 
-/// Whether an error of accept(2) is that of the connection to be accepted. The next one may be fine.
+/// Whether an error of accept(2) is that of the connection to be accepted. The next one may be
+/// fine.
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)

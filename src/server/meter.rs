@@ -15,13 +15,13 @@ use tokio::time::{Sleep, sleep};
 
 use super::outq::unacknowledged;
 
-/// How long a closed connection still listens, so that a client which is sending reads our answer
+/// How long a closed connection is still read, so that a client that is sending receives our answer
 /// and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A client's socket, and what is known of it.
+/// A client's socket, and how far its client has received what was written.
 pub(super) struct Meter {
-    /// Nobody borrows it for longer than one poll.
+    /// Borrowed for one poll at most.
     tcp: RefCell<TcpStream>,
     written: Cell<u64>,
     blocked: Cell<bool>,
@@ -43,7 +43,7 @@ impl Meter {
         self.written.get().saturating_sub(self.outstanding())
     }
 
-    /// Whether something waits to be sent or acknowledged.
+    /// Whether bytes wait to be sent or acknowledged.
     pub(super) fn is_sending(&self) -> bool {
         self.is_blocked() || self.outstanding() > 0
     }
@@ -53,7 +53,7 @@ impl Meter {
         self.blocked.get()
     }
 
-    /// Whether the client has closed or reset the connection, whatever it sent before and we have not read.
+    /// Whether the client has closed or reset the connection, even if there are bytes left to read.
     pub(super) fn is_gone(&self) -> bool {
         let tcp = self.tcp.borrow();
         let mut sockets = [PollFd::new(&*tcp, PollFlags::RDHUP)];
@@ -62,19 +62,20 @@ impl Meter {
         poll(&mut sockets, Some(&now)).is_ok_and(|_| sockets[0].revents().intersects(gone))
     }
 
-    /// Waits until there is something to read, be it the end.
+    /// Waits until there is something to read, which may be the end.
     pub(super) async fn readable(&self) {
         let mut byte = [0];
         // An error is something to read, too.
         poll_fn(|cx| self.tcp.borrow().poll_peek(cx, &mut ReadBuf::new(&mut byte)).map(drop)).await;
     }
 
-    /// Has the connection reset when it is closed. What the client does not take would else stay with the kernel for minutes.
-    pub(super) fn give_up(&self) {
+    /// Resets the connection on close (SO_LINGER 0); otherwise the kernel would hold the unsent
+    /// data for minutes.
+    pub(super) fn reset_on_close(&self) {
         _ = self.tcp.borrow().set_zero_linger();
     }
 
-    /// Reads as much as there is and `buffer` has room for.
+    /// Reads what has arrived, as far as `buffer` has room for it.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
         pin!(self.tcp.borrow_mut().read_buf(buffer)).poll(cx)
     }
@@ -88,8 +89,8 @@ impl Meter {
         result
     }
 
-    /// Ends our side, then reads and forgets what the client still sends until it ends its own, for
-    /// [`LINGER`] at most: closing a socket with unread bytes would throw away what we wrote last.
+    /// Ends our side, then discards what the client sends until it ends its own, for [`LINGER`] at
+    /// most. Closing a socket with unread bytes would lose what we wrote last.
     pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut tcp = self.tcp.borrow_mut();
         let mut tcp = Pin::new(&mut *tcp);

@@ -5,21 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Polls a future only when it has been woken itself, not whenever its task is. For what waits beside a busy
-/// future and seldom has to do anything.
+/// Polls a future only when that future was woken, not whenever its task was. For a future that
+/// shares a task with a busy one and seldom has anything to do.
 pub(super) struct OnWake<F> {
     future: Pin<Box<F>>,
-    bell: Option<Arc<Bell>>,
+    waker: Option<Arc<OwnWaker>>,
 }
 
-struct Bell {
-    rung: AtomicBool,
+/// The waker of the future, which remembers that it was used.
+struct OwnWaker {
+    woken: AtomicBool,
     task: Waker,
 }
 
 impl<F> OnWake<F> {
     pub(super) fn new(future: F) -> Self {
-        Self { future: Box::pin(future), bell: None }
+        Self { future: Box::pin(future), waker: None }
     }
 }
 
@@ -27,26 +28,26 @@ impl<F: Future> Future for OnWake<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let known = self.bell.take().filter(|bell| bell.task.will_wake(cx.waker()));
-        let bell =
-            known.unwrap_or_else(|| Arc::new(Bell { rung: AtomicBool::new(true), task: cx.waker().clone() }));
-        let rung = bell.rung.swap(false, Ordering::AcqRel);
-        let bell = self.bell.insert(bell);
-        if !rung {
+        let known = self.waker.take().filter(|waker| waker.task.will_wake(cx.waker()));
+        let new = || Arc::new(OwnWaker { woken: AtomicBool::new(true), task: cx.waker().clone() });
+        let waker = known.unwrap_or_else(new);
+        let woken = waker.woken.swap(false, Ordering::AcqRel);
+        let waker = self.waker.insert(waker);
+        if !woken {
             return Poll::Pending;
         }
-        let waker = Waker::from(bell.clone());
+        let waker = Waker::from(waker.clone());
         self.future.as_mut().poll(&mut Context::from_waker(&waker))
     }
 }
 
-impl Wake for Bell {
+impl Wake for OwnWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, Ordering::Release);
+        self.woken.store(true, Ordering::Release);
         self.task.wake_by_ref();
     }
 }

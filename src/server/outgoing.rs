@@ -8,9 +8,10 @@ use std::task::{Poll, ready};
 use rustls::server::ServerConnectionData;
 use rustls::unbuffered::{EncodeError, EncodeTlsData, EncryptError};
 
-/// Buffers that a core keeps for whoever has something to send next. A connection that waits for its client keeps its own.
+/// Buffers that a worker keeps for the next connection that sends. A connection that waits for its
+/// client keeps its own.
 const SPARES: usize = 2;
-/// A message of the handshake is tried in so much room first.
+/// The room in which a handshake message is tried first.
 const SHORT: usize = 32;
 
 thread_local! {
@@ -26,12 +27,12 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Bytes that wait; of a batch that was sent in part, all.
+    /// Bytes that wait to be sent. Of a batch that was sent in part, all of its bytes.
     pub(super) fn len(&self) -> usize {
         self.filled
     }
 
-    /// Has `write` send what waits, until nothing does.
+    /// Sends with `write` until nothing waits.
     pub(super) fn poll_drain(
         &mut self,
         mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
@@ -53,7 +54,7 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
-    /// Has rustls write records, for which it needs about `size` bytes.
+    /// Appends the records that rustls writes, which need about `size` bytes.
     pub(super) fn fill(
         &mut self,
         mut size: usize,
@@ -73,7 +74,7 @@ impl Outgoing {
         }
     }
 
-    /// The same for a message of the handshake, an answer to a key update or an alert.
+    /// Appends a handshake message, an answer to a key update, or an alert.
     pub(super) fn encode(
         &mut self,
         message: &mut EncodeTlsData<'_, ServerConnectionData>,

@@ -1,4 +1,4 @@
-//! Plain HTTP: the answers of ACME's http-01, and for everything else the way to https.
+//! Plain HTTP: the responses to ACME's http-01 challenge, and redirects to HTTPS for all else.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -22,23 +22,23 @@ use super::slots::Slots;
 use crate::gate;
 use crate::state::Shared;
 
-/// The port that a URL of https has when it names none.
+/// The port of an `https` URL that names none.
 pub(crate) const HTTPS: u16 = 443;
 
-/// Where a directory asks (RFC 8555 section 8.3).
+/// Where an ACME directory looks for responses (RFC 8555, section 8.3).
 const CHALLENGE: &str = "/.well-known/acme-challenge/";
-/// The least that hyper takes. A request here has no need of more.
+/// The least that hyper accepts, and enough for a request here.
 const HEAD: usize = 8 * 1024;
 const FIELDS: usize = 64;
 
-/// Answers one request of each connection, in the time of `limits.handshake_timeout`.
+/// Answers one request of each connection, within `limits.handshake_timeout`.
 pub(crate) struct Plain {
     shared: Arc<Shared>,
     https_port: u16,
 }
 
 impl Plain {
-    /// Sends clients to `https_port`.
+    /// Redirects clients to `https_port`.
     pub(crate) fn new(shared: Arc<Shared>, https_port: u16) -> Self {
         Self { shared, https_port }
     }
@@ -78,14 +78,14 @@ impl Plain {
         let state = self.shared.state();
         let token = request.uri().path().strip_prefix(CHALLENGE);
         if let (Some(token), &Method::GET) = (token, request.method()) {
-            return proof(state.tls.challenges.text(token));
+            return challenge_response(state.tls.challenges.text(token));
         }
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        gate::check_plain(request, &state.config, |host| moved(host, self.https_port, target))
+        gate::check_plain(request, &state.config, |host| redirect(host, self.https_port, target))
     }
 }
 
-fn proof(text: Option<String>) -> Response<Full<Bytes>> {
+fn challenge_response(text: Option<String>) -> Response<Full<Bytes>> {
     let status = if text.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
     let mut response = Response::new(Full::from(text.unwrap_or_default()));
     *response.status_mut() = status;
@@ -93,8 +93,8 @@ fn proof(text: Option<String>) -> Response<Full<Bytes>> {
     response
 }
 
-/// 308 and not 301: the method stays what it is (RFC 9110 section 15.4.9).
-fn moved(host: &str, port: u16, target: &str) -> Response<Full<Bytes>> {
+/// 308 and not 301, so that clients repeat the method (RFC 9110, section 15.4.9).
+fn redirect(host: &str, port: u16, target: &str) -> Response<Full<Bytes>> {
     let port = if port == HTTPS { String::new() } else { format!(":{port}") };
     let mut response = Response::default();
     match HeaderValue::try_from(format!("https://{host}{port}{target}")) {
@@ -118,7 +118,7 @@ mod tests {
             ("registry.test", 8443, "https://registry.test:8443/v2/?n=1"),
             ("[::1]", 5043, "https://[::1]:5043/v2/?n=1"),
         ] {
-            let response = moved(host, port, "/v2/?n=1");
+            let response = redirect(host, port, "/v2/?n=1");
             assert_eq!(response.status(), StatusCode::PERMANENT_REDIRECT);
             assert_eq!(response.headers()[LOCATION], location);
         }

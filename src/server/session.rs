@@ -15,38 +15,42 @@ use tokio::io::ReadBuf;
 use super::outgoing::Outgoing;
 use crate::tls::ACME;
 
-/// Bytes of records that go to the kernel at once. Fewer cost more system calls, more cost memory for each transfer.
+/// Bytes of records that are sent at once. Fewer cost more system calls, more cost more memory per
+/// transfer.
 const BATCH: usize = 384 * 1024;
-/// Bytes of records that are taken from the kernel at once; the first time, and when more than that were there.
-pub(super) const FIRST: usize = 4 * 1024;
-const AHEAD: usize = 128 * 1024;
-/// The most plaintext one record holds (RFC 8446, section 5.1), and what any cipher suite adds to it.
+/// Bytes of records that are read at once, as long as no more than that have arrived.
+pub(super) const FIRST_READ: usize = 4 * 1024;
+/// Bytes of records that are read at once when there are many.
+const BULK_READ: usize = 128 * 1024;
+/// The most plaintext that one record holds (RFC 8446, section 5.1).
 const RECORD: usize = 16 * 1024;
+/// The most that a cipher suite adds to a record.
 const OVERHEAD: usize = 32;
 
-/// Opens what the client sends and seals what is sent to it. The protocol is rustls'; the bytes on their way are
-/// here, so that a session with nothing on its way holds no buffer.
+/// Decrypts what the client sends and encrypts what is sent to it. rustls does the protocol; the
+/// buffers are here, so that a session without bytes on their way holds none.
 pub(super) struct Session {
     tls: UnbufferedServerConnection,
-    /// Records that came and are not opened yet.
+    /// Records that have arrived and are not decrypted yet.
     incoming: BytesMut,
-    /// So many bytes at the front of `incoming` rustls has seen, but not used up: it waits for the rest of a message.
+    /// How many bytes of `incoming` rustls has seen and not consumed. It waits for the rest of a
+    /// message.
     seen: usize,
-    /// More than [`FIRST`] bytes came at once.
+    /// Whether more than [`FIRST_READ`] bytes have arrived at once.
     is_bulk: bool,
-    /// Opened and not asked for yet.
+    /// Decrypted and not read yet.
     plaintext: BytesMut,
     outgoing: Outgoing,
-    /// The client sends no more.
+    /// Whether the client has ended its side.
+    has_client_ended: bool,
+    /// Whether we have ended ours.
     has_ended: bool,
-    /// Neither do we.
-    is_over: bool,
-    /// How the client broke the protocol; rustls is not to be asked any more.
+    /// How the client broke the protocol. From then on rustls is no longer called.
     fault: Option<rustls::Error>,
 }
 
 impl Session {
-    /// A session that begins with `incoming`, the records that came already.
+    /// A session that begins with the records in `incoming`.
     pub(super) fn new(config: Arc<ServerConfig>, incoming: BytesMut) -> Result<Self, rustls::Error> {
         Ok(Self {
             tls: UnbufferedServerConnection::new(config)?,
@@ -55,8 +59,8 @@ impl Session {
             is_bulk: false,
             plaintext: BytesMut::new(),
             outgoing: Outgoing::default(),
+            has_client_ended: false,
             has_ended: false,
-            is_over: false,
             fault: None,
         })
     }
@@ -73,35 +77,38 @@ impl Session {
         self.tls.alpn_protocol() == Some(ACME)
     }
 
-    /// What the client has shown, its own certificate first.
+    /// The certificates that the client has presented, its own first.
     pub(super) fn certificates(&self) -> &[CertificateDer<'static>] {
         self.tls.peer_certificates().unwrap_or_default()
     }
 
-    /// Has `read` add records that the client sent; tells how many bytes, 0 at the end of the connection.
+    /// Appends records with `read`. Returns how many bytes arrived, 0 at the end of the connection.
     pub(super) fn poll_fill(
         &mut self,
         read: impl FnOnce(&mut BytesMut) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let size = if self.is_bulk { AHEAD } else { FIRST };
-        if self.incoming.len() >= AHEAD {
-            return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, "a TLS message too long")));
+        let size = if self.is_bulk { BULK_READ } else { FIRST_READ };
+        if self.incoming.len() >= BULK_READ {
+            return Poll::Ready(Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "a TLS message that is too long",
+            )));
         }
         self.incoming.reserve(size.saturating_sub(self.incoming.len()));
         let result = read(&mut self.incoming);
-        self.is_bulk |= self.incoming.len() >= FIRST;
-        if result.is_pending() && self.incoming.len() < FIRST && self.plaintext.is_empty() {
+        self.is_bulk |= self.incoming.len() >= FIRST_READ;
+        if result.is_pending() && self.incoming.len() < FIRST_READ && self.plaintext.is_empty() {
             self.is_bulk &= !self.incoming.is_empty();
             (self.incoming, self.plaintext) = (BytesMut::from(&self.incoming[..]), BytesMut::new());
         }
         result
     }
 
-    /// Gives plaintext, as much as there is and fits. None at all means that more records have to come first, or
-    /// that the client has ended its side: see [`Session::has_ended`].
+    /// Reads plaintext into `out`, as much as there is and fits. If there is none, more records
+    /// have to arrive first, or the client has ended its side: see [`Session::has_client_ended`].
     ///
     /// # Errors
-    /// The client breaks the protocol. The alert that tells it so waits to be sent.
+    /// The client has broken the protocol. The alert for it waits to be sent.
     pub(super) fn read(&mut self, out: &mut ReadBuf<'_>) -> Result<(), rustls::Error> {
         let given = self.plaintext.len().min(out.remaining());
         out.put_slice(&self.plaintext[..given]);
@@ -109,21 +116,22 @@ impl Session {
         if self.plaintext.is_empty() { self.open(out) } else { Ok(()) }
     }
 
-    /// Whether the client has said that it sends no more.
-    pub(super) fn has_ended(&self) -> bool {
-        self.has_ended
+    /// Whether the client has ended its side.
+    pub(super) fn has_client_ended(&self) -> bool {
+        self.has_client_ended
     }
 
-    /// Gives back what was read last, to be read again.
-    pub(super) fn unread(&mut self, bytes: &[u8]) {
+    /// Puts back what was read last, to be read again.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
         let later = replace(&mut self.plaintext, BytesMut::from(bytes));
         self.plaintext.extend_from_slice(&later);
     }
 
-    /// Seals the first of these bytes and tells how many: none if a whole batch of records waits to be sent. What is
-    /// short is gathered, so that a head and a small body, or a frame's header and its payload, make one record.
+    /// Encrypts the first of these bytes and returns how many; none while a whole batch waits to be
+    /// sent. Short slices are joined, so that a head and a small body, or a frame's header and its
+    /// payload, make one record.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.is_over {
+        if self.has_ended {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let room = BATCH.saturating_sub(self.outgoing.len());
@@ -141,15 +149,15 @@ impl Session {
         self.seal(&record)
     }
 
-    /// Says that nothing more will be written, once.
+    /// Ends our side with a close_notify; does nothing when called again.
     pub(super) fn end(&mut self) -> io::Result<()> {
-        if replace(&mut self.is_over, true) {
+        if replace(&mut self.has_ended, true) {
             return Ok(());
         }
         self.traffic(|traffic, outgoing| outgoing.fill(OVERHEAD, |room| traffic.queue_close_notify(room)))
     }
 
-    /// Has `write` send what waits, until nothing does.
+    /// Sends with `write` until nothing waits.
     pub(super) fn poll_drain(
         &mut self,
         write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
@@ -157,7 +165,8 @@ impl Session {
         self.outgoing.poll_drain(write)
     }
 
-    /// Opens what came until `out` is full. With a buffer of no size it opens everything, to be read later.
+    /// Decrypts what has arrived until `out` is full. With an empty `out` it decrypts everything,
+    /// to be read later.
     fn open(&mut self, out: &mut ReadBuf<'_>) -> Result<(), rustls::Error> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
@@ -179,13 +188,13 @@ impl Session {
                         return Ok(());
                     }
                 }
-                Ok(ConnectionState::PeerClosed) => self.has_ended = true,
+                Ok(ConnectionState::PeerClosed) => self.has_client_ended = true,
                 Ok(ConnectionState::EncodeTlsData(mut message)) => self.outgoing.encode(&mut message)?,
                 Ok(ConnectionState::TransmitTlsData(messages)) => messages.done(),
-                // Nothing to do without more records. Early data is never asked for.
+                // More records are needed. Early data is never accepted.
                 Ok(_) => waits = true,
                 Err(error) => {
-                    self.warn();
+                    self.encode_alert();
                     self.fault = Some(error.clone());
                     return Err(error);
                 }
@@ -204,7 +213,7 @@ impl Session {
         Ok(plaintext.len())
     }
 
-    /// Has `act` write what is to be sent, as soon as rustls has said what it has to say itself.
+    /// Calls `act` to write, after rustls has written what it has to send itself.
     fn traffic(
         &mut self,
         act: impl FnOnce(&mut WriteTraffic<'_, ServerConnectionData>, &mut Outgoing) -> Result<(), EncryptError>,
@@ -213,7 +222,8 @@ impl Session {
             return Err(ErrorKind::BrokenPipe.into());
         }
         if self.seen < self.incoming.len() {
-            // rustls writes only when it has nothing to open, and expects to see again what it has not used up.
+            // rustls writes only when it has nothing to decrypt, and has to see again what it has
+            // not consumed.
             self.open(&mut ReadBuf::new(&mut [])).map_err(io::Error::other)?;
         }
         loop {
@@ -230,8 +240,8 @@ impl Session {
         }
     }
 
-    /// Has the alert sent that rustls has for a client that breaks the protocol.
-    fn warn(&mut self) {
+    /// Encodes the alert of rustls for a client that has broken the protocol.
+    fn encode_alert(&mut self) {
         while self.tls.wants_write() {
             let state = self.tls.process_tls_records(&mut self.incoming).state;
             let Ok(ConnectionState::EncodeTlsData(mut alert)) = state else { return };

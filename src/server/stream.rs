@@ -1,4 +1,4 @@
-//! A client's TLS stream, as hyper sees it: what is written waits for more of its kind.
+//! A client's TLS stream, as hyper sees it.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -13,25 +13,26 @@ use tokio::net::TcpStream;
 
 use super::hello::Hello;
 use super::meter::Meter;
-use super::session::{FIRST, Session};
+use super::session::{FIRST_READ, Session};
 use crate::tls::{PresentedCertificate, ServerTls};
 
-/// A stream that seals at once and sends late: when a batch is full, or when [`Stream::poll_send`] says so. hyper flushes after each chunk,
-/// over HTTP/2 after each frame, and each flush would be a system call. Clones are the same stream.
+/// A stream that encrypts at once and sends late: when a batch is full, or on
+/// [`Stream::poll_send`]. hyper flushes after each chunk, over HTTP/2 after each frame, and each
+/// flush would be a system call. Clones are the same stream.
 #[derive(Clone)]
 pub(super) struct Stream(Rc<Inner>);
 
 struct Inner {
-    /// Nobody borrows it for longer than one poll.
+    /// Borrowed for one poll at most.
     session: RefCell<Session>,
     meter: Rc<Meter>,
 }
 
 impl Stream {
-    /// The stream of a client that has connected, after its handshake; and whether a certificate was asked of it.
+    /// Does the handshake. Returns the stream, and whether the client was asked for a certificate.
     pub(super) async fn accept(socket: TcpStream, tls: &ServerTls) -> io::Result<(Self, bool)> {
         let meter = Rc::new(Meter::new(socket));
-        let (mut hello, mut records) = (Hello::default(), BytesMut::with_capacity(FIRST));
+        let (mut hello, mut records) = (Hello::default(), BytesMut::with_capacity(FIRST_READ));
         let choice = loop {
             if poll_fn(|cx| meter.poll_read(cx, &mut records)).await? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
@@ -54,24 +55,24 @@ impl Stream {
         self.0.session.borrow().is_http2()
     }
 
-    /// The handshake was all there is to it: an ACME directory has looked.
+    /// Whether the handshake was an ACME directory's tls-alpn-01 validation.
     pub(super) fn is_challenge(&self) -> bool {
         self.0.session.borrow().is_challenge()
     }
 
-    /// The certificates that the client has shown.
-    pub(super) fn shown(&self) -> Option<PresentedCertificate> {
+    /// The certificate that the client has presented.
+    pub(super) fn presented_certificate(&self) -> Option<PresentedCertificate> {
         PresentedCertificate::new(self.0.session.borrow().certificates())
     }
 
-    /// Sends what waits. Whoever polls the connection that writes here polls this afterwards, each time.
+    /// Sends what waits. To be called after each poll of the connection that writes to this stream.
     pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.session.borrow_mut().poll_drain(|records| self.0.meter.poll_write(cx, records))
     }
 
-    /// Gives back what was read, to be read again.
-    pub(super) fn unread(&self, bytes: &[u8]) {
-        self.0.session.borrow_mut().unread(bytes);
+    /// Puts back bytes that were read, to be read again.
+    pub(super) fn put_back(&self, bytes: &[u8]) {
+        self.0.session.borrow_mut().put_back(bytes);
     }
 
     fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -118,7 +119,7 @@ impl AsyncRead for Stream {
         loop {
             let mut session = self.0.session.borrow_mut();
             session.read(buffer).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-            if buffer.filled().len() > before || buffer.remaining() == 0 || session.has_ended() {
+            if buffer.filled().len() > before || buffer.remaining() == 0 || session.has_client_ended() {
                 return Poll::Ready(Ok(()));
             }
             drop(session);

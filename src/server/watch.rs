@@ -120,7 +120,7 @@ impl Watch {
                     return Event::Close(CloseReason::Gone);
                 }
                 if progress.is_too_slow(waits, since.elapsed(), None) {
-                    self.meter.give_up();
+                    self.meter.reset_on_close();
                     return Event::Close(CloseReason::Stalled);
                 }
                 if !self.is_busy() && self.has_answered() {
@@ -143,8 +143,8 @@ impl Watch {
         }
     }
 
-    /// Waits until the client has not read one response of several for too long. Progress is what the
-    /// stream has handed over; while the socket is full, also what arrives of any stream.
+    /// Waits until the client has not read one response of several for too long. Progress is what
+    /// the stream has handed over; while the socket is full, also what arrives of any stream.
     pub(super) async fn stalled(&self, flow: &Flow) {
         let mut progress = Progress::new(self);
         loop {
@@ -200,8 +200,8 @@ impl Progress {
     }
 
     /// Judges the `time` since the last call. `waits` is whether the client was waited for in it.
-    /// `delivered` is what its stream has handed over in all; without a stream, progress is what the
-    /// client's host has acknowledged.
+    /// `delivered` is what its stream has handed over in all; without a stream, progress is what
+    /// the client's host has acknowledged.
     fn is_too_slow(&mut self, waits: bool, time: Duration, delivered: Option<u64>) -> bool {
         let acknowledged = self.meter.acknowledged();
         let arrived = acknowledged.saturating_sub(self.acknowledged);

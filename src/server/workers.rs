@@ -13,8 +13,8 @@ use super::accepted::Accepted;
 use super::load::{Load, OpenConnection};
 use super::phase::Phase;
 
-/// A worker's runtime looks for new events after so many polls of tasks. With tokio's default of 61,
-/// a manifest would wait for 61 turns of a transfer.
+/// A worker's runtime looks for new events after so many polls of tasks. With tokio's default of
+/// 61, a manifest would wait for 61 turns of a transfer.
 const EVENT_INTERVAL: u32 = 4;
 
 /// All worker threads. The owner decides when they end; a [`WorkersView`] cannot keep them alive.
@@ -110,8 +110,8 @@ impl Workers {
         }
     }
 
-    /// Waits until all workers have ended, which they do from [`Phase::Closing`] on as soon as their
-    /// connections are closed. May be dropped and called again.
+    /// Waits until all workers have ended, which they do from [`Phase::Closing`] on as soon as
+    /// their connections are closed. May be dropped and called again.
     ///
     /// # Errors
     /// The first failure of a worker, after all have ended.

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::pool::Lease;
 use crate::body::Flow;
 
-/// Streams an answer and drives the connection it arrives on. At its end the connection goes back to
-/// the pool; an answer that is dropped earlier closes it.
+/// Streams an answer and drives the connection it arrives on. At its end the connection goes back
+/// to the pool; an answer that is dropped earlier closes it.
 pub(crate) struct Answer {
     incoming: Incoming,
     /// `None` after the end.

@@ -36,8 +36,8 @@ impl Upstream {
     /// Sends a request and waits for the head of its answer. `request` is in origin-form, with the
     /// framing and the headers that the registry is to see; its body writes to `flow`.
     ///
-    /// A request is repeated if not a byte of it was sent. A GET or HEAD is also repeated, once and on
-    /// a new connection, if an idle connection ended before the whole head of the answer.
+    /// A request is repeated if not a byte of it was sent. A GET or HEAD is also repeated, once and
+    /// on a new connection, if an idle connection ended before the whole head of the answer.
     pub(crate) async fn send(
         &self,
         _permit: &Permit,
@@ -69,8 +69,8 @@ impl Upstream {
         }
     }
 
-    /// Closes idle connections that have expired or that the registry has closed. To be called every
-    /// few seconds.
+    /// Closes idle connections that have expired or that the registry has closed. To be called
+    /// every few seconds.
     pub(crate) fn sweep(&self) {
         self.pool.sweep();
     }

@@ -27,8 +27,8 @@ pub(super) struct Connection {
     sender: SendRequest<ClientBody>,
     /// `None` after its end.
     driver: Option<Pin<Box<Driver>>>,
-    /// Expires when the registry may have been silent for too long. Kept from one wait to the next, so
-    /// it may expire early.
+    /// Expires when the registry may have been silent for too long. Kept from one wait to the next,
+    /// so it may expire early.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -55,8 +55,8 @@ impl SentError {
         }
     }
 
-    /// A client's body that ends badly breaks the request to the registry too. Then the error is the
-    /// client's.
+    /// A client's body that ends badly breaks the request to the registry too. Then the error is
+    /// the client's.
     pub(super) fn into_upstream(self, flow: &Flow) -> UpstreamError {
         match (flow.fault(), self) {
             (Some(fault), _) => UpstreamError::Client(fault),
@@ -84,7 +84,8 @@ impl Connection {
         let (driver, alarm) = (&mut self.driver, &mut self.alarm);
         // One that was set for a longer timeout would expire too late.
         alarm.take_if(|alarm| alarm.deadline() > Instant::now() + timeout);
-        // The time before, such as that of another request for the same client, is not this silence.
+        // The time before, such as that of another request for the same client, is not this
+        // silence.
         let begun = Instant::now();
         poll_fn(|cx| {
             drive(driver, cx);
@@ -117,8 +118,8 @@ impl Connection {
         is_silent(&mut self.alarm, timeout, cx, silence)
     }
 
-    /// Whether another request may be sent: the last exchange is over, and the registry has not closed
-    /// the connection.
+    /// Whether another request may be sent: the last exchange is over, and the registry has not
+    /// closed the connection.
     pub(super) fn is_usable(&mut self) -> bool {
         self.drive(&mut Context::from_waker(Waker::noop()));
         self.driver.is_some() && self.sender.is_ready()
@@ -132,8 +133,8 @@ fn drive(driver: &mut Option<Pin<Box<Driver>>>, cx: &mut Context<'_>) {
     }
 }
 
-/// Whether `silence` has lasted for `timeout`; checked when the alarm expires. A silence begins with
-/// the last byte that came from the client, so an upload may take any time.
+/// Whether `silence` has lasted for `timeout`; checked when the alarm expires. A silence begins
+/// with the last byte that came from the client, so an upload may take any time.
 fn is_silent(
     alarm: &mut Option<Pin<Box<Sleep>>>,
     timeout: Duration,

@@ -32,8 +32,8 @@ impl Pool {
         new
     }
 
-    /// Closes the connections that have expired or that their server has closed, and forgets servers
-    /// without a connection.
+    /// Closes the connections that have expired or that their server has closed, and forgets
+    /// servers without a connection.
     pub(super) fn sweep(&self) {
         self.0.borrow_mut().retain(|server| {
             server.idle.borrow_mut().retain_mut(Idle::is_usable);
@@ -84,8 +84,8 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Keeps the connection for the next request, after the answer was read to its end. When too many
-    /// are idle, the one unused for longest is closed.
+    /// Keeps the connection for the next request, after the answer was read to its end. When too
+    /// many are idle, the one unused for longest is closed.
     pub(super) fn check_in(mut self) {
         if !self.connection.is_usable() {
             return;

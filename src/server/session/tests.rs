@@ -69,7 +69,8 @@ impl Pair {
         }
     }
 
-    /// Carries to the session what the client has sealed; what was in it, read `size` bytes at a time.
+    /// Carries to the session what the client has sealed; what was in it, read `size` bytes at a
+    /// time.
     fn upload(&mut self, piece: usize, size: usize) -> Vec<u8> {
         let mut wire = Vec::new();
         while self.client.wants_write() {
@@ -256,7 +257,7 @@ fn what_is_given_back_is_read_before_what_came_later() {
         Poll::Ready(Ok(wire.len()))
     });
     pair.session.read(&mut ReadBuf::new(&mut first)).unwrap();
-    pair.session.unread(b"ONE");
+    pair.session.put_back(b"ONE");
     let mut rest = ReadBuf::new(&mut rest);
     pair.session.read(&mut rest).unwrap();
     assert_eq!(rest.filled(), b"ONE two three");
@@ -351,11 +352,11 @@ fn after_a_fault_there_is_an_alert_and_nothing_more() {
 fn both_sides_end_in_any_order() {
     for client_first in [true, false] {
         let mut pair = Pair::after_handshake(&TLS13);
-        assert!(!pair.session.has_ended());
+        assert!(!pair.session.has_client_ended());
         if client_first {
             pair.client.send_close_notify();
             assert!(pair.upload(3, 100).is_empty());
-            assert!(pair.session.has_ended());
+            assert!(pair.session.has_client_ended());
             assert_eq!(write(&mut pair.session, &[b"still"]), 5);
         }
         pair.session.end().unwrap();
@@ -367,7 +368,7 @@ fn both_sides_end_in_any_order() {
             pair.client.writer().write_all(b"still").unwrap();
             pair.client.send_close_notify();
             assert_eq!(pair.upload(3, 100), b"still");
-            assert!(pair.session.has_ended());
+            assert!(pair.session.has_client_ended());
         }
     }
 }
@@ -377,6 +378,6 @@ fn a_message_in_endless_crumbs_is_refused() {
     let mut pair = Pair::new(&TLS13);
     let hello = [&[1, 0, 0xf0, 0][..], &[0; 0xf000]].concat();
     let crumbs: Vec<u8> = hello.iter().flat_map(|&byte| [HANDSHAKE, 3, 3, 0, 1, byte]).collect();
-    assert!(crumbs.len() > AHEAD);
+    assert!(crumbs.len() > BULK_READ);
     assert!(feed(&mut pair.session, &crumbs, 0).is_err());
 }
