@@ -19,8 +19,8 @@ use rustls::crypto::cipher::{AeadKey, Iv, MessageEncrypter, OutboundChunks, Outb
 use rustls::{CipherSuite, ContentType, ProtocolVersion, SupportedCipherSuite};
 
 use tidegate::bench::{
-    Caller, Config, Htpasswd, Identity, Operation, Rights, Rules, Scope, Secret, Tokens, Verdict, Verifier,
-    decide, forwarded, hop, provider, target,
+    Caller, Config, Htpasswd, Identity, Operation, Rights, Rules, Scope, Secret, Tokens, User, Verdict,
+    Verifier, decide, forwarded, hop, provider, target,
 };
 
 /// The program's own.
@@ -62,13 +62,14 @@ fn password_cache_hit(criterion: &mut Criterion) {
     let password = Secret::new(*b"secret");
     let from = IpAddr::from([192, 0, 2, 1]);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    assert_eq!(runtime.block_on(verifier.verify(&users, from, b"alice", &password)), Verdict::Right);
+    let verdict = runtime.block_on(verifier.verify(&users, from, b"alice", &password));
+    assert!(matches!(verdict, Verdict::Right(_)));
     criterion.bench_function("password cache hit", |bencher| {
         // What is remembered is answered at the first poll.
         let mut context = Context::from_waker(Waker::noop());
         bencher.iter(|| {
             let verdict = pin!(verifier.verify(&users, from, b"alice", black_box(&password)));
-            assert_eq!(verdict.poll(&mut context), Poll::Ready(Verdict::Right));
+            assert!(matches!(verdict.poll(&mut context), Poll::Ready(Verdict::Right(_))));
         });
     });
 }
@@ -89,7 +90,7 @@ fn access_decision(criterion: &mut Criterion) {
         }
     }
     let rules = Rules::new(&Config::parse(Path::new("proxy.toml"), &text, &[]).unwrap());
-    let caller = Caller { identity: Identity::User(b"alice".to_vec()), token: None };
+    let caller = Caller { identity: Identity::User(User::local("alice").unwrap()), token: None };
     let target = target::parse(&Method::GET, "/v2/team-4/project/app/manifests/v1.2.3");
     criterion.bench_function("access decision", |bencher| {
         bencher.iter_batched(

@@ -4,14 +4,15 @@ use crate::config::{AccessRule, AuthMode, Config, Subject};
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
+use crate::user::User;
 
 /// Who sent a request, once that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// Nobody that is known.
     Anonymous,
-    /// A user, by the bytes of his name.
-    User(Vec<u8>),
+    /// One who has proven who they are.
+    User(User),
 }
 
 /// A user whose name is not UTF-8, and so cannot be the subject of a token.
@@ -24,19 +25,20 @@ impl Identity {
     /// # Errors
     /// The name is not UTF-8. To replace a part of it would make one user of two.
     pub(crate) fn subject(&self) -> Result<&str, NotUtf8> {
-        str::from_utf8(self.name().unwrap_or_default()).map_err(|_| NotUtf8)
+        self.user().map_or(Ok(""), |user| user.as_str().ok_or(NotUtf8))
     }
 
-    /// The identity that a token with this subject is for.
-    pub(crate) fn of_subject(subject: &str) -> Identity {
-        if subject.is_empty() { Self::Anonymous } else { Self::User(subject.into()) }
-    }
-
-    fn name(&self) -> Option<&[u8]> {
+    fn user(&self) -> Option<&User> {
         match self {
             Self::Anonymous => None,
-            Self::User(name) => Some(name),
+            Self::User(user) => Some(user),
         }
+    }
+}
+
+impl From<Option<User>> for Identity {
+    fn from(user: Option<User>) -> Self {
+        user.map_or(Self::Anonymous, Self::User)
     }
 }
 
@@ -96,7 +98,7 @@ impl Rules {
     pub fn granting(&self, identity: &Identity, repository: &str) -> impl Iterator<Item = &AccessRule> {
         self.rules.iter().filter(move |rule| {
             is_meant(rule, identity)
-                && rule.repositories.iter().any(|pattern| pattern.fits(repository, identity.name()))
+                && rule.repositories.iter().any(|pattern| pattern.fits(repository, identity.user()))
         })
     }
 
@@ -111,7 +113,7 @@ impl Rules {
 fn is_meant(rule: &AccessRule, identity: &Identity) -> bool {
     rule.subjects.iter().any(|subject| match (subject, identity) {
         (Subject::Anonymous, _) | (Subject::EveryUser, Identity::User(_)) => true,
-        (Subject::User(wanted), Identity::User(name)) => wanted.as_bytes() == name,
+        (Subject::User(wanted), Identity::User(user)) => wanted == user,
         (Subject::EveryUser | Subject::User(_), Identity::Anonymous) => false,
     })
 }

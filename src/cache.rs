@@ -1,7 +1,9 @@
 //! Answers that are still true: a bounded map whose entries live for a fixed time.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// HMAC-SHA-256 of user and password under the key of this process, or SHA-256 of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,6 +10,7 @@ mod crypto;
 mod network;
 mod problem;
 mod secret;
+mod user;
 
 mod disk;
 // 1 formats
@@ -58,4 +59,5 @@ pub mod bench {
     pub use crate::registry::target::{self, Operation};
     pub use crate::secret::Secret;
     pub use crate::token::Tokens;
+    pub use crate::user::User;
 }

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use crate::access::Rules;
 use crate::acme;
 use crate::agent::Agents;
-use crate::auth::{self, Htpasswd, Verifier};
+use crate::auth::{self, Htpasswd, Throttle, Verifier};
 use crate::config::{AuthMode, ClientCertificate, Config, ServerAddress, Verify};
 use crate::disk::Mode;
 use crate::header::challenge;
@@ -163,6 +163,8 @@ pub(crate) struct Shared {
     state: ArcSwap<State>,
     /// Checks passwords; keeps what it has verified over a reload.
     pub verifier: Verifier,
+    /// Limits how often somebody may be wrong.
+    pub throttle: Throttle,
     /// Where the lines about requests go.
     pub access_log: AccessLog,
     /// Immutable tags that are being pushed or deleted.
@@ -178,6 +180,7 @@ impl Shared {
         let state = ArcSwap::from_pointee(state);
         Self {
             state,
+            throttle: verifier.throttle().clone(),
             verifier,
             access_log,
             tag_locks: Arc::default(),
@@ -193,7 +196,7 @@ impl Shared {
 
     /// Puts a new state in the place of the old one; requests under way keep theirs.
     pub(crate) fn replace(&self, state: State) {
-        self.verifier.throttle().set(state.config.auth.throttle);
+        self.throttle.set(state.config.auth.throttle);
         self.state.store(Arc::new(state));
     }
 

@@ -8,7 +8,7 @@ fn rule(subjects: &[&str], repositories: &[&str], rights: &[&str]) -> AccessRule
     let subject = |name: &&str| match *name {
         "anonymous" => Subject::Anonymous,
         "*" => Subject::EveryUser,
-        name => Subject::User(name.to_owned()),
+        name => Subject::User(User::local(name).unwrap()),
     };
     AccessRule {
         place: "proxy.toml:1:1".to_owned(),
@@ -24,7 +24,7 @@ fn rules(rules: &[AccessRule]) -> Rules {
 }
 
 fn user(name: &str) -> Identity {
-    Identity::User(name.as_bytes().to_vec())
+    Identity::User(User::local(name).unwrap())
 }
 
 fn known(name: &str) -> Caller {
@@ -70,7 +70,7 @@ fn rules_add_up() {
         (Identity::Anonymous, "public/x", PULL),
         (Identity::Anonymous, "team/app", Rights::NONE),
         (Identity::Anonymous, "anonymous/app", Rights::NONE),
-        (Identity::User(b"\xff".to_vec()), "team/app", PULL),
+        (Identity::User(User::local(b"\xff").unwrap()), "team/app", PULL),
     ] {
         assert_eq!(rules.rights(&identity, repository), rights, "{identity:?} {repository}");
     }

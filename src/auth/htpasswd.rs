@@ -6,23 +6,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::hash::StoredHash;
+use super::person::Person;
 use crate::live_file::LiveFile;
 use crate::problem::{Problem, Problems};
+use crate::user::{BadName, User};
 
 /// What an unknown user costs in a file that holds no bcrypt hash: the cost that `htpasswd add` uses.
 const USUAL_COST: u32 = 10;
-/// Longer names than any registry client sends are mistakes in the file.
-const LONGEST_USER: usize = 255;
 
 /// The users of one htpasswd file. It does not change: a new file is a new value.
 #[derive(Debug)]
 pub struct Htpasswd {
-    users: HashMap<Box<[u8]>, User>,
+    users: HashMap<User, Listed>,
     highest_cost: u32,
 }
 
 #[derive(Debug)]
-struct User {
+struct Listed {
     line: usize,
     stored: Arc<StoredHash>,
 }
@@ -62,10 +62,10 @@ impl Htpasswd {
     /// lines and those that begin with `#` are skipped, space around a line and CRLF are tolerated. Users are
     /// bytes; they need not be UTF-8.
     pub fn parse(text: &[u8], legacy_hashes: bool) -> Result<Htpasswd, Vec<BadLine>> {
-        let mut users: HashMap<Box<[u8]>, User> = HashMap::new();
+        let mut users: HashMap<User, Listed> = HashMap::new();
         let mut bad = Vec::new();
         for (line, content) in (1..).zip(text.split(|byte| *byte == b'\n')) {
-            let (user, hash) = match Line::read(content) {
+            let (name, hash) = match Line::read(content) {
                 Line::Blank => continue,
                 Line::Entry { user, hash } => (user, hash),
                 Line::NoColon => {
@@ -73,29 +73,32 @@ impl Htpasswd {
                     continue;
                 }
             };
-            if let Err(error) = check_user(user) {
-                bad.push(BadLine { line, message: error.to_string() });
-                continue;
-            }
-            match (users.entry(user.into()), StoredHash::parse(hash, legacy_hashes)) {
+            let user = match user(name) {
+                Ok(user) => user,
+                Err(error) => {
+                    bad.push(BadLine { line, message: error.to_string() });
+                    continue;
+                }
+            };
+            match (users.entry(user), StoredHash::parse(hash, legacy_hashes)) {
                 (Entry::Occupied(first), _) => {
-                    let message =
-                        format!("user {} stands here and on line {}; keep one", name(user), first.get().line);
+                    let (user, first) = (first.key(), first.get().line);
+                    let message = format!("user {user:?} stands here and on line {first}; keep one");
                     bad.push(BadLine { line, message });
                 }
-                (Entry::Vacant(_), Err(error)) => {
-                    bad.push(BadLine { line, message: format!("user {}: {error}", name(user)) });
+                (Entry::Vacant(entry), Err(error)) => {
+                    bad.push(BadLine { line, message: format!("user {:?}: {error}", entry.key()) });
                 }
                 (Entry::Vacant(entry), Ok(stored)) => {
-                    entry.insert(User { line, stored: Arc::new(stored) });
+                    entry.insert(Listed { line, stored: Arc::new(stored) });
                 }
             }
         }
         if !bad.is_empty() {
             return Err(bad);
         }
-        let highest = users.values().map(|user| user.stored.cost()).max().unwrap_or(0);
-        let bcrypt = users.values().any(|user| !user.stored.is_legacy());
+        let highest = users.values().map(|listed| listed.stored.cost()).max().unwrap_or(0);
+        let bcrypt = users.values().any(|listed| !listed.stored.is_legacy());
         let highest_cost = if bcrypt { highest } else { highest.max(USUAL_COST) };
         Ok(Self { users, highest_cost })
     }
@@ -111,10 +114,10 @@ impl Htpasswd {
     }
 
     /// The users and their hashes in the order of the file.
-    pub fn users(&self) -> Vec<(&[u8], &StoredHash)> {
+    pub fn users(&self) -> Vec<(&User, &StoredHash)> {
         let mut users: Vec<_> = self.users.iter().collect();
-        users.sort_by_key(|(_, user)| user.line);
-        users.into_iter().map(|(name, user)| (&**name, &*user.stored)).collect()
+        users.sort_by_key(|(_, listed)| listed.line);
+        users.into_iter().map(|(user, listed)| (user, &*listed.stored)).collect()
     }
 
     /// The bcrypt cost that the slowest check of this file amounts to, and that every failed one does.
@@ -122,53 +125,34 @@ impl Htpasswd {
         self.highest_cost
     }
 
-    /// What tells the stored hash of this user from any other, without giving it away; `None` when there is no such user.
-    pub fn fingerprint(&self, user: &[u8]) -> Option<[u8; 32]> {
-        self.get(user).map(|stored| *stored.fingerprint())
+    /// The user of this name, if there is one.
+    pub fn person(&self, name: &[u8]) -> Option<Person> {
+        self.get(name).map(|(user, stored)| Person { user: user.clone(), fingerprint: *stored.fingerprint() })
     }
 
-    pub(super) fn get(&self, user: &[u8]) -> Option<&Arc<StoredHash>> {
-        self.users.get(user).map(|user| &user.stored)
+    pub(super) fn get(&self, name: &[u8]) -> Option<(&User, &Arc<StoredHash>)> {
+        self.users.get_key_value(name).map(|(user, listed)| (user, &listed.stored))
     }
 }
 
-/// Why a name cannot stand in an htpasswd file, or could not be sent by a client (RFC 7617).
+/// Why a name cannot stand in an htpasswd file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UserError {
-    /// Nothing at all.
-    #[error("the user name is empty")]
-    Empty,
-    /// More bytes than anybody needs.
-    #[error("the user name is longer than {LONGEST_USER} bytes")]
-    Long,
-    /// The colon ends the name, in the file and in the header.
-    #[error("a user name cannot hold a colon")]
-    Colon,
-    /// NUL, newline, escape and the like.
-    #[error("the user name holds a control character")]
-    Control,
-    /// It would be a comment.
+pub(crate) enum BadUser {
+    #[error(transparent)]
+    Name(#[from] BadName),
     #[error("a user name cannot begin with #, which begins a comment")]
     Comment,
-    /// It would be trimmed away.
-    #[error("a user name cannot begin or end with a space")]
-    Space,
-    /// An editor left a mark that nobody sees.
+    /// An editor put it at the beginning of the file, where nobody sees it.
     #[error("the line begins with a byte order mark; save the file without it")]
     ByteOrderMark,
 }
 
-/// Whether this can be the name of a user.
-pub(crate) fn check_user(user: &[u8]) -> Result<(), UserError> {
-    match user {
-        [] => Err(UserError::Empty),
-        _ if user.len() > LONGEST_USER => Err(UserError::Long),
-        [b'#', ..] => Err(UserError::Comment),
-        [b' ', ..] | [.., b' '] => Err(UserError::Space),
-        [0xef, 0xbb, 0xbf, ..] => Err(UserError::ByteOrderMark),
-        _ if user.contains(&b':') => Err(UserError::Colon),
-        _ if user.iter().any(u8::is_ascii_control) => Err(UserError::Control),
-        _ => Ok(()),
+/// A local name that can stand at the beginning of a line.
+pub(crate) fn user(name: &[u8]) -> Result<User, BadUser> {
+    match name {
+        [b'#', ..] => Err(BadUser::Comment),
+        [0xef, 0xbb, 0xbf, ..] => Err(BadUser::ByteOrderMark),
+        _ => Ok(User::local(name)?),
     }
 }
 
@@ -195,11 +179,6 @@ impl Line<'_> {
             _ => Line::NoColon,
         }
     }
-}
-
-/// A user's name as a message shows it.
-pub(super) fn name(user: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(user))
 }
 
 #[cfg(test)]

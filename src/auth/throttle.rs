@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use tokio::time::Instant;
 
 use crate::config;
 use crate::network::Network;
@@ -20,18 +21,31 @@ const FORGOTTEN: usize = MOST / 16;
 
 /// The failures of everybody, shared by all cores.
 #[derive(Clone)]
-pub struct Throttle(Arc<Mutex<Accounts>>);
+pub struct Throttle(Arc<Mutex<Tally>>);
 
-struct Accounts {
-    settings: config::Throttle,
-    open: HashMap<Key, Account>,
+/// What was tried, by the name that the client gave, which may be anybody's. Passwords and
+/// identity tokens are counted apart: a client whose login has ended must be able to log in again.
+#[derive(Clone, Copy)]
+pub enum Account<'a> {
+    Password(&'a [u8]),
+    Login(&'a [u8]),
 }
 
-/// Whose failures. A user may be anything that a client sends, so what is kept of him is a digest.
-type Key = (Network, [u8; 32]);
+struct Tally {
+    settings: config::Throttle,
+    open: HashMap<Key, Failures>,
+}
+
+/// An account of one network. The name may be long, so only its digest is kept.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Key {
+    network: Network,
+    is_login: bool,
+    name: [u8; 32],
+}
 
 /// The failures since the first one.
-struct Account {
+struct Failures {
     since: Instant,
     latest: Instant,
     charges: usize,
@@ -40,12 +54,12 @@ struct Account {
 impl Throttle {
     /// Counts by these settings.
     pub fn new(settings: config::Throttle) -> Throttle {
-        Throttle(Arc::new(Mutex::new(Accounts { settings, open: HashMap::new() })))
+        Throttle(Arc::new(Mutex::new(Tally { settings, open: HashMap::new() })))
     }
 
     /// Counts by others from now on; what has been counted stays.
     pub fn set(&self, settings: config::Throttle) {
-        self.accounts().settings = settings;
+        self.tally().settings = settings;
     }
 
     /// To be called before something is tried that can fail. The failures of a user, known or not, from one network are counted
@@ -53,25 +67,25 @@ impl Throttle {
     ///
     /// # Errors
     /// During the delay: how much of it is left.
-    pub fn charge(&self, network: Network, user: &[u8], now: Instant) -> Result<Charge, Duration> {
-        let mut accounts = self.accounts();
-        let settings = accounts.settings;
+    pub fn charge(&self, network: Network, account: Account<'_>, now: Instant) -> Result<Charge, Duration> {
+        let mut tally = self.tally();
+        let settings = tally.settings;
         if settings.failures == 0 {
             return Ok(Charge(None));
         }
-        let key = key(network, user);
-        let since = match accounts.open.get_mut(&key) {
-            Some(account) if now < account.end(&settings) => {
-                if account.is_full(&settings) {
-                    return Err(account.end(&settings).saturating_duration_since(now));
+        let key = Key::of(network, account);
+        let since = match tally.open.get_mut(&key) {
+            Some(failures) if now < failures.end(&settings) => {
+                if failures.is_full(&settings) {
+                    return Err(failures.end(&settings).saturating_duration_since(now));
                 }
-                account.charges += 1;
-                account.latest = now;
-                account.since
+                failures.charges += 1;
+                failures.latest = now;
+                failures.since
             }
             _ => {
-                accounts.make_room(now);
-                accounts.open.insert(key, Account { since: now, latest: now, charges: 1 });
+                tally.make_room(now);
+                tally.open.insert(key, Failures { since: now, latest: now, charges: 1 });
                 now
             }
         };
@@ -79,26 +93,32 @@ impl Throttle {
     }
 
     /// How much is left of the delay, during one.
-    pub fn delay_left(&self, network: Network, user: &[u8], now: Instant) -> Option<Duration> {
-        let accounts = self.accounts();
-        let account = accounts.open.get(&key(network, user))?;
-        let end = account.end(&accounts.settings);
-        (accounts.settings.failures > 0 && account.is_full(&accounts.settings) && now < end)
+    pub fn delay_left(&self, network: Network, account: Account<'_>, now: Instant) -> Option<Duration> {
+        let tally = self.tally();
+        let failures = tally.open.get(&Key::of(network, account))?;
+        let end = failures.end(&tally.settings);
+        (tally.settings.failures > 0 && failures.is_full(&tally.settings) && now < end)
             .then(|| end.saturating_duration_since(now))
     }
 
-    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+    fn tally(&self) -> MutexGuard<'_, Tally> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn key(network: Network, user: &[u8]) -> Key {
-    let mut name = [0; 32];
-    name.copy_from_slice(digest(&SHA256, user).as_ref());
-    (network, name)
+impl Key {
+    fn of(network: Network, account: Account<'_>) -> Self {
+        let (is_login, user) = match account {
+            Account::Password(user) => (false, user),
+            Account::Login(user) => (true, user),
+        };
+        let mut name = [0; 32];
+        name.copy_from_slice(digest(&SHA256, user).as_ref());
+        Self { network, is_login, name }
+    }
 }
 
-impl Account {
+impl Failures {
     fn is_full(&self, settings: &config::Throttle) -> bool {
         self.charges >= settings.failures
     }
@@ -109,18 +129,18 @@ impl Account {
     }
 }
 
-impl Accounts {
+impl Tally {
     /// Forgets what no longer counts, then the oldest, and who has to wait last of all.
     fn make_room(&mut self, now: Instant) {
         if self.open.len() < MOST {
             return;
         }
         let settings = self.settings;
-        self.open.retain(|_, account| now < account.end(&settings));
+        self.open.retain(|_, failures| now < failures.end(&settings));
         if self.open.len() < MOST {
             return;
         }
-        let order = |(key, account): (&Key, &Account)| (account.is_full(&settings), account.latest, *key);
+        let order = |(key, failures): (&Key, &Failures)| (failures.is_full(&settings), failures.latest, *key);
         let mut order: Vec<_> = self.open.iter().map(order).collect();
         order.select_nth_unstable(FORGOTTEN);
         for (_, _, key) in order.iter().take(FORGOTTEN) {
@@ -149,11 +169,11 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         let Some(Debt { throttle, key, since }) = self.0.take() else { return };
-        let mut accounts = throttle.accounts();
-        if let Some(account) = accounts.open.get_mut(&key).filter(|account| account.since == since) {
-            account.charges -= 1;
-            if account.charges == 0 {
-                accounts.open.remove(&key);
+        let mut tally = throttle.tally();
+        if let Some(failures) = tally.open.get_mut(&key).filter(|failures| failures.since == since) {
+            failures.charges -= 1;
+            if failures.charges == 0 {
+                tally.open.remove(&key);
             }
         }
     }

@@ -8,13 +8,13 @@ mod check;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::config;
 use crate::network::Network;
@@ -22,10 +22,12 @@ use crate::secret::Secret;
 
 use super::hash::{Fingerprint, StoredHash};
 use super::htpasswd::Htpasswd;
+use super::person::Person;
 use super::pool::Pool;
-use super::throttle::{Charge, Throttle};
+use super::throttle::{Account, Charge, Throttle};
 use crate::cache::{Cache, Key};
-use check::{Checked, check};
+use crate::user::User;
+use check::check;
 
 /// Wrong passwords are remembered so long: enough for a client that tries again at once.
 const WRONG_LIFE: Duration = Duration::from_secs(3);
@@ -38,10 +40,10 @@ const KNOWN_NETWORKS: usize = 64;
 const PATIENCE: usize = 8;
 
 /// The answer to a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is this user's.
-    Right,
+    /// It is the password of this user.
+    Right(Person),
     /// It is not, or there is no such user; which of the two nobody learns.
     Wrong,
     /// It could not be checked now. Ask again later.
@@ -61,8 +63,9 @@ pub struct Verifier {
 /// What the hashing threads write to as well.
 struct Shared {
     state: Mutex<State>,
-    computations: AtomicU64,
-    work: AtomicU64,
+    /// The work of each check since the start, in units of bcrypt: a hash of cost c counts 2^c.
+    #[cfg(test)]
+    computed: Mutex<Vec<u64>>,
 }
 
 /// A stored hash of `None` is a user who does not exist.
@@ -99,9 +102,23 @@ struct Running {
 /// What is to be checked, and who wants to know.
 struct Asked<'a> {
     network: Network,
-    user: &'a [u8],
+    name: &'a [u8],
     password: &'a Secret,
     key: Key,
+    found: Option<(&'a User, &'a Arc<StoredHash>)>,
+}
+
+impl Asked<'_> {
+    fn against(&self) -> Option<Fingerprint> {
+        self.found.map(|(_, stored)| *stored.fingerprint())
+    }
+
+    /// Nobody has the password of a user who does not exist.
+    fn right(&self) -> Verdict {
+        self.found.map_or(Verdict::Wrong, |(user, stored)| {
+            Verdict::Right(Person { user: user.clone(), fingerprint: *stored.fingerprint() })
+        })
+    }
 }
 
 /// How far a look at the state brings a request.
@@ -120,8 +137,11 @@ impl Verifier {
             wrong: Cache::new(WRONG_SIZE, WRONG_LIFE),
             running: HashMap::new(),
         };
-        let shared =
-            Shared { state: Mutex::new(state), computations: AtomicU64::new(0), work: AtomicU64::new(0) };
+        let shared = Shared {
+            state: Mutex::new(state),
+            #[cfg(test)]
+            computed: Mutex::default(),
+        };
         let pool = Pool::start(settings.hash_threads, settings.hash_queue)?;
         Ok(Self { shared: Arc::new(shared), throttle: Throttle::new(settings.throttle), pool, key })
     }
@@ -136,41 +156,29 @@ impl Verifier {
     ///
     /// Works on any runtime and may be dropped at any time; a check that has begun is finished and remembered.
     /// Looks at the first 72 bytes of the password where the stored hash is bcrypt.
-    pub async fn verify(&self, users: &Htpasswd, from: IpAddr, user: &[u8], password: &Secret) -> Verdict {
+    pub async fn verify(&self, users: &Htpasswd, from: IpAddr, name: &[u8], password: &Secret) -> Verdict {
         if password.expose().contains(&0) {
             return Verdict::Wrong;
         }
-        let key = self.key(user, password);
-        let stored = users.get(user);
-        let against = stored.map(|stored| *stored.fingerprint());
-        let asked = Asked { network: Network::of(from), user, password, key };
+        let key = self.key(name, password);
+        let asked = Asked { network: Network::of(from), name, password, key, found: users.get(name) };
         for _ in 0..PATIENCE {
-            let mut running = match self.step(&asked, stored, users.highest_cost()) {
+            let mut running = match self.step(&asked, users.highest_cost()) {
                 Step::Answered(verdict) => return verdict,
                 Step::Wait(running) => running,
             };
             // An error is a check that died of a panic.
             let outcome =
                 running.outcome.wait_for(Option::is_some).await.map(|outcome| *outcome).ok().flatten();
-            if running.against == against {
+            if running.against == asked.against() {
                 return match outcome {
-                    Some(true) => Verdict::Right,
+                    Some(true) => asked.right(),
                     Some(false) => Verdict::Wrong,
                     None => Verdict::Busy,
                 };
             }
         }
         Verdict::Busy
-    }
-
-    /// How many checks were computed since the start; one that was answered from memory is none.
-    pub fn computations(&self) -> u64 {
-        self.shared.computations.load(Ordering::Relaxed)
-    }
-
-    /// The work of all these checks: a bcrypt hash of cost c counts 2^c.
-    pub fn work(&self) -> u64 {
-        self.shared.work.load(Ordering::Relaxed)
     }
 
     /// The lengths keep `a` with `bc` apart from `ab` with `c`. Nothing of the server's state goes in: who
@@ -190,15 +198,15 @@ impl Verifier {
     ///
     /// Who has been wrong too often gets an answer only to a password that came from his network before. To another that is known
     /// he could otherwise find out by trying, at no cost, which one a user who is in has.
-    fn step(&self, asked: &Asked<'_>, stored: Option<&Arc<StoredHash>>, cost: u32) -> Step {
-        let Asked { network, user, password, key } = *asked;
-        let against = stored.map(|stored| *stored.fingerprint());
+    fn step(&self, asked: &Asked<'_>, cost: u32) -> Step {
+        let Asked { network, name, password, key, found } = *asked;
+        let (account, against) = (Account::Password(name), asked.against());
         let now = Instant::now();
         let mut state = self.shared.state();
         let State { right, wrong, running } = &mut *state;
         let known = right.get_mut(&key, now).filter(|known| Some(known.stored) == against);
         if known.as_ref().is_some_and(|known| known.networks.contains(&network)) {
-            return Step::Answered(Verdict::Right);
+            return Step::Answered(asked.right());
         }
         if wrong.get(&key, now) == Some(&against) {
             return Step::Answered(Verdict::Wrong);
@@ -207,35 +215,35 @@ impl Verifier {
         if let Some(running) = same.filter(|running| running.network == network) {
             return Step::Wait(running.clone());
         }
-        if let Some(left) = self.throttle.delay_left(network, user, now) {
+        if let Some(left) = self.throttle.delay_left(network, account, now) {
             return Step::Answered(Verdict::Throttled(left));
         }
         if let Some(known) = known {
             known.remember(network);
-            return Step::Answered(Verdict::Right);
+            return Step::Answered(asked.right());
         }
         if let Some(running) = same {
             return Step::Wait(running.clone());
         }
-        let charge = match self.throttle.charge(network, user, now) {
+        let charge = match self.throttle.charge(network, account, now) {
             Ok(charge) => charge,
             Err(left) => return Step::Answered(Verdict::Throttled(left)),
         };
 
         let (sender, outcome) = watch::channel(None);
         let shared = Arc::clone(&self.shared);
-        let (stored, password) = (stored.cloned(), password.clone());
+        let (stored, password) = (found.map(|(_, stored)| stored.clone()), password.clone());
         let submitted = self.pool.submit(Box::new(move || {
             let mut landing =
                 Landing { shared: &shared, key, network, against, right: None, charge: Some(charge), sender };
-            let Checked { right, work } = check(stored.as_deref(), cost, password.expose());
-            shared.computations.fetch_add(1, Ordering::Relaxed);
-            shared.work.fetch_add(work, Ordering::Relaxed);
-            landing.right = Some(right);
+            let checked = check(stored.as_deref(), cost, password.expose());
+            #[cfg(test)]
+            shared.computed.lock().unwrap().push(checked.work);
+            landing.right = Some(checked.right);
         }));
         if submitted.is_err() {
             // It counts all the same: what is answered at once must not be tried without end.
-            _ = self.throttle.charge(network, user, now).map(Charge::keep);
+            _ = self.throttle.charge(network, account, now).map(Charge::keep);
             return Step::Answered(Verdict::Busy);
         }
         // The lock is still held: the check cannot land before it is known to run.

@@ -3,13 +3,13 @@
 pub(super) mod authority;
 mod ca;
 mod client;
+mod common_name;
 pub(super) mod files;
 mod list;
 mod name;
 mod revoke;
 mod serial;
 mod server;
-mod user;
 
 use std::io;
 use std::process::ExitCode;

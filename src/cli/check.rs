@@ -78,7 +78,13 @@ fn rights(state: &State, user: &str, repository: &str) -> ExitCode {
         );
         return ExitCode::from(USAGE);
     }
-    let answer = rights::answer(state, user, repository);
+    let answer = match rights::answer(state, user, repository) {
+        Ok(answer) => answer,
+        Err(bad) => {
+            eprintln!("error: {bad}");
+            return ExitCode::from(USAGE);
+        }
+    };
     if let Some(warning) = &answer.warning {
         eprintln!("warning: {warning}");
     }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::auth::edit::{remove_user, set_user};
-use crate::auth::htpasswd::{BadLine, Htpasswd as Users, check_user};
+use crate::auth::htpasswd::{self, BadLine, Htpasswd as Users};
 use crate::auth::{HIGHEST_COST, LOWEST_COST, StoredHash};
 use crate::disk::{self, Rewrite};
 use crate::secret::Secret;
@@ -128,8 +128,8 @@ fn add(
     out: &mut dyn Write,
     ask: impl FnOnce(&str, bool) -> Result<Secret, Failure>,
 ) -> Result<(), Failure> {
-    check_user(user).map_err(|error| Failure::Usage(error.to_string()))?;
-    let name = String::from_utf8_lossy(user);
+    let user = htpasswd::user(user).map_err(|bad| Failure::Usage(bad.to_string()))?;
+    let name = user.to_string();
     let password = ask(&name, true)?;
     password::check(password.expose())?;
     let hash =
@@ -137,7 +137,7 @@ fn add(
 
     let at = |error| Failure::File(file.into(), error);
     let rewrite = Rewrite::begin(file, Some(NEW_MODE)).map_err(at)?;
-    let (text, replaced) = set_user(rewrite.text(), user, &hash);
+    let (text, replaced) = set_user(rewrite.text(), user.as_bytes(), &hash);
     expect_good(file, rewrite.text(), &text)?;
     let new = rewrite.is_new();
     rewrite.commit(&text).map_err(at)?;
@@ -168,9 +168,12 @@ fn verify(
     ask: impl FnOnce(&str, bool) -> Result<Secret, Failure>,
 ) -> Result<(), Failure> {
     let users = read(file)?;
-    let (_, stored) =
-        users.users().into_iter().find(|(name, _)| *name == user).ok_or_else(|| nobody(file, user))?;
-    let name = String::from_utf8_lossy(user);
+    let (user, stored) = users
+        .users()
+        .into_iter()
+        .find(|(known, _)| known.as_bytes() == user)
+        .ok_or_else(|| nobody(file, user))?;
+    let name = user.to_string();
     let password = ask(&name, false)?;
     // The proxy takes no control characters either.
     if password.expose().iter().any(u8::is_ascii_control) || !stored.matches(password.expose()) {
@@ -182,7 +185,7 @@ fn verify(
 fn list(file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let mut text = Vec::new();
     for (user, stored) in read(file)?.users() {
-        text.extend_from_slice(user);
+        text.extend_from_slice(user.as_bytes());
         let kind = match stored.is_legacy() {
             false => format!("bcrypt, cost {}", stored.cost()),
             true => format!("{}, legacy", stored.name()),

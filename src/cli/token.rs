@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::cert::authority::{self, Made};
 use super::cert::files::{self, Content};
+use crate::auth::htpasswd;
 use crate::disk::Rewrite;
 use crate::token::revoked::{self, Revoked};
 
@@ -172,10 +173,7 @@ fn revoke(key: &Path, users: &[String]) -> Result<String, Failure> {
 
 /// What the list can name.
 fn user(name: &str) -> Result<String, String> {
-    match crate::auth::htpasswd::check_user(name.as_bytes()) {
-        Ok(()) => Ok(name.to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    htpasswd::user(name.as_bytes()).map(|_| name.to_owned()).map_err(|bad| bad.to_string())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::settings::{AccessRule, Mention, Subject};
 use crate::problem::Problem;
 use crate::registry::pattern::Pattern;
 use crate::registry::rights::Rights;
+use crate::user::{BadName, User};
 
 /// What an entry of `[[access]]` looks like.
 pub(super) const EXAMPLE: &str =
@@ -112,7 +113,7 @@ pub(super) fn rule(section: &mut Section<'_, '_>, groups: Option<&Groups>) -> Op
             Written::Everybody(subject) => subjects.push(subject),
             Written::Group(_, members) => mentions.extend(members),
             Written::User(name) => {
-                let instead = groups.and_then(|groups| instead(&name, groups));
+                let instead = groups.and_then(|groups| instead(&name.to_string(), groups));
                 let place = section.report.describe(&place);
                 mentions.push(Mention { place, key: format!("{ACCESS}.users"), name, instead });
             }
@@ -138,7 +139,7 @@ pub(super) fn rule(section: &mut Section<'_, '_>, groups: Option<&Groups>) -> Op
 enum Written {
     Everybody(Subject),
     Group(String, Vec<Mention>),
-    User(String),
+    User(User),
 }
 
 /// What else the name of a user may be meant to be.
@@ -158,7 +159,7 @@ impl Mention {
     /// What to say when nobody in `file` has this name; `users` are those who are.
     pub fn unknown<'u>(&self, file: &Path, users: impl Iterator<Item = &'u str>) -> Problem {
         let Mention { place, key, name, instead } = self;
-        let near = instead.as_deref().or_else(|| nearest(name, users));
+        let near = instead.as_deref().or_else(|| nearest(name.as_str()?, users));
         let advice = near
             .map_or("nobody can log in by this name".to_owned(), |near| format!("did you mean {near:?}?"));
         Problem::new(place, format!("{key}: {name:?} is not in {}; {advice}", file.display()))
@@ -183,13 +184,12 @@ fn required<T: PartialEq>(
     several(section, key, wanted, parse, |_| false)
 }
 
-fn user(name: &str) -> Result<String, String> {
+fn user(name: &str) -> Result<User, String> {
     match name {
-        "" => Err("it is empty".to_owned()),
         "*" | "anonymous" => Err("it is no single user; write it among the users of [[access]]".to_owned()),
         _ if name.starts_with('@') => Err("a group holds no groups".to_owned()),
         _ if name.contains('*') => Err("the name of a user is no pattern".to_owned()),
-        _ if name.contains(char::is_control) => Err("a name holds no control characters".to_owned()),
-        _ => Ok(name.to_owned()),
+        _ if name.contains(char::is_control) => Err(BadName::Control.to_string()),
+        _ => User::parse(name).map_err(|bad| bad.to_string()),
     }
 }

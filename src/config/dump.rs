@@ -184,7 +184,7 @@ fn dump_rule(rule: &AccessRule) -> Written {
     let users = subjects.iter().map(|subject| match subject {
         Subject::Anonymous => quoted("anonymous"),
         Subject::EveryUser => quoted("*"),
-        Subject::User(name) => quoted(name),
+        Subject::User(user) => quoted(user.to_string()),
     });
     Written("[[access]]\n".to_owned())
         .key("users", list(users))

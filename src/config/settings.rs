@@ -11,6 +11,7 @@ use regex::bytes::Regex;
 use super::address::ServerAddress;
 use crate::registry::pattern::{Pattern, TagPattern};
 use crate::registry::rights::Rights;
+use crate::user::User;
 
 /// `[server]`: where clients come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -309,7 +310,7 @@ pub struct Mention {
     /// The key that holds it, such as `access.users`.
     pub key: String,
     /// The name itself.
-    pub name: String,
+    pub name: User,
     /// What else may have been meant, if nobody has this name.
     pub instead: Option<String>,
 }
@@ -321,8 +322,7 @@ pub enum Subject {
     Anonymous,
     /// `*`: everybody who is known.
     EveryUser,
-    /// One user.
-    User(String),
+    User(User),
 }
 
 /// `[policy]`: what nobody may do.

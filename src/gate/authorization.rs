@@ -56,8 +56,8 @@ pub(super) fn settle(
 /// A registry without authentication names the user of a Basic field in its events. It never needs the
 /// password.
 fn user(identity: &Identity) -> Option<HeaderValue> {
-    let Identity::User(name) = identity else { return None };
-    let encoded = STANDARD.encode([name.as_slice(), b":"].concat());
+    let Identity::User(user) = identity else { return None };
+    let encoded = STANDARD.encode([user.as_bytes(), b":"].concat());
     HeaderValue::try_from(format!("Basic {encoded}")).ok()
 }
 
@@ -106,6 +106,7 @@ mod tests {
 
     use super::*;
     use crate::registry::target;
+    use crate::user::User;
 
     fn scopes(method: Method, path: &str, purpose: Purpose<'_>) -> Vec<String> {
         let scopes = super::scopes(&target::parse(&method, path), purpose);
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_user_without_a_password() {
-        let field = user(&Identity::User(b"alice".to_vec())).unwrap();
+        let field = user(&Identity::User(User::local("alice").unwrap())).unwrap();
         assert_eq!(field, format!("Basic {}", STANDARD.encode("alice:")).as_str());
         assert_eq!(user(&Identity::Anonymous), None);
     }

@@ -1,6 +1,5 @@
 //! Who sent a request: by certificate, by password, by both, or by token.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::HeaderMap;
@@ -15,6 +14,7 @@ use crate::live_file::LiveFile;
 use crate::secret::Secret;
 use crate::state::State;
 use crate::token::Tokens;
+use crate::user::User;
 
 impl RequestContext<'_> {
     /// The user that the client's certificate names; none where no certificate is needed and none was
@@ -22,7 +22,7 @@ impl RequestContext<'_> {
     ///
     /// # Errors
     /// A certificate is needed, or the one presented is not valid.
-    pub(super) fn certificate_user(&self, peer: &Peer) -> Result<Option<Arc<str>>, Refusal> {
+    pub(super) fn certificate_user(&self, peer: &Peer) -> Result<Option<User>, Refusal> {
         let state = self.state;
         let Some(auth) = state.tls.client.as_ref().filter(|auth| auth.covers(self.authority.host())) else {
             return Ok(None);
@@ -46,13 +46,13 @@ impl RequestContext<'_> {
     /// The response is the same for no password, a wrong password and an unknown user.
     pub(super) async fn identify(
         &self,
-        certificate_user: Option<Arc<str>>,
+        certificate_user: Option<User>,
         headers: &HeaderMap,
     ) -> Result<Caller, Refusal> {
         let by_name = |identity| Caller { identity, token: None };
         let credentials = credentials::read(headers)?;
         let Some(users) = &self.state.users else {
-            return Ok(by_name(user_or_anonymous(certificate_user)));
+            return Ok(by_name(certificate_user.into()));
         };
         match (credentials, certificate_user) {
             (Credentials::Bearer(token), _) => match &self.state.tokens {
@@ -63,13 +63,13 @@ impl RequestContext<'_> {
                 Ok(by_name(Identity::Anonymous))
             }
             (Credentials::Basic(basic), _) => match self.check_password(users, &basic).await {
-                Verdict::Right => Ok(by_name(Identity::User(basic.user))),
+                Verdict::Right(person) => Ok(by_name(Identity::User(person.user))),
                 Verdict::Wrong => Err(self.unauthorized("wrong user or password")),
                 Verdict::Busy => Err(Refusal::Busy),
                 Verdict::Throttled(left) => Err(Refusal::Throttled(left)),
             },
             (Credentials::Absent, certificate_user @ Some(_)) if !needs_both(self.state) => {
-                Ok(by_name(user_or_anonymous(certificate_user)))
+                Ok(by_name(certificate_user.into()))
             }
             (Credentials::Absent, _) if allows_anonymous(self.state) => Ok(by_name(Identity::Anonymous)),
             (Credentials::Absent, _) => Err(self.unauthorized("no credentials")),
@@ -82,7 +82,7 @@ impl RequestContext<'_> {
         let Basic { user, password } = basic;
         let users = users.current();
         let verdict = self.gate.shared.verifier.verify(&users, self.client.address, user, password).await;
-        if verdict != Verdict::Right {
+        if !matches!(verdict, Verdict::Right(_)) {
             self.log_claimed(user, &users);
         }
         verdict
@@ -90,7 +90,7 @@ impl RequestContext<'_> {
 
     /// Logs the user whose login failed, if there is such a user: any other name may be a password.
     pub(super) fn log_claimed(&self, user: &[u8], users: &Htpasswd) {
-        if users.fingerprint(user).is_some() {
+        if users.person(user).is_some() {
             self.log.claimed(user);
         }
     }
@@ -99,7 +99,7 @@ impl RequestContext<'_> {
         let verified = tokens
             .verify(token, &self.service(tokens), SystemTime::now())
             .map_err(|invalid| self.invalid(invalid))?;
-        let identity = Identity::of_subject(&verified.subject);
+        let identity = verified.subject.clone().into();
         Ok(Caller { identity, token: Some(verified.scopes.clone()) })
     }
 }
@@ -119,8 +119,4 @@ fn allows_anonymous(state: &State) -> bool {
 /// Whether there is neither user nor password: some clients send that when they have none.
 pub(super) fn is_empty(basic: &Basic) -> bool {
     basic.user.is_empty() && basic.password.expose().is_empty()
-}
-
-pub(super) fn user_or_anonymous(certificate_user: Option<Arc<str>>) -> Identity {
-    certificate_user.map_or(Identity::Anonymous, |name| Identity::User(name.as_bytes().to_vec()))
 }

@@ -101,8 +101,8 @@ impl RequestLog {
     }
 
     pub(super) fn user(&self, identity: &Identity) {
-        if let Identity::User(name) = identity {
-            self.record.borrow_mut().user = Some(String::from_utf8_lossy(name).into_owned());
+        if let Identity::User(user) = identity {
+            self.record.borrow_mut().user = Some(user.to_string());
         }
     }
 

@@ -1,6 +1,5 @@
 //! The token endpoint, `/auth/token`: tokens for users who prove who they are, and for anonymous clients.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -25,6 +24,7 @@ use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::secret::Secret;
 use crate::token::Tokens;
+use crate::user::User;
 
 /// Most bytes of a form: an identity token, and room for the rest.
 const LONGEST_FORM: u64 = 64 * 1024;
@@ -33,7 +33,7 @@ const LONGEST_FORM: u64 = 64 * 1024;
 pub(super) async fn answer(
     context: &RequestContext<'_>,
     tokens: &Tokens,
-    certificate_user: Option<Arc<str>>,
+    certificate_user: Option<User>,
     request: Request<UnreadBody>,
 ) -> Result<Response<Source>, Refusal> {
     let credentials = credentials::read(request.headers())?;
@@ -126,7 +126,7 @@ fn issue(
     let now = SystemTime::now();
     let issued = tokens.issue(requester.identity.subject()?, service, scopes, now)?;
     let refresh = match &requester.login {
-        Some(login) if offline => tokens.issue_login(login, service, now)?,
+        Some(person) if offline => tokens.issue_login(person, service, now)?,
         _ => None,
     };
     let token = text(&issued.token);

@@ -1,25 +1,27 @@
 //! Who asks for a token: by password, by identity token, by certificate, or anonymously.
 
-use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
+
+use tokio::time::Instant;
 
 use super::context::RequestContext;
-use super::identity::{is_empty, needs_both, user_or_anonymous};
+use super::identity::{is_empty, needs_both};
 use super::refusal::Refusal;
 use crate::access::Identity;
-use crate::auth::{Htpasswd, Verdict};
+use crate::auth::{Account, Htpasswd, Person, Verdict};
 use crate::header::credentials::{Basic, Credentials};
 use crate::live_file::LiveFile;
 use crate::network::Network;
 use crate::registry::grant::Proof;
 use crate::secret::Secret;
-use crate::token::{Login, Tokens};
+use crate::token::Tokens;
+use crate::user::User;
 
 /// Who asks for a token.
 pub(super) struct TokenRequester {
     pub(super) identity: Identity,
-    /// The login that an identity token would stand for; only after a right password.
-    pub(super) login: Option<Login>,
+    /// Whom an identity token would be for; only after a right password.
+    pub(super) login: Option<Person>,
 }
 
 impl TokenRequester {
@@ -35,7 +37,7 @@ impl RequestContext<'_> {
         tokens: &Tokens,
         proof: Proof,
         credentials: Credentials,
-        certificate_user: Option<Arc<str>>,
+        certificate_user: Option<User>,
     ) -> Result<TokenRequester, Refusal> {
         // With `auth.mode = "token"` there are always users.
         let Some(users) = &self.state.users else {
@@ -52,7 +54,7 @@ impl RequestContext<'_> {
                 Err(self.ask_for_password("malformed credentials"))
             }
             _ if needs_both(self.state) => Err(self.ask_for_password("no credentials")),
-            _ => Ok(TokenRequester::without_password(user_or_anonymous(certificate_user))),
+            _ => Ok(TokenRequester::without_password(certificate_user.into())),
         }
     }
 
@@ -61,10 +63,10 @@ impl RequestContext<'_> {
         users: &LiveFile<Htpasswd>,
         basic: Basic,
     ) -> Result<TokenRequester, Refusal> {
-        // Before the check, so that a password that changes meanwhile ends the login.
-        let login = str::from_utf8(&basic.user).ok().and_then(|user| Login::of(&users.current(), user));
         match self.check_password(users, &basic).await {
-            Verdict::Right => Ok(TokenRequester { identity: Identity::User(basic.user), login }),
+            Verdict::Right(person) => {
+                Ok(TokenRequester { identity: Identity::User(person.user.clone()), login: Some(person) })
+            }
             Verdict::Wrong => Err(self.ask_for_password("wrong user or password")),
             Verdict::Busy => Err(Refusal::Busy),
             Verdict::Throttled(left) => Err(Refusal::Throttled(left)),
@@ -81,13 +83,11 @@ impl RequestContext<'_> {
     ) -> Result<Identity, Refusal> {
         let users = users.current();
         let verified = tokens.verify_login(token, &self.service(tokens), &users, SystemTime::now());
-        verified.map(|user| Identity::User(user.into())).map_err(|ended| {
+        verified.map(Identity::User).map_err(|ended| {
             let claimed = tokens.claimed_user(token).unwrap_or_default();
             self.log_claimed(claimed.as_bytes(), &users);
-            // User names hold no control characters.
-            let account = format!("\0{claimed}");
-            let throttle = self.gate.shared.verifier.throttle();
-            match throttle.charge(Network::of(self.client.address), account.as_bytes(), Instant::now()) {
+            let (network, account) = (Network::of(self.client.address), Account::Login(claimed.as_bytes()));
+            match self.gate.shared.throttle.charge(network, account, Instant::now()) {
                 Ok(charge) => charge.keep(),
                 Err(left) => return Refusal::Throttled(left),
             }

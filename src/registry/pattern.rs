@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::name;
+use crate::user::User;
 
 /// Stands for the name of the user who asks, within one component.
 const USER: &str = "${user}";
@@ -29,9 +30,8 @@ enum Piece {
 impl Pattern {
     /// Whether it fits `repository` when `user` asks; without a user, or with a name that is no component, nothing fits a
     /// pattern that wants one.
-    pub fn fits(&self, repository: &str, user: Option<&[u8]>) -> bool {
-        let user = user.and_then(|user| str::from_utf8(user).ok());
-        let user = user.filter(|user| !user.is_empty() && !user.contains('/'));
+    pub fn fits(&self, repository: &str, user: Option<&User>) -> bool {
+        let user = user.and_then(User::as_str).filter(|user| !user.contains('/'));
         wild(
             self.components.iter().map(Option::as_ref),
             repository.as_bytes().split(|byte| *byte == b'/'),
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     fn fits(pattern: &str, repository: &str) -> bool {
-        pattern.parse::<Pattern>().unwrap().fits(repository, Some(b"alice"))
+        pattern.parse::<Pattern>().unwrap().fits(repository, Some(&User::local("alice").unwrap()))
     }
 
     #[test]
@@ -246,14 +246,11 @@ mod tests {
     #[test]
     fn a_user_is_one_component_and_no_pattern() {
         let own: Pattern = "${user}/**".parse().unwrap();
-        for (user, repository) in [
-            (None, "a/b"),
-            (Some(&b"a/b"[..]), "a/b/c"),
-            (Some(b"*"), "a/b"),
-            (Some(b""), "a"),
-            (Some(b"\xff"), "a"),
-        ] {
-            assert!(!own.fits(repository, user), "{user:?} {repository}");
+        for (user, repository) in
+            [(None, "a/b"), (Some(&b"a/b"[..]), "a/b/c"), (Some(b"*"), "a/b"), (Some(b"\xff"), "a")]
+        {
+            let user = user.map(|name| User::local(name).unwrap());
+            assert!(!own.fits(repository, user.as_ref()), "{user:?} {repository}");
         }
         assert!(own.names_user() && !own.is_everything());
         assert!("**/**".parse::<Pattern>().unwrap().is_everything());
@@ -316,7 +313,7 @@ mod tests {
         #[test]
         fn any_text_is_read_without_panic(text in ".*", repository in ".*") {
             if let Ok(pattern) = text.parse::<Pattern>() {
-                pattern.fits(&repository, Some(repository.as_bytes()));
+                pattern.fits(&repository, User::parse(&repository).ok().as_ref());
             }
             _ = text.parse::<TagPattern>().map(|pattern| pattern.fits(&repository));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::auth::Htpasswd;
 use crate::config::{AccessRule, AuthMode, ClientCertificate, Config, Subject, Verify};
 use crate::problem::Problem;
+use crate::user::User;
 
 /// What there is to say about them. `users` are those with a password; none when nobody is asked for one.
 pub(super) fn meant(config: &Config, users: Option<&Htpasswd>) -> Vec<Problem> {
@@ -29,12 +30,12 @@ fn without_names(rule: &AccessRule) -> Option<Problem> {
 }
 
 fn unknown(config: &Config, users: &Htpasswd) -> Vec<Problem> {
-    let names: BTreeSet<&[u8]> = users.users().into_iter().map(|(name, _)| name).collect();
-    let readable = || names.iter().filter_map(|name| str::from_utf8(name).ok());
+    let names: BTreeSet<&User> = users.users().into_iter().map(|(user, _)| user).collect();
+    let readable = || names.iter().filter_map(|user| user.as_str());
     // A group stands in several rules.
     let mut told = BTreeSet::new();
     let mentions = config.access.iter().flat_map(|rule| &rule.mentions);
-    let unknown = mentions.filter(|mention| !names.contains(mention.name.as_bytes()));
+    let unknown = mentions.filter(|mention| !names.contains(&mention.name));
     let new = unknown.filter(|mention| told.insert((&mention.place, &mention.name)));
     new.map(|mention| mention.unknown(&config.auth.htpasswd, readable())).collect()
 }

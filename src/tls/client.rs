@@ -22,6 +22,7 @@ use crate::live_file::LiveFile;
 use crate::pki::date;
 use crate::pki::{Crl, Facts};
 use crate::problem::{Problem, Problems};
+use crate::user::User;
 
 /// A client's certificate, six intermediate ones, as many as webpki follows, and the CA's, which some send along.
 const LONGEST: usize = 8;
@@ -102,7 +103,7 @@ struct Judged {
     at: Instant,
     issuers: Arc<Issuers>,
     lists: Vec<Arc<Lists>>,
-    verdict: Result<Arc<str>, CertificateRejection>,
+    verdict: Result<User, CertificateRejection>,
 }
 
 impl PresentedCertificate {
@@ -118,7 +119,7 @@ impl PresentedCertificate {
         self.leaf.as_ref().map_or("unreadable", |leaf| &leaf.label)
     }
 
-    fn judge(&self, issuers: &Issuers, lists: &[Arc<Lists>]) -> Result<Arc<str>, CertificateRejection> {
+    fn judge(&self, issuers: &Issuers, lists: &[Arc<Lists>]) -> Result<User, CertificateRejection> {
         let leaf = self.leaf.as_ref().ok_or(CertificateRejection::Unusable)?;
         let chain = self.chain.as_ref().ok_or(CertificateRejection::Chain)?;
         issuers.judge(chain, leaf, lists, OffsetDateTime::now_utc())
@@ -186,7 +187,7 @@ impl Authorities {
 
     /// The name of the user who has shown these certificates, if they count. Costs one stat for each list, and
     /// once a second a look for the way to a CA.
-    pub(crate) fn user(&self, shown: &PresentedCertificate) -> Result<Arc<str>, CertificateRejection> {
+    pub(crate) fn user(&self, shown: &PresentedCertificate) -> Result<User, CertificateRejection> {
         let lists: Vec<_> = self.lists.iter().map(LiveFile::current).collect();
         let mut judged = shown.judged.borrow_mut();
         if let Some(known) = judged.as_ref().filter(|known| known.holds(&self.issuers, &lists)) {

@@ -8,24 +8,9 @@ use super::claims::{IDENTITY, IdentityClaims};
 use super::issue::{NotIssued, random};
 use super::verify::expect_current;
 use super::{Invalid, Tokens, milliseconds, seconds};
-use crate::auth::Htpasswd;
+use crate::auth::{Htpasswd, Person};
 use crate::secret::Secret;
-
-/// Whom an identity token is given to, at the moment before his password was found right: a password that changes
-/// meanwhile ends the token.
-#[derive(Clone, Debug)]
-pub struct Login {
-    user: String,
-    fingerprint: [u8; 32],
-}
-
-impl Login {
-    /// The user of this name, if there is one.
-    pub fn of(users: &Htpasswd, user: &str) -> Option<Login> {
-        let fingerprint = users.fingerprint(user.as_bytes())?;
-        Some(Login { user: user.to_owned(), fingerprint })
-    }
-}
+use crate::user::User;
 
 /// Why an identity token does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,25 +45,26 @@ impl From<Invalid> for Ended {
 }
 
 impl Tokens {
-    /// An identity token for use at `service`; `None` where there are none.
+    /// An identity token for use at `service`, by one whose password was found right; `None` where there are none,
+    /// and for a name that is not UTF-8.
     pub fn issue_login(
         &self,
-        login: &Login,
+        person: &Person,
         service: &str,
         now: SystemTime,
     ) -> Result<Option<Secret>, NotIssued> {
-        if !self.has_identities() {
+        let Some(name) = person.user.as_str().filter(|_| self.has_identities()) else {
             return Ok(None);
-        }
+        };
         let claims = IdentityClaims {
             iss: self.settings.issuer.clone(),
-            sub: login.user.clone(),
+            sub: name.to_owned(),
             aud: audience(service),
             exp: seconds(now) + self.settings.refresh_ttl.as_secs(),
             iat: seconds(now),
             jti: random()?,
             given: milliseconds(now),
-            binding: self.key.bind(&[login.user.as_bytes(), &login.fingerprint]),
+            binding: self.key.bind(&[name.as_bytes(), &person.fingerprint]),
         };
         self.sign(IDENTITY, &claims).map(Some)
     }
@@ -90,7 +76,7 @@ impl Tokens {
         service: &str,
         users: &Htpasswd,
         now: SystemTime,
-    ) -> Result<String, Ended> {
+    ) -> Result<User, Ended> {
         let revoked = self.revoked.as_ref().filter(|_| self.has_identities()).ok_or(Ended::None)?;
         let claims: IdentityClaims = self.open(token, IDENTITY)?;
         if claims.iss != self.settings.issuer {
@@ -100,15 +86,14 @@ impl Tokens {
             return Err(Invalid::Service.into());
         }
         expect_current(claims.iat, claims.exp, now)?;
-        let is_bound =
-            |login: Login| self.key.is_bound(&claims.binding, &[login.user.as_bytes(), &login.fingerprint]);
-        if !Login::of(users, &claims.sub).is_some_and(is_bound) {
-            return Err(Ended::Password);
+        let is_bound = |person: &Person| {
+            self.key.is_bound(&claims.binding, &[person.user.as_bytes(), &person.fingerprint])
+        };
+        let person = users.person(claims.sub.as_bytes()).filter(is_bound).ok_or(Ended::Password)?;
+        if revoked.current().ends(&claims.sub, claims.given) {
+            return Err(Ended::Revoked);
         }
-        match revoked.current().ends(&claims.sub, claims.given) {
-            true => Err(Ended::Revoked),
-            false => Ok(claims.sub),
-        }
+        Ok(person.user)
     }
 
     /// The user whom an identity token names, whether or not it still counts; `None` where it is not one of ours.

@@ -16,7 +16,6 @@ use std::time::{Duration, SystemTime};
 
 pub(crate) use self::issue::NotIssued;
 use self::key::Key;
-pub(crate) use self::login::Login;
 pub(crate) use self::verify::{Invalid, Verified};
 use crate::cache::Cache;
 use crate::config;

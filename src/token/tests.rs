@@ -17,6 +17,7 @@ use crate::pki::fixtures::{Folder, traditional};
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::secret::Secret;
+use crate::user::User;
 
 const SERVICE: &str = "registry.example.com";
 const MINUTE: Duration = Duration::from_mins(1);
@@ -83,7 +84,7 @@ fn a_token_of_each_kind_of_key_in_each_form_is_taken() {
         assert_eq!((&header["alg"], &header["typ"]), (&json!(algorithm), &json!("JWT")));
         for tokens in [&tokens, &same] {
             let verified = tokens.verify(&token, SERVICE, now).unwrap();
-            assert_eq!((verified.subject.as_str(), &verified.scopes), ("alice", &scopes()));
+            assert_eq!((verified.subject.as_ref(), &verified.scopes), (Some(&alice()), &scopes()));
         }
         assert!(same.key.is_bound(&tokens.key.bind(&[b"a", b"b"]), &[b"a", b"b"]));
         assert!(!same.key.is_bound(&tokens.key.bind(&[b"ab", b""]), &[b"a", b"b"]));
@@ -240,6 +241,10 @@ fn the_service_is_configured_or_the_host() {
     assert_eq!(built(&settings).service(&asked("second")), "Written");
 }
 
+fn alice() -> User {
+    User::local("alice").unwrap()
+}
+
 /// `{SHA}` of one of two passwords.
 fn users(first: bool) -> Htpasswd {
     let hash = if first { "{SHA}87u9ZqY9S/F0eUBXjsPQEDUw4h0=" } else { "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=" };
@@ -247,7 +252,7 @@ fn users(first: bool) -> Htpasswd {
 }
 
 fn login(tokens: &Tokens, users: &Htpasswd, now: SystemTime) -> Secret {
-    tokens.issue_login(&Login::of(users, "alice").unwrap(), SERVICE, now).unwrap().unwrap()
+    tokens.issue_login(&users.person(b"alice").unwrap(), SERVICE, now).unwrap().unwrap()
 }
 
 #[test]
@@ -258,7 +263,7 @@ fn a_login_lasts_until_the_password_changes_or_its_time_is_over() {
     let after_restart = built(&settings(Some(folder.path("token.key"))));
     for tokens in [&tokens, &after_restart] {
         let check = |users: &Htpasswd, service: &str, now| tokens.verify_login(&token, service, users, now);
-        assert_eq!(check(&users_now, SERVICE, now), Ok("alice".to_owned()));
+        assert_eq!(check(&users_now, SERVICE, now), Ok(alice()));
         assert_eq!(check(&users(false), SERVICE, now), Err(Ended::Password));
         let nobody = Htpasswd::parse(b"", false).unwrap();
         assert_eq!(check(&nobody, SERVICE, now), Err(Ended::Password));
@@ -304,7 +309,7 @@ fn a_revocation_counts_at_once_and_stays_when_its_file_vanishes() {
 fn without_a_key_that_lasts_there_are_no_logins() {
     let (_folder, mut tokens) = with_key(&made(&PKCS_ECDSA_P256_SHA256).serialize_pem());
     let (now, users) = (SystemTime::now(), users(true));
-    let (token, alice) = (login(&tokens, &users, now), Login::of(&users, "alice").unwrap());
+    let (token, alice) = (login(&tokens, &users, now), users.person(b"alice").unwrap());
     tokens.settings.refresh_ttl = Duration::ZERO;
     assert_eq!(tokens.verify_login(&token, SERVICE, &users, now), Err(Ended::None));
     for tokens in [tokens, built(&settings(None))] {

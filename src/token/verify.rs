@@ -3,17 +3,19 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use aws_lc_rs::digest;
 use jsonwebtoken::Validation;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::claims::{ACCESS, Access, Claims};
 use super::{LONGEST_REMEMBERED, MAX_BEARER, Tokens, seconds};
 use crate::cache::Key;
 use crate::registry::scope::Scope;
 use crate::secret::Secret;
+use crate::user::User;
 
 /// Seconds that the clocks of those who share a key may differ.
 pub(super) const LEEWAY: u64 = 10;
@@ -21,8 +23,8 @@ pub(super) const LEEWAY: u64 = 10;
 /// What a token says whose signature is right.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// Whom it is for; empty for nobody.
-    pub subject: String,
+    /// Whom it is for; `None` for one who stays anonymous.
+    pub subject: Option<User>,
     /// What it allows.
     pub scopes: Vec<Scope>,
     service: String,
@@ -85,8 +87,12 @@ impl Tokens {
         if claims.iss != self.settings.issuer {
             return Err(Invalid::Issuer);
         }
+        let subject = match claims.sub.as_str() {
+            "" => None,
+            name => Some(User::parse(name).map_err(|_| Invalid::Foreign)?),
+        };
         Ok(Verified {
-            subject: claims.sub,
+            subject,
             scopes: claims.access.iter().filter_map(Access::scope).collect(),
             service: claims.aud,
             begins: claims.nbf,

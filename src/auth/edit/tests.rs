@@ -1,5 +1,5 @@
 use super::*;
-use crate::auth::htpasswd::check_user;
+use crate::auth::htpasswd;
 use proptest::prelude::*;
 
 #[test]
@@ -27,7 +27,7 @@ fn a_user_who_stands_twice_stands_once_afterwards() {
 proptest! {
     #[test]
     fn setting_and_removing_leave_the_others(text in "([a-z]{1,3}:[a-z]{0,3}\r?\n|#[a-z]{0,3}\n|\n){0,8}", user in "[a-z]{1,3}") {
-        prop_assert!(check_user(user.as_bytes()).is_ok());
+        prop_assert!(htpasswd::user(user.as_bytes()).is_ok());
         let others = |text: &[u8]| -> Vec<Vec<u8>> {
             text.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_of(line, user.as_bytes())).map(<[u8]>::to_vec).collect()
         };

@@ -10,7 +10,7 @@ fn network(address: &str) -> Network {
 
 /// One failure of a user from one network; the time left where it is not allowed.
 fn fail(throttle: &Throttle, user: &str, now: Instant) -> Result<(), Duration> {
-    throttle.charge(network("192.0.2.1"), user.as_bytes(), now).map(Charge::keep)
+    throttle.charge(network("192.0.2.1"), Account::Password(user.as_bytes()), now).map(Charge::keep)
 }
 
 #[test]
@@ -45,7 +45,9 @@ fn a_window_begins_with_its_first_failure() {
 #[test]
 fn only_this_user_from_this_network_has_to_wait() {
     let (throttle, now) = (Throttle::new(SETTINGS), Instant::now());
-    let charge = |address: &str, user: &[u8]| throttle.charge(network(address), user, now).map(Charge::keep);
+    let charge = |address: &str, user: &[u8]| {
+        throttle.charge(network(address), Account::Password(user), now).map(Charge::keep)
+    };
     for address in ["2001:db8::1", "2001:db8::2", "2001:db8::3:4:5:6"] {
         assert_eq!(charge(address, b"alice"), Ok(()));
     }
@@ -55,13 +57,24 @@ fn only_this_user_from_this_network_has_to_wait() {
 }
 
 #[test]
+fn a_login_that_ended_keeps_nobody_from_logging_in_again() {
+    let (throttle, now) = (Throttle::new(SETTINGS), Instant::now());
+    let charge = |account| throttle.charge(network("192.0.2.1"), account, now).map(Charge::keep);
+    for _ in 0..3 {
+        assert_eq!(charge(Account::Login(b"alice")), Ok(()));
+    }
+    assert!(charge(Account::Login(b"alice")).is_err());
+    assert_eq!(charge(Account::Password(b"alice")), Ok(()));
+}
+
+#[test]
 fn what_was_no_failure_is_given_back() {
     let (throttle, now) = (Throttle::new(SETTINGS), Instant::now());
-    let charge = || throttle.charge(network("192.0.2.1"), b"alice", now);
+    let charge = || throttle.charge(network("192.0.2.1"), Account::Password(b"alice"), now);
     for _ in 0..10 {
         drop(charge());
     }
-    assert!(throttle.accounts().open.is_empty(), "who is right leaves nothing");
+    assert!(throttle.tally().open.is_empty(), "who is right leaves nothing");
     let (first, second, third) = (charge().unwrap(), charge().unwrap(), charge().unwrap());
     assert!(charge().is_err(), "what is not decided counts");
     drop(second);
@@ -74,7 +87,7 @@ fn what_was_no_failure_is_given_back() {
 #[test]
 fn what_is_given_back_late_is_not_taken_from_another_window() {
     let (throttle, start) = (Throttle::new(SETTINGS), Instant::now());
-    let late = throttle.charge(network("192.0.2.1"), b"alice", start).unwrap();
+    let late = throttle.charge(network("192.0.2.1"), Account::Password(b"alice"), start).unwrap();
     for _ in 0..3 {
         assert_eq!(fail(&throttle, "alice", start + SECOND * 60), Ok(()));
     }
@@ -108,7 +121,7 @@ fn a_flood_of_names_is_bounded_and_lets_nobody_go_who_has_to_wait() {
     let flood = |from: usize, now: Instant| {
         for number in from..from + MOST {
             assert_eq!(fail(&throttle, &number.to_string(), now), Ok(()));
-            assert!(throttle.accounts().open.len() <= MOST);
+            assert!(throttle.tally().open.len() <= MOST);
         }
     };
     flood(0, start + SECOND);

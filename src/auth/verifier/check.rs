@@ -6,6 +6,7 @@ use super::super::hash::{StoredHash, burn};
 pub(super) struct Checked {
     pub(super) right: bool,
     /// In units of bcrypt: a hash of cost c counts 2^c.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests count it"))]
     pub(super) work: u64,
 }
 

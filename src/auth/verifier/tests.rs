@@ -19,6 +19,26 @@ hash_queue = 16
     config::Config::parse(Path::new("proxy.toml"), text, &[]).unwrap().auth
 }
 
+impl Verifier {
+    /// How many checks were computed; one that was answered from memory is none.
+    fn computations(&self) -> usize {
+        self.shared.computed.lock().unwrap().len()
+    }
+
+    fn work(&self) -> u64 {
+        self.shared.computed.lock().unwrap().iter().sum()
+    }
+}
+
+/// The verdict, as long as it is the right person.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Answer {
+    Right,
+    Wrong,
+    Busy,
+    Throttled(Duration),
+}
+
 fn verifier() -> Verifier {
     Verifier::new(&settings()).unwrap()
 }
@@ -30,14 +50,22 @@ fn users(entries: &[(&str, &str)]) -> Htpasswd {
     Htpasswd::parse(entries.iter().map(line).collect::<String>().as_bytes(), false).unwrap()
 }
 
-async fn verify(verifier: &Verifier, users: &Htpasswd, user: &str, password: &str) -> Verdict {
+async fn verify(verifier: &Verifier, users: &Htpasswd, user: &str, password: &str) -> Answer {
     verify_from(verifier, users, 1, user, password).await
 }
 
 /// The same from the host with this number.
-async fn verify_from(verifier: &Verifier, users: &Htpasswd, host: u8, user: &str, password: &str) -> Verdict {
+async fn verify_from(verifier: &Verifier, users: &Htpasswd, host: u8, user: &str, password: &str) -> Answer {
     let from = IpAddr::from([192, 0, 2, host]);
-    verifier.verify(users, from, user.as_bytes(), &Secret::new(password.as_bytes())).await
+    match verifier.verify(users, from, user.as_bytes(), &Secret::new(password.as_bytes())).await {
+        Verdict::Right(person) => {
+            assert_eq!(Some(person), users.person(user.as_bytes()));
+            Answer::Right
+        }
+        Verdict::Wrong => Answer::Wrong,
+        Verdict::Busy => Answer::Busy,
+        Verdict::Throttled(left) => Answer::Throttled(left),
+    }
 }
 
 fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
@@ -63,7 +91,7 @@ fn block(verifier: &Verifier) -> Blocked {
 async fn a_thousand_requests_cost_one_hash() {
     let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
     for _ in 0..1000 {
-        assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+        assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
     }
     assert_eq!(verifier.computations(), 1);
     assert_eq!(verifier.work(), 1 << 4);
@@ -83,7 +111,7 @@ fn requests_at_once_on_several_runtimes_share_one_hash() {
                     let mut check = pin!(verify(verifier, users, "alice", "secret"));
                     assert_eq!(poll_once(check.as_mut()), Poll::Pending);
                     waiting.send(()).unwrap();
-                    assert_eq!(check.await, Verdict::Right);
+                    assert_eq!(check.await, Answer::Right);
                 });
             });
         }
@@ -103,50 +131,53 @@ async fn wrong_unknown_and_empty_are_wrong_and_cost_the_same() {
         StoredHash::make(b"a", 6).unwrap()
     );
     let (verifier, users) = (verifier(), Htpasswd::parse(text.as_bytes(), true).unwrap());
-    for (number, user) in (1..).zip(["low", "high", "weak", "nobody"]) {
-        assert_eq!(verify(&verifier, &users, user, "b").await, Verdict::Wrong);
-        assert_eq!((verifier.computations(), verifier.work()), (number, number << 6), "{user}");
+    for (number, user) in (1usize..).zip(["low", "high", "weak", "nobody"]) {
+        assert_eq!(verify(&verifier, &users, user, "b").await, Answer::Wrong);
+        assert_eq!((verifier.computations(), verifier.work()), (number, 64 * number as u64), "{user}");
     }
-    assert_eq!(verify(&verifier, &users, "low", "").await, Verdict::Wrong);
-    assert_eq!(verify(&verifier, &users, "", "").await, Verdict::Wrong);
+    assert_eq!(verify(&verifier, &users, "low", "").await, Answer::Wrong);
+    assert_eq!(verify(&verifier, &users, "", "").await, Answer::Wrong);
 }
 
 #[tokio::test]
 async fn user_and_password_are_kept_apart() {
     let (verifier, users) = (verifier(), users(&[("ab", "c"), ("a", "x")]));
-    assert_eq!(verify(&verifier, &users, "ab", "c").await, Verdict::Right);
-    assert_eq!(verify(&verifier, &users, "a", "bc").await, Verdict::Wrong);
+    assert_eq!(verify(&verifier, &users, "ab", "c").await, Answer::Right);
+    assert_eq!(verify(&verifier, &users, "a", "bc").await, Answer::Wrong);
 }
 
 #[tokio::test]
 async fn a_nul_is_wrong_without_a_hash() {
     let (verifier, users) = (verifier(), users(&[("alice", "abc")]));
-    assert_eq!(verify(&verifier, &users, "alice", "abc\0abc").await, Verdict::Wrong);
+    assert_eq!(verify(&verifier, &users, "alice", "abc\0abc").await, Answer::Wrong);
     assert_eq!(verifier.computations(), 0);
 }
 
-#[tokio::test]
-async fn a_wrong_password_sent_again_is_answered_from_memory() {
+#[tokio::test(start_paused = true)]
+async fn a_wrong_password_sent_again_is_answered_from_memory_for_a_moment() {
     let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
     for user in ["alice", "nobody"] {
         for _ in 0..10 {
-            assert_eq!(verify(&verifier, &users, user, "wrong").await, Verdict::Wrong);
+            assert_eq!(verify(&verifier, &users, user, "wrong").await, Answer::Wrong);
         }
     }
-    assert!(verifier.computations() < 20, "ten of each in a few seconds");
+    assert_eq!(verifier.computations(), 2);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(verify(&verifier, &users, "alice", "wrong").await, Answer::Wrong);
+    assert_eq!(verifier.computations(), 3);
 }
 
 #[tokio::test]
 async fn a_flood_of_wrong_passwords_pushes_nobody_out() {
     let settings = config::Auth { cache_size: 2, ..settings() };
     let (verifier, users) = (Verifier::new(&settings).unwrap(), users(&[("alice", "secret")]));
-    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
     for number in 0..50 {
         let wrong = number.to_string();
-        assert_eq!(verify_from(&verifier, &users, number, "alice", &wrong).await, Verdict::Wrong);
+        assert_eq!(verify_from(&verifier, &users, number, "alice", &wrong).await, Answer::Wrong);
     }
     let computed = verifier.computations();
-    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
     assert_eq!(verifier.computations(), computed);
 }
 
@@ -156,10 +187,10 @@ async fn a_changed_hash_or_a_removed_user_counts_at_once() {
     let before = users(&[("alice", "old"), ("bob", "old")]);
     let after = users(&[("alice", "new")]);
     for user in ["alice", "bob"] {
-        assert_eq!(verify(&verifier, &before, user, "old").await, Verdict::Right);
-        assert_eq!(verify(&verifier, &after, user, "old").await, Verdict::Wrong, "{user}");
+        assert_eq!(verify(&verifier, &before, user, "old").await, Answer::Right);
+        assert_eq!(verify(&verifier, &after, user, "old").await, Answer::Wrong, "{user}");
     }
-    assert_eq!(verify(&verifier, &after, "alice", "new").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &after, "alice", "new").await, Answer::Right);
 }
 
 #[tokio::test]
@@ -168,8 +199,8 @@ async fn a_password_that_was_wrong_becomes_right_at_once() {
     for (before, after) in
         [(users(&[]), users(&[("alice", "new")])), (users(&[("alice", "old")]), users(&[("alice", "new")]))]
     {
-        assert_eq!(verify(&verifier, &before, "alice", "new").await, Verdict::Wrong);
-        assert_eq!(verify(&verifier, &after, "alice", "new").await, Verdict::Right);
+        assert_eq!(verify(&verifier, &before, "alice", "new").await, Answer::Wrong);
+        assert_eq!(verify(&verifier, &after, "alice", "new").await, Answer::Right);
     }
 }
 
@@ -183,8 +214,8 @@ async fn who_waits_takes_no_result_of_another_stored_hash() {
     assert!(poll_once(first.as_mut()).is_pending());
     assert!(poll_once(second.as_mut()).is_pending());
     drop(blocked);
-    assert_eq!(first.await, Verdict::Right);
-    assert_eq!(second.await, Verdict::Wrong);
+    assert_eq!(first.await, Answer::Right);
+    assert_eq!(second.await, Answer::Wrong);
     assert_eq!(verifier.computations(), 2);
 }
 
@@ -193,19 +224,19 @@ async fn a_full_queue_is_busy_except_for_those_who_are_in() {
     let settings = config::Auth { hash_queue: 1, ..settings() };
     let verifier = Verifier::new(&settings).unwrap();
     let users = users(&[("alice", "a"), ("bob", "b"), ("carol", "c")]);
-    assert_eq!(verify(&verifier, &users, "carol", "c").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "carol", "c").await, Answer::Right);
     let blocked = block(&verifier);
     let mut queued = pin!(verify(&verifier, &users, "alice", "a"));
     assert!(poll_once(queued.as_mut()).is_pending());
     let mut joined = pin!(verify(&verifier, &users, "alice", "a"));
     assert!(poll_once(joined.as_mut()).is_pending(), "joining takes no room");
-    assert_eq!(verify(&verifier, &users, "bob", "b").await, Verdict::Busy);
-    assert_eq!(verify(&verifier, &users, "nobody", "b").await, Verdict::Busy);
-    assert_eq!(verify(&verifier, &users, "carol", "c").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "bob", "b").await, Answer::Busy);
+    assert_eq!(verify(&verifier, &users, "nobody", "b").await, Answer::Busy);
+    assert_eq!(verify(&verifier, &users, "carol", "c").await, Answer::Right);
     drop(blocked);
-    assert_eq!(queued.await, Verdict::Right);
-    assert_eq!(joined.await, Verdict::Right);
-    assert_eq!(verify(&verifier, &users, "bob", "b").await, Verdict::Right);
+    assert_eq!(queued.await, Answer::Right);
+    assert_eq!(joined.await, Answer::Right);
+    assert_eq!(verify(&verifier, &users, "bob", "b").await, Answer::Right);
 }
 
 #[tokio::test]
@@ -221,8 +252,8 @@ async fn a_client_that_leaves_takes_nothing_with_him() {
     drop(leader);
     drop(gone);
     drop(blocked);
-    assert_eq!(stays.await, Verdict::Right);
-    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    assert_eq!(stays.await, Answer::Right);
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
     assert_eq!(verifier.computations(), 1);
 }
 
@@ -230,7 +261,7 @@ async fn a_client_that_leaves_takes_nothing_with_him() {
 async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
     let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
     let key = verifier.key(b"alice", &Secret::new(*b"secret"));
-    let against = users.get(b"alice").map(|stored| *stored.fingerprint());
+    let against = users.person(b"alice").map(|person| person.fingerprint);
     let network = Network::of(IpAddr::from([192, 0, 2, 1]));
     let (sender, outcome) = watch::channel(None);
     verifier.shared.state().running.insert(key, Running { network, against, outcome });
@@ -242,8 +273,8 @@ async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
         panic!("on purpose");
     };
     verifier.pool.submit(Box::new(job)).unwrap();
-    assert_eq!(waiting.await, Verdict::Busy);
-    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+    assert_eq!(waiting.await, Answer::Busy);
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
 }
 
 #[tokio::test]
@@ -251,7 +282,7 @@ async fn without_a_cache_every_request_is_a_hash() {
     let settings = config::Auth { cache_ttl: Duration::ZERO, ..settings() };
     let (verifier, users) = (Verifier::new(&settings).unwrap(), users(&[("alice", "secret")]));
     for _ in 0..5 {
-        assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+        assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
     }
     assert_eq!(verifier.computations(), 5);
 }
@@ -261,8 +292,9 @@ async fn users_and_passwords_are_bytes() {
     let text = [b"j\xf6rg:", StoredHash::make(b"p\xe4ss:w\xf6rd", 4).unwrap().as_bytes()].concat();
     let (verifier, users) = (verifier(), Htpasswd::parse(&text, false).unwrap());
     let from = IpAddr::from([192, 0, 2, 1]);
+    let person = users.person(b"j\xf6rg").unwrap();
     let password = Secret::new(*b"p\xe4ss:w\xf6rd");
-    assert_eq!(verifier.verify(&users, from, b"j\xf6rg", &password).await, Verdict::Right);
+    assert_eq!(verifier.verify(&users, from, b"j\xf6rg", &password).await, Verdict::Right(person));
 }
 
 #[test]

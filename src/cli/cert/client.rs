@@ -7,8 +7,8 @@ use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType};
 
 use super::Failure;
 use super::authority::{self, Authority, Made};
+use super::common_name::{CommonName, Kind};
 use super::files::{self, Content};
-use super::user::{Kind, User};
 
 // Docker looks for exactly these endings.
 const CERTIFICATE: &str = "client.cert";
@@ -24,7 +24,7 @@ pub(crate) struct Client {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// The user that the registry sees: a machine (build1.example.com), a mail address, or any name without a colon
-    pub name: User,
+    pub name: CommonName,
     /// How long the certificate is valid, never longer than the CA
     #[arg(long, default_value_t = 397, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36500))]
     pub days: u16,
@@ -56,7 +56,7 @@ pub(super) fn run(command: &Client) -> Result<String, Failure> {
     Ok(report(command, &made))
 }
 
-fn issue(authority: &Authority, name: &User, days: u16) -> Result<Made, Failure> {
+fn issue(authority: &Authority, name: &CommonName, days: u16) -> Result<Made, Failure> {
     let mut params = CertificateParams::default();
     params.subject_alt_names = match name.kind() {
         Kind::Host => vec![SanType::DnsName(name.as_str().try_into()?)],

@@ -6,6 +6,7 @@ use crate::access::{Identity, Rules};
 use crate::config::{AuthMode, Config, Policy, Verify};
 use crate::registry::rights::Rights;
 use crate::state::State;
+use crate::user::{BadName, User};
 
 /// The name of those who are not known, as in `access.users`.
 const ANONYMOUS: &str = "anonymous";
@@ -21,10 +22,13 @@ pub(super) struct Answer {
 }
 
 /// What `user` may do with `repository`.
-pub(super) fn answer(state: &State, user: &str, repository: &str) -> Answer {
+///
+/// # Errors
+/// No user can have this name.
+pub(super) fn answer(state: &State, user: &str, repository: &str) -> Result<Answer, BadName> {
     let identity = match user {
         ANONYMOUS => Identity::Anonymous,
-        name => Identity::User(name.as_bytes().to_vec()),
+        name => Identity::User(User::parse(name)?),
     };
     let rights = state.rules.rights(&identity, repository);
     let mut text = if state.config.access.is_empty() {
@@ -35,7 +39,7 @@ pub(super) fn answer(state: &State, user: &str, repository: &str) -> Answer {
         by_rules(&state.rules, &identity, repository)
     };
     text.push_str(&limits(&state.config.policy, rights, repository));
-    Answer { text, warning: doubt(state, user), allows_anything: !rights.is_empty() }
+    Ok(Answer { text, warning: doubt(state, user), allows_anything: !rights.is_empty() })
 }
 
 fn without_rules(config: &Config) -> String {
@@ -91,7 +95,7 @@ fn doubt(state: &State, user: &str) -> Option<String> {
     let has_certificates = state.config.tls.client.verify != Verify::Off;
     match &state.users {
         _ if user == ANONYMOUS => None,
-        Some(users) if users.current().users().iter().any(|(name, _)| *name == user.as_bytes()) => None,
+        Some(users) if users.current().person(user.as_bytes()).is_some() => None,
         Some(_) if has_certificates => Some(format!(
             "{user} is not in {}; only a client certificate can name him",
             state.config.auth.htpasswd.display()

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::registry::rights::Rights;
+use crate::user::User;
 
 /// The settings of `lines` below a sound `[tls]`, which takes lines 1 to 3.
 fn sound(lines: &str) -> Config {
@@ -16,7 +17,7 @@ fn problem(lines: &str) -> String {
 }
 
 fn user(name: &str) -> Subject {
-    Subject::User(name.to_owned())
+    Subject::User(User::local(name).unwrap())
 }
 
 #[test]
@@ -91,7 +92,7 @@ empty = []
     let expected = [
         r#"5:10: access.users: found "@develpers" (there is no group "develpers"; did you mean "@developers"?); write the name of a user, a group"#,
         r#"5:24: access.users: found "team-*" (the name of a user is no pattern)"#,
-        r#"5:34: access.users: found "" (it is empty)"#,
+        r#"5:34: access.users: found "" (the user name is empty)"#,
         r#"6:17: access.repositories: found "Team" ('T' is in no repository's name); write names in which"#,
         r#"6:25: access.repositories: found "a//b" (no slash stands at the start, at the end or beside another)"#,
         r#"7:12: access.actions: found "read"; write "pull", "push", "delete", "catalog", or "*""#,

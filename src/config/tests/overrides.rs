@@ -1,6 +1,7 @@
 //! The environment wins over the file.
 
 use super::*;
+use crate::user::User;
 
 fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let variables: Vec<_> = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
@@ -73,7 +74,10 @@ fn rules_and_groups_come_from_the_environment() {
     let config = parse_with(&format!("{text}{PAIR}"), &variables).unwrap();
     let [rule] = config.access.as_slice() else { panic!("{:?}", config.access) };
     assert_eq!(rule.place, "environment: TIDEGATE_ACCESS");
-    assert_eq!(rule.subjects, ["alice", "ann", "carol"].map(|name| Subject::User(name.to_owned())));
+    assert_eq!(
+        rule.subjects,
+        ["alice", "ann", "carol"].map(|name| Subject::User(User::local(name).unwrap()))
+    );
     assert!(config.policy.read_only && config.policy.immutable_tags.len() == 2);
     assert_eq!((config.token.ttl, config.auth.throttle.failures), (Duration::from_mins(2), 3));
 }

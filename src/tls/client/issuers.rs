@@ -21,9 +21,7 @@ use crate::pki::pair::unreadable;
 use crate::pki::pem;
 use crate::pki::{Crl, Facts};
 use crate::problem::{Problem, Problems};
-
-/// The longest name that a line of an htpasswd may have, too.
-const LONGEST_NAME: usize = 255;
+use crate::user::{BadName, User};
 
 pub(super) struct Issuers {
     anchors: Vec<TrustAnchor<'static>>,
@@ -97,7 +95,7 @@ impl Issuers {
         leaf: &Facts,
         lists: &[Arc<Lists>],
         now: OffsetDateTime,
-    ) -> Result<Arc<str>, CertificateRejection> {
+    ) -> Result<User, CertificateRejection> {
         let (own, intermediates) = chain.split_first().ok_or(CertificateRejection::Unusable)?;
         let time = u64::try_from(now.unix_timestamp()).unwrap_or_default();
         let objection = Cell::new(None);
@@ -145,7 +143,7 @@ impl Issuers {
         zip(chain, issuers).try_for_each(|(facts, issuer)| check_revocation(facts, issuer, lists, now))
     }
 
-    fn user(&self, leaf: &Facts) -> Result<Arc<str>, CertificateRejection> {
+    fn user(&self, leaf: &Facts) -> Result<User, CertificateRejection> {
         match self.user_from {
             UserFrom::AlternativeName => user_name(leaf.alternative_name.as_deref()),
             UserFrom::CommonName => match leaf.common_names.as_slice() {
@@ -186,17 +184,17 @@ pub(super) fn is_of(list: &Crl, issuer: &Facts) -> bool {
     list.issuer == issuer.subject && list.is_signed_by(&issuer.public_key)
 }
 
-/// A colon would end the name in the Basic credentials that the registry gets, and make another user of it. What cannot be
-/// seen would make one look like another.
-pub(super) fn user_name(name: Option<&str>) -> Result<Arc<str>, CertificateRejection> {
+/// A local name in which everything can be seen: invisible characters make one user look like another.
+pub(super) fn user_name(name: Option<&str>) -> Result<User, CertificateRejection> {
     let name = name.ok_or(CertificateRejection::Nameless)?;
     let invisible = |c: char| c.is_control() || INVISIBLE.iter().any(|range| range.contains(&c));
-    match name {
-        "" => Err(CertificateRejection::Nameless),
-        name if name.len() > LONGEST_NAME || name.trim() != name => Err(CertificateRejection::Name),
-        name if name.contains(|c| c == ':' || invisible(c)) => Err(CertificateRejection::Name),
-        name => Ok(name.into()),
+    if name.trim() != name || name.contains(invisible) {
+        return Err(CertificateRejection::Name);
     }
+    User::local(name).map_err(|bad| match bad {
+        BadName::Empty => CertificateRejection::Nameless,
+        _ => CertificateRejection::Name,
+    })
 }
 
 /// Soft hyphen, characters of no width, marks that turn the direction of text.

@@ -7,18 +7,18 @@ fn verifier_for(failures: usize) -> Verifier {
     Verifier::new(&config::Auth { throttle, hash_queue: 64, ..settings() }).unwrap()
 }
 
-fn is_throttled(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Throttled(left) if left <= Duration::from_mins(1))
+fn is_throttled(verdict: Answer) -> bool {
+    matches!(verdict, Answer::Throttled(left) if left <= Duration::from_mins(1))
 }
 
 #[tokio::test]
 async fn after_so_many_wrong_passwords_no_more_are_computed() {
     let (verifier, users) = (verifier_for(3), users(&[("alice", "secret"), ("bob", "other")]));
-    assert_eq!(verify(&verifier, &users, "bob", "other").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "bob", "other").await, Answer::Right);
     let before = verifier.computations();
     for user in ["alice", "nobody"] {
         for wrong in ["a", "b", "c"] {
-            assert_eq!(verify(&verifier, &users, user, wrong).await, Verdict::Wrong);
+            assert_eq!(verify(&verifier, &users, user, wrong).await, Answer::Wrong);
         }
         for number in 0..100 {
             assert!(is_throttled(verify(&verifier, &users, user, &number.to_string()).await), "{user}");
@@ -26,25 +26,25 @@ async fn after_so_many_wrong_passwords_no_more_are_computed() {
         assert!(is_throttled(verify(&verifier, &users, user, "secret").await), "{user}");
     }
     assert_eq!(verifier.computations() - before, 6);
-    assert_eq!(verify(&verifier, &users, "bob", "other").await, Verdict::Right);
-    assert_eq!(verify(&verifier, &users, "bob", "wrong").await, Verdict::Wrong);
-    assert_eq!(verify_from(&verifier, &users, 2, "alice", "secret").await, Verdict::Right);
+    assert_eq!(verify(&verifier, &users, "bob", "other").await, Answer::Right);
+    assert_eq!(verify(&verifier, &users, "bob", "wrong").await, Answer::Wrong);
+    assert_eq!(verify_from(&verifier, &users, 2, "alice", "secret").await, Answer::Right);
 }
 
 #[tokio::test]
 async fn a_password_known_to_be_right_still_passes_and_one_known_to_be_wrong_is_still_wrong() {
     let (verifier, users) = (verifier_for(3), users(&[("alice", "secret")]));
     for _ in 0..10 {
-        assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
+        assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
     }
     for wrong in ["a", "b", "c"] {
         // Twice, as containerd does it.
-        assert_eq!(verify(&verifier, &users, "alice", wrong).await, Verdict::Wrong);
-        assert_eq!(verify(&verifier, &users, "alice", wrong).await, Verdict::Wrong);
+        assert_eq!(verify(&verifier, &users, "alice", wrong).await, Answer::Wrong);
+        assert_eq!(verify(&verifier, &users, "alice", wrong).await, Answer::Wrong);
     }
     assert!(is_throttled(verify(&verifier, &users, "alice", "d").await));
-    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Verdict::Right);
-    assert_eq!(verify(&verifier, &users, "alice", "c").await, Verdict::Wrong);
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
+    assert_eq!(verify(&verifier, &users, "alice", "c").await, Answer::Wrong);
 }
 
 #[tokio::test]
@@ -57,9 +57,9 @@ async fn one_wrong_password_at_once_many_times_counts_once() {
     }
     drop(blocked);
     for check in checks {
-        assert_eq!(check.await, Verdict::Wrong);
+        assert_eq!(check.await, Answer::Wrong);
     }
-    assert_eq!(verify(&verifier, &users, "alice", "another").await, Verdict::Wrong);
+    assert_eq!(verify(&verifier, &users, "alice", "another").await, Answer::Wrong);
     assert!(is_throttled(verify(&verifier, &users, "alice", "a third").await));
 }
 
@@ -80,7 +80,7 @@ async fn of_many_wrong_passwords_at_once_only_so_many_are_computed() {
     assert_eq!(waiting.count(), 5);
     drop(blocked);
     for check in checks.into_iter().take(5) {
-        assert_eq!(check.await, Verdict::Wrong);
+        assert_eq!(check.await, Answer::Wrong);
     }
     assert_eq!(verifier.computations(), 5);
 }
@@ -95,23 +95,23 @@ async fn what_found_no_room_counts_too() {
     let mut queued = pin!(verify(&verifier, &users, "somebody", "else"));
     assert!(poll_once(queued.as_mut()).is_pending());
     for wrong in ["a", "b"] {
-        assert_eq!(verify(&verifier, &users, "alice", wrong).await, Verdict::Busy);
+        assert_eq!(verify(&verifier, &users, "alice", wrong).await, Answer::Busy);
     }
     assert!(is_throttled(verify(&verifier, &users, "alice", "c").await));
     drop(blocked);
-    assert_eq!(queued.await, Verdict::Wrong);
-    assert_eq!(verify_from(&verifier, &users, 2, "alice", "secret").await, Verdict::Right);
+    assert_eq!(queued.await, Answer::Wrong);
+    assert_eq!(verify_from(&verifier, &users, 2, "alice", "secret").await, Answer::Right);
 }
 
 #[tokio::test]
 async fn who_is_held_up_cannot_try_out_a_password_that_is_in_use_elsewhere() {
     let (verifier, users) = (verifier_for(2), users(&[("alice", "secret")]));
-    assert_eq!(verify_from(&verifier, &users, 1, "alice", "secret").await, Verdict::Right);
+    assert_eq!(verify_from(&verifier, &users, 1, "alice", "secret").await, Answer::Right);
     for (host, wrong) in [(1, "a"), (1, "b"), (2, "c"), (2, "d")] {
-        assert_eq!(verify_from(&verifier, &users, host, "alice", wrong).await, Verdict::Wrong);
+        assert_eq!(verify_from(&verifier, &users, host, "alice", wrong).await, Answer::Wrong);
     }
     assert!(is_throttled(verify_from(&verifier, &users, 2, "alice", "secret").await));
     assert!(is_throttled(verify_from(&verifier, &users, 1, "alice", "another").await));
-    assert_eq!(verify_from(&verifier, &users, 1, "alice", "secret").await, Verdict::Right);
-    assert_eq!(verify_from(&verifier, &users, 3, "alice", "secret").await, Verdict::Right);
+    assert_eq!(verify_from(&verifier, &users, 1, "alice", "secret").await, Answer::Right);
+    assert_eq!(verify_from(&verifier, &users, 3, "alice", "secret").await, Answer::Right);
 }

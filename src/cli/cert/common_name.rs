@@ -4,20 +4,22 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::name::HostName;
+use crate::user::{BadName, User};
 
-/// A name that a registry can be told in a Basic header (RFC 7617), and that fits a certificate.
+/// Characters that X.520 allows in a common name.
+const LONGEST: usize = 64;
+
+/// The name of a local user that fits into a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct User(String);
+pub(crate) struct CommonName(String);
 
-/// Why a text is no such name; the sentence says what to write.
+/// Why a text cannot be the name in a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unusable {
-    /// `build:1`
-    #[error("a user's name has no colon: the registry is told name and password with a colon between them")]
-    Colon,
-    /// Empty, too long for X.520, or not printable.
-    #[error("a user's name has 1 to 64 printable characters")]
-    Length,
+    #[error(transparent)]
+    Name(#[from] BadName),
+    #[error("a name in a certificate has 1 to {LONGEST} printable characters")]
+    X520,
 }
 
 /// What a name is, beside being one, for the subject alternative name.
@@ -31,7 +33,7 @@ pub(super) enum Kind {
     Plain,
 }
 
-impl User {
+impl CommonName {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -45,22 +47,20 @@ impl User {
     }
 }
 
-impl FromStr for User {
+impl FromStr for CommonName {
     type Err = Unusable;
 
     fn from_str(text: &str) -> Result<Self, Unusable> {
         let name = text.trim();
-        if name.contains(':') {
-            return Err(Unusable::Colon);
+        User::local(name)?;
+        if name.chars().count() > LONGEST || name.contains(char::is_control) {
+            return Err(Unusable::X520);
         }
-        match name.chars().count() {
-            1..=64 if !name.chars().any(char::is_control) => Ok(Self(name.to_owned())),
-            _ => Err(Unusable::Length),
-        }
+        Ok(Self(name.to_owned()))
     }
 }
 
-impl fmt::Display for User {
+impl fmt::Display for CommonName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -100,24 +100,25 @@ mod tests {
             ("a b@example.com", Kind::Plain),
             ("a@b@example.com", Kind::Plain),
         ] {
-            let user: User = text.parse().unwrap();
+            let user: CommonName = text.parse().unwrap();
             assert_eq!((user.as_str(), user.kind()), (text, kind));
         }
-        assert_eq!(" build1\n".parse::<User>().unwrap().as_str(), "build1");
-        assert_eq!("ü".repeat(64).parse::<User>().unwrap().as_str().chars().count(), 64);
+        assert_eq!(" build1\n".parse::<CommonName>().unwrap().as_str(), "build1");
+        assert_eq!("ü".repeat(64).parse::<CommonName>().unwrap().as_str().chars().count(), 64);
     }
 
     #[test]
     fn what_no_registry_can_be_told_is_refused() {
         for (text, expected) in [
-            ("build:1", Unusable::Colon),
-            ("::1", Unusable::Colon),
-            ("", Unusable::Length),
-            (" ", Unusable::Length),
-            ("a\tb", Unusable::Length),
-            (&"x".repeat(65), Unusable::Length),
+            ("build:1", BadName::Colon.into()),
+            ("::1", BadName::Colon.into()),
+            ("", BadName::Empty.into()),
+            (" ", BadName::Empty.into()),
+            ("a\tb", BadName::Control.into()),
+            ("a\u{85}b", Unusable::X520),
+            (&"x".repeat(65), Unusable::X520),
         ] {
-            assert_eq!(text.parse::<User>(), Err(expected), "{text}");
+            assert_eq!(text.parse::<CommonName>(), Err(expected), "{text}");
         }
     }
 }
