@@ -4,6 +4,7 @@ pub(super) mod authority;
 mod ca;
 mod client;
 mod common_name;
+pub(super) mod error;
 pub(super) mod files;
 mod list;
 mod name;
@@ -11,16 +12,16 @@ mod revoke;
 mod serial;
 mod server;
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use self::ca::Ca;
 use self::client::Client;
+use self::error::CertError;
 use self::revoke::Revoke;
 use self::server::Server;
-use crate::problem::Problem;
+use super::exit;
 
 /// Make the certificates a registry needs when nobody gave you any
 ///
@@ -70,50 +71,10 @@ pub(crate) enum Cert {
 /// Does what the command says and tells what it wrote on stdout, or what went wrong on stderr. The exit code
 /// follows sysexits: 65 a CA, certificate or list cannot be used, 66 it is not there, 73 a file cannot be made, 70 anything else.
 pub(crate) fn run(command: &Cert) -> ExitCode {
-    super::tell(execute(command), Failure::exit_code)
+    exit::finish(execute(command), CertError::exit_code)
 }
 
-/// Why no certificate was made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// Neither file of the CA is there; holds its directory.
-    #[error("{0}: there is no CA here; make one with `tidegate cert ca --out {0}`")]
-    NoAuthority(String),
-    /// The CA's files cannot be used; one line for each fault.
-    #[error("{0}")]
-    BadAuthority(String),
-    /// Other files cannot be used.
-    #[error("{}", lines(.0))]
-    Unusable(Vec<Problem>),
-    /// The user did not ask to replace what is there.
-    #[error("{path} exists; nothing was written, {remedy}")]
-    Exists { path: String, remedy: &'static str },
-    /// The file system refuses.
-    #[error("{path}: cannot be written: {error}")]
-    Write { path: String, error: io::Error },
-    /// The cryptographic library refuses.
-    #[error("the certificate cannot be made: {0}")]
-    Crypto(String),
-}
-
-impl Failure {
-    pub(super) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Unusable(problems) if problems.iter().all(|problem| problem.missing) => 66,
-            Self::BadAuthority(_) | Self::Unusable(_) => 65,
-            Self::NoAuthority(_) => 66,
-            Self::Crypto(_) => 70,
-            Self::Exists { .. } | Self::Write { .. } => 73,
-        }
-    }
-}
-
-fn lines(problems: &[Problem]) -> String {
-    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    lines.join("\n")
-}
-
-fn execute(command: &Cert) -> Result<String, Failure> {
+fn execute(command: &Cert) -> Result<String, CertError> {
     match command {
         Cert::Ca(command) => ca::run(command),
         Cert::Server(command) => server::run(command),

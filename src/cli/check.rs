@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::USAGE;
+use super::exit::USAGE;
 use crate::app;
 use crate::pki::date;
 use crate::registry::name;

@@ -1,5 +1,6 @@
 //! `tidegate htpasswd`: the users of an htpasswd file, without Apache's tools.
 
+mod error;
 mod password;
 
 use std::ffi::OsString;
@@ -10,8 +11,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use self::error::HtpasswdError;
 use crate::auth::edit::{remove_user, set_user};
-use crate::auth::htpasswd::{self, BadLine, Htpasswd as Users};
+use crate::auth::htpasswd::{self, Htpasswd as Users};
 use crate::auth::{HIGHEST_COST, LOWEST_COST, StoredHash};
 use crate::disk::{self, Rewrite};
 use crate::secret::Secret;
@@ -79,40 +81,12 @@ pub(crate) fn run(args: Htpasswd) -> ExitCode {
     ExitCode::from(failure.exit_code())
 }
 
-/// Why it was not done, in words for standard error.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}")]
-    No(String),
-    #[error("{0}")]
-    Usage(String),
-    #[error("{}: {}", .0.display(), reason(.1))]
-    File(PathBuf, io::Error),
-    #[error("{}", bad_lines(.0, .1))]
-    Bad(PathBuf, Vec<BadLine>),
-    #[error("{0}")]
-    System(String),
-}
-
-impl Failure {
-    /// After sysexits.h.
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::No(_) => 1,
-            Self::Usage(_) => 64,
-            Self::File(_, error) if error.kind() == ErrorKind::NotFound => 66,
-            Self::File(..) | Self::System(_) => 74,
-            Self::Bad(..) => 78,
-        }
-    }
-}
-
 /// `ask` gets the password of the user it is given the name of, a new one when the flag says so.
 fn execute(
     command: Command,
     out: &mut dyn Write,
-    ask: impl FnOnce(&str, bool) -> Result<Secret, Failure>,
-) -> Result<(), Failure> {
+    ask: impl FnOnce(&str, bool) -> Result<Secret, HtpasswdError>,
+) -> Result<(), HtpasswdError> {
     match command {
         Command::Add { file, user, cost } => add(&file, user.as_bytes(), cost, out, ask),
         Command::Remove { file, user } => remove(&file, user.as_bytes(), out),
@@ -126,16 +100,16 @@ fn add(
     user: &[u8],
     cost: u32,
     out: &mut dyn Write,
-    ask: impl FnOnce(&str, bool) -> Result<Secret, Failure>,
-) -> Result<(), Failure> {
-    let user = htpasswd::user(user).map_err(|bad| Failure::Usage(bad.to_string()))?;
+    ask: impl FnOnce(&str, bool) -> Result<Secret, HtpasswdError>,
+) -> Result<(), HtpasswdError> {
+    let user = htpasswd::user(user).map_err(|bad| HtpasswdError::Usage(bad.to_string()))?;
     let name = user.to_string();
     let password = ask(&name, true)?;
     password::check(password.expose())?;
-    let hash =
-        StoredHash::make(password.expose(), cost).map_err(|error| Failure::System(error.to_string()))?;
+    let hash = StoredHash::make(password.expose(), cost)
+        .map_err(|error| HtpasswdError::System(error.to_string()))?;
 
-    let at = |error| Failure::File(file.into(), error);
+    let at = |error| HtpasswdError::File(file.into(), error);
     let rewrite = Rewrite::begin(file, Some(NEW_MODE)).map_err(at)?;
     let (text, replaced) = set_user(rewrite.text(), user.as_bytes(), &hash);
     expect_good(file, rewrite.text(), &text)?;
@@ -152,8 +126,8 @@ fn add(
     )
 }
 
-fn remove(file: &Path, user: &[u8], out: &mut dyn Write) -> Result<(), Failure> {
-    let at = |error| Failure::File(file.into(), error);
+fn remove(file: &Path, user: &[u8], out: &mut dyn Write) -> Result<(), HtpasswdError> {
+    let at = |error| HtpasswdError::File(file.into(), error);
     let rewrite = Rewrite::begin(file, None).map_err(at)?;
     let text = remove_user(rewrite.text(), user).ok_or_else(|| nobody(file, user))?;
     expect_good(file, rewrite.text(), &text)?;
@@ -165,8 +139,8 @@ fn verify(
     file: &Path,
     user: &[u8],
     out: &mut dyn Write,
-    ask: impl FnOnce(&str, bool) -> Result<Secret, Failure>,
-) -> Result<(), Failure> {
+    ask: impl FnOnce(&str, bool) -> Result<Secret, HtpasswdError>,
+) -> Result<(), HtpasswdError> {
     let users = read(file)?;
     let (user, stored) = users
         .users()
@@ -177,12 +151,12 @@ fn verify(
     let password = ask(&name, false)?;
     // The proxy takes no control characters either.
     if password.expose().iter().any(u8::is_ascii_control) || !stored.matches(password.expose()) {
-        return Err(Failure::No(format!("the password of user {name} is wrong")));
+        return Err(HtpasswdError::No(format!("the password of user {name} is wrong")));
     }
     print(out, format!("the password of user {name} is right\n"))
 }
 
-fn list(file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+fn list(file: &Path, out: &mut dyn Write) -> Result<(), HtpasswdError> {
     let mut text = Vec::new();
     for (user, stored) in read(file)?.users() {
         text.extend_from_slice(user.as_bytes());
@@ -195,44 +169,31 @@ fn list(file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     print(out, text)
 }
 
-fn read(file: &Path) -> Result<Users, Failure> {
-    let content = disk::read(file, disk::LARGE).map_err(|error| Failure::File(file.into(), error))?;
+fn read(file: &Path) -> Result<Users, HtpasswdError> {
+    let content = disk::read(file, disk::LARGE).map_err(|error| HtpasswdError::File(file.into(), error))?;
     parse(file, &content.bytes)
 }
 
 /// Legacy hashes are as good as others here: whether the proxy takes them is a matter of its settings.
-fn parse(file: &Path, text: &[u8]) -> Result<Users, Failure> {
-    Users::parse(text, true).map_err(|bad| Failure::Bad(file.into(), bad))
+fn parse(file: &Path, text: &[u8]) -> Result<Users, HtpasswdError> {
+    Users::parse(text, true).map_err(|bad| HtpasswdError::Bad(file.into(), bad))
 }
 
 /// A change that leaves a bad line is refused: the proxy would keep the old users, and nobody would know why.
 /// The lines are counted in the file as it is.
-fn expect_good(file: &Path, old: &[u8], new: &[u8]) -> Result<(), Failure> {
+fn expect_good(file: &Path, old: &[u8], new: &[u8]) -> Result<(), HtpasswdError> {
     parse(file, new).or_else(|failure| parse(file, old).and(Err(failure))).map(drop)
 }
 
-fn nobody(file: &Path, user: &[u8]) -> Failure {
-    Failure::No(format!("there is no user {} in {}", String::from_utf8_lossy(user), file.display()))
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "the file, or the folder it is in, does not exist".into(),
-        _ => error.to_string(),
-    }
-}
-
-fn bad_lines(file: &Path, bad: &[BadLine]) -> String {
-    let lines: Vec<_> =
-        bad.iter().map(|bad| format!("{}:{}: {}", file.display(), bad.line, bad.message)).collect();
-    lines.join("\n")
+fn nobody(file: &Path, user: &[u8]) -> HtpasswdError {
+    HtpasswdError::No(format!("there is no user {} in {}", String::from_utf8_lossy(user), file.display()))
 }
 
 /// A reader that has gone, as `head` does, has read enough.
-fn print(out: &mut dyn Write, text: impl AsRef<[u8]>) -> Result<(), Failure> {
+fn print(out: &mut dyn Write, text: impl AsRef<[u8]>) -> Result<(), HtpasswdError> {
     match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::System(format!("standard output: {error}")))
+            Err(HtpasswdError::System(format!("standard output: {error}")))
         }
         _ => Ok(()),
     }

@@ -1,6 +1,7 @@
 //! The commands.
 
 mod check;
+mod exit;
 mod serve;
 
 pub(crate) mod cert;
@@ -8,14 +9,11 @@ pub(crate) mod htpasswd;
 pub(crate) mod token;
 
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// sysexits(3): wrong usage of a command.
-const USAGE: u8 = 64;
+use self::exit::USAGE;
 
 /// The front door of a container registry: TLS, passwords, access rules and tokens in one binary.
 #[derive(Parser)]
@@ -53,21 +51,5 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Htpasswd(htpasswd) => htpasswd::run(htpasswd),
         Command::Cert(cert) => cert::run(&cert),
         Command::Token(token) => token::run(&token),
-    }
-}
-
-/// Tells what a command has made, or what went wrong.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
-fn tell<E: Display>(done: Result<String, E>, exit_code: impl Fn(&E) -> u8) -> ExitCode {
-    match done {
-        Ok(report) => {
-            // Whoever closed the pipe does not want the report; the files are written.
-            _ = io::stdout().write_all(report.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            eprintln!("tidegate: {failure}");
-            ExitCode::from(exit_code(&failure))
-        }
     }
 }

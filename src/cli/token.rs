@@ -8,7 +8,9 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 
 use super::cert::authority::{self, Made};
+use super::cert::error::CertError;
 use super::cert::files::{self, Content};
+use super::exit;
 use crate::auth::htpasswd;
 use crate::disk::Rewrite;
 use crate::token::revoked::{self, Revoked};
@@ -73,18 +75,18 @@ enum Command {
 /// Does what the command says and tells what it wrote on stdout, or what went wrong on stderr. The exit code follows sysexits:
 /// 64 a name that cannot be used, 65 a list that cannot be read, 66 there is no such key, 73 a file cannot be made, 70 anything else.
 pub(crate) fn run(command: &Token) -> ExitCode {
-    let done = match (&command.command, &command.key) {
+    let result = match (&command.command, &command.key) {
         (Some(Command::Revoke { key, users, .. }), _) => revoke(key, users),
         (None, Some(key)) => make(key, command),
-        (None, None) => return ExitCode::from(super::USAGE),
+        (None, None) => return ExitCode::from(exit::USAGE),
     };
-    super::tell(done, Failure::exit_code)
+    exit::finish(result, TokenError::exit_code)
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum TokenError {
     #[error("{0}")]
-    Make(#[from] super::cert::Failure),
+    Make(#[from] CertError),
     #[error("{}: there is no such key; name the file that token.key names", .0.display())]
     NoKey(PathBuf),
     #[error("{}: a key cannot be called that; write a name that ends with .key", .0.display())]
@@ -95,7 +97,7 @@ enum Failure {
     File { path: PathBuf, error: io::Error },
 }
 
-impl Failure {
+impl TokenError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Make(failure) => failure.exit_code(),
@@ -107,13 +109,13 @@ impl Failure {
     }
 }
 
-fn make(key: &Path, command: &Token) -> Result<String, Failure> {
+fn make(key: &Path, command: &Token) -> Result<String, TokenError> {
     let Made { certificate, key: secret, .. } = authority::token_signer(command.rsa, command.days)?;
     let beside = key.with_extension("crt");
     let directory = key.parent().unwrap_or(Path::new(""));
     let is_named = key.extension().is_some() && beside != key;
     let (Some(key_name), Some(certificate_name), true) = (name(key), name(&beside), is_named) else {
-        return Err(Failure::Name(key.to_owned()));
+        return Err(TokenError::Name(key.to_owned()));
     };
     let files = [(certificate_name, Content::Public(&certificate)), (key_name, Content::Private(&secret))];
     files::write(directory, &files, false, "choose another name: with a new key all tokens and logins end")?;
@@ -152,17 +154,17 @@ fn report(key: &Path, certificate: &Path) -> String {
     )
 }
 
-fn revoke(key: &Path, users: &[String]) -> Result<String, Failure> {
+fn revoke(key: &Path, users: &[String]) -> Result<String, TokenError> {
     // With a wrong name the list would lie where nobody looks.
     if !key.is_file() {
-        return Err(Failure::NoKey(key.to_owned()));
+        return Err(TokenError::NoKey(key.to_owned()));
     }
     let path = revoked::beside(key);
-    let file = |error| Failure::File { path: path.clone(), error };
+    let file = |error| TokenError::File { path: path.clone(), error };
     let rewrite = Rewrite::begin(&path, Some(LIST_MODE)).map_err(file)?;
     Revoked::parse(rewrite.text()).map_err(|bad| {
         let (line, message) = bad.into_iter().next().unwrap_or((1, "it cannot be read"));
-        Failure::BadList { path: path.clone(), line, message }
+        TokenError::BadList { path: path.clone(), line, message }
     })?;
     let text = String::from_utf8_lossy(rewrite.text());
     let text = revoked::revoke(&text, users, SystemTime::now());

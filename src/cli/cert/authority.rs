@@ -11,12 +11,12 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
 
-use super::Failure;
+use super::error::CertError;
 use super::serial::Serial;
 use crate::config::CertificateFiles;
 use crate::pki::Facts;
 use crate::pki::pair::{self, Certificate};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 
 /// The CA's files in its directory.
@@ -53,7 +53,7 @@ pub(super) struct Authority {
 
 impl Authority {
     /// A new self-signed CA with a P-256 key. It may sign certificates of servers and clients, no further CA.
-    pub(super) fn make(name: &str, days: u16) -> Result<(Self, Made), Failure> {
+    pub(super) fn make(name: &str, days: u16) -> Result<(Self, Made), CertError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         begin(&mut params, OffsetDateTime::now_utc() + Duration::days(days.into()), name)?;
@@ -72,24 +72,22 @@ impl Authority {
     }
 
     /// Reads `ca.crt` and `ca.key` in `directory`, whoever made them.
-    pub(super) fn read(directory: &Path) -> Result<Self, Failure> {
+    pub(super) fn read(directory: &Path) -> Result<Self, CertError> {
         let files = CertificateFiles { certificate: directory.join(CERTIFICATE), key: directory.join(KEY) };
         let pair = pair::read(&files);
-        if !pair.problems.is_empty() {
-            return Err(unusable(directory, &pair.problems));
-        }
-        let (Some(chain), Some(key)) = (pair.chain, pair.key) else { return Err(unusable(directory, &[])) };
-        let mut chain = chain.into_iter();
-        let Some(certificate) = chain.next() else { return Err(unusable(directory, &[])) };
-        let refusal = if !certificate.facts.ca || !certificate.facts.may_sign {
-            Some("is not the certificate of a CA; make one with `tidegate cert ca`")
-        } else if certificate.facts.not_after < OffsetDateTime::now_utc() {
-            Some("has expired; make a new CA with `tidegate cert ca --force` and give it to all clients")
-        } else {
-            None
+        let (Some(chain), Some(key), true) = (pair.chain, pair.key, pair.problems.is_empty()) else {
+            return Err(unusable(directory, &Problems(pair.problems)));
         };
-        if let Some(message) = refusal {
-            return Err(unusable(directory, &[Problem::at(&files.certificate, message)]));
+        let mut chain = chain.into_iter();
+        let refused = |message| CertError::BadAuthority(Problem::at(&files.certificate, message).to_string());
+        let Some(certificate) = chain.next() else { return Err(refused("holds no certificate")) };
+        if !certificate.facts.ca || !certificate.facts.may_sign {
+            return Err(refused("is not the certificate of a CA; make one with `tidegate cert ca`"));
+        }
+        if certificate.facts.not_after < OffsetDateTime::now_utc() {
+            return Err(refused(
+                "has expired; make a new CA with `tidegate cert ca --force` and give it to all clients",
+            ));
         }
         let issuer = Issuer::from_ca_cert_der(&certificate.der, KeyPair::try_from(&key.der)?)?;
         Ok(Self { certificate, chain: chain.collect(), issuer })
@@ -102,7 +100,7 @@ impl Authority {
         mut params: CertificateParams,
         common_name: &str,
         days: u16,
-    ) -> Result<Made, Failure> {
+    ) -> Result<Made, CertError> {
         let asked = OffsetDateTime::now_utc() + Duration::days(days.into());
         let not_after = asked.min(self.certificate.facts.not_after);
         begin(&mut params, not_after, common_name)?;
@@ -116,7 +114,7 @@ impl Authority {
         // rcgen writes the CA's name anew; an exotic one of another tool may come out in other bytes, and then
         // no client finds the way from this certificate to that CA.
         if facts.issuer != self.certificate.facts.subject {
-            return Err(Failure::BadAuthority(
+            return Err(CertError::BadAuthority(
                 "the name in ca.crt is too unusual to be copied; make a CA with `tidegate cert ca`"
                     .to_owned(),
             ));
@@ -151,7 +149,7 @@ impl Authority {
 }
 
 /// A key for tokens, and the certificate by which a registry knows it: of no CA, and signed by itself.
-pub(in crate::cli) fn token_signer(rsa: bool, days: u16) -> Result<Made, Failure> {
+pub(in crate::cli) fn token_signer(rsa: bool, days: u16) -> Result<Made, CertError> {
     let key = match rsa {
         true => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072)?,
         false => KeyPair::generate()?,
@@ -169,7 +167,7 @@ pub(in crate::cli) fn token_signer(rsa: bool, days: u16) -> Result<Made, Failure
     })
 }
 
-fn begin(params: &mut CertificateParams, not_after: OffsetDateTime, name: &str) -> Result<(), Failure> {
+fn begin(params: &mut CertificateParams, not_after: OffsetDateTime, name: &str) -> Result<(), CertError> {
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.serial_number = Some(random_serial()?);
@@ -180,14 +178,14 @@ fn begin(params: &mut CertificateParams, not_after: OffsetDateTime, name: &str) 
 }
 
 /// 128 random bits: positive as RFC 5280 section 4.1.2.2 wants it, and shorter than its 20 octets.
-fn random_serial() -> Result<SerialNumber, Failure> {
+fn random_serial() -> Result<SerialNumber, CertError> {
     let mut bytes = [0; 16];
-    rand::fill(&mut bytes).map_err(|_| Failure::Crypto("the system gives no random numbers".to_owned()))?;
+    rand::fill(&mut bytes).map_err(|_| CertError::Crypto("the system gives no random numbers".to_owned()))?;
     Ok(SerialNumber::from_slice(&bytes))
 }
 
-fn read_back(certificate: &CertificateDer<'_>) -> Result<Facts, Failure> {
-    Facts::read(certificate).ok_or_else(|| Failure::Crypto("it cannot be read again".to_owned()))
+fn read_back(certificate: &CertificateDer<'_>) -> Result<Facts, CertError> {
+    Facts::read(certificate).ok_or_else(|| CertError::Crypto("it cannot be read again".to_owned()))
 }
 
 fn pem(certificate: &Certificate) -> String {
@@ -195,15 +193,9 @@ fn pem(certificate: &Certificate) -> String {
     pem::encode_config(&block, EncodeConfig::new().set_line_ending(LineEnding::LF))
 }
 
-fn unusable(directory: &Path, problems: &[Problem]) -> Failure {
-    if problems.len() > 1 && problems.iter().all(|problem| problem.missing) {
-        return Failure::NoAuthority(directory.display().to_string());
+fn unusable(directory: &Path, problems: &Problems) -> CertError {
+    if problems.0.len() > 1 && problems.0.iter().all(|problem| problem.missing) {
+        return CertError::NoAuthority(directory.display().to_string());
     }
-    Failure::BadAuthority(super::lines(problems))
-}
-
-impl From<rcgen::Error> for Failure {
-    fn from(error: rcgen::Error) -> Self {
-        Self::Crypto(error.to_string())
-    }
+    CertError::BadAuthority(problems.to_string())
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
 use super::authority::{Authority, CERTIFICATE, KEY, REVOCATION_LIST};
+use super::error::CertError;
 use super::files::{self, Content};
 use super::list::{self, RevocationList};
 
@@ -32,7 +32,7 @@ pub(crate) struct Ca {
     pub force: bool,
 }
 
-pub(super) fn run(command: &Ca) -> Result<String, Failure> {
+pub(super) fn run(command: &Ca) -> Result<String, CertError> {
     let there = |name: &&str| command.out.join(name).symlink_metadata().is_ok();
     match command.crl && !command.force && [CERTIFICATE, KEY].iter().any(there) {
         true => renew_list(command),
@@ -40,7 +40,7 @@ pub(super) fn run(command: &Ca) -> Result<String, Failure> {
     }
 }
 
-fn make(command: &Ca) -> Result<String, Failure> {
+fn make(command: &Ca) -> Result<String, CertError> {
     let (authority, made) = Authority::make(&command.name, command.days)?;
     let list = command.crl.then(|| list::first(&authority)).transpose()?;
     let mut files =
@@ -50,7 +50,7 @@ fn make(command: &Ca) -> Result<String, Failure> {
     Ok(report(command))
 }
 
-fn renew_list(command: &Ca) -> Result<String, Failure> {
+fn renew_list(command: &Ca) -> Result<String, CertError> {
     let authority = Authority::read(&command.out)?;
     let list = RevocationList::open(&authority, &command.out)?;
     let (path, revoked) = (list.path.display().to_string(), list.len());

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType};
 
-use super::Failure;
 use super::authority::{self, Authority, Made};
 use super::common_name::{CommonName, Kind};
+use super::error::CertError;
 use super::files::{self, Content};
 
 // Docker looks for exactly these endings.
@@ -35,11 +35,11 @@ pub(crate) struct Client {
     pub renew: bool,
 }
 
-pub(super) fn run(command: &Client) -> Result<String, Failure> {
+pub(super) fn run(command: &Client) -> Result<String, CertError> {
     let authority = Authority::read(&command.ca)?;
     if command.out.join(authority::KEY).exists() {
         let path = command.out.display().to_string();
-        return Err(Failure::Exists {
+        return Err(CertError::Exists {
             path: format!("{path}: a CA"),
             remedy: "name another directory with --out",
         });
@@ -56,7 +56,7 @@ pub(super) fn run(command: &Client) -> Result<String, Failure> {
     Ok(report(command, &made))
 }
 
-fn issue(authority: &Authority, name: &CommonName, days: u16) -> Result<Made, Failure> {
+fn issue(authority: &Authority, name: &CommonName, days: u16) -> Result<Made, CertError> {
     let mut params = CertificateParams::default();
     params.subject_alt_names = match name.kind() {
         Kind::Host => vec![SanType::DnsName(name.as_str().try_into()?)],

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::Failure;
+use super::error::CertError;
 use crate::disk::Staged;
 use crate::secret::Secret;
 
@@ -26,11 +26,11 @@ pub(in crate::cli) fn write(
     files: &[(&str, Content<'_>)],
     replace: bool,
     remedy: &'static str,
-) -> Result<(), Failure> {
+) -> Result<(), CertError> {
     let files: Vec<_> = files.iter().map(|(name, content)| (directory.join(name), content)).collect();
     for (path, _) in &files {
         if !replace && path.symlink_metadata().is_ok() {
-            return Err(Failure::Exists { path: path.display().to_string(), remedy });
+            return Err(CertError::Exists { path: path.display().to_string(), remedy });
         }
     }
     fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
@@ -48,6 +48,6 @@ pub(in crate::cli) fn write(
     Ok(())
 }
 
-pub(super) fn failed(path: &Path, error: io::Error) -> Failure {
-    Failure::Write { path: path.display().to_string(), error }
+pub(super) fn failed(path: &Path, error: io::Error) -> CertError {
+    CertError::Write { path: path.display().to_string(), error }
 }

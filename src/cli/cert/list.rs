@@ -8,8 +8,8 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::Failure;
 use super::authority::{Authority, REVOCATION_LIST};
+use super::error::CertError;
 use super::files::failed;
 use super::serial::Serial;
 use crate::disk::Rewrite;
@@ -30,7 +30,7 @@ pub(super) struct RevocationList<'a> {
 
 impl<'a> RevocationList<'a> {
     /// The list in `directory`, an empty one when there is none. A file that is not this CA's list is refused.
-    pub(super) fn open(authority: &'a Authority, directory: &Path) -> Result<Self, Failure> {
+    pub(super) fn open(authority: &'a Authority, directory: &Path) -> Result<Self, CertError> {
         let path = directory.join(REVOCATION_LIST);
         let file = Rewrite::begin(&path, Some(0o644)).map_err(|error| failed(&path, error))?;
         let (next_number, entries) = match file.is_new() {
@@ -38,7 +38,7 @@ impl<'a> RevocationList<'a> {
             false => {
                 let crl = read(file.text(), authority).map_err(|fault| {
                     let sentence = format!("{fault}; nothing was written, move it away to begin a new list");
-                    Failure::Unusable(vec![Problem::at(&path, sentence)])
+                    CertError::BadFiles(Problem::at(&path, sentence).into())
                 })?;
                 (crl.next_number, crl.entries)
             }
@@ -63,14 +63,14 @@ impl<'a> RevocationList<'a> {
     }
 
     /// Signs the list anew, with the next number, and puts it in the place of the old one.
-    pub(super) fn write(self) -> Result<(), Failure> {
+    pub(super) fn write(self) -> Result<(), CertError> {
         let text = sign(self.authority, &self.next_number, &self.entries)?;
         self.file.commit(text.as_bytes()).map_err(|error| failed(&self.path, error))
     }
 }
 
 /// The first list of a new CA, as PEM.
-pub(super) fn first(authority: &Authority) -> Result<String, Failure> {
+pub(super) fn first(authority: &Authority) -> Result<String, CertError> {
     sign(authority, &FIRST, &Entries::new())
 }
 
@@ -96,7 +96,7 @@ fn read(text: &[u8], authority: &Authority) -> Result<Crl, String> {
     Ok(crl)
 }
 
-fn sign(authority: &Authority, number: &[u8], entries: &Entries) -> Result<String, Failure> {
+fn sign(authority: &Authority, number: &[u8], entries: &Entries) -> Result<String, CertError> {
     let facts = &authority.certificate.facts;
     let list = CertificateRevocationListParams {
         this_update: OffsetDateTime::now_utc(),
@@ -116,8 +116,8 @@ fn sign(authority: &Authority, number: &[u8], entries: &Entries) -> Result<Strin
     Ok(text)
 }
 
-fn unable(reason: impl std::fmt::Display) -> Failure {
-    Failure::BadAuthority(format!(
+fn unable(reason: impl std::fmt::Display) -> CertError {
+    CertError::BadAuthority(format!(
         "the CA in ca.crt cannot sign a revocation list: {reason}; make a CA with `tidegate cert ca`"
     ))
 }

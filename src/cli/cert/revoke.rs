@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Failure;
 use super::authority::Authority;
 use super::ca::list_setting;
+use super::error::CertError;
 use super::list::RevocationList;
 use super::serial::Serial;
 use crate::pki::is_issued_by;
 use crate::pki::pair;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 
 /// What `tidegate cert revoke` is told.
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ struct Revoked {
     label: String,
 }
 
-pub(super) fn run(command: &Revoke) -> Result<String, Failure> {
+pub(super) fn run(command: &Revoke) -> Result<String, CertError> {
     let authority = Authority::read(&command.ca)?;
     let certificates = certificates(command, &authority)?;
     let mut list = RevocationList::open(&authority, &command.ca)?;
@@ -61,7 +61,7 @@ pub(super) fn run(command: &Revoke) -> Result<String, Failure> {
 }
 
 /// All that are named, or everything that is wrong with them.
-fn certificates(command: &Revoke, authority: &Authority) -> Result<Vec<Revoked>, Failure> {
+fn certificates(command: &Revoke, authority: &Authority) -> Result<Vec<Revoked>, CertError> {
     let (mut certificates, mut problems) = (Vec::new(), Vec::new());
     for path in &command.certificates {
         match read(path, authority) {
@@ -76,7 +76,7 @@ fn certificates(command: &Revoke, authority: &Authority) -> Result<Vec<Revoked>,
         let label = format!("the certificate with serial number {serial}");
         certificates.push(Revoked { serial: serial.clone(), label });
     }
-    if problems.is_empty() { Ok(certificates) } else { Err(Failure::Unusable(problems)) }
+    if problems.is_empty() { Ok(certificates) } else { Err(CertError::BadFiles(Problems(problems))) }
 }
 
 fn read(path: &Path, authority: &Authority) -> Result<Revoked, Problem> {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use rcgen::{CertificateParams, CrlDistributionPoint, ExtendedKeyUsagePurpose, SanType};
 
-use super::Failure;
 use super::authority::{Authority, Made};
+use super::error::CertError;
 use super::files::{self, Content};
 use super::name::HostName;
 
@@ -41,7 +41,7 @@ pub(crate) struct Server {
     pub renew: bool,
 }
 
-pub(super) fn run(command: &Server) -> Result<String, Failure> {
+pub(super) fn run(command: &Server) -> Result<String, CertError> {
     let authority = Authority::read(&command.ca)?;
     let made = issue(&authority, command)?;
     let files = [(CERTIFICATE, Content::Public(&made.certificate)), (KEY, Content::Private(&made.key))];
@@ -50,7 +50,7 @@ pub(super) fn run(command: &Server) -> Result<String, Failure> {
 }
 
 /// The file needs no chain: the CA is what clients have.
-fn issue(authority: &Authority, command: &Server) -> Result<Made, Failure> {
+fn issue(authority: &Authority, command: &Server) -> Result<Made, CertError> {
     let mut params = CertificateParams::default();
     for name in &command.names {
         let name = match name {

@@ -27,7 +27,7 @@ struct Command {
 }
 
 /// Runs `tidegate cert` with `arguments`; a word that begins with `@` is a path in the folder.
-fn cert(folder: &Folder, arguments: &str) -> Result<String, Failure> {
+fn cert(folder: &Folder, arguments: &str) -> Result<String, CertError> {
     let root = folder.path("").display().to_string();
     let words = arguments.split(' ').map(|word| match word.strip_prefix('@') {
         Some(rest) => format!("{}{rest}", root.trim_end_matches('/')),

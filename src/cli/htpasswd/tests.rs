@@ -12,16 +12,16 @@ struct CommandLine {
 }
 
 /// Runs a command line with `FILE` in it, gives it `password`, and returns what it printed or why it failed.
-fn htpasswd(file: &Path, line: &str, password: &str) -> Result<String, Failure> {
+fn htpasswd(file: &Path, line: &str, password: &str) -> Result<String, HtpasswdError> {
     let words = line.split(' ').map(|word| if word == "FILE" { file.as_os_str() } else { word.as_ref() });
     let parsed = CommandLine::try_parse_from(std::iter::once("htpasswd".as_ref()).chain(words));
-    let command = parsed.map_err(|error| Failure::Usage(error.to_string()))?.htpasswd.command;
+    let command = parsed.map_err(|error| HtpasswdError::Usage(error.to_string()))?.htpasswd.command;
     let mut out = Vec::new();
     execute(command, &mut out, |_, _| password::read_line(password.as_bytes()))?;
     Ok(String::from_utf8(out).unwrap())
 }
 
-fn exit_code(result: Result<String, Failure>) -> u8 {
+fn exit_code(result: Result<String, HtpasswdError>) -> u8 {
     result.map_or_else(|failure| failure.exit_code(), |_| 0)
 }
 

@@ -1,0 +1,24 @@
+//! How a command ends: what it prints, and its exit code (sysexits(3)).
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// The command line cannot be used.
+pub(super) const USAGE: u8 = 64;
+
+/// Prints the report of a command on standard output, or its error on standard error.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+pub(super) fn finish<E: Display>(result: Result<String, E>, exit_code: impl Fn(&E) -> u8) -> ExitCode {
+    match result {
+        Ok(report) => {
+            // A closed pipe is not an error: the files are written.
+            _ = io::stdout().write_all(report.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("tidegate: {error}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}

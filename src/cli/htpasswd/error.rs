@@ -1,0 +1,47 @@
+//! Why a command about an htpasswd file failed.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::auth::htpasswd::BadLine;
+
+/// Why it was not done, in words for standard error.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HtpasswdError {
+    #[error("{0}")]
+    No(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{}: {}", .0.display(), reason(.1))]
+    File(PathBuf, io::Error),
+    #[error("{}", bad_lines(.0, .1))]
+    Bad(PathBuf, Vec<BadLine>),
+    #[error("{0}")]
+    System(String),
+}
+
+impl HtpasswdError {
+    /// After sysexits.h.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::No(_) => 1,
+            Self::Usage(_) => 64,
+            Self::File(_, error) if error.kind() == ErrorKind::NotFound => 66,
+            Self::File(..) | Self::System(_) => 74,
+            Self::Bad(..) => 78,
+        }
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "the file, or the folder it is in, does not exist".into(),
+        _ => error.to_string(),
+    }
+}
+
+fn bad_lines(file: &Path, bad: &[BadLine]) -> String {
+    let lines: Vec<_> =
+        bad.iter().map(|bad| format!("{}:{}: {}", file.display(), bad.line, bad.message)).collect();
+    lines.join("\n")
+}
