@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
-use super::cert::authority::{self, Made};
+use super::cert::authority::{self, Issued};
 use super::cert::error::CertError;
 use super::cert::files::{self, Content};
 use super::exit;
@@ -110,7 +110,7 @@ impl TokenError {
 }
 
 fn make(key: &Path, command: &Token) -> Result<String, TokenError> {
-    let Made { certificate, key: secret, .. } = authority::token_signer(command.rsa, command.days)?;
+    let Issued { certificate, key: secret, .. } = authority::token_signer(command.rsa, command.days)?;
     let beside = key.with_extension("crt");
     let directory = key.parent().unwrap_or(Path::new(""));
     let is_named = key.extension().is_some() && beside != key;

@@ -10,7 +10,9 @@ use jsonwebtoken::Header;
 use serde::Serialize;
 
 use super::claims::{ACCESS, Access, Claims};
-use super::{MAX_BEARER, Tokens, seconds};
+use super::tokens::Tokens;
+use super::unix_time::seconds;
+use crate::header::credentials::MAX_BEARER;
 use crate::registry::scope::Scope;
 use crate::secret::Secret;
 
@@ -20,7 +22,7 @@ const DATED_BACK: u64 = 10;
 
 /// A token, and what a client is told of it.
 #[derive(Debug)]
-pub struct Issued {
+pub struct AccessToken {
     /// The token itself, text.
     pub token: Secret,
     /// Seconds that it counts.
@@ -49,7 +51,7 @@ impl Tokens {
         service: &str,
         scopes: &[Scope],
         now: SystemTime,
-    ) -> Result<Issued, NotIssued> {
+    ) -> Result<AccessToken, NotIssued> {
         let expires_in = self.settings.ttl.as_secs();
         let now = seconds(now);
         let claims = Claims {
@@ -62,7 +64,7 @@ impl Tokens {
             jti: random()?,
             access: scopes.iter().map(Access::from).collect(),
         };
-        Ok(Issued { token: self.sign(ACCESS, &claims)?, expires_in })
+        Ok(AccessToken { token: self.sign(ACCESS, &claims)?, expires_in })
     }
 
     pub(super) fn sign(&self, kind: &str, claims: &impl Serialize) -> Result<Secret, NotIssued> {

@@ -6,8 +6,9 @@ use std::time::SystemTime;
 
 use super::claims::{IDENTITY, IdentityClaims};
 use super::issue::{NotIssued, random};
-use super::verify::expect_current;
-use super::{Invalid, Tokens, milliseconds, seconds};
+use super::tokens::Tokens;
+use super::unix_time::{milliseconds, seconds};
+use super::verify::{Invalid, expect_current};
 use crate::auth::{Htpasswd, Person};
 use crate::secret::Secret;
 use crate::user::User;

@@ -1,5 +1,7 @@
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -10,9 +12,15 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
+use super::issue::NotIssued;
+use super::key::Key;
 use super::login::Ended;
-use super::*;
+use super::revoked;
+use super::tokens::Tokens;
+use super::verify::Invalid;
 use crate::auth::Htpasswd;
+use crate::config;
+use crate::header::authority::Authority;
 use crate::pki::fixtures::{Folder, traditional};
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};

@@ -2,35 +2,22 @@
 //! token brings along (RFC 8725 sections 3.1 and 3.10).
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use aws_lc_rs::digest;
 use jsonwebtoken::Validation;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 use super::claims::{ACCESS, Access, Claims};
-use super::{LONGEST_REMEMBERED, MAX_BEARER, Tokens, seconds};
-use crate::cache::Key;
-use crate::registry::scope::Scope;
+use super::tokens::Tokens;
+use super::unix_time::seconds;
+use super::verified::Verified;
+use crate::header::credentials::MAX_BEARER;
 use crate::secret::Secret;
 use crate::user::User;
 
 /// Seconds that the clocks of those who share a key may differ.
 pub(super) const LEEWAY: u64 = 10;
-
-/// What a token says whose signature is right.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// Whom it is for; `None` for one who stays anonymous.
-    pub subject: Option<User>,
-    /// What it allows.
-    pub scopes: Vec<Scope>,
-    service: String,
-    begins: u64,
-    expires: u64,
-}
 
 /// Why a token does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,18 +53,7 @@ impl Tokens {
         if token.expose().len() > MAX_BEARER {
             return Err(Invalid::Foreign);
         }
-        let key = fingerprint(token);
-        let known = self.remembered(|verified| verified.get(&key, Instant::now()).cloned());
-        let verified = match known {
-            Some(verified) => verified,
-            None => {
-                let verified = Arc::new(self.read(token)?);
-                if token.expose().len() <= LONGEST_REMEMBERED {
-                    self.remembered(|memory| memory.insert(key, verified.clone(), Instant::now()));
-                }
-                verified
-            }
-        };
+        let verified = self.verified.get_or_read(token, || self.read(token))?;
         expect_current(verified.begins, verified.expires, now)?;
         if verified.service == service { Ok(verified) } else { Err(Invalid::Service) }
     }
@@ -117,10 +93,6 @@ impl Tokens {
             false => Err(Invalid::Foreign),
         }
     }
-
-    fn remembered<T>(&self, look: impl FnOnce(&mut super::Cache<Arc<Verified>>) -> T) -> T {
-        look(&mut self.verified.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 /// Whether now lies between the two, give or take [`LEEWAY`].
@@ -133,10 +105,4 @@ pub(super) fn expect_current(begins: u64, expires: u64, now: SystemTime) -> Resu
     } else {
         Ok(())
     }
-}
-
-fn fingerprint(token: &Secret) -> Key {
-    let mut key = [0; 32];
-    key.copy_from_slice(digest::digest(&digest::SHA256, token.expose()).as_ref());
-    Key(key)
 }

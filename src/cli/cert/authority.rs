@@ -25,7 +25,7 @@ pub(super) const KEY: &str = "ca.key";
 pub(super) const REVOCATION_LIST: &str = "ca.crl";
 
 /// A certificate and its key as PEM, not yet written anywhere.
-pub(in crate::cli) struct Made {
+pub(in crate::cli) struct Issued {
     pub(in crate::cli) certificate: String,
     pub(in crate::cli) key: Secret,
     pub(super) serial: Serial,
@@ -33,7 +33,7 @@ pub(in crate::cli) struct Made {
     pub(super) shortened: bool,
 }
 
-impl Made {
+impl Issued {
     /// The line for the user who asked for `days`, when they are not given.
     pub(super) fn note(&self, days: u16) -> String {
         match self.shortened {
@@ -53,7 +53,7 @@ pub(super) struct Authority {
 
 impl Authority {
     /// A new self-signed CA with a P-256 key. It may sign certificates of servers and clients, no further CA.
-    pub(super) fn make(name: &str, days: u16) -> Result<(Self, Made), CertError> {
+    pub(super) fn make(name: &str, days: u16) -> Result<(Self, Issued), CertError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         begin(&mut params, OffsetDateTime::now_utc() + Duration::days(days.into()), name)?;
@@ -61,7 +61,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
         let facts = read_back(certificate.der())?;
-        let made = Made {
+        let made = Issued {
             certificate: certificate.pem(),
             key: Secret::new(key.serialize_pem().into_bytes()),
             serial: Serial::of(&facts),
@@ -100,7 +100,7 @@ impl Authority {
         mut params: CertificateParams,
         common_name: &str,
         days: u16,
-    ) -> Result<Made, CertError> {
+    ) -> Result<Issued, CertError> {
         let asked = OffsetDateTime::now_utc() + Duration::days(days.into());
         let not_after = asked.min(self.certificate.facts.not_after);
         begin(&mut params, not_after, common_name)?;
@@ -119,7 +119,7 @@ impl Authority {
                     .to_owned(),
             ));
         }
-        Ok(Made {
+        Ok(Issued {
             certificate: certificate.pem(),
             key: Secret::new(key.serialize_pem().into_bytes()),
             serial: Serial::of(&facts),
@@ -149,7 +149,7 @@ impl Authority {
 }
 
 /// A key for tokens, and the certificate by which a registry knows it: of no CA, and signed by itself.
-pub(in crate::cli) fn token_signer(rsa: bool, days: u16) -> Result<Made, CertError> {
+pub(in crate::cli) fn token_signer(rsa: bool, days: u16) -> Result<Issued, CertError> {
     let key = match rsa {
         true => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072)?,
         false => KeyPair::generate()?,
@@ -159,7 +159,7 @@ pub(in crate::cli) fn token_signer(rsa: bool, days: u16) -> Result<Made, CertErr
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     let certificate = params.self_signed(&key)?;
-    Ok(Made {
+    Ok(Issued {
         certificate: certificate.pem(),
         key: Secret::new(key.serialize_pem().into_bytes()),
         serial: Serial::of(&read_back(certificate.der())?),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType};
 
-use super::authority::{self, Authority, Made};
+use super::authority::{self, Authority, Issued};
 use super::common_name::{CommonName, Kind};
 use super::error::CertError;
 use super::files::{self, Content};
@@ -56,7 +56,7 @@ pub(super) fn run(command: &Client) -> Result<String, CertError> {
     Ok(report(command, &made))
 }
 
-fn issue(authority: &Authority, name: &CommonName, days: u16) -> Result<Made, CertError> {
+fn issue(authority: &Authority, name: &CommonName, days: u16) -> Result<Issued, CertError> {
     let mut params = CertificateParams::default();
     params.subject_alt_names = match name.kind() {
         Kind::Host => vec![SanType::DnsName(name.as_str().try_into()?)],
@@ -67,7 +67,7 @@ fn issue(authority: &Authority, name: &CommonName, days: u16) -> Result<Made, Ce
     authority.issue(params, name.as_str(), days)
 }
 
-fn report(command: &Client, made: &Made) -> String {
+fn report(command: &Client, made: &Issued) -> String {
     let place = |name| command.out.join(name).display().to_string();
     format!(
         "wrote {certificate}  the client's certificate, for the user {name}\n\

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rcgen::{CertificateParams, CrlDistributionPoint, ExtendedKeyUsagePurpose, SanType};
 
-use super::authority::{Authority, Made};
+use super::authority::{Authority, Issued};
 use super::error::CertError;
 use super::files::{self, Content};
 use super::name::HostName;
@@ -50,7 +50,7 @@ pub(super) fn run(command: &Server) -> Result<String, CertError> {
 }
 
 /// The file needs no chain: the CA is what clients have.
-fn issue(authority: &Authority, command: &Server) -> Result<Made, CertError> {
+fn issue(authority: &Authority, command: &Server) -> Result<Issued, CertError> {
     let mut params = CertificateParams::default();
     for name in &command.names {
         let name = match name {
@@ -76,7 +76,7 @@ fn url(text: &str) -> Result<String, String> {
     }
 }
 
-fn report(command: &Server, made: &Made) -> String {
+fn report(command: &Server, made: &Issued) -> String {
     let names: Vec<_> = command.names.iter().map(ToString::to_string).collect();
     let certificate = command.out.join(CERTIFICATE).display().to_string();
     let key = command.out.join(KEY).display().to_string();

@@ -2,7 +2,7 @@ use super::*;
 use clap::Parser;
 use std::fs;
 
-/// Made by Debian's `htpasswd -nbB -C 4 user hunter2`.
+/// Issued by Debian's `htpasswd -nbB -C 4 user hunter2`.
 const HASH: &str = "$2y$04$Tju/QotMV39d5.XvElOMEOCPs7VPknc5JoEJru8bbqf6RiS2cajUe";
 
 #[derive(Parser)]
