@@ -1,8 +1,8 @@
 //! The `Authorization` that the registry gets: the user's name, what the client sent, or nothing.
 //!
-//! A registry that verifies tokens gets the client's token if that is sufficient. If not, because the
-//! client sent something else or the registry wants a right that clients do not ask for, it gets a token
-//! made for that one request.
+//! A registry that verifies tokens gets the client's token if that is sufficient. If not, because
+//! the client sent something else or the registry wants a right that clients do not ask for, it
+//! gets a token made for that one request.
 
 use std::time::SystemTime;
 
@@ -30,55 +30,50 @@ pub(super) enum Purpose<'a> {
     Question,
 }
 
-/// Replaces the client's `Authorization` with the registry's.
-pub(super) fn settle(
-    headers: &mut HeaderMap,
-    context: &RequestContext<'_>,
-    permit: &Permit,
-    purpose: Purpose<'_>,
-) -> Result<(), Refusal> {
-    let value = match (context.state.config.upstream.authorization, &context.state.tokens) {
-        (UpstreamAuthorization::Pass, None) => return Ok(()),
-        (UpstreamAuthorization::Pass, Some(_)) if suffices(context, permit, purpose) => return Ok(()),
-        (UpstreamAuthorization::Pass, Some(tokens)) => {
-            Some(issued(context, tokens, permit.identity(), purpose)?)
+impl RequestContext<'_> {
+    /// Replaces the client's `Authorization` with the one for the registry.
+    pub(super) fn authorize(
+        &self,
+        headers: &mut HeaderMap,
+        permit: &Permit,
+        purpose: Purpose<'_>,
+    ) -> Result<(), Refusal> {
+        let value = match (self.state.config.upstream.authorization, &self.state.tokens) {
+            (UpstreamAuthorization::Pass, None) => return Ok(()),
+            (UpstreamAuthorization::Pass, Some(_)) if self.suffices(permit, purpose) => return Ok(()),
+            (UpstreamAuthorization::Pass, Some(tokens)) => Some(self.issued(tokens, permit, purpose)?),
+            (UpstreamAuthorization::User, _) => user(permit.identity()),
+            (UpstreamAuthorization::None, _) => None,
+        };
+        match value {
+            Some(value) => _ = headers.insert(AUTHORIZATION, value),
+            None => _ = headers.remove(AUTHORIZATION),
         }
-        (UpstreamAuthorization::User, _) => user(permit.identity()),
-        (UpstreamAuthorization::None, _) => None,
-    };
-    match value {
-        Some(value) => _ = headers.insert(AUTHORIZATION, value),
-        None => _ = headers.remove(AUTHORIZATION),
+        Ok(())
     }
-    Ok(())
+
+    /// Whether the client's own token is sufficient. Distribution wants `registry:catalog:*` for
+    /// the catalog, and `delete` to cancel an upload; clients have neither.
+    fn suffices(&self, permit: &Permit, purpose: Purpose<'_>) -> bool {
+        let is_usual = !matches!(self.target.operation, Operation::Catalog | Operation::UploadCancel);
+        permit.has_token() && is_usual && matches!(purpose, Purpose::Request(_))
+    }
+
+    /// A token for what was permitted, and no more.
+    fn issued(&self, tokens: &Tokens, permit: &Permit, purpose: Purpose<'_>) -> Result<HeaderValue, Refusal> {
+        let scopes = scopes(self.target, purpose);
+        let subject = permit.identity().subject()?;
+        let issued = tokens.issue(subject, &self.service(tokens), &scopes, SystemTime::now())?;
+        HeaderValue::try_from([b"Bearer ", issued.token.expose()].concat()).map_err(|_| Refusal::Busy)
+    }
 }
 
-/// A registry without authentication names the user of a Basic field in its events. It never needs the
-/// password.
+/// A registry without authentication names the user of a Basic field in its events. It never needs
+/// the password.
 fn user(identity: &Identity) -> Option<HeaderValue> {
     let Identity::User(user) = identity else { return None };
     let encoded = STANDARD.encode([user.as_bytes(), b":"].concat());
     HeaderValue::try_from(format!("Basic {encoded}")).ok()
-}
-
-/// Whether the client's own token is sufficient. Distribution wants `registry:catalog:*` for the catalog,
-/// and `delete` to cancel an upload; clients have neither.
-fn suffices(context: &RequestContext<'_>, permit: &Permit, purpose: Purpose<'_>) -> bool {
-    let is_usual = !matches!(context.target.operation, Operation::Catalog | Operation::UploadCancel);
-    permit.has_token() && is_usual && matches!(purpose, Purpose::Request(_))
-}
-
-/// A token for what was permitted, and no more.
-fn issued(
-    context: &RequestContext<'_>,
-    tokens: &Tokens,
-    identity: &Identity,
-    purpose: Purpose<'_>,
-) -> Result<HeaderValue, Refusal> {
-    let scopes = scopes(context.target, purpose);
-    let service = context.service(tokens);
-    let issued = tokens.issue(identity.subject()?, &service, &scopes, SystemTime::now())?;
-    HeaderValue::try_from([b"Bearer ", issued.token.expose()].concat()).map_err(|_| Refusal::Busy)
 }
 
 fn scopes(target: &Target<'_>, purpose: Purpose<'_>) -> Vec<Scope> {

@@ -14,14 +14,14 @@ use super::inquiry::Inquiry;
 use super::listing::{Listing, MOST_NAMES, Next};
 use super::refusal::Refusal;
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
-use crate::access::Permit;
+use crate::access::{Permit, Rules};
 use crate::registry::name;
 use crate::registry::page::{NoNumber, Page};
 
 /// Names in an answer if the request does not say how many, as in distribution.
 const USUAL_NAMES: usize = 100;
-/// Names that are looked up in the rules before other tasks run: a fraction of a millisecond with a hundred
-/// rules.
+/// Names that are looked up in the rules before other tasks run: a fraction of a millisecond with a
+/// hundred rules.
 const TURN: usize = 100;
 
 /// Longest wait for other requests that have the catalog read.
@@ -32,8 +32,9 @@ struct Catalog {
     repositories: Vec<String>,
 }
 
-/// Answers a request for the catalog with the names that the caller may see. The registry's catalog is read
-/// until the page is full and one visible name is left over: that name tells whether a next page exists.
+/// Answers a request for the catalog with the names that the caller may see. The registry's catalog
+/// is read until the page is full and one visible name is left over: that name tells whether a next
+/// page exists.
 pub(super) async fn filtered<B>(
     context: &RequestContext<'_>,
     permit: &Permit,
@@ -44,10 +45,11 @@ pub(super) async fn filtered<B>(
     if n == 0 {
         return respond(Vec::new(), None);
     }
-    // Some registries start after `last` only if it exists. They must not be asked about a name that the
-    // caller may not see.
+    let rules = &context.state.rules;
+    // Some registries start after `last` only if it exists. They must not be asked about a name
+    // that the caller may not see.
     let (seen, unseen) = match &page.last {
-        Some(last) if is_visible(context, permit, last) => (Some(last), None),
+        Some(last) if is_visible(rules, permit, last) => (Some(last), None),
         last => (None, last.as_ref()),
     };
     let _place = timeout(PATIENCE, context.gate.shared.catalog_readers.acquire())
@@ -64,7 +66,7 @@ pub(super) async fn filtered<B>(
             Next::End => break,
             Next::Refused(answer) => return Err(without_names(answer)),
         };
-        let mut names = visible(context, permit, names).await;
+        let mut names = visible(rules, permit, names).await;
         if let Some(last) = unseen {
             names.retain(|name| is_after(name, last));
         }
@@ -82,10 +84,10 @@ pub(super) async fn filtered<B>(
     respond(repositories, next)
 }
 
-async fn visible(context: &RequestContext<'_>, permit: &Permit, names: Vec<String>) -> Vec<String> {
+async fn visible(rules: &Rules, permit: &Permit, names: Vec<String>) -> Vec<String> {
     let mut visible = Vec::new();
     for (number, name) in (1..).zip(names) {
-        if is_visible(context, permit, &name) {
+        if is_visible(rules, permit, &name) {
             visible.push(name);
         }
         if number % TURN == 0 {
@@ -95,19 +97,19 @@ async fn visible(context: &RequestContext<'_>, permit: &Permit, names: Vec<Strin
     visible
 }
 
-fn is_visible(context: &RequestContext<'_>, permit: &Permit, name: &str) -> bool {
-    name::is_repository(name) && permit.sees(&context.state.rules, name)
+fn is_visible(rules: &Rules, permit: &Permit, name: &str) -> bool {
+    name::is_repository(name) && permit.sees(rules, name)
 }
 
-/// Whether distribution sorts `name` after `last`: a repository comes before those below it, and those before
-/// its neighbours.
+/// Whether distribution sorts `name` after `last`: a repository comes before those below it, and
+/// those before its neighbours.
 fn is_after(name: &str, last: &str) -> bool {
     let key = |name: &str| name.replace('/', "\0");
     key(name) > key(last)
 }
 
-/// The registry's refusal, without the names that an internal error may hold: distribution tells the folder of
-/// the repository that it failed at.
+/// The registry's refusal, without the names that an internal error may hold: distribution tells
+/// the folder of the repository that it failed at.
 fn without_names(answer: Response<Bytes>) -> Refusal {
     if answer.status().is_server_error() {
         Refusal::BadGateway(format!("it answered {} to a request for its catalog", answer.status()))

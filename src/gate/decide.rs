@@ -1,6 +1,5 @@
 //! The decision about a request, and the 401s that tell the client what to come back with.
 
-use super::challenge::challenge;
 use super::context::RequestContext;
 use super::refusal::{DENIED, Refusal, denial};
 use crate::access::{self, Caller, Denied, Identity, Permit};
@@ -25,18 +24,18 @@ impl RequestContext<'_> {
 
     /// The client is not authenticated; `reason` is for the log alone.
     pub(super) fn unauthorized(&self, reason: &'static str) -> Refusal {
-        Refusal::Unauthorized { reason, client_message: None, challenge: challenge(self, None) }
+        Refusal::Unauthorized { reason, client_message: None, challenge: self.challenge(None) }
     }
 
     /// The client's token is not valid.
     pub(super) fn invalid(&self, invalid: Invalid) -> Refusal {
         let reason = invalid.reason();
-        let challenge = challenge(self, Some((BearerError::InvalidToken, reason)));
+        let challenge = self.challenge(Some((BearerError::InvalidToken, reason)));
         Refusal::Unauthorized { reason, client_message: Some(reason.to_owned()), challenge }
     }
 
-    /// The valid token of `bearer` does not allow the request. Answered with 401 too: clients then ask
-    /// for a better token, and show the message when there is none.
+    /// The valid token of `bearer` does not allow the request. Answered with 401 too: clients then
+    /// ask for a better token, and show the message when there is none.
     fn insufficient(&self, missing: Scope, bearer: &Identity) -> Refusal {
         let is_stranger = *bearer == Identity::Anonymous;
         let (reason, client_message) = match &missing.resource {
@@ -46,7 +45,7 @@ impl RequestContext<'_> {
             _ if is_stranger => ("this needs a login", denial("log in to", &missing)),
             _ => (DENIED, denial("this user may not", &missing)),
         };
-        let challenge = challenge(self, Some((BearerError::InsufficientScope, &client_message)));
+        let challenge = self.challenge(Some((BearerError::InsufficientScope, &client_message)));
         Refusal::Insufficient { missing, is_stranger, reason, client_message, challenge }
     }
 }

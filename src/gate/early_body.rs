@@ -40,8 +40,8 @@ pub(super) async fn settle(request: &mut Request<UnreadBody>, patience: Duration
     Ok(())
 }
 
-/// Reads a short HTTP/2 body before its request is refused: curl treats a stream that ends while it is
-/// sending as broken, and shows no status. Skipped for `Expect: 100-continue`.
+/// Reads a short HTTP/2 body before its request is refused: curl treats a stream that ends while it
+/// is sending as broken, and shows no status. Skipped for `Expect: 100-continue`.
 pub(super) async fn drain_small(request: &mut Request<UnreadBody>) {
     let is_short = declared_length(request.headers()).is_some_and(|length| length <= SHORT);
     if request.version() != Version::HTTP_2 || !is_short || request.headers().contains_key(header::EXPECT) {

@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
-use super::authorization::{self, Purpose};
+use super::authorization::Purpose;
 use super::context::RequestContext;
 use super::head_checks;
 use super::mount::Mount;
@@ -15,7 +15,8 @@ use crate::body::{ClientBody, Limits, UnreadBody};
 use crate::header::{forwarded, hop};
 use crate::registry::target::Operation;
 
-/// The target of the request for the registry: `path` and `query` in origin-form, as they were understood.
+/// The target of the request for the registry: `path` and `query` in origin-form, as they were
+/// understood.
 pub(super) fn target(sent: &Uri, path: &str, query: Option<&str>) -> Result<Uri, Refusal> {
     if let Some(target) = sent.path_and_query()
         && (target.path(), target.query()) == (path, query)
@@ -29,12 +30,12 @@ pub(super) fn target(sent: &Uri, path: &str, query: Option<&str>) -> Result<Uri,
     target.map(Uri::from).map_err(|_| Refusal::Path)
 }
 
-/// Makes the request for the registry, whose target is already [`target`]'s: written anew from what was
-/// understood, with one framing.
+/// Makes the request for the registry, whose target is already [`target`]'s: written anew from what
+/// was understood, with one framing.
 pub(super) fn rewrite(
-    request: Request<UnreadBody>,
     context: &RequestContext<'_>,
     permit: &Permit,
+    request: Request<UnreadBody>,
     mount: &Mount,
 ) -> Result<Request<ClientBody>, Refusal> {
     let limits = limits(context);
@@ -54,8 +55,9 @@ pub(super) fn rewrite(
     if context.target.operation.is_upload() {
         call_it_bytes(headers);
     }
-    introduce(headers, context, permit, Purpose::Request(mount))?;
-    // Written anew: not every reader understands 005 in the same way. Without it hyper sends chunks.
+    context.introduce(headers, permit, Purpose::Request(mount))?;
+    // Written anew: not every reader understands 005 in the same way. Without it hyper sends
+    // chunks.
     headers.remove(CONTENT_LENGTH);
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -67,6 +69,21 @@ pub(super) fn rewrite(
         ClientBody::empty(context.flow.clone())
     };
     Ok(Request::from_parts(head, body))
+}
+
+impl RequestContext<'_> {
+    /// Inserts the fields that tell the registry who sent the request, and for which host.
+    pub(super) fn introduce(
+        &self,
+        headers: &mut HeaderMap,
+        permit: &Permit,
+        purpose: Purpose<'_>,
+    ) -> Result<(), Refusal> {
+        let host = self.authority.field();
+        forwarded::rewrite(headers, self.client, host);
+        headers.insert(HOST, host.clone());
+        self.authorize(headers, permit, purpose)
+    }
 }
 
 fn limits(context: &RequestContext<'_>) -> Limits {
@@ -87,26 +104,13 @@ fn length(head: &Parts, has_body: bool) -> Option<u64> {
     }
 }
 
-/// A registry written in Go reads `mount`, `from` and `digest` from a body that is called a form before it
-/// reads the query, and curl calls every body one. Go accepts more spellings of that name than can be
-/// listed, and the body of an upload is nothing but bytes.
+/// A registry written in Go reads `mount`, `from` and `digest` from a body that is called a form
+/// before it reads the query, and curl calls every body one. Go accepts more spellings of that name
+/// than can be listed, and the body of an upload is nothing but bytes.
 fn call_it_bytes(headers: &mut HeaderMap) {
     if let Entry::Occupied(mut kind) = headers.entry(CONTENT_TYPE) {
         kind.insert(HeaderValue::from_static("application/octet-stream"));
     }
-}
-
-/// Inserts the fields that tell the registry who sent the request, and for which host.
-pub(super) fn introduce(
-    headers: &mut HeaderMap,
-    context: &RequestContext<'_>,
-    permit: &Permit,
-    purpose: Purpose<'_>,
-) -> Result<(), Refusal> {
-    let host = context.authority.field();
-    forwarded::rewrite(headers, context.client, host);
-    headers.insert(HOST, host.clone());
-    authorization::settle(headers, context, permit, purpose)
 }
 
 /// RFC 9113 section 8.2.3: HTTP/2 may split a cookie into several fields, HTTP/1.1 has one.

@@ -1,7 +1,7 @@
 //! The checks of a request's head that hyper leaves to a proxy.
 //!
-//! Every function here checks one thing; [`check`] is the list of them. A request in doubt is refused
-//! with 400, its connection is closed and nothing reaches the registry.
+//! Every function here checks one thing; [`check`] is the list of them. A request in doubt is
+//! refused with 400, its connection is closed and nothing reaches the registry.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body::Body;
@@ -113,8 +113,8 @@ fn singletons(headers: &HeaderMap) -> Result<(), Refusal> {
     NAMES.into_iter().try_for_each(|name| single(headers, name).map(|_| ()))
 }
 
-/// RFC 9110 section 9.3.1: content in a GET or HEAD has no meaning, and at worst hides a second request.
-/// HTTP/2 shows only in its frames whether there is any: `early_body::settle` reads them.
+/// RFC 9110 section 9.3.1: content in a GET or HEAD has no meaning, and at worst hides a second
+/// request. HTTP/2 shows only in its frames whether there is any: `early_body::settle` reads them.
 fn bodiless<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
     let has_content = request.version() != Version::HTTP_2 && has_body(request);
     ensure(!(has_content && is_read(request.method())), NO_BODY)
@@ -134,7 +134,8 @@ fn request_target<B>(request: &Request<B>) -> Result<(), Refusal> {
 }
 
 /// Refuses a path that another reader may understand differently: dot segments, empty segments,
-/// backslashes, escaped separators and control characters, bad escapes, characters outside RFC 3986.
+/// backslashes, escaped separators and control characters, bad escapes, characters outside RFC
+/// 3986.
 fn path(path: &str) -> Result<(), Refusal> {
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
@@ -192,7 +193,8 @@ fn served_name(authority: &Authority, names: &[String]) -> Result<(), Refusal> {
     ensure(is_served, Refusal::Misdirected)
 }
 
-/// RFC 9110 section 10.1.1. hyper sends the 100 when the body is first read, which is after the decision.
+/// RFC 9110 section 10.1.1. hyper sends the 100 when the body is first read, which is after the
+/// decision.
 fn expect(headers: &HeaderMap) -> Result<(), Refusal> {
     match single(headers, header::EXPECT) {
         Ok(None) => Ok(()),
@@ -210,12 +212,12 @@ fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>,
     let mut lines = headers.get_all(name).iter();
     match (lines.next(), lines.next()) {
         (line, None) => Ok(line),
-        (_, Some(_)) => Err(Refusal::Malformed("a field that may come once came twice")),
+        (_, Some(_)) => Err(Refusal::Malformed("a field that may appear once appears twice")),
     }
 }
 
-/// Whether `text` holds only unreserved characters, sub-delims, `more`, and escapes of two hex digits
-/// that do not stand for a `forbidden` byte.
+/// Whether `text` holds only unreserved characters, sub-delims, `more`, and escapes of two hex
+/// digits that do not stand for a `forbidden` byte.
 fn escapes(text: &[u8], more: &[u8], forbidden: impl Fn(u8) -> bool) -> bool {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let mut bytes = text.iter();

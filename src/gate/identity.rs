@@ -17,8 +17,8 @@ use crate::token::Tokens;
 use crate::user::User;
 
 impl RequestContext<'_> {
-    /// The user that the client's certificate names; none where no certificate is needed and none was
-    /// presented.
+    /// The user that the client's certificate names; none where no certificate is needed and none
+    /// was presented.
     ///
     /// # Errors
     /// A certificate is needed, or the one presented is not valid.
@@ -39,8 +39,9 @@ impl RequestContext<'_> {
         auth.authorities.user(shown).map(Some).map_err(|rejection| refused(rejection.reason()))
     }
 
-    /// Who sent a request with these `headers`. `certificate_user` is the user of the client's certificate.
-    /// A password that comes with a certificate is checked too: otherwise `docker login` would accept any.
+    /// Who sent a request with these `headers`. `certificate_user` is the user of the client's
+    /// certificate. A password that comes with a certificate is checked too: otherwise `docker
+    /// login` would accept any.
     ///
     /// # Errors
     /// The response is the same for no password, a wrong password and an unknown user.
@@ -110,8 +111,8 @@ pub(super) fn needs_both(state: &State) -> bool {
 }
 
 /// Whether a request without credentials is accepted as an anonymous one. Not with tokens, which
-/// anonymous clients get too: clients choose one scheme for all their requests. Nor where a password is
-/// needed beside the certificate.
+/// anonymous clients get too: clients choose one scheme for all their requests. Nor where a
+/// password is needed beside the certificate.
 fn allows_anonymous(state: &State) -> bool {
     state.config.auth.mode == AuthMode::Basic && !needs_both(state)
 }

@@ -26,8 +26,9 @@ const MANIFESTS: HeaderValue = HeaderValue::from_static(
      application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json, */*",
 );
 
-/// Refuses to overwrite or delete an immutable tag that exists. Hold the returned locks until the registry
-/// has answered the request: meanwhile another push of the same new tag would not see it either.
+/// Refuses to overwrite or delete an immutable tag that exists. Hold the returned locks until the
+/// registry has answered the request: meanwhile another push of the same new tag would not see it
+/// either.
 pub(super) async fn guard<B>(
     context: &RequestContext<'_>,
     permit: &Permit,
@@ -57,8 +58,8 @@ pub(super) async fn guard<B>(
     }
 }
 
-/// The tags that a push sets: the reference, and those in the query, which newer registries accept beside a
-/// digest (OCI distribution specification 1.2, "Pushing Manifests").
+/// The tags that a push sets: the reference, and those in the query, which newer registries accept
+/// beside a digest (OCI distribution specification 1.2, "Pushing Manifests").
 fn pushed(reference: &str, query: &str) -> BTreeSet<String> {
     // Some registries take a semicolon for a separator, as Go did until 2021.
     let pairs = query.split(';').flat_map(|part| form_urlencoded::parse(part.as_bytes()));
@@ -95,7 +96,8 @@ impl Tags<'_> {
         Ok(locks)
     }
 
-    /// Makes sure that no immutable tag points at the manifest `digest`: registries delete the tags with it.
+    /// Makes sure that no immutable tag points at the manifest `digest`: registries delete the tags
+    /// with it.
     async fn point_elsewhere(&self, digest: &str) -> Result<(), Refusal> {
         let mut asked = 0;
         let mut listing = Listing::of_tags(self.inquiry, self.repository);

@@ -1,4 +1,5 @@
-//! Questions that tidegate asks the registry itself, on behalf of the client whose request depends on them.
+//! Questions that tidegate asks the registry itself, on behalf of the client whose request depends
+//! on them.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, USER_AGENT};
@@ -7,7 +8,6 @@ use http_body_util::{BodyExt as _, Limited};
 
 use super::authorization::Purpose;
 use super::context::RequestContext;
-use super::forward;
 use super::refusal::Refusal;
 use super::reply::{API_VERSION, API_VERSION_VALUE};
 use crate::access::Permit;
@@ -15,8 +15,8 @@ use crate::body::ClientBody;
 use crate::header::hop;
 use crate::upstream::AnswerError;
 
-/// Largest answer: room for the names of a hundred thousand repositories, from a registry that sends them
-/// all at once.
+/// Largest answer: room for the names of a hundred thousand repositories, from a registry that
+/// sends them all at once.
 const MOST_BYTES: usize = 8 << 20;
 /// Lets the registry's operator tell these requests from those of clients.
 const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
@@ -47,8 +47,8 @@ impl<'a> Inquiry<'a> {
     /// Sends a request without a body for the path and query `target`, and reads the whole answer.
     ///
     /// # Errors
-    /// There is no answer, or one that is neither 200 nor an error: a redirect or a part of a list must not
-    /// be taken for what was asked for.
+    /// There is no answer, or one that is neither 200 nor an error: a redirect or a part of a list
+    /// must not be taken for what was asked for.
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -83,7 +83,7 @@ impl<'a> Inquiry<'a> {
         if let Some(credentials) = self.credentials {
             headers.insert(AUTHORIZATION, credentials.clone());
         }
-        forward::introduce(headers, self.context, self.permit, Purpose::Question)?;
+        self.context.introduce(headers, self.permit, Purpose::Question)?;
 
         let answer = gate.upstream.send(self.permit, &state.destination, request, flow).await?;
         let (mut head, body) = answer.into_parts();

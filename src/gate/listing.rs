@@ -13,8 +13,8 @@ use crate::registry::page::{Page, has_next};
 
 /// Names asked for at once: the most that distribution allows.
 pub(super) const MOST_NAMES: usize = 1000;
-/// Pages read for one request: a hundred thousand names, even from a registry that sends a hundred at a
-/// time.
+/// Pages read for one request: a hundred thousand names, even from a registry that sends a hundred
+/// at a time.
 const MOST_PAGES: usize = 1000;
 
 /// One of the registry's lists: its repositories, or the tags of one.
@@ -54,8 +54,8 @@ impl<'a> Listing<'a> {
         Self { inquiry, path, key, last, ignores_n: false, pages: 0, ended: false }
     }
 
-    /// The next names, in the registry's order. There are about `wanted` of them: registries send fewer, and
-    /// some send all at once. Each page brings new names, so that every list ends.
+    /// The next names, in the registry's order. There are about `wanted` of them: registries send
+    /// fewer, and some send all at once. Each page brings new names, so that every list ends.
     ///
     /// # Errors
     /// The list cannot be read to its end.

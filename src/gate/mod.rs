@@ -43,8 +43,8 @@ use refusal::Refusal;
 pub(crate) use reply::Reply;
 use request_log::RequestLog;
 
-/// Answers one request. Never fails: a fault becomes an answer too, or ends the body of one. `guard` is
-/// held until the response has been sent or abandoned.
+/// Answers one request. Never fails: a fault becomes an answer too, or ends the body of one.
+/// `guard` is held until the response has been sent or abandoned.
 pub(crate) async fn handle<G>(
     gate: Rc<Gate>,
     peer: &Peer,
@@ -59,8 +59,8 @@ pub(crate) async fn handle<G>(
     let response = match pass(&gate, &state, peer, &mut request, &flow, &log).await {
         Ok(response) => response,
         Err(refusal) => {
-            // If `pass` took the request before it failed, an empty one is left here, and this does
-            // nothing: the body was already read, or belongs to the request to the registry.
+            // If `pass` took the request before it failed, an empty one is left here, which has
+            // nothing to drain.
             early_body::drain_small(&mut request).await;
             reject::delay(&refusal).await;
             reject::respond(refusal, &state.destination.server, unread, &log)
@@ -69,8 +69,8 @@ pub(crate) async fn handle<G>(
     reply::hand_over(response, flow, log, guard)
 }
 
-/// Runs the head checks for plain HTTP. On success calls `answer` with the requested host (no port);
-/// otherwise returns the refusal.
+/// Runs the head checks for plain HTTP. On success calls `answer` with the requested host (no
+/// port); otherwise returns the refusal.
 pub(crate) fn check_plain<B: Body>(
     request: &Request<B>,
     config: &Config,
@@ -118,7 +118,7 @@ async fn pass(
     let caller = context.identify(certificate_user, request.headers()).await?;
     log.user(&caller.identity);
     let permit = context.decide(caller)?;
-    // After the decision: who lacks the right does not learn the policy.
+    // After the decision, so that a client without the right does not learn the policy.
     policy::check(&config.policy, target.operation)?;
     // Before the registry is asked: it has to be known whether there is a body.
     early_body::settle(request, config.limits.idle_timeout).await?;
@@ -131,10 +131,10 @@ async fn pass(
     // Only now does the query change: `immutable` reads it as the client sent it.
     let (mount, query) = mount::settle(&context, &permit, sent.query())?;
     *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
-    let onward = forward::rewrite(mem::take(request), &context, &permit, &mount)?;
+    let onward = forward::rewrite(&context, &permit, mem::take(request), &mount)?;
     log.upstream(&state.destination.server);
     let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
-    reply::rewrite(answer, &context)
+    reply::rewrite(&context, answer)
 }
 
 fn user_agent<B>(request: &Request<B>) -> Option<&[u8]> {

@@ -1,4 +1,5 @@
-//! A mount takes a blob from another repository: `POST …/blobs/uploads/?mount=<digest>&from=<repository>`.
+//! A mount takes a blob from another repository: `POST
+//! …/blobs/uploads/?mount=<digest>&from=<repository>`.
 
 use std::borrow::Cow;
 
@@ -20,9 +21,9 @@ pub(super) enum Mount {
     Dropped,
 }
 
-/// Decides about the mount in `query`, and returns the query that goes to the registry. It differs from
-/// the client's only where a mount was dropped: the registry then starts an upload, and the client goes
-/// on with that.
+/// Decides about the mount in `query`, and returns the query that goes to the registry. It differs
+/// from the client's only where a mount was dropped: the registry then starts an upload, and the
+/// client goes on with that.
 pub(super) fn settle<'q>(
     context: &RequestContext<'_>,
     permit: &Permit,
@@ -39,9 +40,9 @@ pub(super) fn settle<'q>(
     Ok((mount, Some(query)))
 }
 
-/// Keeps a mount that can be read in one way only, from a repository that the caller `may_pull`. Any
-/// other is dropped, also one that names no repository, for which some registries search all of them.
-/// The other parameters stay as they were written.
+/// Keeps a mount that can be read in one way only, from a repository that the caller `may_pull`.
+/// Any other is dropped, also one that names no repository, for which some registries search all of
+/// them. The other parameters stay as they were written.
 ///
 /// # Errors
 /// There is a semicolon: registries built with Go before 1.17 take it for a separator.
@@ -142,7 +143,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the query: what goes on names a mount once and from the one repository, or not at all.
+        /// Whatever the query: what goes on names a mount once and from the one repository, or not
+        /// at all.
         #[test]
         fn no_other_repository_goes_on(
             parts in prop::collection::vec("(mount|%6dount|from|fr%6Fm|from%00|m)(=(team/base|team%2fbase|team/other|sha256:00|a{0,2}))?", 0..5),

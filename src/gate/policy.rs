@@ -1,11 +1,12 @@
-//! Operations switched off for everyone, regardless of rights: `policy.read_only` and `policy.catalog`.
+//! Operations switched off for everyone, regardless of rights: `policy.read_only` and
+//! `policy.catalog`.
 
 use super::refusal::Refusal;
 use crate::config::{Catalog, Policy};
 use crate::registry::target::Operation;
 
-/// Refuses what is switched off. Uploads that have begun may finish: their blobs change nothing until a
-/// manifest names them.
+/// Refuses what is switched off. Uploads that have begun may finish: their blobs change nothing
+/// until a manifest names them.
 pub(super) fn check(policy: &Policy, operation: Operation) -> Result<(), Refusal> {
     use Operation as O;
     let read_only = |methods| Refusal::NotOffered {

@@ -28,7 +28,8 @@ pub(super) enum Refusal {
     Misdirected,
     /// The host needs a client certificate, and the connection was opened without asking for one.
     Unasked,
-    /// There is no valid client certificate: the configured status, and the reason for the log alone.
+    /// There is no valid client certificate: the configured status, and the reason for the log
+    /// alone.
     Certificate(StatusCode, &'static str),
     /// `user_agents` denies the client: the configured status.
     Agent(StatusCode),
@@ -58,7 +59,8 @@ pub(super) enum Refusal {
     BadTokenRequest(&'static str),
     /// The user is known and lacks these rights.
     Denied(Scope),
-    /// A policy for everybody forbids the request: the message, and the methods that the path still has.
+    /// A policy for everybody forbids the request: the message, and the methods that the path still
+    /// has.
     NotOffered { message: &'static str, methods: &'static str },
     /// The request would change an immutable tag: the message for the client.
     Immutable(String),
@@ -74,9 +76,10 @@ pub(super) enum Refusal {
     Crowded,
     /// The body exceeds the limit for its kind.
     BodyTooLarge,
-    /// The client's body ended badly.
+    /// The client's body is incomplete, malformed or too slow.
     Client(ClientFault),
-    /// The registry cannot be reached, or its answer is not valid: the reason for the program's log.
+    /// The registry cannot be reached, or its answer is not valid: the reason for the program's
+    /// log.
     BadGateway(String),
     /// The registry did not answer in time.
     GatewayTimeout,
@@ -123,8 +126,8 @@ impl From<UpstreamError> for Refusal {
     }
 }
 
-/// The message for a client that lacks `missing`: `denial("this user may not", …)` is "this user may
-/// not pull from team/app".
+/// The message for a client that lacks `missing`: `denial("this user may not", …)` is "this user
+/// may not pull from team/app".
 pub(super) fn denial(who: &str, missing: &Scope) -> String {
     let action = match missing.rights {
         Rights::PULL => "pull from",

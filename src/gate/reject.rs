@@ -30,8 +30,8 @@ pub(super) async fn delay(refusal: &Refusal) {
     }
 }
 
-/// The response to `refusal`. `unread` says that a request body may still be on its way: an HTTP/1.1
-/// connection then closes after this response.
+/// The response to `refusal`. `unread` says that a request body may still be on its way: an
+/// HTTP/1.1 connection then closes after this response.
 pub(super) fn respond(
     refusal: Refusal,
     server: &ServerAddress,
@@ -132,7 +132,7 @@ fn row(refusal: Refusal) -> Row {
         R::Unasked => Row::new(
             S::MISDIRECTED_REQUEST,
             C::Denied,
-            "this host name needs a connection of its own, on which a client certificate is asked for",
+            "this host name needs a separate connection with a client certificate",
         )
         .closing(),
         R::Certificate(S::NOT_FOUND, reason) => {
@@ -145,22 +145,22 @@ fn row(refusal: Refusal) -> Row {
         }
         R::NoSuchPath => Row::new(S::NOT_FOUND, C::Unsupported, "only /v2/ is served here"),
         R::Method => {
-            Row::new(S::METHOD_NOT_ALLOWED, C::Unsupported, "the method is not one of the registry API")
+            Row::new(S::METHOD_NOT_ALLOWED, C::Unsupported, "the registry API does not have this method")
                 .allowing(target::METHODS)
                 .closing()
         }
         R::NoMethod(methods) => {
-            Row::new(S::METHOD_NOT_ALLOWED, C::Unsupported, "this path does not have this method")
+            Row::new(S::METHOD_NOT_ALLOWED, C::Unsupported, "this path does not support this method")
                 .allowing(methods)
         }
         R::NoPath => Row::new(S::NOT_FOUND, C::Unsupported, "not a request of the registry API"),
         R::Expectation => {
-            Row::new(S::EXPECTATION_FAILED, C::Unsupported, "only Expect: 100-continue is understood")
+            Row::new(S::EXPECTATION_FAILED, C::Unsupported, "only Expect: 100-continue is supported")
         }
         R::HeadTooLarge => Row::new(
             S::REQUEST_HEADER_FIELDS_TOO_LARGE,
             C::Unsupported,
-            "the head of the request is larger than allowed",
+            "the request headers are larger than allowed",
         ),
         R::Unauthorized { reason, client_message, challenge } => {
             Row::new(S::UNAUTHORIZED, C::Unauthorized, reason)
@@ -181,7 +181,7 @@ fn row(refusal: Refusal) -> Row {
             Row::new(S::METHOD_NOT_ALLOWED, C::Unsupported, message).allowing(methods)
         }
         R::Immutable(message) => Row::new(S::CONFLICT, C::Denied, "the tag is immutable").telling(message),
-        R::PageSize => Row::new(S::BAD_REQUEST, C::PaginationNumberInvalid, "n has to be a whole number"),
+        R::PageSize => Row::new(S::BAD_REQUEST, C::PaginationNumberInvalid, "n must be a whole number"),
         R::Registry(answer) => {
             let asks = answer.status() == S::UNAUTHORIZED;
             let reason =
@@ -206,9 +206,11 @@ fn row(refusal: Refusal) -> Row {
             Row::new(S::PAYLOAD_TOO_LARGE, C::SizeInvalid, "the manifest is larger than allowed")
         }
         R::Client(ClientFault::TooSlow) => {
-            Row::new(S::REQUEST_TIMEOUT, C::Unknown, "the request body came too slowly").closing()
+            Row::new(S::REQUEST_TIMEOUT, C::Unknown, "the request body arrived too slowly").closing()
         }
-        R::Client(_) => Row::new(S::BAD_REQUEST, C::Unknown, "the request body ended badly").closing(),
+        R::Client(_) => {
+            Row::new(S::BAD_REQUEST, C::Unknown, "the request body is incomplete or malformed").closing()
+        }
         R::BadGateway(_) => Row::new(S::BAD_GATEWAY, C::Unavailable, "the registry cannot be reached"),
         R::GatewayTimeout => {
             Row::new(S::GATEWAY_TIMEOUT, C::Unavailable, "the registry did not answer in time")

@@ -19,15 +19,16 @@ use crate::upstream::{Answer, AnswerError};
 pub(super) const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 pub(super) const API_VERSION_VALUE: HeaderValue = HeaderValue::from_static("registry/2.0");
 
-/// Bytes of a response that h2 gets at once. h2 asks for more when it has nearly sent them, so this is the
-/// step in which the progress of a client shows, and what one stream has waiting. With the frame header of
-/// nine bytes (RFC 9113 section 4.1) it just fills a TLS record.
+/// Bytes of a response that h2 gets at once. h2 asks for more when it has nearly sent them, so this
+/// is the step in which the progress of a client shows, and what one stream has waiting. With the
+/// frame header of nine bytes (RFC 9113 section 4.1) it just fills a TLS record.
 const HTTP2_PIECE: usize = 16 * 1024 - 9;
 
-/// Makes the client's response of the registry's answer: its framing, its `Location`, the API version once.
+/// Makes the client's response of the registry's answer: its framing, its `Location`, the API
+/// version once.
 pub(super) fn rewrite(
-    mut answer: Response<Answer>,
     context: &RequestContext<'_>,
+    mut answer: Response<Answer>,
 ) -> Result<Response<Source>, Refusal> {
     let status = answer.status();
     check(status, answer.headers())?;
@@ -63,7 +64,8 @@ fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::BadGateway(reason.to_owned()))
 }
 
-/// Completes a response. From here on its body keeps the log, which is written when the body is dropped.
+/// Completes a response. From here on its body keeps the log, which is written when the body is
+/// dropped.
 pub(super) fn hand_over<G>(
     mut response: Response<Source>,
     flow: Rc<Flow>,
@@ -83,7 +85,8 @@ pub(super) fn hand_over<G>(
     })
 }
 
-/// The response to a HEAD has the length of our text, not the text. hyper does that for HTTP/1.1 only.
+/// The response to a HEAD has the length of our text, not the text. hyper does that for HTTP/1.1
+/// only.
 fn withhold_text(response: &mut Response<Source>) {
     if let Source::Text(text) = response.body_mut() {
         let length = text.take().map_or(0, |text| text.len());
@@ -121,7 +124,8 @@ impl Source {
     }
 }
 
-/// The body of a response. When it is dropped, complete or not, the access log is written and `G` released.
+/// The body of a response. When it is dropped, complete or not, the access log is written and `G`
+/// released.
 pub(crate) struct Reply<G> {
     source: Source,
     /// The rest of the last chunk.

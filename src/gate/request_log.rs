@@ -25,8 +25,8 @@ pub(super) const REGISTRY_ASKS: &str = "the registry itself asks for credentials
 /// The status in the log when the client left before it got one.
 const CLIENT_LEFT: u16 = 499;
 
-/// Collects what becomes known of a request. Writes it to the access log when dropped, which is when
-/// the last byte of the response has gone, or the client has.
+/// Collects what becomes known of a request. Writes it to the access log when dropped, which is
+/// when the last byte of the response has gone, or the client has.
 pub(super) struct RequestLog {
     shared: Arc<Shared>,
     flow: Rc<Flow>,

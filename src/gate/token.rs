@@ -1,4 +1,5 @@
-//! The token endpoint, `/auth/token`: tokens for users who prove who they are, and for anonymous clients.
+//! The token endpoint, `/auth/token`: issues tokens to authenticated users and to anonymous
+//! clients.
 
 use std::time::SystemTime;
 
@@ -66,14 +67,14 @@ async fn read(context: &RequestContext<'_>, mut request: Request<UnreadBody>) ->
 
 async fn form(context: &RequestContext<'_>, request: Request<UnreadBody>) -> Result<Bytes, Refusal> {
     if !is_form(&request) {
-        return Err(Refusal::BadTokenRequest("a POST has to be a form: application/x-www-form-urlencoded"));
+        return Err(Refusal::BadTokenRequest("a POST must be a form: application/x-www-form-urlencoded"));
     }
     let settings = &context.state.config.limits;
     let limits = Limits { idle: settings.idle_timeout, min_rate: settings.min_rate, bytes: LONGEST_FORM };
     let version = request.version();
     let body = ClientBody::new(request.into_body(), version, context.flow.clone(), limits);
-    // Anonymous clients may send forms. The least rate of a transfer is made for layers, and would let
-    // each of them hold a request for minutes.
+    // Anonymous clients may send forms. The least rate of a transfer is made for layers, and would
+    // let each of them hold a request for minutes.
     match timeout(settings.handshake_timeout, body.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Err(_elapsed) => Err(Refusal::Client(ClientFault::TooSlow)),
@@ -90,8 +91,8 @@ fn is_form<B>(request: &Request<B>) -> bool {
     kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded"))
 }
 
-/// The scopes that were asked for and are allowed. Asking for more is not an error; what is not allowed
-/// is left out.
+/// The scopes that were asked for and are allowed. Asking for more is not an error; what is not
+/// allowed is left out.
 fn granted(rules: &Rules, identity: &Identity, asked: Vec<Scope>) -> Vec<Scope> {
     let limited = asked.into_iter().map(|scope| {
         let rights = match &scope.resource {

@@ -73,8 +73,8 @@ impl RequestContext<'_> {
         }
     }
 
-    /// The user of an identity token. An invalid one is charged like a wrong password, but to a separate
-    /// account: a client that is told to log in again must be able to.
+    /// The user of an identity token. An invalid one is charged like a wrong password, but to a
+    /// separate account: a client that is told to log in again must be able to.
     fn returning(
         &self,
         tokens: &Tokens,

@@ -50,8 +50,8 @@ impl Bearer<'_> {
     }
 }
 
-/// A quoted-string (RFC 9110 section 5.6.4). Characters that clients read differently, those other than
-/// printable ASCII, are left out.
+/// A quoted-string (RFC 9110 section 5.6.4). Characters that clients read differently, those other
+/// than printable ASCII, are left out.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for char in text.chars().filter(|char| matches!(char, ' '..='~')) {

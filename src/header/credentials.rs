@@ -13,7 +13,7 @@ const MAX_BASIC: usize = 4096;
 /// Longest token, in bytes.
 pub(crate) const MAX_BEARER: usize = 16 * 1024;
 
-/// The standard alphabet, with or without padding: clients differ.
+/// The standard alphabet, with or without padding, because clients differ.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -21,18 +21,18 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// A user and a password: bytes, of no known encoding, without control characters.
+/// A user and a password: bytes of unknown encoding, without control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Basic {
-    /// What stands before the first colon; may be empty.
+    /// The text before the first colon; may be empty.
     pub user: Vec<u8>,
-    /// What stands after the first colon; may be empty.
+    /// The text after the first colon; may be empty.
     pub password: Secret,
 }
 
 impl Basic {
-    /// `None` when they are longer than 4 KiB with the colon between them, or hold a control character, at which bcrypt
-    /// implementations end or repeat a password.
+    /// `None` if both, with the colon between them, are longer than 4 KiB, or hold a control
+    /// character: bcrypt implementations end or repeat a password there.
     pub(crate) fn new(user: Vec<u8>, password: Secret) -> Option<Basic> {
         let mut whole = user.iter().chain(password.expose());
         let fits = user.len() + 1 + password.expose().len() <= MAX_BASIC;
@@ -40,28 +40,28 @@ impl Basic {
     }
 }
 
-/// What a request brings to prove who it is from.
+/// The proof of identity in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Credentials {
     /// There is no `Authorization` field.
     Absent,
     /// A user and a password.
     Basic(Basic),
-    /// A token, at most 16 KiB of the characters that one may have.
+    /// A token: at most 16 KiB of the characters that RFC 6750 allows.
     Bearer(Secret),
-    /// Something that cannot be right: another scheme, undecodable, no colon, or none that [`Basic::new`] takes.
+    /// Another scheme, undecodable text, no colon, or a pair that [`Basic::new`] does not accept.
     Malformed,
 }
 
-/// Two `Authorization` fields, be they equal: the registry might read the other one.
+/// Two `Authorization` fields, even if they are equal: the registry might read the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("more than one Authorization field")]
 pub(crate) struct TwoAuthorizations;
 
-/// Reads the credentials of a request. The scheme counts in any case of letters.
+/// Reads the credentials of a request. The case of the scheme does not matter.
 ///
 /// # Errors
-/// When the field is there more than once.
+/// There is more than one `Authorization` field.
 pub(crate) fn read(headers: &HeaderMap) -> Result<Credentials, TwoAuthorizations> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let Some(line) = lines.next() else { return Ok(Credentials::Absent) };
@@ -74,7 +74,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<Credentials, TwoAuthorizations
     Ok(basic().or_else(bearer).unwrap_or(Credentials::Malformed))
 }
 
-/// What follows the name of this scheme.
+/// The text after the name of this scheme.
 fn scheme<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (scheme, rest) = line.split_at_checked(name.len())?;
     let value = rest.strip_prefix(b" ")?.trim_ascii();
@@ -89,7 +89,7 @@ fn bearer(token: &[u8]) -> Option<Secret> {
 }
 
 fn basic(encoded: &[u8]) -> Option<Basic> {
-    // Four characters hold three bytes; what is longer is not worth decoding.
+    // Four characters hold three bytes. A longer text is not worth decoding.
     if encoded.len() > MAX_BASIC.div_ceil(3) * 4 {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Who the client is, as far as it can be believed, and what the registry is told about it.
+//! The client behind trusted proxies, and the fields that tell the registry about it.
 
 use std::net::IpAddr;
 
@@ -13,17 +13,17 @@ static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host"
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Proxies in one chain that are looked at and passed on, counted from the nearest.
+/// Most proxies in a chain that are read and passed on, counted from the nearest.
 const MAX_HOPS: usize = 32;
-/// Longest text that can be an address: an IPv6 address in brackets, with its port.
+/// Longest text that is read as an address: an IPv6 address in brackets, with its port.
 const MAX_ADDRESS: usize = 64;
 
-/// The client of a request. IPv4-mapped IPv6 addresses stand as the IPv4 addresses that they are.
+/// The client of a request. IPv4-mapped IPv6 addresses are converted to IPv4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     /// The other end of the connection.
     pub peer: IpAddr,
-    /// Who the request is from: the peer, unless a trusted proxy named another.
+    /// The address of the client: the peer's, unless a trusted proxy named another.
     pub address: IpAddr,
     /// Whether the client speaks TLS: true, unless a trusted proxy said `X-Forwarded-Proto: http`.
     pub https: bool,
@@ -31,11 +31,12 @@ pub struct Client {
     pub forwarded_for: String,
 }
 
-/// Finds the client behind the proxies in `trusted`. Call it before [`super::hop::strip`], so that a client
-/// who names `X-Forwarded-For` in `Connection` does not hide behind a proxy that passed that on.
+/// Finds the client behind the proxies in `trusted`. Must run before [`super::hop::strip`]:
+/// otherwise a client could hide behind a proxy by naming `X-Forwarded-For` in `Connection`.
 ///
-/// Starting at the peer, the walk goes from right to left through all `X-Forwarded-For` lines while the
-/// address is trusted; what is no address ends it. Nothing is believed of a peer that is not trusted.
+/// Starts at the peer and reads all `X-Forwarded-For` lines from right to left while the address is
+/// trusted. An entry that is not an address ends the walk. The fields of an untrusted peer are
+/// ignored.
 pub fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Client {
     let peer = peer.to_canonical();
     if !is_trusted(peer, trusted) {
@@ -53,8 +54,8 @@ pub fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Client {
     Client { peer, address, https: !says_http(headers), forwarded_for: chain.join(", ") }
 }
 
-/// Drops every field in which a client could claim an address, a name, a host, a path or a method, then tells
-/// the registry what is known. `host` is the authority that the client asked for.
+/// Drops every field in which a client could claim an address, a name, a host, a path or a method,
+/// then inserts what is known. `host` is the authority that the client asked for.
 pub fn rewrite(headers: &mut HeaderMap, client: &Client, host: &HeaderValue) {
     let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
     for name in claims {
@@ -71,8 +72,8 @@ pub fn rewrite(headers: &mut HeaderMap, client: &Client, host: &HeaderValue) {
     headers.insert(&X_FORWARDED_HOST, host.clone());
 }
 
-/// The nearest entries of the received chain, left to right; `None` for one that is no address. Empty entries
-/// do not count (RFC 9110, 5.6.1).
+/// The nearest entries of the received chain, left to right; `None` for one that is not an address.
+/// Empty entries are skipped (RFC 9110 section 5.6.1).
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let mut hops: Vec<_> = headers
         .get_all(&X_FORWARDED_FOR)
@@ -102,8 +103,8 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
 
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| match (net, address) {
-        // A network written as ::ffff:192.0.2.0/120 means the IPv4 one. ::/0 does not: who trusts all of
-        // IPv6 has said nothing of IPv4.
+        // A network written as ::ffff:192.0.2.0/120 means the IPv4 one. ::/0 does not: to trust all
+        // of IPv6 says nothing about IPv4.
         (IpNet::V6(v6), IpAddr::V4(v4)) => {
             v6.prefix_len() >= 96 && v6.addr().to_ipv4_mapped().is_some() && v6.contains(&v4.to_ipv6_mapped())
         }
@@ -111,17 +112,17 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     })
 }
 
-/// Whether the one and only `X-Forwarded-Proto` is `http`.
+/// Whether there is exactly one `X-Forwarded-Proto`, and it is `http`.
 fn says_http(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(&X_FORWARDED_PROTO).iter();
     lines.next().is_some_and(|proto| proto == "http") && lines.next().is_none()
 }
 
-/// Whether some proxy or application server takes this field for the truth about a client. `name` is in
-/// lower case, as [`HeaderName`] keeps it.
+/// Whether some proxy or application server trusts this field about a client. `name` is in lower
+/// case, as [`HeaderName`] keeps it.
 fn is_claim(name: &str) -> bool {
-    // CGI-style backends fold what is no letter, digit or hyphen to one character, so that X_Real_IP and
-    // X.Real.IP arrive as X-Real-IP.
+    // CGI-style backends fold all other characters into one, so that X_Real_IP and X.Real.IP arrive
+    // as X-Real-IP.
     if name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-') {
         return true;
     }
@@ -199,7 +200,7 @@ fn is_claim(name: &str) -> bool {
                     | "wl-proxy-ssl"
                     | "host-override"
                     | "impersonate-user"
-                    // CGI programs find this one in HTTP_PROXY and take it for their own proxy.
+                    // CGI programs read this one from HTTP_PROXY and use it as their own proxy.
                     | "proxy"
             ) || ["ssl-", "remote-", "cf-access-", "tailscale-user-"]
                 .iter()

@@ -1,13 +1,13 @@
-//! Fields that belong to one connection and go no further: RFC 9110, 7.6.1.
+//! Hop-by-hop fields, which belong to one connection: RFC 9110 section 7.6.1.
 
 use http::header::{CONNECTION, HeaderMap, HeaderName};
 
-/// Removes every field named in any `Connection` line, and those that belong to one connection by definition:
-/// `Connection`, `Keep-Alive`, `Proxy-*`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`, `HTTP2-Settings`.
-/// For requests and answers alike.
+/// Removes the hop-by-hop fields of a request or an answer: those named in any `Connection` line,
+/// and `Connection`, `Keep-Alive`, `Proxy-*`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade` and
+/// `HTTP2-Settings`.
 ///
-/// What a message cannot do without, such as `Host`, `Authorization` or `Content-Length`, stays even when it
-/// is named: a client must not be able to take away what another party relies on.
+/// Fields that a message needs, such as `Host`, `Authorization` or `Content-Length`, stay even if
+/// they are named: a client must not be able to remove what another party relies on.
 pub fn strip(headers: &mut HeaderMap) {
     for name in listed(headers) {
         headers.remove(name);
@@ -18,14 +18,15 @@ pub fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// The names in all `Connection` lines that may be removed. A token that is no field name is skipped.
+/// The names in all `Connection` lines that may be removed. Tokens that are not field names are
+/// skipped.
 fn listed(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
         .map(<[u8]>::trim_ascii)
-        // The two tokens that nearly every line consists of name no field to remove.
+        // The two usual tokens are not fields to remove.
         .filter(|token| !token.eq_ignore_ascii_case(b"close") && !token.eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| !is_end_to_end(name.as_str()))

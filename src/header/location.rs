@@ -1,4 +1,4 @@
-//! `Location` in answers of the registry, made to point where the client came in.
+//! Rewrites `Location` in the registry's answers to the host that the client asked for.
 
 use http::{HeaderValue, StatusCode};
 
@@ -6,11 +6,12 @@ use super::authority::{Authority, HostPort};
 
 /// The `Location` that the client gets; `None` leaves the registry's untouched.
 ///
-/// `https` and `client` are how the client reached tidegate, `upstream` is where tidegate reaches the
-/// registry. With a 2xx status the registry refers to itself, under whatever name and path prefix it
-/// believes to have: the path from `/v2/` on is put behind `client`. With any other status a reference
-/// points to the registry only if it names no host, or `upstream`, or `client`; any other host is
-/// object storage. A reference that is relative to the path of the request is left alone.
+/// `https` and `client` are how the client reached tidegate, `upstream` is where tidegate reaches
+/// the registry. With a 2xx status the registry refers to itself, under whatever name and path
+/// prefix it believes to have: the path from `/v2/` on is put behind `client`. With any other
+/// status a reference points to the registry only if it names no host, or `upstream`, or `client`;
+/// any other host is object storage. A reference that is relative to the path of the request is
+/// left alone.
 pub(crate) fn rewrite(
     location: &HeaderValue,
     status: StatusCode,
@@ -73,7 +74,8 @@ struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    /// `None` for a scheme other than http and https, and for a reference relative to the request's own path.
+    /// `None` for a scheme other than http and https, and for a reference relative to the request's
+    /// own path.
     fn parse(location: &'a [u8]) -> Option<Self> {
         let (scheme, rest) = match scheme(location) {
             Some((scheme, rest)) => (Some(scheme), rest),
@@ -91,8 +93,8 @@ impl<'a> Reference<'a> {
         })
     }
 
-    /// Whether this names `place`, as written or with the default ports filled in: `place` has that of
-    /// `scheme`. User information is ignored.
+    /// Whether this names `place`, as written or with the default ports filled in: `place` has that
+    /// of `scheme`. User information is ignored.
     fn names(&self, place: HostPort<'_>, scheme: Scheme) -> bool {
         let Some(own) = self.host_port() else { return false };
         let default = self.scheme.unwrap_or(scheme).port();

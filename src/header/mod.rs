@@ -1,4 +1,4 @@
-//! Header fields, each read and written by its own rules. Bytes in, values out.
+//! Header fields, each read and written by its own rules. No I/O.
 
 pub(crate) mod authority;
 pub(crate) mod challenge;

@@ -20,9 +20,9 @@ const MODE: u32 = 0o640;
 
 /// The access log. Clones write to the same file; the last one dropped ends it.
 ///
-/// A line goes into a bounded queue. A separate thread writes it, so that a slow disk or a full pipe never
-/// delays a request. Lines that do not fit are dropped and counted; a warning reports them as soon as the
-/// log can be written again.
+/// A line goes into a bounded queue. A separate thread writes it, so that a slow disk or a full
+/// pipe never delays a request. Lines that do not fit are dropped and counted; a warning reports
+/// them as soon as the log can be written again.
 #[derive(Clone)]
 pub(crate) struct AccessLog {
     /// `None` when the log is off.
@@ -62,16 +62,16 @@ impl AccessLog {
         }
     }
 
-    /// Opens the file again, after a rotation has renamed it. Lines queued before this go to the old file.
-    /// On failure the old file stays in use, and a warning is logged.
+    /// Opens the file again, after a rotation has renamed it. Lines queued before this go to the
+    /// old file. On failure the old file stays in use, and a warning is logged.
     pub(crate) fn reopen(&self) {
         if let Some(sink) = &self.sink {
             sink.writer.reopen();
         }
     }
 
-    /// Writes the queued lines, for five seconds at most, and ends the log: clones write nothing from then
-    /// on.
+    /// Writes the queued lines, for five seconds at most, and ends the log: clones write nothing
+    /// from then on.
     pub(crate) fn close(self) {
         if let Some(sink) = self.sink
             && !sink.writer.close(CLOSE)

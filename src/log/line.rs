@@ -9,7 +9,8 @@ use super::record::Record;
 use super::text::{COMMON, Printable, clean, escaped, path, timestamp};
 
 impl Record {
-    /// One JSON object, without a line feed. Unknown values are left out; control characters are escaped.
+    /// One JSON object, without a line feed. Unknown values are left out; control characters are
+    /// escaped.
     pub(crate) fn json(&self) -> String {
         let mut line = Vec::with_capacity(512);
         let mut serializer = serde_json::Serializer::with_formatter(&mut line, Printable);
@@ -19,8 +20,8 @@ impl Record {
         String::from_utf8(line).unwrap_or_default()
     }
 
-    /// One line of Apache's combined format, without a line feed and always without a referrer. Control
-    /// characters, quotes and backslashes are escaped as Apache does.
+    /// One line of Apache's combined format, without a line feed and always without a referrer.
+    /// Control characters, quotes and backslashes are escaped as Apache does.
     pub(crate) fn combined(&self) -> String {
         let user = match self.user.as_deref() {
             None => Cow::Borrowed("-"),

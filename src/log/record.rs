@@ -28,7 +28,8 @@ pub(crate) struct Record {
     /// text may be a password.
     #[serde(serialize_with = "if_known", skip_serializing_if = "Option::is_none")]
     pub claimed: Option<String>,
-    /// The name in the client's certificate. The certificate was valid unless `reason` says otherwise.
+    /// The name in the client's certificate. The certificate was valid unless `reason` says
+    /// otherwise.
     #[serde(serialize_with = "if_known", skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
     /// The method as sent.

@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-/// Longest field, in bytes. A longer one is cut and ends in three dots, so that a line stays well below
-/// what log collectors accept.
+/// Longest field, in bytes. A longer one is cut and ends in three dots, so that a line stays well
+/// below what log collectors accept.
 pub(super) const MAX_FIELD: usize = 1024;
 
 /// Replaces user information.
@@ -57,8 +57,8 @@ pub(super) fn authority(authority: &str) -> Cow<'_, str> {
     }
 }
 
-/// Hides the text between `//` and the last `@` of the same word: user information, even if a slash in
-/// the password seems to end the authority.
+/// Hides the text between `//` and the last `@` of the same word: user information, even if a slash
+/// in the password seems to end the authority.
 fn without_user_information(field: &str) -> String {
     let words = field.split_inclusive(char::is_whitespace).map(|word| {
         let hidden = word.split_once("//").and_then(|(scheme, rest)| {
@@ -70,8 +70,8 @@ fn without_user_information(field: &str) -> String {
     words.collect()
 }
 
-/// Escapes as Apache's log does: a backslash before quotes and backslashes, `\x` and two hex digits for
-/// bytes that are not printable ASCII.
+/// Escapes as Apache's log does: a backslash before quotes and backslashes, `\x` and two hex digits
+/// for bytes that are not printable ASCII.
 pub(super) fn escaped(field: &str) -> String {
     let mut out = String::with_capacity(field.len());
     for byte in field.bytes() {
@@ -86,8 +86,8 @@ pub(super) fn escaped(field: &str) -> String {
     out
 }
 
-/// Compact JSON that escapes more than the control characters that JSON forbids: all characters that a
-/// terminal or a line reader acts upon.
+/// Compact JSON that escapes more than the control characters that JSON forbids: all characters
+/// that a terminal or a line reader acts upon.
 pub(super) struct Printable;
 
 impl Formatter for Printable {
@@ -110,8 +110,8 @@ impl Formatter for Printable {
     }
 }
 
-/// Whether this is a control character, a line separator or a mark that changes the direction of text.
-/// All of them are below U+10000.
+/// Whether this is a control character, a line separator or a mark that changes the direction of
+/// text. All of them are below U+10000.
 pub(super) fn acts(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

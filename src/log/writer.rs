@@ -1,33 +1,33 @@
-//! A queue of log lines and the thread that empties it.
+//! A queue of log lines, and the thread that writes them.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long the first line of a batch waits for others: a wake-up and a system call for each line would cost more than the
-/// request it tells of.
+/// How long the first line of a batch waits for others. A wake-up and a system call for each line
+/// would cost more than the request that it reports.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// Opens the place where lines go; called at the start and at every reopening.
+/// Opens the output; called at the start and at every reopening.
 pub(super) type Open = Box<dyn FnMut() -> io::Result<Box<dyn Write + Send>> + Send>;
 
-/// Takes lines from any number of threads and writes them from one. Dropping it ends the thread, after the
-/// lines that wait.
+/// Takes lines from any number of threads and writes them from one. When dropped, the thread writes
+/// the queued lines and ends.
 ///
-/// The queue is one buffer that the thread swaps for an empty one: a line costs a copy, and a batch of lines
-/// one system call.
+/// The queue is one buffer that the thread swaps for an empty one: a line costs a copy, and a batch
+/// of lines one system call.
 pub(super) struct Writer {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
-    /// Something is to be done: lines, a reopening, the end.
+    /// There are lines to write, or a reopening or the end is asked for.
     wake: Condvar,
     /// The thread has ended.
     ended: Condvar,
-    /// Bytes that may wait, beside the batch being written.
+    /// Most bytes that may be queued, beside the batch being written.
     capacity: usize,
 }
 
@@ -36,18 +36,18 @@ struct Queue {
     lines: Vec<u8>,
     /// Lines that found the queue full since the thread last looked.
     dropped: u64,
-    /// How many of the waiting bytes still belong to the place as it was, when a reopening is asked for.
+    /// A reopening is asked for: how many of the queued bytes belong to the old output.
     reopen: Option<usize>,
     closing: bool,
     ended: bool,
 }
 
 impl Writer {
-    /// Opens the place and starts the thread. Up to `capacity` bytes wait while another such batch is
-    /// written.
+    /// Opens the output and starts the thread. Up to `capacity` bytes are queued while another such
+    /// batch is written.
     ///
     /// # Errors
-    /// When the place cannot be opened or the thread cannot be started.
+    /// The output cannot be opened, or the thread cannot be started.
     pub(super) fn start(mut open: Open, capacity: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
@@ -64,7 +64,8 @@ impl Writer {
         Ok(Self { shared })
     }
 
-    /// Queues one line, its line feed included, or drops and counts it. Says whether it was queued.
+    /// Queues one line, including its line feed, or drops and counts it. Returns whether it was
+    /// queued.
     pub(super) fn push(&self, line: &[u8]) -> bool {
         let mut queue = self.shared.lock();
         if queue.closing {
@@ -84,7 +85,7 @@ impl Writer {
         true
     }
 
-    /// Has the place opened anew, after the lines that wait now.
+    /// Opens the output again after the lines queued so far are written.
     pub(super) fn reopen(&self) {
         let mut queue = self.shared.lock();
         let waiting = queue.lines.len();
@@ -93,7 +94,8 @@ impl Writer {
         self.shared.wake.notify_one();
     }
 
-    /// Refuses further lines and waits until those that wait are written; false when that took too long.
+    /// Refuses further lines and waits until the queued ones are written. Returns false if that
+    /// took longer than `limit`.
     pub(super) fn close(&self, limit: Duration) -> bool {
         self.end();
         let wait = self.shared.ended.wait_timeout_while(self.shared.lock(), limit, |queue| !queue.ended);
@@ -112,7 +114,7 @@ impl Drop for Writer {
     }
 }
 
-/// Says that the thread has ended, however it did.
+/// Reports the end of the thread, even after a panic.
 struct Ending(Arc<Shared>);
 
 impl Drop for Ending {
@@ -129,7 +131,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes that no longer wait for others.
+    /// Bytes of a batch that does not wait for more lines.
     fn batch(&self) -> usize {
         self.capacity / 4
     }
@@ -166,8 +168,7 @@ impl Shared {
     }
 }
 
-/// The place where lines go, and how it has fared. Errors are told once, when they begin, and once when they
-/// are over.
+/// The output and its state. A warning is logged when errors begin and when they are over.
 struct Out {
     to: Box<dyn Write + Send>,
     open: Open,
@@ -209,7 +210,7 @@ impl Out {
         }
     }
 
-    /// Writes everything, or says what was not written.
+    /// Writes all of `lines`. On an error, returns what was not written.
     fn try_write<'a>(&mut self, lines: &'a [u8]) -> Result<(), (io::Error, &'a [u8])> {
         if self.midline {
             self.to.write_all(b"\n").map_err(|error| (error, lines))?;

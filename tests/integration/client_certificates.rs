@@ -274,9 +274,7 @@ fn only_the_names_that_want_certificates_ask_for_them() {
     assert_eq!(status(&said), Some(200), "an IP address is asked for without a name");
     assert_eq!(
         house.logged(421)["reason"],
-        Value::from(
-            "this host name needs a connection of its own, on which a client certificate is asked for"
-        )
+        Value::from("this host name needs a separate connection with a client certificate")
     );
 }
 

@@ -6,7 +6,8 @@ use crate::registry::scope::Scope;
 
 const NO_HEADER: &str = "";
 
-/// Every refusal with the status, the code, the header and the end of the connection that belong to it.
+/// Every refusal with the status, the code, the header and the end of the connection that belong to
+/// it.
 fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
     let challenge = || Some(HeaderValue::from_static("Basic realm=\"r\""));
     let missing = || Scope::repository("team/app", Rights::PULL | Rights::PUSH);

@@ -6,8 +6,8 @@ use super::*;
 /// Long enough to fail a test, never waited for when it passes.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A place that tells when a write begins and lets it end when told so, or at once when the other side of
-/// `release` is gone.
+/// A place that tells when a write begins and lets it end when told so, or at once when the other
+/// side of `release` is gone.
 struct Blocked {
     entered: Sender<()>,
     release: Receiver<()>,
