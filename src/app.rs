@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinSet, spawn_local};
+use tokio::task::{JoinError, JoinSet, spawn_blocking, spawn_local};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::acme;
@@ -68,7 +68,7 @@ pub(crate) fn serve(path: &Path) -> Result<(), AppError> {
 
 async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     // From here on a signal waits for us instead of ending the process.
-    let mut hangup = signal(SignalKind::hangup())?;
+    let hangup = signal(SignalKind::hangup())?;
     let mut stop = StopSignals::new()?;
 
     let loaded = look_at(path, &config);
@@ -84,7 +84,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let slots = Slots::new(config.limits.connections, config.limits.connections_per_ip);
     let threads = config.server.threads;
     let shared = Arc::new(Shared::new(state, verifier, access_log.clone()));
-    let mut reloader = Reloader::new(path, shared.clone(), loaded);
+    let reloader = Reloader::new(path, shared.clone(), loaded);
     let mut workers = start_workers(threads, &shared)?;
     let mut acceptors = JoinSet::new();
     let plain = Rc::new(Plain::new(shared.clone(), https_port(&listeners)?));
@@ -106,26 +106,21 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let challenges = shared.state().tls.challenges.clone();
     let keeper = spawn_local(acme::keep(settings, challenges, issued.clone()));
 
-    let mut looks = interval(LOOK_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let running = loop {
-        tokio::select! {
-            () = stop.received() => break Ok(()),
-            failure = workers.failed() => break Err(StopError::Worker(failure)),
-            Some(_) = acceptors.join_next() => break Err(StopError::Listener),
-            _ = hangup.recv() => {
-                access_log.reopen();
-                reloader.reload("SIGHUP");
-            }
-            _ = looks.tick() => reloader.look(),
-            () = issued.notified() => reloader.renew(),
-        }
+    let order_certificates = || {
         orders.send_if_modified(|known| {
             let now = wanted();
             let changed = *known != now;
             *known = now;
             changed
         });
+    };
+    let running = tokio::select! {
+        () = stop.received() => Ok(()),
+        failure = workers.failed() => Err(StopError::Worker(failure)),
+        Some(_) = acceptors.join_next() => Err(StopError::LostTask("accepting connections")),
+        _panic = keep_reloading(reloader, hangup, &access_log, &issued, order_certificates) => {
+            Err(StopError::LostTask("reloading"))
+        }
     };
     keeper.abort();
     let result = match running {
@@ -141,6 +136,39 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     };
     access_log.close();
     Ok(result?)
+}
+
+/// Reloads after SIGHUP, when a file has changed, and when a certificate was issued, then calls
+/// `reloaded`. Disks may be slow, so a thread for blocking work does it, one reload after the other.
+/// Ends only when a reload panics.
+async fn keep_reloading(
+    mut reloader: Reloader,
+    mut hangup: Signal,
+    access_log: &AccessLog,
+    issued: &Notify,
+    reloaded: impl Fn(),
+) -> JoinError {
+    let mut looks = interval(LOOK_INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let reload: fn(&mut Reloader) = tokio::select! {
+            _ = hangup.recv() => {
+                access_log.reopen();
+                |reloader| reloader.reload("SIGHUP")
+            }
+            _ = looks.tick() => Reloader::look,
+            () = issued.notified() => Reloader::renew,
+        };
+        let blocking = spawn_blocking(move || {
+            reload(&mut reloader);
+            reloader
+        });
+        reloader = match blocking.await {
+            Ok(reloader) => reloader,
+            Err(panic) => return panic,
+        };
+        reloaded();
+    }
 }
 
 /// SIGTERM and SIGINT.

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::app::{self, AppError};
 use crate::server::StopError;
 
-/// sysexits(3): an internal error, here a worker thread or a listener that has failed.
+/// sysexits(3): an internal error, here a thread or a task that has failed.
 const SOFTWARE: u8 = 70;
 /// sysexits(3): the system refuses something that is not a matter of the settings.
 const OS_ERROR: u8 = 71;
@@ -36,7 +36,7 @@ impl Serve {
         match error {
             AppError::Settings(problems) => ExitCode::from(problems.exit_code()),
             AppError::Stop(StopError::Impatient) => ExitCode::FAILURE,
-            AppError::Stop(StopError::Worker(_) | StopError::Listener) => ExitCode::from(SOFTWARE),
+            AppError::Stop(StopError::Worker(_) | StopError::LostTask(_)) => ExitCode::from(SOFTWARE),
             AppError::Bind(..) | AppError::AccessLog(_) | AppError::System(_) => ExitCode::from(OS_ERROR),
         }
     }

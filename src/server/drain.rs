@@ -24,9 +24,9 @@ pub(crate) enum StopError {
     /// A worker can no longer serve its connections.
     #[error("{0}; tidegate has stopped, so that its supervisor starts it again")]
     Worker(#[from] WorkerFailure),
-    /// A listening socket is no longer accepted from.
-    #[error("a listener has stopped accepting; tidegate has stopped, so that its supervisor starts it again")]
-    Listener,
+    /// The main thread can no longer do its part.
+    #[error("lost the task for {0}; tidegate has stopped, so that its supervisor starts it again")]
+    LostTask(&'static str),
 }
 
 /// Ends in order. For at most half of `patience`, requests may finish and new ones may follow them.

@@ -384,3 +384,33 @@ fn changed_settings_are_taken_up_without_a_signal() {
     assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status, 200);
     assert_eq!((old.record().requests.len(), new.record().requests.len()), (1, 1));
 }
+
+#[test]
+fn new_connections_are_served_while_a_reload_takes_its_time() {
+    /// Each pair that does not belong together is read again for a tenth of a second.
+    const PAIRS: usize = 20;
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url());
+    let name = |number: usize| format!("pair{number}");
+    for number in 0..PAIRS {
+        let identity = settings.authority.issue_for(&name(number), &[&format!("{number}.test")]);
+        identity.write(settings.path(), &name(number));
+    }
+    let files = |name: &str| format!(r#"{{ certificate = "{name}.crt", key = "{name}.key" }}"#);
+    let pairs: Vec<String> = (0..PAIRS).map(|number| files(&name(number))).collect();
+    let pairs = format!("[{}, {}]", files("server"), pairs.join(", "));
+    let settings = settings.unset("tls.certificate").unset("tls.key").set("tls.certificates", &pairs);
+    let tidegate = Tidegate::start(settings);
+    for number in 0..PAIRS {
+        let key = tidegate.settings.path().join(format!("{}.key", name(number)));
+        fs::copy(tidegate.settings.path().join("server.key"), key).unwrap();
+    }
+    tidegate.signal(Signal::HUP);
+    let mut served = 0;
+    while !tidegate.log.so_far().iter().any(|line| line.contains("not reloaded")) {
+        let served_now = Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]);
+        assert_eq!(served_now.status, 200);
+        served += 1;
+    }
+    assert!(served >= 5, "only {served} connections were served during the reload");
+}
