@@ -139,8 +139,8 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
 }
 
 /// Reloads after SIGHUP, when a file has changed, and when a certificate was issued, then calls
-/// `reloaded`. Disks may be slow, so a thread for blocking work does it, one reload after the other.
-/// Ends only when a reload panics.
+/// `reloaded`. Disks may be slow, so a thread for blocking work does it, one reload after the
+/// other. Ends only when a reload panics.
 async fn keep_reloading(
     mut reloader: Reloader,
     mut hangup: Signal,

@@ -1,5 +1,5 @@
-//! A worker thread that dies: the process must not go on without it. Only debug builds have a way to
-//! kill one.
+//! A worker thread that dies: the process must not go on without it. Only debug builds have a way
+//! to kill one.
 #![cfg(debug_assertions)]
 
 use std::fs;
