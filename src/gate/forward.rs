@@ -53,9 +53,9 @@ pub(super) fn rewrite(
     headers.remove(EXPECT);
     join_cookies(headers);
     if context.target.operation.is_upload() {
-        call_it_bytes(headers);
+        mark_as_bytes(headers);
     }
-    context.introduce(headers, permit, Purpose::Request(mount))?;
+    context.set_client_fields(headers, permit, Purpose::Request(mount))?;
     // Written anew: not every reader understands 005 in the same way. Without it hyper sends
     // chunks.
     headers.remove(CONTENT_LENGTH);
@@ -73,7 +73,7 @@ pub(super) fn rewrite(
 
 impl RequestContext<'_> {
     /// Inserts the fields that tell the registry who sent the request, and for which host.
-    pub(super) fn introduce(
+    pub(super) fn set_client_fields(
         &self,
         headers: &mut HeaderMap,
         permit: &Permit,
@@ -107,7 +107,7 @@ fn length(head: &Parts, has_body: bool) -> Option<u64> {
 /// A registry written in Go reads `mount`, `from` and `digest` from a body that is called a form
 /// before it reads the query, and curl calls every body one. Go accepts more spellings of that name
 /// than can be listed, and the body of an upload is nothing but bytes.
-fn call_it_bytes(headers: &mut HeaderMap) {
+fn mark_as_bytes(headers: &mut HeaderMap) {
     if let Entry::Occupied(mut kind) = headers.entry(CONTENT_TYPE) {
         kind.insert(HeaderValue::from_static("application/octet-stream"));
     }
@@ -178,10 +178,10 @@ mod tests {
     #[test]
     fn only_a_content_type_that_is_there_becomes_bytes() {
         let mut headers = HeaderMap::new();
-        call_it_bytes(&mut headers);
+        mark_as_bytes(&mut headers);
         assert!(headers.is_empty());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        call_it_bytes(&mut headers);
+        mark_as_bytes(&mut headers);
         assert_eq!(headers[CONTENT_TYPE], "application/octet-stream");
     }
 }

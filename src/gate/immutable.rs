@@ -86,7 +86,7 @@ impl Tags<'_> {
             }
             let busy =
                 || format!("tag {tag} of {repository} is being pushed at this moment and is immutable");
-            let lock = self.tag_locks.claim(repository, tag).ok_or_else(|| Refusal::Immutable(busy()))?;
+            let lock = self.tag_locks.lock(repository, tag).ok_or_else(|| Refusal::Immutable(busy()))?;
             locks.push(lock);
             if self.find(tag).await?.is_some() {
                 let message = format!("tag {tag} of {repository} exists and is immutable; {advice}");

@@ -83,7 +83,7 @@ impl<'a> Inquiry<'a> {
         if let Some(credentials) = self.credentials {
             headers.insert(AUTHORIZATION, credentials.clone());
         }
-        self.context.introduce(headers, self.permit, Purpose::Question)?;
+        self.context.set_client_fields(headers, self.permit, Purpose::Question)?;
 
         let answer = gate.upstream.send(self.permit, &state.destination, request, flow).await?;
         let (mut head, body) = answer.into_parts();

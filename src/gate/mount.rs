@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_became_of_a_mount_is_told() {
+    fn a_mount_is_absent_or_kept_or_dropped() {
         let kept = settled_mount(&format!("mount={DIGEST}&fr%6fm=team%2fbase")).0;
         assert_eq!(kept, Mount::Kept("team/base".to_owned()));
         assert_eq!(settled_mount("digest=x").0, Mount::Absent);

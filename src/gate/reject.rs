@@ -96,19 +96,19 @@ impl Row {
         }
     }
 
-    fn telling(self, message: impl Into<Cow<'static, str>>) -> Self {
+    fn message(self, message: impl Into<Cow<'static, str>>) -> Self {
         Self { message: message.into(), ..self }
     }
 
-    fn with(self, name: HeaderName, value: impl Into<Option<HeaderValue>>) -> Self {
+    fn header(self, name: HeaderName, value: impl Into<Option<HeaderValue>>) -> Self {
         Self { header: value.into().map(|value| (name, value)), ..self }
     }
 
     fn allowing(self, methods: &'static str) -> Self {
-        self.with(ALLOW, HeaderValue::from_static(methods))
+        self.header(ALLOW, HeaderValue::from_static(methods))
     }
 
-    fn detailed(self, detail: Value) -> Self {
+    fn detail(self, detail: Value) -> Self {
         Self { detail: Some(detail), ..self }
     }
 
@@ -136,10 +136,10 @@ fn row(refusal: Refusal) -> Row {
         )
         .closing(),
         R::Certificate(S::NOT_FOUND, reason) => {
-            Row::new(S::NOT_FOUND, C::NameUnknown, reason).telling("there is nothing here")
+            Row::new(S::NOT_FOUND, C::NameUnknown, reason).message("there is nothing here")
         }
         R::Certificate(status, reason) => Row::new(status, C::Denied, reason)
-            .telling("a valid client certificate of an accepted CA is required"),
+            .message("a valid client certificate of an accepted CA is required"),
         R::Agent(status) => {
             Row::new(status, C::Unsupported, "this client is too old for a registry of version 2")
         }
@@ -164,23 +164,23 @@ fn row(refusal: Refusal) -> Row {
         ),
         R::Unauthorized { reason, client_message, challenge } => {
             Row::new(S::UNAUTHORIZED, C::Unauthorized, reason)
-                .telling(client_message.map_or("authentication required".into(), Cow::Owned))
-                .with(WWW_AUTHENTICATE, challenge)
+                .message(client_message.map_or("authentication required".into(), Cow::Owned))
+                .header(WWW_AUTHENTICATE, challenge)
         }
         R::Insufficient { missing, is_stranger, reason, client_message, challenge } => {
             Row::new(S::UNAUTHORIZED, if is_stranger { C::Unauthorized } else { C::Denied }, reason)
-                .telling(client_message)
-                .detailed(error::detail(&missing))
-                .with(WWW_AUTHENTICATE, challenge)
+                .message(client_message)
+                .detail(error::detail(&missing))
+                .header(WWW_AUTHENTICATE, challenge)
         }
         R::BadTokenRequest(message) => Row::new(S::BAD_REQUEST, C::Unsupported, message),
         R::Denied(missing) => Row::new(S::FORBIDDEN, C::Denied, DENIED)
-            .telling(denial("this user may not", &missing))
-            .detailed(error::detail(&missing)),
+            .message(denial("this user may not", &missing))
+            .detail(error::detail(&missing)),
         R::NotOffered { message, methods } => {
             Row::new(S::METHOD_NOT_ALLOWED, C::Unsupported, message).allowing(methods)
         }
-        R::Immutable(message) => Row::new(S::CONFLICT, C::Denied, "the tag is immutable").telling(message),
+        R::Immutable(message) => Row::new(S::CONFLICT, C::Denied, "the tag is immutable").message(message),
         R::PageSize => Row::new(S::BAD_REQUEST, C::PaginationNumberInvalid, "n must be a whole number"),
         R::Registry(answer) => {
             let asks = answer.status() == S::UNAUTHORIZED;
@@ -190,17 +190,17 @@ fn row(refusal: Refusal) -> Row {
         }
         R::Busy => {
             Row::new(S::SERVICE_UNAVAILABLE, C::Unavailable, "too many logins at once, try again soon")
-                .with(RETRY_AFTER, SOON)
+                .header(RETRY_AFTER, SOON)
         }
         R::Throttled(left) => Row::new(
             S::TOO_MANY_REQUESTS,
             C::TooManyRequests,
             "too many failed logins of this user from your address, try again later",
         )
-        .with(RETRY_AFTER, whole_seconds(left)),
+        .header(RETRY_AFTER, whole_seconds(left)),
         R::Crowded => {
             Row::new(S::SERVICE_UNAVAILABLE, C::Unavailable, "too many requests at once, try again soon")
-                .with(RETRY_AFTER, SOON)
+                .header(RETRY_AFTER, SOON)
         }
         R::BodyTooLarge => {
             Row::new(S::PAYLOAD_TOO_LARGE, C::SizeInvalid, "the manifest is larger than allowed")
@@ -218,7 +218,7 @@ fn row(refusal: Refusal) -> Row {
     }
 }
 
-/// Not a moment too early.
+/// Rounded up, so that the client does not retry too early.
 fn whole_seconds(left: Duration) -> HeaderValue {
     (left + Duration::from_nanos(999_999_999)).as_secs().max(1).into()
 }
@@ -232,7 +232,7 @@ fn print(row: Row) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(API_VERSION, API_VERSION_VALUE);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // As the registry itself has it on its answers.
+    // The registry sends this too.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.extend(row.header);
     response

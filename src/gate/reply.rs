@@ -192,3 +192,47 @@ impl<G: Unpin> Body for Reply<G> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn an_answer_has_one_framing() {
+        for fields in [
+            &[][..],
+            &[(CONTENT_LENGTH, "5")],
+            &[(TRANSFER_ENCODING, "chunked")],
+            &[(TRANSFER_ENCODING, "Chunked")],
+        ] {
+            assert!(check(StatusCode::OK, &headers(fields)).is_ok(), "{fields:?}");
+        }
+        for fields in [
+            &[(CONTENT_LENGTH, "5"), (TRANSFER_ENCODING, "chunked")][..],
+            &[(TRANSFER_ENCODING, "chunked"), (TRANSFER_ENCODING, "chunked")],
+            &[(TRANSFER_ENCODING, "gzip, chunked")],
+            &[(TRANSFER_ENCODING, "identity")],
+        ] {
+            assert!(check(StatusCode::OK, &headers(fields)).is_err(), "{fields:?}");
+        }
+        assert!(check(StatusCode::SWITCHING_PROTOCOLS, &HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn the_response_to_a_head_has_the_length_alone() {
+        for (text, length) in [("five!", "5"), ("", "0")] {
+            let mut response = Response::new(Source::from(Bytes::from_static(text.as_bytes())));
+            withhold_text(&mut response);
+            assert_eq!(response.headers()[CONTENT_LENGTH], length);
+            assert!(response.body().is_end_stream());
+        }
+    }
+}

@@ -107,7 +107,7 @@ fn granted(rules: &Rules, identity: &Identity, asked: Vec<Scope>) -> Vec<Scope> 
 
 /// Docker reads `token`, OAuth 2 has `access_token`.
 #[derive(Serialize)]
-struct Given<'a> {
+struct TokenResponse<'a> {
     token: &'a str,
     access_token: &'a str,
     expires_in: u64,
@@ -131,14 +131,14 @@ fn issue(
         _ => None,
     };
     let token = text(&issued.token);
-    let given = Given {
+    let response = TokenResponse {
         token,
         access_token: token,
         expires_in: issued.expires_in,
         issued_at: OffsetDateTime::from(now).format(&Rfc3339).unwrap_or_default(),
         refresh_token: refresh.as_ref().map(text),
     };
-    Ok(serde_json::to_vec(&given).unwrap_or_default().into())
+    Ok(serde_json::to_vec(&response).unwrap_or_default().into())
 }
 
 /// A token is ASCII.

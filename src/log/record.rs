@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::text::{self, RFC_3339, clean, timestamp};
 
 /// What is logged about one request; serialized, a line of the JSON access log. No field may hold a
-/// secret: none but `User-Agent` comes from a header as it was sent.
+/// secret: only `host` and `user_agent` come from header fields as they were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Record {
     /// When the request began.

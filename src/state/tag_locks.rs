@@ -1,28 +1,28 @@
-//! Immutable tags that somebody is pushing or deleting.
+//! Locks on immutable tags that are being pushed or deleted.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Tags of which one request at a time may have the registry do something. Two that push a new tag would otherwise both find
-/// that it does not exist. Holds for all cores of this process.
+/// The tags that a request is changing. Without a lock, two pushes of one new tag would both find
+/// that it does not exist. All workers of this process share the locks.
 #[derive(Debug, Default)]
 pub(crate) struct TagLocks {
     tags: Mutex<HashSet<(String, String)>>,
 }
 
 impl TagLocks {
-    /// TagLocks a tag, until the claim is dropped; `None` while somebody else has it.
-    pub(crate) fn claim(self: &Arc<Self>, repository: &str, tag: &str) -> Option<TagLock> {
+    /// Locks a tag until the lock is dropped; `None` while another request holds it.
+    pub(crate) fn lock(self: &Arc<Self>, repository: &str, tag: &str) -> Option<TagLock> {
         let tag = (repository.to_owned(), tag.to_owned());
-        self.lock().insert(tag.clone()).then(|| TagLock { tag_locks: self.clone(), tag })
+        self.tags().insert(tag.clone()).then(|| TagLock { tag_locks: self.clone(), tag })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+    fn tags(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One tag that nobody else may claim.
+/// The lock on one tag.
 #[derive(Debug)]
 pub(crate) struct TagLock {
     tag_locks: Arc<TagLocks>,
@@ -31,7 +31,7 @@ pub(crate) struct TagLock {
 
 impl Drop for TagLock {
     fn drop(&mut self) {
-        self.tag_locks.lock().remove(&self.tag);
+        self.tag_locks.tags().remove(&self.tag);
     }
 }
 
@@ -40,12 +40,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_claimed_once_at_a_time() {
-        let claims = Arc::new(TagLocks::default());
-        let first = claims.claim("team/app", "v1");
-        assert!(first.is_some() && claims.claim("team/app", "v1").is_none());
-        assert!(claims.claim("team/app", "v2").is_some() && claims.claim("team/other", "v1").is_some());
+    fn a_tag_is_locked_once_at_a_time() {
+        let locks = Arc::new(TagLocks::default());
+        let first = locks.lock("team/app", "v1");
+        assert!(first.is_some() && locks.lock("team/app", "v1").is_none());
+        assert!(locks.lock("team/app", "v2").is_some() && locks.lock("team/other", "v1").is_some());
         drop(first);
-        assert!(claims.claim("team/app", "v1").is_some());
+        assert!(locks.lock("team/app", "v1").is_some());
     }
 }

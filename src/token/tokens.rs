@@ -1,6 +1,7 @@
 //! The key, the settings and the memory that all tokens are issued and verified with.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::key::Key;
@@ -46,7 +47,10 @@ impl Tokens {
             Some(service) => service.as_str().into(),
             None => {
                 let HostPort { host, port } = authority.host_port();
-                let mut service = HostPort { host, port: port.filter(|port| *port != 443) }.to_string();
+                let shown = HostPort { host, port: port.filter(|port| *port != 443) };
+                // One allocation, as this runs for every request.
+                let mut service = String::with_capacity(authority.as_str().len());
+                _ = write!(service, "{shown}");
                 service.make_ascii_lowercase();
                 service.into()
             }

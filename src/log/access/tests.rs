@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::SystemTime;
 
+use super::super::fixtures;
 use super::*;
 use crate::config::{Log, LogFormat};
 
@@ -10,31 +10,7 @@ fn log(access: AccessTarget, access_format: AccessFormat) -> Log {
 }
 
 fn record(path: &str) -> Record {
-    Record {
-        time: SystemTime::UNIX_EPOCH,
-        peer: "10.0.0.1".parse().unwrap(),
-        client: "10.0.0.1".parse().unwrap(),
-        user: None,
-        claimed: None,
-        certificate: None,
-        method: "GET".to_owned(),
-        path: path.to_owned(),
-        version: http::Version::HTTP_11,
-        host: "localhost".to_owned(),
-        operation: "other",
-        repository: None,
-        reference: None,
-        status: 404,
-        bytes_in: 0,
-        bytes_out: 0,
-        duration: Duration::ZERO,
-        first_byte: None,
-        upstream: None,
-        user_agent: String::new(),
-        truncated: None,
-        id: String::new(),
-        reason: None,
-    }
+    Record { path: path.to_owned(), ..fixtures::record() }
 }
 
 #[test]
