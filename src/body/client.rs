@@ -222,3 +222,6 @@ fn forbidden(trailers: &HeaderMap) -> bool {
     NAMES.iter().any(|name| trailers.contains_key(name))
         || trailers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
 }
+
+#[cfg(test)]
+mod tests;
