@@ -1,41 +1,34 @@
 //! Which user agents are let in at all.
 //!
-//! Docker before 1.6 speaks to a registry of the second API version as if it were of the first; the registry
-//! documentation's recipe turns such clients away.
+//! Docker before 1.6 mistakes a registry of API version 2 for one of version 1; the recipe in the
+//! registry's documentation turns such clients away.
 
 use regex::bytes::Regex;
 
-/// A deny list and an allow list of expressions over the `User-Agent` field.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Agents {
-    deny: Vec<Regex>,
-    allow: Vec<Regex>,
-}
+use crate::config::UserAgents;
 
-impl Agents {
-    /// Takes the expressions as they are configured. They are searched for, not anchored.
-    pub(crate) fn new(deny: Vec<Regex>, allow: Vec<Regex>) -> Self {
-        Self { deny, allow }
-    }
-
-    /// Whether a client with this `User-Agent` may go on: one that is on no deny list, or on the allow list,
-    /// or names itself not at all.
-    pub(crate) fn admits(&self, user_agent: Option<&[u8]>) -> bool {
-        let Some(agent) = user_agent else { return true };
-        let any = |list: &[Regex]| list.iter().any(|expression| expression.is_match(agent));
-        !any(&self.deny) || any(&self.allow)
-    }
+/// Whether a client with this `User-Agent` is let in: it matches nothing on the deny list, or
+/// something on the allow list, or sends no such field. Expressions are searched for, not anchored.
+pub(crate) fn admits(settings: &UserAgents, user_agent: Option<&[u8]>) -> bool {
+    let Some(agent) = user_agent else { return true };
+    let any = |list: &[Regex]| list.iter().any(|expression| expression.is_match(agent));
+    !any(&settings.deny) || any(&settings.allow)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn recipe() -> Agents {
+    fn settings(deny: &[&str], allow: &[&str]) -> UserAgents {
         let list = |list: &[&str]| list.iter().map(|expression| Regex::new(expression).unwrap()).collect();
-        Agents::new(list(&[r"^docker/1\.[345]", "^Go "]), list(&[r"^docker/1\.5\.[0-9]-dev"]))
+        UserAgents { deny: list(deny), allow: list(allow), status: StatusCode::NOT_FOUND }
+    }
+
+    fn recipe() -> UserAgents {
+        settings(&[r"^docker/1\.[345]", "^Go "], &[r"^docker/1\.5\.[0-9]-dev"])
     }
 
     #[test]
@@ -43,7 +36,7 @@ mod tests {
         for agent in
             ["docker/1.3.0", "docker/1.4.1", "docker/1.5.0", "docker/1.5.0-rc1", "Go 1.1 package http"]
         {
-            assert!(!recipe().admits(Some(agent.as_bytes())), "{agent}");
+            assert!(!admits(&recipe(), Some(agent.as_bytes())), "{agent}");
         }
         for agent in [
             "docker/1.5.0-dev",
@@ -55,26 +48,26 @@ mod tests {
             "curl/7.88.1 docker/1.3.0",
             "",
         ] {
-            assert!(recipe().admits(Some(agent.as_bytes())), "{agent}");
+            assert!(admits(&recipe(), Some(agent.as_bytes())), "{agent}");
         }
-        assert!(recipe().admits(None));
+        assert!(admits(&recipe(), None));
     }
 
     #[test]
     fn empty_lists_admit_everyone() {
-        assert!(Agents::default().admits(Some(b"docker/1.3.0")));
+        assert!(admits(&settings(&[], &[]), Some(b"docker/1.3.0")));
     }
 
     #[test]
     fn bytes_that_are_not_utf8_are_matched() {
-        assert!(!recipe().admits(Some(b"docker/1.3.0 \xff")));
-        assert!(recipe().admits(Some(b"\xffdocker/1.3.0")));
+        assert!(!admits(&recipe(), Some(b"docker/1.3.0 \xff")));
+        assert!(admits(&recipe(), Some(b"\xffdocker/1.3.0")));
     }
 
     proptest! {
         #[test]
         fn never_panics(agent in prop::collection::vec(any::<u8>(), 0..60)) {
-            recipe().admits(Some(&agent));
+            admits(&recipe(), Some(&agent));
         }
     }
 }

@@ -1,23 +1,24 @@
-//! Answers that are still true: a bounded map whose entries live for a fixed time.
+//! A bounded map whose entries expire after a fixed time.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// HMAC-SHA-256 of user and password under the key of this process, or SHA-256 of a token.
+/// A digest of something secret: HMAC-SHA-256 of user and password under a key of this process, or
+/// SHA-256 of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key(pub(crate) [u8; 32]);
 
-/// Remembers a value per key until `life` has passed or `capacity` newer ones have come.
+/// Remembers a value per key until it expires or `capacity` newer values have been inserted.
 ///
-/// All live equally long, so the oldest is the next to expire, and one queue serves both bounds.
+/// All values live equally long, so the oldest expires next, and one queue serves both bounds.
 pub(crate) struct Cache<V> {
     capacity: usize,
     life: Duration,
     entries: HashMap<Key, (V, Instant)>,
-    /// Every insertion, the oldest first. One that was overtaken by a later one of its key names another
-    /// instant than the entry does.
+    /// Every insertion with its expiry, the oldest first. If its expiry differs from the entry's, a later
+    /// insertion has replaced the value.
     order: VecDeque<(Key, Instant)>,
 }
 

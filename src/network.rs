@@ -1,13 +1,14 @@
-//! Whom limits on clients are for.
+//! The networks by which clients are counted.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// What counts as one client: an IPv4 address, or an IPv6 /64, of which one subscriber usually holds the whole.
+/// What counts as one client: an IPv4 address, or an IPv6 /64, which usually belongs to one
+/// subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network(IpAddr);
 
 impl Network {
-    /// That of an address; one that is IPv4 mapped into IPv6 is the IPv4 address that it is.
+    /// The network of an address. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn of(address: IpAddr) -> Network {
         Network(match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),

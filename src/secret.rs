@@ -7,12 +7,12 @@ use std::fmt;
 pub struct Secret(Box<[u8]>);
 
 impl Secret {
-    /// Takes the bytes over; the caller keeps no copy.
+    /// Takes ownership of the bytes; the caller should keep no copy.
     pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
         Self(bytes.into())
     }
 
-    /// The bytes themselves, for the one place that has to compute with them.
+    /// The bytes themselves, for code that computes with them.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }

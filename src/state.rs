@@ -15,7 +15,6 @@ use tokio::sync::Semaphore;
 
 use crate::access::Rules;
 use crate::acme;
-use crate::agent::Agents;
 use crate::auth::{self, Htpasswd, Throttle, Verifier};
 use crate::config::{AuthMode, ClientCertificate, Config, ServerAddress, Verify};
 use crate::disk::Mode;
@@ -37,8 +36,6 @@ const CATALOG_READERS: usize = 2;
 pub(crate) struct State {
     /// The settings.
     pub config: Config,
-    /// Which user agents come in.
-    pub agents: Agents,
     /// The users; none when `auth.mode` is `off`.
     pub users: Option<LiveFile<Htpasswd>>,
     /// What gives and takes tokens, when `auth.mode` is `token`.
@@ -114,7 +111,6 @@ impl State {
         warnings.extend(unmatched_users::meant(&config, users.as_ref().map(LiveFile::current).as_deref()));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
         Ok(State {
-            agents: Agents::new(config.user_agents.deny.clone(), config.user_agents.allow.clone()),
             challenge: challenge::basic(&config.auth.realm),
             rules: Rules::new(&config),
             users,

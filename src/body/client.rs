@@ -15,38 +15,38 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{ClientFault, Flow, Pace, UnreadBody};
 
-/// What a request body has to keep to.
+/// The limits of one request body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Longest time without a byte while the client is waited for.
+    /// Longest time without a byte while tidegate waits for the client.
     pub idle: Duration,
-    /// Bytes per second, taken over 20 s; 0 for none.
+    /// Bytes per second on average, after 20 s of grace; 0 for no limit.
     pub min_rate: u64,
-    /// Most bytes in all; `u64::MAX` for no limit.
+    /// Most bytes in total; `u64::MAX` for no limit.
     pub bytes: u64,
 }
 
-/// Streams a client's body to the upstream, counts it, and notes in [`Flow`] what the client does
-/// wrong, so that its fault is not answered as one of the upstream. Trailers are not forwarded.
+/// Streams a client's body to the upstream and counts its bytes. Records a fault of the client in
+/// [`Flow`], so that it is not reported as a failure of the upstream. Drops trailers.
 pub(crate) struct ClientBody {
-    /// None for a request that has no body.
+    /// `None` for a request without a body.
     incoming: Option<Incoming>,
     http2: bool,
-    /// The chunk of an HTTP/2 request that completes the declared length, until its end is seen: who counts only the
-    /// length would take what is then truncated or malformed for complete.
+    /// The HTTP/2 chunk that completes the declared length, held until the stream ends. The registry
+    /// counts the length only, and would otherwise take a reset or malformed stream for complete.
     held: Option<Bytes>,
     declared: Option<u64>,
     flow: Rc<Flow>,
     pace: Pace,
     most: u64,
-    /// Since when the client has been waited for.
+    /// When the current wait for the client began.
     waiting: Option<Instant>,
-    /// Rings when that may have got too long. Kept from one wait to the next, so it may ring early.
+    /// Wakes the task when a wait has lasted too long. It is kept for later waits, so it may fire early.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientBody {
-    /// Wraps what hyper received in a request of `version`.
+    /// The body of a request of this HTTP version.
     pub(crate) fn new(body: UnreadBody, version: Version, flow: Rc<Flow>, limits: Limits) -> Self {
         Self {
             declared: body.size_hint().exact(),
@@ -61,7 +61,7 @@ impl ClientBody {
         }
     }
 
-    /// No body at all.
+    /// For a request without a body.
     pub(crate) fn empty(flow: Rc<Flow>) -> Self {
         Self {
             incoming: None,
@@ -93,12 +93,13 @@ impl ClientBody {
         })
     }
 
-    /// Whether the chunk just read is the last by the declared length, but the stream has not ended with it.
+    /// Whether the chunk just read completes the declared length of a stream that has not ended yet.
     fn completes(&self) -> bool {
         self.is_unfinished() && self.declared == Some(self.flow.bytes_in())
     }
 
-    /// Whether an HTTP/2 stream has not come to its proper end. hyper takes one that was reset with NO_ERROR for ended.
+    /// Whether an HTTP/2 stream has not ended with END_STREAM. hyper reports a reset with NO_ERROR as an
+    /// ordinary end.
     fn is_unfinished(&self) -> bool {
         self.http2 && self.incoming.as_ref().is_some_and(|incoming| !incoming.is_end_stream())
     }
@@ -188,13 +189,13 @@ impl Drop for ClientBody {
     }
 }
 
-/// The client's body ended badly; [`Flow::fault`] says the same.
+/// The client's fault, as recorded in [`Flow::fault`].
 #[derive(Debug, thiserror::Error)]
 #[error("the client's body ended badly: {0:?}")]
 pub(crate) struct ClientError(ClientFault);
 
-/// hyper reports broken chunks as `InvalidData` or `InvalidInput`, h2 a body that belies its Content-Length as
-/// `PROTOCOL_ERROR`; everything else is a body that ended too early.
+/// hyper reports broken chunks as `InvalidData` or `InvalidInput`, and h2 reports a body that differs
+/// from its Content-Length as `PROTOCOL_ERROR`. Anything else is a body that ended early.
 fn fault(error: hyper::Error) -> ClientFault {
     let source = error.source();
     let io = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
@@ -206,7 +207,8 @@ fn fault(error: hyper::Error) -> ClientFault {
     }
 }
 
-/// Fields that RFC 9110 section 6.5.1 keeps out of trailers, because somebody might take them for the head's.
+/// Whether there is a field that RFC 9110 section 6.5.1 forbids in trailers, because a recipient may
+/// merge it into the head.
 fn forbidden(trailers: &HeaderMap) -> bool {
     const NAMES: [header::HeaderName; 9] = [
         header::CONTENT_LENGTH,

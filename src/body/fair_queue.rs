@@ -1,4 +1,4 @@
-//! Whose turn it is among the transfers of one core.
+//! Turns among the transfers of one worker.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,19 +7,19 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::task::yield_now;
 
-/// The transfers of one core that wait for their next turn, in order.
+/// The transfers of one worker that wait for their next turn, in order.
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
     waiting: RefCell<VecDeque<Waker>>,
-    /// How many had theirs.
+    /// The number of turns given so far.
     given: Cell<u64>,
-    /// Wakes [`FairQueue::give`] when there is somebody to give a turn to.
+    /// Wakes [`FairQueue::give`] when a transfer queues.
     giver: RefCell<Option<Waker>>,
 }
 
 impl FairQueue {
-    /// Gives one turn after the other. Before each the runtime looks for events and runs what they woke, so that a small
-    /// request waits for the rest of one turn and not for those of all transfers.
+    /// Gives one turn after another, for ever. Between two turns the runtime polls for events and
+    /// runs the tasks they wake, so that a small request waits for one turn and not for all of them.
     pub(crate) async fn give(&self) {
         loop {
             let next = poll_fn(|cx| self.poll_next(cx)).await;
@@ -39,7 +39,7 @@ impl FairQueue {
         }
     }
 
-    /// Queues for a turn and tells its number.
+    /// Queues for a turn and returns its number.
     pub(super) fn queue(&self, cx: &Context<'_>) -> u64 {
         let mut waiting = self.waiting.borrow_mut();
         waiting.push_back(cx.waker().clone());
@@ -49,7 +49,7 @@ impl FairQueue {
         self.given.get() + waiting.len() as u64
     }
 
-    /// Whether the turn of this number has been given. If not, whoever asks is woken when it is.
+    /// Whether turn `number` has been given. If not, wakes the task of `cx` when it is.
     pub(super) fn has_given(&self, number: u64, cx: &Context<'_>) -> bool {
         let Some(ahead) = number.checked_sub(self.given.get() + 1) else { return true };
         if let Some(waker) = self.waiting.borrow_mut().get_mut(ahead as usize) {

@@ -1,4 +1,4 @@
-//! The running account of one request.
+//! The progress of one request.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -10,24 +10,24 @@ use tokio::time::Instant;
 
 use super::FairQueue;
 
-/// What a client did wrong while its request body was read.
+/// What a client did wrong while sending its request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientFault {
-    /// The framing of the body is broken, or its trailers are.
+    /// Invalid framing, or a forbidden trailer.
     Malformed,
     /// The connection or the stream ended before the body did.
     Gone,
-    /// More bytes than the kind of request may have.
+    /// More bytes than [`Limits`](super::Limits) allow.
     TooLarge,
-    /// No byte within the idle time, or fewer than the minimum rate.
+    /// No byte within the idle time, or a rate below the minimum.
     TooSlow,
 }
 
-/// Bytes that one request moves before it waits for its next turn among the others of its core.
+/// Bytes that a request moves before it waits for its next turn among the others of its worker.
 const TURN: u64 = 384 * 1024;
 
-/// What one request has moved so far. Its bodies write it; its log line, its time limits and the
-/// wait for the answer read it.
+/// The progress of one request: the bytes it has moved, which side it waits for, and its turn. Its
+/// two bodies write it. The log, the time limits and the wait for the response read it.
 #[derive(Debug)]
 pub(crate) struct Flow {
     bytes_in: Cell<u64>,
@@ -36,14 +36,15 @@ pub(crate) struct Flow {
     upload_moved: Cell<Instant>,
     waits_for_upload: Cell<bool>,
     waits_for_download: Cell<bool>,
-    turn: Cell<u64>,
+    /// Bytes moved in the current turn, both ways.
+    moved: Cell<u64>,
     turns: Rc<FairQueue>,
-    /// The number of the turn it waits for.
+    /// The number of the turn that it has queued for.
     awaited: Cell<Option<u64>>,
 }
 
 impl Flow {
-    /// `turns` are those of its core.
+    /// A request that has moved nothing. `turns` belong to its worker.
     pub(crate) fn new(turns: Rc<FairQueue>) -> Self {
         Self {
             bytes_in: Cell::new(0),
@@ -52,74 +53,75 @@ impl Flow {
             upload_moved: Cell::new(Instant::now()),
             waits_for_upload: Cell::new(false),
             waits_for_download: Cell::new(false),
-            turn: Cell::new(0),
+            moved: Cell::new(0),
             turns,
             awaited: Cell::new(None),
         }
     }
 
-    /// Bytes of the request body, framing not counted.
+    /// Bytes of the request body received, without framing.
     pub(crate) fn bytes_in(&self) -> u64 {
         self.bytes_in.get()
     }
 
-    /// Bytes of the response body handed to the client's connection, framing not counted.
+    /// Bytes of the response body handed to the client's connection, without framing.
     pub(crate) fn bytes_out(&self) -> u64 {
         self.bytes_out.get()
     }
 
-    /// What the client did wrong in its body, if anything.
+    /// The fault that ended the request body, if any.
     pub(crate) fn fault(&self) -> Option<ClientFault> {
         self.fault.get()
     }
 
-    /// Whether the response waits for the client to take what it was given.
+    /// Whether the response waits for the client to read the bytes handed to its connection.
     pub(crate) fn waits_for_download(&self) -> bool {
         self.waits_for_download.get()
     }
 
-    /// How long the upstream has had everything there is of the request. Zero while the client is the one who is waited for.
+    /// How long the upstream has had every byte of the request that has arrived. Zero while tidegate
+    /// waits for the client.
     pub(crate) fn upstream_silence(&self) -> Duration {
         if self.waits_for_upload.get() { Duration::ZERO } else { self.upload_moved.get().elapsed() }
     }
 
-    /// Whether the request has moved enough for now. Then its body is to return `Pending`, and is polled again when it is
-    /// its turn.
+    /// Whether the turn is used up. Its body then returns `Pending`, and the task is woken for the next
+    /// turn.
     pub(crate) fn yields(&self, cx: &Context<'_>) -> bool {
-        if self.awaited.get().is_none() && self.turn.get() < TURN {
+        if self.awaited.get().is_none() && self.moved.get() < TURN {
             return false;
         }
         let number = self.awaited.get().unwrap_or_else(|| self.turns.queue(cx));
         if self.turns.has_given(number, cx) {
             self.awaited.set(None);
-            self.turn.set(0);
+            self.moved.set(0);
             return false;
         }
         self.awaited.set(Some(number));
         true
     }
 
-    /// Waits for a turn of its own, before something that takes as long as one.
+    /// Waits for the next turn, before work that takes as long as a whole turn.
     pub(crate) async fn next_turn(&self) {
-        self.turn.set(TURN);
+        self.moved.set(TURN);
         poll_fn(|cx| if self.yields(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
-    /// Takes down `bytes` of response body given to the client's connection, which now has to send them.
+    /// Records that `bytes` of the response body were handed to the client's connection.
     pub(crate) fn delivered(&self, bytes: u64) {
         self.bytes_out.set(self.bytes_out.get() + bytes);
-        self.turn.set(self.turn.get() + bytes);
+        self.moved.set(self.moved.get() + bytes);
         self.waits_for_download.set(true);
     }
 
-    /// Takes down that the client's connection asks for more of the response.
+    /// Records that the client's connection asks for more of the response.
     pub(crate) fn asked_for_more(&self) {
         self.waits_for_download.set(false);
     }
 
     pub(super) fn received(&self, bytes: u64) {
         self.bytes_in.set(self.bytes_in.get() + bytes);
-        self.turn.set(self.turn.get() + bytes);
+        self.moved.set(self.moved.get() + bytes);
         self.upload_moved.set(Instant::now());
         self.waits_for_upload.set(false);
     }

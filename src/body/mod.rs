@@ -1,6 +1,6 @@
-//! What moves through a request: its bytes, how fast they have to come, and how they end.
+//! The bodies of requests: how many bytes have moved, how fast they must come, and how they ended.
 //!
-//! Bodies stay on the core that accepted their connection, so all of this is single-threaded.
+//! A body stays on the worker that accepted its connection, so all of this is single-threaded.
 
 mod client;
 mod fair_queue;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-/// How long a client may be slower than the rate before it has moved anything.
+/// How long a new client may stay below the minimum rate.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// Judges a client by the time that was spent waiting for it: it has to move a byte within `idle`,
-/// and `min_rate` bytes per second on average. Time in which somebody else was waited for does not
-/// count, and there is no limit on the total.
+/// Judges a client by the time spent waiting for it. It must move a byte within `idle`, and
+/// `min_rate` bytes per second on average. Time spent waiting for the registry does not count, and
+/// the total is not limited.
 ///
-/// The average is kept as credit: a client begins with 20 s, waiting for it uses them up, and each byte earns
-/// what it may take at the rate. Credit is capped, so that a burst pays for a pause and not for a trickle.
+/// The average is kept as credit. A client starts with 20 s; waiting for it uses credit up, and each
+/// byte earns the time it may take at the minimum rate. Credit is capped, so that a burst pays for a
+/// later pause but not for a later trickle.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
     idle: Duration,
@@ -25,8 +26,7 @@ impl Pace {
         Self { idle, min_rate, still: Duration::ZERO, credit: GRACE }
     }
 
-    /// Takes down that the client was waited for during `time` and moved `bytes` in it.
-    /// Returns whether it is too slow.
+    /// Records a wait of `time` in which the client moved `bytes`. Returns whether it is too slow.
     pub(crate) fn waited(&mut self, time: Duration, bytes: u64) -> bool {
         self.still = if bytes == 0 { self.still + time } else { Duration::ZERO };
         if self.still >= self.idle {
@@ -43,7 +43,7 @@ impl Pace {
         false
     }
 
-    /// How long the client may still do nothing before the next call of [`Pace::waited`] turns out badly.
+    /// How much longer the client may do nothing before it is too slow.
     pub(crate) fn patience(&self) -> Duration {
         let until_idle = self.idle.saturating_sub(self.still);
         if self.min_rate == 0 { until_idle } else { until_idle.min(self.credit) }

@@ -1,4 +1,4 @@
-//! The body of a request before anybody has read it.
+//! A request body that has not been read yet.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// What hyper received, until it is taken: a request whose body was taken has none.
+/// The body as hyper received it; empty once it has been taken from the request.
 #[derive(Default)]
 pub(crate) struct UnreadBody(pub(super) Option<Incoming>);
 

@@ -30,6 +30,7 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
+use crate::agent;
 use crate::body::{Flow, UnreadBody};
 use crate::config::Config;
 use crate::header::forwarded;
@@ -92,7 +93,7 @@ async fn pass(
 ) -> Result<Response<reply::Source>, Refusal> {
     let config = &state.config;
     let authority = head_checks::check(request, config)?;
-    if !state.agents.admits(user_agent(request)) {
+    if !agent::admits(&config.user_agents, user_agent(request)) {
         return Err(Refusal::Agent(config.user_agents.status));
     }
     let sent = request.uri().clone();
