@@ -1,4 +1,4 @@
-//! Who may do what. Only this module makes a [`Permit`], and nothing reaches the upstream without one.
+//! Who may do what. Only this module makes a [`Permit`], and no request is forwarded without one.
 
 use crate::config::{AccessRule, AuthMode, Config, Subject};
 use crate::registry::rights::Rights;
@@ -6,10 +6,10 @@ use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
 use crate::user::User;
 
-/// Who sent a request, once that is known.
+/// Who sent a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Nobody that is known.
+    /// A client without proven identity.
     Anonymous,
     /// One who has proven who they are.
     User(User),
@@ -42,38 +42,37 @@ impl From<Option<User>> for Identity {
     }
 }
 
-/// Who sends a request, and how far what he came with goes.
+/// Who sent a request, and what their token allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Who it is.
     pub identity: Identity,
-    /// What his token allows; `None` where he came without one, and all counts that he may do.
+    /// The scopes of the token that came with the request. `None` without a token: then all rights of
+    /// the identity apply.
     pub token: Option<Vec<Scope>>,
 }
 
 impl Caller {
-    /// Whom the token is for that he came with.
+    /// The identity that the token was issued to; `None` without a token.
     pub fn bearer(&self) -> Option<&Identity> {
         self.token.as_ref().map(|_| &self.identity)
     }
 }
 
-/// What everybody may do: `[[access]]`, or what holds where there is none.
+/// The rights of all identities: `[[access]]`, or the default if there are no rules.
 #[derive(Clone, Debug)]
 pub struct Rules {
     rules: Vec<AccessRule>,
-    /// Where there is no rule: whether even a stranger may do everything.
+    /// Whether anonymous clients may do everything when there are no rules.
     open: bool,
 }
 
 impl Rules {
-    /// The rules of these settings.
     pub fn new(config: &Config) -> Rules {
         Rules { rules: config.access.clone(), open: config.auth.mode == AuthMode::Off }
     }
 
-    /// All that `identity` may do with `repository`: the union of what the rules grant. As soon as there is one rule, what
-    /// none grants is denied; without any, every user may do everything.
+    /// The rights of `identity` in `repository`: the union of what the rules grant. Without any rule,
+    /// every user has all rights.
     pub fn rights(&self, identity: &Identity, repository: &str) -> Rights {
         match self.everything(identity) {
             Some(all) => all,
@@ -83,7 +82,7 @@ impl Rules {
         }
     }
 
-    /// Whether `identity` may see the names of all repositories.
+    /// Whether `identity` may list all repositories.
     pub fn has_catalog(&self, identity: &Identity) -> bool {
         let whole = |rule: &AccessRule| {
             let everywhere =
@@ -94,7 +93,7 @@ impl Rules {
             || self.rules.iter().any(|rule| is_meant(rule, identity) && whole(rule))
     }
 
-    /// The rules that grant `identity` anything with `repository`, in the order of the file.
+    /// The rules that grant `identity` rights in `repository`, in the order of the file.
     pub fn granting(&self, identity: &Identity, repository: &str) -> impl Iterator<Item = &AccessRule> {
         self.rules.iter().filter(move |rule| {
             is_meant(rule, identity)
@@ -102,14 +101,14 @@ impl Rules {
         })
     }
 
-    /// What holds without any rule.
+    /// The rights in every repository when there are no rules; `None` when there are.
     fn everything(&self, identity: &Identity) -> Option<Rights> {
         let known = self.open || *identity != Identity::Anonymous;
         self.rules.is_empty().then_some(if known { Rights::ALL } else { Rights::NONE })
     }
 }
 
-/// What anybody may do every user may do too.
+/// Whether a rule applies to an identity. Rules for anonymous clients apply to every user too.
 fn is_meant(rule: &AccessRule, identity: &Identity) -> bool {
     rule.subjects.iter().any(|subject| match (subject, identity) {
         (Subject::Anonymous, _) | (Subject::EveryUser, Identity::User(_)) => true,
@@ -118,14 +117,14 @@ fn is_meant(rule: &AccessRule, identity: &Identity) -> bool {
     })
 }
 
-/// The proof that a request was decided on and may be forwarded.
+/// The proof that a request has been authorized.
 #[derive(Debug)]
 pub struct Permit {
     caller: Caller,
 }
 
 impl Permit {
-    /// In whose name the request goes on.
+    /// On whose behalf the request is forwarded.
     pub fn identity(&self) -> &Identity {
         &self.caller.identity
     }
@@ -135,17 +134,18 @@ impl Permit {
         self.caller.token.is_some()
     }
 
-    /// Whether the one whom the request is from may also do this with `repository`.
+    /// Whether the caller has these rights in another repository too.
     pub fn extends(&self, rules: &Rules, repository: &str, rights: Rights) -> bool {
         allowed(rules, &self.caller, repository).contains(rights)
     }
 
-    /// Whether he may see the name of `repository`: whether he may pull it, whatever the token that he came with is for.
+    /// Whether the caller may see the name of `repository`. That takes the right to pull, whatever the
+    /// scopes of the token are.
     pub fn sees(&self, rules: &Rules, repository: &str) -> bool {
         rules.rights(&self.caller.identity, repository).contains(Rights::PULL)
     }
 
-    /// Whether he may see the names of all repositories, and his token, if he came with one, is for that.
+    /// Whether the caller may list all repositories, and the token, if there is one, is for the catalog.
     pub fn has_catalog(&self, rules: &Rules) -> bool {
         let is_catalog = |scope: &Scope| scope.resource == Resource::Catalog;
         let token_allows = self.caller.token.as_ref().is_none_or(|scopes| scopes.iter().any(is_catalog));
@@ -156,20 +156,20 @@ impl Permit {
 /// Why a request is not permitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// Nobody said who he is, and not everybody may do this.
+    /// The client is anonymous, and this takes a login.
     Unknown,
-    /// It is known who asks, and he, or his token, may not do this; what he lacks of what the request takes.
+    /// The identity or its token lacks these rights.
     TooLittle(Scope),
-    /// A path of the API with a method that it does not have; those that it has.
+    /// The path is in the API, but not with this method; the methods that are.
     NoMethod(&'static str),
-    /// No path of the API.
+    /// The path is not in the API.
     NoPath,
 }
 
-/// Decides about one request.
+/// Decides whether a request may be forwarded.
 ///
 /// # Errors
-/// When it must not be forwarded. A stranger learns nothing of what there is, not even which requests there are.
+/// Why not. An unknown client learns nothing, not even which requests exist.
 pub fn decide(rules: &Rules, caller: Caller, target: &Target<'_>) -> Result<Permit, Denied> {
     use Operation as O;
     let is_stranger = caller.identity == Identity::Anonymous && caller.token.is_none() && !rules.open;
@@ -183,15 +183,15 @@ pub fn decide(rules: &Rules, caller: Caller, target: &Target<'_>) -> Result<Perm
             if missing.is_empty() {
                 return Ok(Permit { caller });
             }
-            match is_stranger {
-                true => Err(Denied::Unknown),
-                false => Err(Denied::TooLittle(Scope::repository(repository, missing))),
+            if is_stranger {
+                return Err(Denied::Unknown);
             }
+            Err(Denied::TooLittle(Scope::repository(repository, missing)))
         }
     }
 }
 
-/// Both count: what a token allows, and what the rules of this moment do.
+/// The rights that both the current rules and the token, if there is one, grant.
 fn allowed(rules: &Rules, caller: &Caller, repository: &str) -> Rights {
     let granted = rules.rights(&caller.identity, repository);
     let Some(scopes) = &caller.token else { return granted };

@@ -1,5 +1,5 @@
-//! What the process knows: one immutable view of everything that can be reloaded, and beside it
-//! what outlives a reload.
+//! The state of the process: an immutable view of everything that a reload replaces, and what
+//! outlives a reload.
 
 mod tag_locks;
 mod unmatched_users;
@@ -29,32 +29,33 @@ use crate::upstream::Destination;
 
 pub(crate) use tag_locks::{TagLock, TagLocks};
 
-/// Distribution goes through all its folders for each page of its catalog.
+/// How many requests at once may read the registry's catalog. For each page of it, distribution walks
+/// all its folders.
 const CATALOG_READERS: usize = 2;
 
-/// Everything made of the settings and the files they name. Never changed, only replaced.
+/// Everything made from the settings and the files they name. It is never changed, only replaced.
 pub(crate) struct State {
-    /// The settings.
     pub config: Config,
-    /// The users; none when `auth.mode` is `off`.
+    /// The users; `None` if `auth.mode` is `off`.
     pub users: Option<LiveFile<Htpasswd>>,
-    /// What gives and takes tokens, when `auth.mode` is `token`.
+    /// Issues and verifies tokens, if `auth.mode` is `token`.
     pub tokens: Option<Tokens>,
-    /// Who may do what.
     pub rules: Rules,
     /// The `WWW-Authenticate` of a 401 that asks for user and password.
     pub challenge: Option<HeaderValue>,
     /// The TLS configuration of new connections.
     pub tls: ServerTls,
-    /// Where requests go.
     pub destination: Destination,
-    /// What is not wrong but will be, or may be meant otherwise.
+    /// What works, but will soon fail or may not be what the operator intended.
     pub warnings: Vec<Problem>,
 }
 
 impl State {
-    /// Reads every file that the settings name. Fails with all that is wrong at once. What TLS and tokens keep over a reload comes
-    /// from the state `before`.
+    /// Reads every file that the settings name. TLS and tokens take over from the state `before` what
+    /// they keep over a reload.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any of the files.
     pub(crate) fn build(config: Config, before: Option<&State>) -> Result<State, Problems> {
         let mut problems = Problems::default();
         let now = OffsetDateTime::now_utc();
@@ -108,7 +109,7 @@ impl State {
             warnings.push(readable(&config.auth.htpasswd));
         }
         warnings.extend(open_to_others(&config));
-        warnings.extend(unmatched_users::meant(&config, users.as_ref().map(LiveFile::current).as_deref()));
+        warnings.extend(unmatched_users::warnings(&config, users.as_ref().map(LiveFile::current).as_deref()));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
         Ok(State {
             challenge: challenge::basic(&config.auth.realm),
@@ -123,7 +124,7 @@ impl State {
     }
 }
 
-/// Where client certificates are for some host names only, the others should be meant to go without.
+/// Warns if a registry that asks for client certificates can be reached without one.
 fn open_to_others(config: &Config) -> Option<Problem> {
     let client = &config.tls.client;
     let served = &config.server.names;
@@ -134,15 +135,15 @@ fn open_to_others(config: &Config) -> Option<Problem> {
         (_, ClientCertificate::Either) => return None,
     };
     if client.verify == Verify::Optional && config.auth.mode == AuthMode::Off {
-        let message = "\"optional\" beside auth.mode = \"off\" lets in everybody, with a certificate or without; write \
+        let message = "with auth.mode = \"off\", \"optional\" lets in everybody, with or without a certificate; write \
                        \"required\", or auth.mode = \"basic\"";
         return Some(Problem::new("tls.client.verify", message));
     }
     let is_open = client.verify != Verify::Off && !client.names.is_empty() && !all_covered;
     is_open.then(|| {
         let message = format!(
-            "who uses another host name reaches the same registry with {needs}; leave it out to ask for certificates always, \
-             or keep other names out with server.names"
+            "clients that use another host name reach the same registry with {needs}; remove it to ask for certificates always, \
+             or reject other names with server.names"
         );
         Problem::new("tls.client.names", message)
     })
@@ -154,24 +155,22 @@ fn readable(htpasswd: &Path) -> Problem {
     Problem::at(htpasswd, message)
 }
 
-/// What all cores share.
+/// What all workers share.
 pub(crate) struct Shared {
     state: ArcSwap<State>,
-    /// Checks passwords; keeps what it has verified over a reload.
+    /// Checks passwords; remembers them over a reload.
     pub verifier: Verifier,
-    /// Limits how often somebody may be wrong.
+    /// Limits failed logins.
     pub throttle: Throttle,
-    /// Where the lines about requests go.
     pub access_log: AccessLog,
-    /// Immutable tags that are being pushed or deleted.
+    /// The immutable tags that are being pushed or deleted.
     pub tag_locks: Arc<TagLocks>,
-    /// Places for those for whom the registry's whole catalog may have to be read.
+    /// Permits for requests that may have to read the registry's whole catalog.
     pub catalog_readers: Semaphore,
     requests: AtomicU64,
 }
 
 impl Shared {
-    /// Puts together what the process starts with.
     pub(crate) fn new(state: State, verifier: Verifier, access_log: AccessLog) -> Self {
         let state = ArcSwap::from_pointee(state);
         Self {
@@ -185,18 +184,18 @@ impl Shared {
         }
     }
 
-    /// The state of this moment. A request takes it once and keeps to it.
+    /// The current state. A request takes it once and uses it to its end.
     pub(crate) fn state(&self) -> Guard<Arc<State>> {
         self.state.load()
     }
 
-    /// Puts a new state in the place of the old one; requests under way keep theirs.
+    /// Replaces the state for new requests; running requests keep theirs.
     pub(crate) fn replace(&self, state: State) {
         self.throttle.set(state.config.auth.throttle);
         self.state.store(Arc::new(state));
     }
 
-    /// A number for a request, unique in this process.
+    /// The number of the next request, unique in this process.
     pub(crate) fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! `$apr1$`, Apache's variant of the MD5 crypt of FreeBSD: a thousand rounds of MD5, which is why it is
-//! accepted only where the settings ask for it. Source: the description in `apr_md5.c` of the APR.
+//! `$apr1$`, Apache's variant of FreeBSD's MD5 crypt. Its thousand rounds of MD5 are weak, so it is
+//! accepted only if the settings allow it. Source: the comments in `apr_md5.c` of the APR.
 
 use md5::{Digest, Md5};
 

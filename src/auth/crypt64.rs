@@ -2,7 +2,7 @@
 
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Appends `bytes`, at most three and the most significant first, as the fewest characters that hold them.
+/// Appends at most three `bytes`, most significant first, in as few characters as possible.
 pub(super) fn push(text: &mut Vec<u8>, bytes: &[u8]) {
     let mut bits = bytes.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
     for _ in 0..(bytes.len() * 8).div_ceil(6) {

@@ -1,4 +1,4 @@
-//! One stored hash: what is behind the colon of an htpasswd line.
+//! A stored hash: the part of an htpasswd line after the colon.
 
 use aws_lc_rs::{constant_time, digest};
 use base64::Engine as _;
@@ -8,23 +8,23 @@ use sha_crypt::Params;
 use super::sha_crypt::Variant;
 use super::{apr1, crypt64, sha_crypt as sha2};
 
-/// The lowest bcrypt cost there is.
+/// The lowest valid bcrypt cost.
 pub(crate) const LOWEST_COST: u32 = 4;
-/// The highest bcrypt cost that is accepted: one check of cost 14 takes about a second.
+/// The highest bcrypt cost that is accepted. One check at cost 14 takes about a second.
 pub(crate) const HIGHEST_COST: u32 = 14;
 
-/// The most rounds of `$5$` and `$6$` that are accepted: about half a second.
+/// The most rounds of `$5$` and `$6$` that are accepted. One check takes about half a second.
 const HIGHEST_ROUNDS: u32 = 1_000_000;
-/// Rounds of SHA-512 crypt that take as long as one unit of bcrypt, of which a cost of c has 2^c.
+/// Rounds of SHA-512 crypt that take as long as one unit of bcrypt work. A hash of cost c has 2^c units.
 const ROUNDS_PER_UNIT: u32 = 160;
-/// The legacy kinds take time that grows with the length of the password, for `$5$` and `$6$` with its
-/// square; crypt(3) draws the line here too.
+/// Bytes of a password for a legacy hash; the limit of crypt(3). Their time grows with the length, for
+/// `$5$` and `$6$` with its square.
 const LONGEST_LEGACY_PASSWORD: usize = 512;
 
-/// Tells two stored hashes apart without keeping either: SHA-256 of the text.
+/// SHA-256 of the text of a stored hash. Tells two hashes apart without revealing either.
 pub(super) type Fingerprint = [u8; 32];
 
-/// A hash of a password, ready to be compared with. It does not print the hash.
+/// The stored hash of a password. `Debug` does not print it.
 pub struct StoredHash {
     kind: Kind,
     cost: u32,
@@ -32,7 +32,7 @@ pub struct StoredHash {
 }
 
 enum Kind {
-    /// The whole text, `$2y$` and all; [`parse_bcrypt`] has seen to it that `bcrypt` can read it.
+    /// The whole text with its prefix; [`parse_bcrypt`] has checked that `bcrypt` can read it.
     Bcrypt(Box<str>),
     Apr1 {
         salt: Box<[u8]>,
@@ -51,44 +51,41 @@ enum Kind {
     },
 }
 
-/// Why a stored hash is refused. Says what to do and never what was found: it may be a password.
+/// Why a stored hash is refused. The message never quotes the text, which may be a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// Nothing behind the colon.
-    #[error("there is no hash behind the colon")]
+    #[error("there is no hash after the colon")]
     Empty,
     /// `$2y$15$` and above.
-    #[error(
-        "bcrypt cost {0} takes seconds for every check; {LOWEST_COST} to {HIGHEST_COST} are accepted, 10 is usual"
-    )]
+    #[error("bcrypt cost {0} takes seconds for every check; use {LOWEST_COST} to {HIGHEST_COST}, usually 10")]
     Cost(u32),
     /// `$2x$`
-    #[error("$2x$ marks hashes of a faulty bcrypt; set the password anew")]
+    #[error("$2x$ marks hashes of a faulty bcrypt; set the password again")]
     TwoX,
-    /// Some kind, recognised by its prefix, with something wrong behind it.
-    #[error("this {0} hash is cut short or damaged")]
+    /// A known prefix, followed by something invalid.
+    #[error("this {0} hash is truncated or damaged")]
     Damaged(&'static str),
-    /// Too few or too many rounds of `$5$` or `$6$`.
-    #[error("SHA-2 crypt with {0} rounds is refused; 1000 to {HIGHEST_ROUNDS} are accepted")]
+    /// For `$5$` and `$6$`.
+    #[error("SHA-2 crypt with {0} rounds is refused; use 1000 to {HIGHEST_ROUNDS}")]
     Rounds(u64),
-    /// A weak kind while the settings do not allow it.
+    /// A weak kind that the settings do not allow.
     #[error(
-        "{0} hashes are weak and refused; set the password anew, which makes it bcrypt, or allow them with legacy_hashes = true in [auth]"
+        "{0} hashes are weak and refused; set the password again, which makes it bcrypt, or set legacy_hashes = true in [auth]"
     )]
     Legacy(&'static str),
-    /// Thirteen characters of crypt(3)'s oldest kind.
-    #[error("DES crypt is refused, it looks at 8 bytes and is broken in minutes; set the password anew")]
+    /// Thirteen characters, as the oldest crypt(3) writes them.
+    #[error("DES crypt is refused: it uses 8 bytes and is broken in minutes; set the password again")]
     Des,
     /// Another kind of hash, or the password itself.
     #[error(
-        "this is no hash that is understood, perhaps plain text; bcrypt ($2y$) is, set the password anew"
+        "this is not a known hash, perhaps plain text; set the password again, which makes it bcrypt ($2y$)"
     )]
     Unknown,
 }
 
 impl StoredHash {
-    /// Reads what stands behind the colon: bcrypt, and `$apr1$`, `{SHA}`, `{SSHA}`, `$5$`, `$6$` only when
-    /// `legacy_hashes` says so.
+    /// Reads the text after the colon: bcrypt, and if `legacy_hashes` is set, also `$apr1$`, `{SHA}`,
+    /// `{SSHA}`, `$5$` and `$6$`.
     pub fn parse(text: &[u8], legacy_hashes: bool) -> Result<StoredHash, HashError> {
         let (kind, cost) = parse_kind(text)?;
         let stored = Self { kind, cost, fingerprint: fingerprint(text) };
@@ -99,17 +96,17 @@ impl StoredHash {
         }
     }
 
-    /// Makes a bcrypt hash as Apache's htpasswd writes it, `$2y$`, with a random salt.
+    /// Makes a bcrypt hash with a random salt and the prefix `$2y$`, as Apache's htpasswd does.
     ///
-    /// `cost` is from [`LOWEST_COST`] to [`HIGHEST_COST`]. Bytes beyond the 72nd have no effect.
+    /// `cost` is from [`LOWEST_COST`] to [`HIGHEST_COST`]. Bytes after the 72nd have no effect.
     pub fn make(password: &[u8], cost: u32) -> Result<String, bcrypt::BcryptError> {
         Ok(bcrypt::hash_with_result(password, cost)?.format_for_version(bcrypt::Version::TwoY))
     }
 
-    /// Whether this is the hash of the password. It takes as long as the hash was made to take.
+    /// Whether this is the hash of the password. Takes the time that the cost of the hash asks for.
     ///
-    /// bcrypt looks at the first 72 bytes only, and so does this, as Apache's htpasswd does. A NUL is in no
-    /// password: bcrypt would take it for the end and begin again.
+    /// bcrypt uses the first 72 bytes only, as in Apache's htpasswd. A password with a NUL never matches:
+    /// bcrypt would take the NUL for its end and repeat it.
     pub fn matches(&self, password: &[u8]) -> bool {
         if password.contains(&0) {
             return false;
@@ -133,12 +130,12 @@ impl StoredHash {
         constant_time::verify_slices_are_equal(&computed, stored).is_ok()
     }
 
-    /// The bcrypt cost that takes as long as this hash; 0 for those that take next to nothing.
+    /// The bcrypt cost that takes as long as this hash; 0 for a hash that takes almost no time.
     pub fn cost(&self) -> u32 {
         self.cost
     }
 
-    /// Whether it is of a kind that has to be allowed.
+    /// Whether it is accepted only if the settings allow it.
     pub fn is_legacy(&self) -> bool {
         !matches!(self.kind, Kind::Bcrypt(_))
     }
@@ -169,7 +166,7 @@ impl std::fmt::Debug for StoredHash {
     }
 }
 
-/// Computes a bcrypt hash of the password that nobody needs: it takes the time of one of that cost.
+/// Takes as long as a bcrypt hash of this cost, by computing one and discarding it.
 pub(super) fn burn(password: &[u8], cost: u32) {
     let wasted = bcrypt::hash_with_salt(password, cost, [0x5a; 16]);
     drop(std::hint::black_box(wasted));
@@ -206,13 +203,11 @@ fn parse_kind(text: &[u8]) -> Result<(Kind, u32), HashError> {
     if let Some(rest) = text.strip_prefix(b"$6$") {
         return parse_sha_crypt(rest, Variant::Sha512, "$6$");
     }
-    match text.len() == 13 && crypt64::holds_only_digits(text) {
-        true => Err(HashError::Des),
-        false => Err(HashError::Unknown),
-    }
+    let is_des = text.len() == 13 && crypt64::holds_only_digits(text);
+    Err(if is_des { HashError::Des } else { HashError::Unknown })
 }
 
-/// `$2y$10$` and 53 characters. The crate's own parser takes "+9" for a number and any cost.
+/// `$2y$10$` and 53 characters. The parser of the crate alone would accept "+9" and any cost.
 fn parse_bcrypt(text: &[u8]) -> Result<(Kind, u32), HashError> {
     let damaged = HashError::Damaged("bcrypt");
     let [tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'$'] = text.get(4..7).unwrap_or_default() else {
@@ -264,13 +259,13 @@ fn parse_sha_crypt(rest: &[u8], variant: Variant, name: &'static str) -> Result<
     Ok((kind, if cost < LOWEST_COST { 0 } else { cost }))
 }
 
-/// What is before and behind the next dollar sign.
+/// The parts before and after the next dollar sign.
 fn split_salt(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let dollar = text.iter().position(|byte| *byte == b'$')?;
     Some((&text[..dollar], &text[dollar + 1..]))
 }
 
-/// A number as crypt(3) prints it: digits alone, no zero in front, at most 18 of them.
+/// A number as crypt(3) prints it: 1 to 18 digits without a leading zero.
 fn decimal(text: &[u8]) -> Option<u64> {
     let plain = (1..=18).contains(&text.len()) && text[0] != b'0' && text.iter().all(u8::is_ascii_digit);
     plain.then(|| text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))

@@ -11,10 +11,10 @@ use crate::live_file::LiveFile;
 use crate::problem::{Problem, Problems};
 use crate::user::{BadName, User};
 
-/// What an unknown user costs in a file that holds no bcrypt hash: the cost that `htpasswd add` uses.
+/// The cost of a failed check in a file without bcrypt hashes: the one that `htpasswd add` uses.
 const USUAL_COST: u32 = 10;
 
-/// The users of one htpasswd file. It does not change: a new file is a new value.
+/// The users of one htpasswd file, as read at one moment.
 #[derive(Debug)]
 pub struct Htpasswd {
     users: HashMap<User, Listed>,
@@ -27,10 +27,10 @@ struct Listed {
     stored: Arc<StoredHash>,
 }
 
-/// Follows the htpasswd file at `path`: an edit of it counts at the next look.
+/// Opens the htpasswd file at `path`; later edits take effect at the next request.
 ///
 /// # Errors
-/// The file is missing or cannot be read, and every bad line in it.
+/// The file is missing or cannot be read, or every bad line in it.
 pub(crate) fn open(path: &Path, legacy_hashes: bool) -> Result<LiveFile<Htpasswd>, Problems> {
     let parse = move |path: &Path, text: &[u8]| {
         Htpasswd::parse(text, legacy_hashes)
@@ -40,12 +40,12 @@ pub(crate) fn open(path: &Path, legacy_hashes: bool) -> Result<LiveFile<Htpasswd
     LiveFile::open(path, "htpasswd file", remedy, Box::new(parse))
 }
 
-/// A line that cannot be used, and why, without the hash that stands in it.
+/// A line that cannot be used. Does not contain the hash on that line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
     /// Counted from 1.
     pub line: usize,
-    /// One sentence for the operator.
+    /// What is wrong, for the operator.
     pub message: String,
 }
 
@@ -56,11 +56,14 @@ impl BadLine {
 }
 
 impl Htpasswd {
-    /// Reads a whole file, and finds every bad line in it before it gives up.
+    /// Reads a whole file.
     ///
-    /// A line is `user:hash`; what follows a second colon is a comment, as Apache and nginx have it. Blank
-    /// lines and those that begin with `#` are skipped, space around a line and CRLF are tolerated. Users are
-    /// bytes; they need not be UTF-8.
+    /// A line is `user:hash`; text after a second colon is a comment, as in Apache and nginx. Blank
+    /// lines and lines that begin with `#` are skipped; space around a line and CRLF are tolerated.
+    /// Names are bytes and need not be UTF-8.
+    ///
+    /// # Errors
+    /// Every bad line of the file.
     pub fn parse(text: &[u8], legacy_hashes: bool) -> Result<Htpasswd, Vec<BadLine>> {
         let mut users: HashMap<User, Listed> = HashMap::new();
         let mut bad = Vec::new();
@@ -103,30 +106,20 @@ impl Htpasswd {
         Ok(Self { users, highest_cost })
     }
 
-    /// How many users there are.
-    pub fn len(&self) -> usize {
-        self.users.len()
-    }
-
-    /// Whether there is nobody, so that no password is right.
-    pub fn is_empty(&self) -> bool {
-        self.users.is_empty()
-    }
-
-    /// The users and their hashes in the order of the file.
-    pub fn users(&self) -> Vec<(&User, &StoredHash)> {
+    /// All users with their hashes, in the order of the file.
+    pub(crate) fn users(&self) -> Vec<(&User, &StoredHash)> {
         let mut users: Vec<_> = self.users.iter().collect();
         users.sort_by_key(|(_, listed)| listed.line);
         users.into_iter().map(|(user, listed)| (user, &*listed.stored)).collect()
     }
 
-    /// The bcrypt cost that the slowest check of this file amounts to, and that every failed one does.
-    pub fn highest_cost(&self) -> u32 {
+    /// The bcrypt cost of the slowest hash in the file, which is the cost of every failed check.
+    pub(crate) fn highest_cost(&self) -> u32 {
         self.highest_cost
     }
 
     /// The user of this name, if there is one.
-    pub fn person(&self, name: &[u8]) -> Option<Person> {
+    pub(crate) fn person(&self, name: &[u8]) -> Option<Person> {
         self.get(name).map(|(user, stored)| Person { user: user.clone(), fingerprint: *stored.fingerprint() })
     }
 
@@ -156,18 +149,19 @@ pub(crate) fn user(name: &[u8]) -> Result<User, BadUser> {
     }
 }
 
-/// What a line is, before anybody asks whether it is good.
+/// The parts of a line, not yet checked.
 pub(super) enum Line<'a> {
-    /// Nothing, or a comment.
+    /// Empty, or a comment.
     Blank,
-    /// Two fields; both may be anything.
-    Entry { user: &'a [u8], hash: &'a [u8] },
-    /// Neither.
+    Entry {
+        user: &'a [u8],
+        hash: &'a [u8],
+    },
     NoColon,
 }
 
 impl Line<'_> {
-    /// Reads one line, with or without its end.
+    /// Reads one line, with or without its line feed.
     pub(super) fn read(line: &[u8]) -> Line<'_> {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {

@@ -1,7 +1,7 @@
-//! Who someone is: the htpasswd file and the check of a password against it.
+//! Passwords: the htpasswd file, and the check of a password against it.
 //!
-//! [`open`] follows the users of a file on disk, [`Verifier`] says whether a password is theirs, [`Throttle`] how often
-//! somebody may be wrong, and [`edit`] changes such a file for the `htpasswd` command.
+//! [`open`] follows an htpasswd file on disk, [`Verifier`] checks passwords, [`Throttle`] limits failed
+//! attempts, and [`edit`] changes such a file for the `htpasswd` command.
 
 mod apr1;
 mod crypt64;

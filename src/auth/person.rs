@@ -1,13 +1,13 @@
-//! A user and the password they have at the moment.
+//! A user and their current password.
 
 use super::hash::Fingerprint;
 use crate::user::User;
 
-/// A user of whom a password is known.
+/// A user who has proven their password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     pub user: User,
-    /// What tells the stored hash of this user from any other, without giving it away: a changed
-    /// password has another one.
+    /// Identifies the stored hash that the password was checked against, without revealing it. It
+    /// changes with the password.
     pub fingerprint: Fingerprint,
 }

@@ -1,5 +1,4 @@
-//! The threads that hash. They stand behind everything else the machine has to do, and a bounded queue
-//! stands before them.
+//! The threads that compute hashes, at low priority, with a bounded queue.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,22 +6,22 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// How much less eager than the rest of the process, in steps of nice(2).
+/// How much the threads raise their niceness (nice(2)).
 const NICER: i32 = 10;
 
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
-/// There is no room in the queue.
+/// The queue has no room for the job.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// Threads that run jobs in the order they came. They end when the pool is dropped and the queue is empty.
+/// Threads that run jobs in order of arrival. They end when the pool is dropped and the queue is empty.
 pub(super) struct Pool {
     queue: SyncSender<Job>,
 }
 
 impl Pool {
-    /// Starts at least one thread. `queue` jobs can wait; with 0 a job is taken only by an idle thread.
+    /// Starts at least one thread. At most `queue` jobs wait; with 0, only an idle thread accepts a job.
     pub(super) fn start(threads: usize, queue: usize) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(queue);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -33,7 +32,7 @@ impl Pool {
         Ok(Self { queue: sender })
     }
 
-    /// Never blocks. The job is dropped unrun when there is no room.
+    /// Never blocks. Drops the job if there is no room for it.
     pub(super) fn submit(&self, job: Job) -> Result<(), Full> {
         self.queue.try_send(job).map_err(|_| Full)
     }
@@ -45,17 +44,17 @@ fn work(jobs: &Mutex<Receiver<Job>>) {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
-            tracing::error!("a password check panicked; it is answered as if there were no room");
+            tracing::error!("a password check panicked; the client is told to try again");
         }
     }
 }
 
-/// On Linux a niceness belongs to a thread. Failing to lower it costs speed, not safety.
+/// Lowers the priority of this thread, which is per thread on Linux. A failure costs speed only.
 fn step_back() {
     let thread = Some(rustix::thread::gettid());
     let current = rustix::process::getpriority_process(thread).unwrap_or(0);
     if let Err(error) = rustix::process::setpriority_process(thread, (current + NICER).min(19)) {
-        tracing::debug!(%error, "hashing runs at the usual priority");
+        tracing::debug!(%error, "the priority of a hashing thread cannot be lowered");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `$5$` and `$6$`, the SHA-2 crypt of glibc, printed as crypt(3) prints it.
+//! `$5$` and `$6$`, the SHA-2 crypt of glibc, in the text form of crypt(3).
 //! Source: Ulrich Drepper, "Unix crypt using SHA-256 and SHA-512".
 
 use sha_crypt::{Params, sha256_crypt, sha512_crypt};

@@ -1,8 +1,8 @@
-//! How often somebody may be wrong: failures are counted by client network and user together. By the user alone, a
-//! stranger could lock him out.
+//! The limit on failed attempts. Failures are counted by client network and user together: counted by
+//! user alone, a stranger could lock the user out.
 //!
-//! What may fail is charged before it is tried, so that many tries at once are no way around the limit, and what did not fail is
-//! given back.
+//! An attempt is charged before it is made, so that many attempts at once cannot pass the limit. The
+//! charge is refunded if the attempt succeeds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +14,12 @@ use tokio::time::Instant;
 use crate::config;
 use crate::network::Network;
 
-/// So many networks and users are counted at once.
+/// The most accounts that are kept at once.
 const MOST: usize = 65_536;
-/// So many are forgotten when there is no room for another.
+/// How many of them are dropped when there is no room for another.
 const FORGOTTEN: usize = MOST / 16;
 
-/// The failures of everybody, shared by all cores.
+/// The failures of all clients, shared by all workers.
 #[derive(Clone)]
 pub struct Throttle(Arc<Mutex<Tally>>);
 
@@ -52,21 +52,21 @@ struct Failures {
 }
 
 impl Throttle {
-    /// Counts by these settings.
     pub fn new(settings: config::Throttle) -> Throttle {
         Throttle(Arc::new(Mutex::new(Tally { settings, open: HashMap::new() })))
     }
 
-    /// Counts by others from now on; what has been counted stays.
+    /// Changes the limits. Failures counted so far remain.
     pub fn set(&self, settings: config::Throttle) {
         self.tally().settings = settings;
     }
 
-    /// To be called before something is tried that can fail. The failures of a user, known or not, from one network are counted
-    /// from the first one on until the window has passed. The one that makes them too many lets the delay begin.
+    /// Charges an attempt before it is made. The failures of an account, whether or not the user exists,
+    /// are counted until the window since the first one has passed. The failure that reaches the limit
+    /// starts the delay.
     ///
     /// # Errors
-    /// During the delay: how much of it is left.
+    /// The rest of the delay, if there is one.
     pub fn charge(&self, network: Network, account: Account<'_>, now: Instant) -> Result<Charge, Duration> {
         let mut tally = self.tally();
         let settings = tally.settings;
@@ -92,7 +92,7 @@ impl Throttle {
         Ok(Charge(Some(Debt { throttle: self.clone(), key, since })))
     }
 
-    /// How much is left of the delay, during one.
+    /// The rest of the delay, if there is one.
     pub fn delay_left(&self, network: Network, account: Account<'_>, now: Instant) -> Option<Duration> {
         let tally = self.tally();
         let failures = tally.open.get(&Key::of(network, account))?;
@@ -123,14 +123,14 @@ impl Failures {
         self.charges >= settings.failures
     }
 
-    /// When nothing of it counts any more.
+    /// When the failures expire.
     fn end(&self, settings: &config::Throttle) -> Instant {
         if self.is_full(settings) { self.latest + settings.delay } else { self.since + settings.window }
     }
 }
 
 impl Tally {
-    /// Forgets what no longer counts, then the oldest, and who has to wait last of all.
+    /// Drops expired accounts. If that is not enough, drops the oldest ones, but delayed ones last.
     fn make_room(&mut self, now: Instant) {
         if self.open.len() < MOST {
             return;
@@ -149,8 +149,8 @@ impl Tally {
     }
 }
 
-/// What may become a failure; dropped, it was none, and is given back.
-#[must_use = "what is dropped does not count"]
+/// An attempt that was charged. Dropping it refunds the charge.
+#[must_use = "dropping it refunds the charge"]
 pub struct Charge(Option<Debt>);
 
 struct Debt {
@@ -160,7 +160,7 @@ struct Debt {
 }
 
 impl Charge {
-    /// It was a failure.
+    /// The attempt has failed: keeps the charge.
     pub fn keep(mut self) {
         self.0 = None;
     }

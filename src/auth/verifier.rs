@@ -1,7 +1,8 @@
-//! Whether a password is a user's: at the cost of one hash, not of one hash per request.
+//! Checks passwords: one hash per password, not one per request.
 //!
-//! A failed check costs the same whoever was asked for (see `verifier/check.rs`), so that the time it takes does not
-//! tell who exists. Everything that happens between two requests happens under one short lock.
+//! A failed check takes the same time for every user, known or not (see `verifier/check.rs`), so that
+//! timing does not reveal which users exist. All state shared by requests is behind one lock, which is
+//! held briefly and never across an await.
 
 mod check;
 
@@ -29,14 +30,14 @@ use crate::cache::{Cache, Key};
 use crate::user::User;
 use check::check;
 
-/// Wrong passwords are remembered so long: enough for a client that tries again at once.
+/// How long a wrong password is remembered: enough for a client that retries at once.
 const WRONG_LIFE: Duration = Duration::from_secs(3);
-/// And so many of them, whoever sends them.
+/// How many wrong passwords are remembered.
 const WRONG_SIZE: usize = 1024;
-/// From so many networks a password that is known counts also while the throttle holds them up.
+/// How many networks are remembered for a right password. From these it is accepted during a delay.
 const KNOWN_NETWORKS: usize = 64;
-/// How often a check waits for another of the same password that was made against a different stored hash.
-/// It takes an edit of the file between the two; more than a few in a row are somebody's game.
+/// How often a request waits for a check of the same password against another stored hash. That takes
+/// an edit of the file in between; more than a few in a row are an attack.
 const PATIENCE: usize = 8;
 
 /// The answer to a password.
@@ -44,15 +45,15 @@ const PATIENCE: usize = 8;
 pub enum Verdict {
     /// It is the password of this user.
     Right(Person),
-    /// It is not, or there is no such user; which of the two nobody learns.
+    /// It is not the user's password, or there is no such user.
     Wrong,
-    /// It could not be checked now. Ask again later.
+    /// It could not be checked now; try again later.
     Busy,
-    /// It is not checked, after too many that were wrong. Ask again when this time has passed.
+    /// It was not checked, after too many wrong passwords; try again after this time.
     Throttled(Duration),
 }
 
-/// Checks passwords for the whole process, shared by all cores.
+/// Checks passwords for the whole process, shared by all workers.
 pub struct Verifier {
     shared: Arc<Shared>,
     throttle: Throttle,
@@ -60,7 +61,7 @@ pub struct Verifier {
     key: hmac::Key,
 }
 
-/// What the hashing threads write to as well.
+/// What requests and hashing threads share.
 struct Shared {
     state: Mutex<State>,
     /// The work of each check since the start, in units of bcrypt: a hash of cost c counts 2^c.
@@ -68,17 +69,17 @@ struct Shared {
     computed: Mutex<Vec<u64>>,
 }
 
-/// A stored hash of `None` is a user who does not exist.
+/// A fingerprint of `None` stands for an unknown user.
 struct State {
     right: Cache<Known>,
     wrong: Cache<Option<Fingerprint>>,
     running: HashMap<Key, Running>,
 }
 
-/// A password that was right.
+/// A right password.
 struct Known {
     stored: Fingerprint,
-    /// Where it came from, the latest last.
+    /// The networks that have sent it, the latest last.
     networks: Vec<Network>,
 }
 
@@ -91,7 +92,7 @@ impl Known {
     }
 }
 
-/// A check that waits in the queue or is being computed.
+/// A check that is queued or being computed.
 #[derive(Clone)]
 struct Running {
     network: Network,
@@ -99,7 +100,7 @@ struct Running {
     outcome: watch::Receiver<Option<bool>>,
 }
 
-/// What is to be checked, and who wants to know.
+/// One request for a check.
 struct Asked<'a> {
     network: Network,
     name: &'a [u8],
@@ -113,7 +114,7 @@ impl Asked<'_> {
         self.found.map(|(_, stored)| *stored.fingerprint())
     }
 
-    /// Nobody has the password of a user who does not exist.
+    /// The verdict for a right password; an unknown user has none.
     fn right(&self) -> Verdict {
         self.found.map_or(Verdict::Wrong, |(user, stored)| {
             Verdict::Right(Person { user: user.clone(), fingerprint: *stored.fingerprint() })
@@ -121,14 +122,17 @@ impl Asked<'_> {
     }
 }
 
-/// How far a look at the state brings a request.
+/// The next step of a request, decided from the shared state.
 enum Step {
     Answered(Verdict),
     Wait(Running),
 }
 
 impl Verifier {
-    /// Starts the hashing threads. Fails when the system gives no thread or no randomness.
+    /// Starts the hashing threads.
+    ///
+    /// # Errors
+    /// The system provides no threads or no random numbers.
     pub fn new(settings: &config::Auth) -> io::Result<Verifier> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| io::Error::other("the system gives no random numbers"))?;
@@ -146,16 +150,16 @@ impl Verifier {
         Ok(Self { shared: Arc::new(shared), throttle: Throttle::new(settings.throttle), pool, key })
     }
 
-    /// Counts the wrong passwords that were computed, and whatever else fails like one.
+    /// Counts wrong passwords. Other failed logins are charged to it too.
     pub fn throttle(&self) -> &Throttle {
         &self.throttle
     }
 
-    /// Checks a password that comes from the address `from` against `users` as they are now: a user who was removed, or whose hash
-    /// was changed, is judged anew whatever was remembered of him.
+    /// Checks the password of the user `name`, sent from the address `from`. What is remembered applies
+    /// only while the stored hash in `users` is the same; after a change the password is checked again.
     ///
-    /// Works on any runtime and may be dropped at any time; a check that has begun is finished and remembered.
-    /// Looks at the first 72 bytes of the password where the stored hash is bcrypt.
+    /// Works on any runtime. The future may be dropped at any time: a check that has begun is finished and
+    /// remembered. For bcrypt, only the first 72 bytes of the password are used.
     pub async fn verify(&self, users: &Htpasswd, from: IpAddr, name: &[u8], password: &Secret) -> Verdict {
         if password.expose().contains(&0) {
             return Verdict::Wrong;
@@ -167,7 +171,7 @@ impl Verifier {
                 Step::Answered(verdict) => return verdict,
                 Step::Wait(running) => running,
             };
-            // An error is a check that died of a panic.
+            // An error means that the check has panicked.
             let outcome =
                 running.outcome.wait_for(Option::is_some).await.map(|outcome| *outcome).ok().flatten();
             if running.against == asked.against() {
@@ -181,8 +185,8 @@ impl Verifier {
         Verdict::Busy
     }
 
-    /// The lengths keep `a` with `bc` apart from `ab` with `c`. Nothing of the server's state goes in: who
-    /// asks for two users or two files must not be able to tell them apart by what is shared.
+    /// Identifies a pair of name and password. The lengths distinguish `a`, `bc` from `ab`, `c`. The stored
+    /// hash is not part of it: what requests share must not reveal which users exist.
     fn key(&self, user: &[u8], password: &Secret) -> Key {
         let mut context = hmac::Context::with_key(&self.key);
         for part in [user, password.expose()] {
@@ -194,10 +198,10 @@ impl Verifier {
         Key(key)
     }
 
-    /// Answers from memory, or joins the check of this password that runs, or starts it.
+    /// Answers from memory, joins the running check of this password, or starts one.
     ///
-    /// Who has been wrong too often gets an answer only to a password that came from his network before. To another that is known
-    /// he could otherwise find out by trying, at no cost, which one a user who is in has.
+    /// During a delay a known password is accepted only from networks that have sent it before. Otherwise
+    /// a throttled attacker could test guesses for free against a password known from elsewhere.
     fn step(&self, asked: &Asked<'_>, cost: u32) -> Step {
         let Asked { network, name, password, key, found } = *asked;
         let (account, against) = (Account::Password(name), asked.against());
@@ -234,19 +238,26 @@ impl Verifier {
         let shared = Arc::clone(&self.shared);
         let (stored, password) = (found.map(|(_, stored)| stored.clone()), password.clone());
         let submitted = self.pool.submit(Box::new(move || {
-            let mut landing =
-                Landing { shared: &shared, key, network, against, right: None, charge: Some(charge), sender };
+            let mut completion = Completion {
+                shared: &shared,
+                key,
+                network,
+                against,
+                right: None,
+                charge: Some(charge),
+                sender,
+            };
             let checked = check(stored.as_deref(), cost, password.expose());
             #[cfg(test)]
             shared.computed.lock().unwrap().push(checked.work);
-            landing.right = Some(checked.right);
+            completion.right = Some(checked.right);
         }));
         if submitted.is_err() {
-            // It counts all the same: what is answered at once must not be tried without end.
+            // Charged too: otherwise a client could try for ever while it is answered at once.
             _ = self.throttle.charge(network, account, now).map(Charge::keep);
             return Step::Answered(Verdict::Busy);
         }
-        // The lock is still held: the check cannot land before it is known to run.
+        // The lock is still held, so the check cannot end before it is listed as running.
         let begun = Running { network, against, outcome };
         running.insert(key, begun.clone());
         Step::Wait(begun)
@@ -259,8 +270,9 @@ impl Shared {
     }
 }
 
-/// Ends a check, also one that panics: its result is remembered, a wrong password is counted, and those who wait are told.
-struct Landing<'a> {
+/// Ends a check when dropped, even after a panic: remembers the result, charges a wrong password, and
+/// wakes the requests that wait.
+struct Completion<'a> {
     shared: &'a Shared,
     key: Key,
     network: Network,
@@ -270,7 +282,7 @@ struct Landing<'a> {
     sender: watch::Sender<Option<bool>>,
 }
 
-impl Drop for Landing<'_> {
+impl Drop for Completion<'_> {
     fn drop(&mut self) {
         match self.charge.take() {
             Some(charge) if self.right == Some(false) => charge.keep(),

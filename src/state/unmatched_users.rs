@@ -1,4 +1,4 @@
-//! Rules that mean nobody: most often the name of a user with a typing error.
+//! Rules that apply to nobody, most often because a user name is misspelled.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use crate::config::{AccessRule, AuthMode, ClientCertificate, Config, Subject, Ve
 use crate::problem::Problem;
 use crate::user::User;
 
-/// What there is to say about them. `users` are those with a password; none when nobody is asked for one.
-pub(super) fn meant(config: &Config, users: Option<&Htpasswd>) -> Vec<Problem> {
+/// Warns about such rules. `users` have passwords; `None` if no passwords are asked for.
+pub(super) fn warnings(config: &Config, users: Option<&Htpasswd>) -> Vec<Problem> {
     let has_certificates = config.tls.client.verify != Verify::Off;
     match users {
         None if !has_certificates && config.auth.mode == AuthMode::Off => {
             config.access.iter().filter_map(without_names).collect()
         }
-        // Whose names the CA gives is not known here.
+        // The CA may name users that no file lists.
         Some(_) if has_certificates && config.auth.client_certificate == ClientCertificate::Either => {
             Vec::new()
         }
@@ -24,7 +24,7 @@ pub(super) fn meant(config: &Config, users: Option<&Htpasswd>) -> Vec<Problem> {
 }
 
 fn without_names(rule: &AccessRule) -> Option<Problem> {
-    let message = "access.users: this rule never counts, for nobody has a name while auth.mode is \"off\"; write \"anonymous\" \
+    let message = "access.users: this rule never applies, because nobody has a name while auth.mode is \"off\"; write \"anonymous\" \
                    for everybody, or auth.mode = \"basic\"";
     (!rule.subjects.contains(&Subject::Anonymous)).then(|| Problem::new(&rule.place, message))
 }
@@ -32,11 +32,11 @@ fn without_names(rule: &AccessRule) -> Option<Problem> {
 fn unknown(config: &Config, users: &Htpasswd) -> Vec<Problem> {
     let names: BTreeSet<&User> = users.users().into_iter().map(|(user, _)| user).collect();
     let readable = || names.iter().filter_map(|user| user.as_str());
-    // A group stands in several rules.
-    let mut told = BTreeSet::new();
+    // A group may be in several rules.
+    let mut reported = BTreeSet::new();
     let mentions = config.access.iter().flat_map(|rule| &rule.mentions);
     let unknown = mentions.filter(|mention| !names.contains(&mention.name));
-    let new = unknown.filter(|mention| told.insert((&mention.place, &mention.name)));
+    let new = unknown.filter(|mention| reported.insert((&mention.place, &mention.name)));
     new.map(|mention| mention.unknown(&config.auth.htpasswd, readable())).collect()
 }
 
@@ -63,7 +63,7 @@ repositories = ["c"]
 actions = ["pull"]
 "#;
 
-    fn told(settings: &str) -> Vec<String> {
+    fn reported(settings: &str) -> Vec<String> {
         let text = format!("{settings}\n[tls]\ncertificate = 'c'\nkey = 'k'\n{RULES}");
         let config = Config::parse(Path::new("proxy.toml"), &text, &[]).unwrap();
         let users = Htpasswd::parse(
@@ -73,7 +73,7 @@ actions = ["pull"]
         )
         .unwrap();
         let users = (config.auth.mode != AuthMode::Off).then_some(&users);
-        meant(&config, users).iter().map(ToString::to_string).collect()
+        warnings(&config, users).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -86,23 +86,26 @@ actions = ["pull"]
             format!(r#"proxy.toml:9:27: access.users: "Everyone" {file} did you mean "*"?"#),
             format!(r#"proxy.toml:9:39: access.users: "Public" {file} did you mean "anonymous"?"#),
         ];
-        assert_eq!(told(""), expected);
-        assert_eq!(told("[auth]\nmode = 'token'").len(), expected.len());
+        assert_eq!(reported(""), expected);
+        assert_eq!(reported("[auth]\nmode = 'token'").len(), expected.len());
     }
 
     #[test]
     fn certificates_may_have_any_name() {
         let certificates = "[tls.client]\nca = 'ca'\nverify =";
-        assert_eq!(told(&format!("{certificates} 'optional'")), [""; 0]);
-        assert_eq!(told(&format!("{certificates} 'required'\n[auth]\nmode = 'off'")), [""; 0]);
+        assert_eq!(reported(&format!("{certificates} 'optional'")), [""; 0]);
+        assert_eq!(reported(&format!("{certificates} 'required'\n[auth]\nmode = 'off'")), [""; 0]);
         let both = format!("{certificates} 'required'\n[auth]\nclient_certificate = 'both'");
-        assert_eq!(told(&both).len(), 5, "the name is the one of the password");
+        assert_eq!(reported(&both).len(), 5, "the name is the one of the password");
     }
 
     #[test]
     fn without_names_only_rules_for_everybody_count() {
-        let told = told("[auth]\nmode = 'off'");
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].starts_with("proxy.toml:9:1: access.users: this rule never counts"), "{told:?}");
+        let reported = reported("[auth]\nmode = 'off'");
+        assert_eq!(reported.len(), 2, "{reported:?}");
+        assert!(
+            reported[0].starts_with("proxy.toml:9:1: access.users: this rule never applies"),
+            "{reported:?}"
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! One check of one password, and what it costs.
+//! The check of one password, and its cost.
 
 use super::super::hash::{StoredHash, burn};
 
-/// What came of a check.
+/// The result of a check.
 pub(super) struct Checked {
     pub(super) right: bool,
     /// In units of bcrypt: a hash of cost c counts 2^c.
@@ -10,12 +10,13 @@ pub(super) struct Checked {
     pub(super) work: u64,
 }
 
-/// Compares a password with a stored hash, or with nobody's. Every failure costs 2^`highest`, the work of the
-/// slowest hash in the file:
+/// Compares a password with a stored hash; `None` for an unknown user. Every failure costs 2^`highest`
+/// units, the work of the slowest hash in the file:
 ///
-/// - an unknown user is one hash of that cost;
-/// - a hash of a lower cost c is followed by c, c+1, … `highest`-1, which adds up to exactly 2^`highest`;
-/// - a hash that takes next to nothing is followed by one of that cost.
+/// - for an unknown user, one hash of cost `highest` is computed;
+/// - after a hash of a lower cost c, hashes of cost c, c+1, … `highest`-1 follow, which add up to
+///   2^`highest` exactly;
+/// - after a hash that takes almost no time, one of cost `highest` follows.
 pub(super) fn check(stored: Option<&StoredHash>, highest: u32, password: &[u8]) -> Checked {
     let (right, cost) = stored.map_or((false, 0), |stored| (stored.matches(password), stored.cost()));
     let spent = if cost == 0 { 0 } else { 1 << cost };

@@ -269,7 +269,8 @@ async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
     assert!(poll_once(waiting.as_mut()).is_pending());
     let shared = Arc::clone(&verifier.shared);
     let job = move || {
-        let _landing = Landing { shared: &shared, key, network, against, right: None, charge: None, sender };
+        let _completion =
+            Completion { shared: &shared, key, network, against, right: None, charge: None, sender };
         panic!("on purpose");
     };
     verifier.pool.submit(Box::new(job)).unwrap();
