@@ -45,6 +45,7 @@ impl From<Option<User>> for Identity {
 /// Who sent a request, and what their token allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    /// On whose behalf it was sent.
     pub identity: Identity,
     /// The scopes of the token that came with the request. `None` without a token: then all rights of
     /// the identity apply.
@@ -67,6 +68,7 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The rules in these settings.
     pub fn new(config: &Config) -> Rules {
         Rules { rules: config.access.clone(), open: config.auth.mode == AuthMode::Off }
     }

@@ -1,4 +1,4 @@
-//! A file on disk whose edits count at once, and the last good content of it.
+//! A file on disk whose edits take effect at once, with its last valid content.
 
 use std::fs;
 use std::io;
@@ -11,38 +11,38 @@ use arc_swap::ArcSwap;
 use crate::disk::{self, RegularFile, Signature};
 use crate::problem::{Problem, Problems};
 
-/// A file that changed less than so long before it was read may change again and look the same.
+/// A file that changed less than this long before it was read may change again with the same signature.
 const RACY_NANOS: i128 = 100_000_000;
-/// The same where time stamps are whole seconds.
+/// The same for file systems whose time stamps are whole seconds.
 const RACY_NANOS_COARSE: i128 = 2_000_000_000;
-/// A file emptied in place less than so long ago is one that somebody is writing.
+/// A file emptied in place less than this long ago is still being written.
 const WRITING_NANOS: i128 = 1_000_000_000;
 
-/// A file whose edits count at the next look at it. Shared by all cores.
+/// A file that is read again after each change. Shared by all workers.
 pub(crate) struct LiveFile<T> {
     path: PathBuf,
-    /// What the operator calls such a file.
+    /// The kind of file, for messages.
     noun: &'static str,
-    /// What to do when there is none, as a clause.
+    /// What to do if the file is missing, as an imperative clause.
     remedy: &'static str,
     parse: Box<Parse<T>>,
     loaded: ArcSwap<Loaded<T>>,
-    /// Held by the one thread that reads the file anew; remembers what has been said of it.
+    /// Held by the one thread that reads the file again. Remembers what has been logged about it.
     complaint: Mutex<Option<Complaint>>,
 }
 
-/// Makes the content of what the file at a path holds, or says all that is wrong with it.
+/// Parses the bytes of the file at a path, or returns everything that is wrong with it.
 pub(crate) type Parse<T> = dyn Fn(&Path, &[u8]) -> Result<T, Vec<Problem>> + Send + Sync;
 
 struct Loaded<T> {
     content: Arc<T>,
-    /// `None` as long as there never was a file.
+    /// `None` until the file exists for the first time.
     signature: Option<Signature>,
     /// Whether an unchanged signature means an unchanged file.
     settled: bool,
 }
 
-/// What is logged once and not again until it changes.
+/// A failure that is logged once and not again until it changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Complaint {
     Unreadable(io::ErrorKind),
@@ -50,7 +50,10 @@ enum Complaint {
 }
 
 impl<T> LiveFile<T> {
-    /// Reads the file for the first time: here a missing file, and everything wrong in it, is an error.
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    /// The file is missing or cannot be read, or everything that is wrong in it.
     pub(crate) fn open(
         path: &Path,
         noun: &'static str,
@@ -67,8 +70,8 @@ impl<T> LiveFile<T> {
         Ok(Self::of(path, noun, remedy, parse, loaded))
     }
 
-    /// The same for a file that need not exist yet: until it does, its content is that of an empty one. Once it was there, it
-    /// is as any other, and what it said stays when it vanishes.
+    /// The same for a file that need not exist yet, and counts as empty until it does. Once it has
+    /// existed, it is like any other file: if it vanishes, its last content stays.
     pub(crate) fn open_or_absent(
         path: &Path,
         noun: &'static str,
@@ -96,14 +99,13 @@ impl<T> LiveFile<T> {
         Self { path: path.into(), noun, remedy, parse, loaded, complaint: Mutex::new(None) }
     }
 
-    /// Where the file is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The content as it is on disk now. Costs one stat when the file has not changed; symbolic links are
-    /// followed. A changed file is read by the first who sees it. One that is missing or bad leaves the content
-    /// as it was, which is logged once.
+    /// The current content, following symbolic links. Costs one stat(2) while the file is unchanged. The
+    /// first caller to see a change reads the file. If it is missing or invalid, that is logged once and
+    /// the previous content stays.
     pub(crate) fn current(&self) -> Arc<T> {
         let loaded = self.loaded.load();
         if loaded.settled && Signature::at(&self.path).is_some_and(|seen| Some(seen) == loaded.signature) {
@@ -114,15 +116,15 @@ impl<T> LiveFile<T> {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Arc::clone(&loaded.content),
         };
-        self.read_anew(&mut complaint)
+        self.read_again(&mut complaint)
     }
 
-    fn read_anew(&self, complaint: &mut Option<Complaint>) -> Arc<T> {
+    fn read_again(&self, complaint: &mut Option<Complaint>) -> Arc<T> {
         let old = self.loaded.load_full();
         let mut say = |reason, problems: Vec<Problem>| {
             if complaint.replace(reason) != Some(reason) {
                 for problem in problems {
-                    tracing::error!(%problem, "the {} cannot be used, its old content stays", self.noun);
+                    tracing::error!(%problem, "the {} cannot be used; its previous content stays in effect", self.noun);
                 }
             }
         };
@@ -146,7 +148,7 @@ impl<T> LiveFile<T> {
             Ok(content) => {
                 *complaint = None;
                 if changed {
-                    tracing::info!(path = %self.path.display(), "{} read anew", self.noun);
+                    tracing::info!(path = %self.path.display(), "{} read again", self.noun);
                 }
                 Arc::new(content)
             }
@@ -166,7 +168,7 @@ impl<T> LiveFile<T> {
 struct Reading {
     text: Vec<u8>,
     signature: Signature,
-    /// Nobody wrote to it between the first byte and the last.
+    /// The file did not change while it was read.
     whole: bool,
 }
 
@@ -179,15 +181,17 @@ impl Reading {
         Ok(Self { text, signature, whole })
     }
 
-    /// A second edit within the grain of the clock leaves the signature as it is, as git knows of its index.
-    /// The time of the last change of status counts: nobody can set it.
+    /// Whether an unchanged signature will mean an unchanged file. A second edit within the grain of the
+    /// clock keeps the signature (git calls this "racy"). Uses the time of the last status change,
+    /// which nobody can set.
     fn is_settled(&self, now: SystemTime) -> bool {
         let coarse = self.signature.changed % 1_000_000_000 == 0;
         self.whole
             && !is_recent(self.signature.changed, if coarse { RACY_NANOS_COARSE } else { RACY_NANOS }, now)
     }
 
-    /// Emptied and not replaced: an editor, or Apache's htpasswd, is about to write the new content.
+    /// Whether the file was emptied in place, and not replaced: an editor, or Apache's htpasswd, is about
+    /// to write the new content.
     fn is_being_written(&self, old: Option<&Signature>, now: SystemTime) -> bool {
         old.is_some_and(|old| self.signature.is_same_file(old))
             && self.text.is_empty()
@@ -195,8 +199,8 @@ impl Reading {
     }
 }
 
-/// Whether a time lies less than `limit` back. One that lies ahead counts for as long: clocks differ a little,
-/// and a time far ahead would be recent for ever.
+/// Whether a time is less than `limit` away from now, in either direction: the clock of the file system
+/// may be a little ahead, but a time far ahead must not stay recent for ever.
 fn is_recent(time: i128, limit: i128, now: SystemTime) -> bool {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos().cast_signed());
     (now - time).abs() < limit

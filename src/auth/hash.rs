@@ -25,7 +25,7 @@ const LONGEST_LEGACY_PASSWORD: usize = 512;
 pub(super) type Fingerprint = [u8; 32];
 
 /// The stored hash of a password. `Debug` does not print it.
-pub struct StoredHash {
+pub(crate) struct StoredHash {
     kind: Kind,
     cost: u32,
     fingerprint: Fingerprint,
@@ -53,7 +53,7 @@ enum Kind {
 
 /// Why a stored hash is refused. The message never quotes the text, which may be a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HashError {
+pub(crate) enum HashError {
     #[error("there is no hash after the colon")]
     Empty,
     /// `$2y$15$` and above.
@@ -86,7 +86,7 @@ pub enum HashError {
 impl StoredHash {
     /// Reads the text after the colon: bcrypt, and if `legacy_hashes` is set, also `$apr1$`, `{SHA}`,
     /// `{SSHA}`, `$5$` and `$6$`.
-    pub fn parse(text: &[u8], legacy_hashes: bool) -> Result<StoredHash, HashError> {
+    pub(crate) fn parse(text: &[u8], legacy_hashes: bool) -> Result<StoredHash, HashError> {
         let (kind, cost) = parse_kind(text)?;
         let stored = Self { kind, cost, fingerprint: fingerprint(text) };
         match stored.kind {
@@ -99,7 +99,7 @@ impl StoredHash {
     /// Makes a bcrypt hash with a random salt and the prefix `$2y$`, as Apache's htpasswd does.
     ///
     /// `cost` is from [`LOWEST_COST`] to [`HIGHEST_COST`]. Bytes after the 72nd have no effect.
-    pub fn make(password: &[u8], cost: u32) -> Result<String, bcrypt::BcryptError> {
+    pub(crate) fn make(password: &[u8], cost: u32) -> Result<String, bcrypt::BcryptError> {
         Ok(bcrypt::hash_with_result(password, cost)?.format_for_version(bcrypt::Version::TwoY))
     }
 
@@ -107,7 +107,7 @@ impl StoredHash {
     ///
     /// bcrypt uses the first 72 bytes only, as in Apache's htpasswd. A password with a NUL never matches:
     /// bcrypt would take the NUL for its end and repeat it.
-    pub fn matches(&self, password: &[u8]) -> bool {
+    pub(crate) fn matches(&self, password: &[u8]) -> bool {
         if password.contains(&0) {
             return false;
         }
@@ -131,17 +131,17 @@ impl StoredHash {
     }
 
     /// The bcrypt cost that takes as long as this hash; 0 for a hash that takes almost no time.
-    pub fn cost(&self) -> u32 {
+    pub(crate) fn cost(&self) -> u32 {
         self.cost
     }
 
     /// Whether it is accepted only if the settings allow it.
-    pub fn is_legacy(&self) -> bool {
+    pub(crate) fn is_legacy(&self) -> bool {
         !matches!(self.kind, Kind::Bcrypt(_))
     }
 
     /// The kind, as its prefix names it: `bcrypt`, `$apr1$`, `{SHA}`, …
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match &self.kind {
             Kind::Bcrypt(_) => "bcrypt",
             Kind::Apr1 { .. } => "$apr1$",

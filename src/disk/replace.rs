@@ -1,4 +1,4 @@
-//! Files that are replaced in one step: whoever reads one sees the old file or the new one, whole.
+//! Replacing files atomically: a reader sees the whole old file or the whole new one.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, Permissions};
@@ -10,80 +10,79 @@ use aws_lc_rs::rand;
 
 use crate::secret::Secret;
 
-/// Puts `content` in place of the file at `path`, on the disk when this returns. A file that is there keeps
-/// its mode and owner, a new one gets `mode_if_new`; a symbolic link stays one, and the file behind it is
-/// replaced. On an error the file is as it was.
+/// Replaces the file at `path` with `content`, on disk when this returns. An existing file keeps its
+/// mode and owner; a new one gets `mode_if_new`. Symbolic links are followed and stay. On an error the
+/// old file is unchanged.
 pub(super) fn replace(path: &Path, content: &[u8], mode_if_new: u32) -> io::Result<()> {
     Staged::new(path, content, mode_if_new)?.commit()
 }
 
-/// A file on the disk beside its place, under another name that begins with a dot; removed when dropped before
-/// [`Staged::commit`]. Of several files that belong together all are staged before the first is committed.
+/// A new file on disk in its final folder, under a temporary name that begins with a dot. Removed if
+/// dropped before [`Staged::commit`]. Files that belong together are all staged before the first commit.
 #[derive(Debug)]
 pub(crate) struct Staged {
     draft: Draft,
-    /// The file itself, behind any symbolic links.
-    place: PathBuf,
+    /// The path to replace, with symbolic links resolved.
+    target: PathBuf,
     folder: File,
 }
 
 impl Staged {
-    /// What [`replace`] does, up to the last step.
+    /// Does what [`replace`] does, except for the last step.
     pub(crate) fn new(path: &Path, content: &[u8], mode_if_new: u32) -> io::Result<Self> {
         Self::write(path, content, mode_if_new, 0o7777)
     }
 
-    /// The same for a secret: with mode 0600 when the file is new, and never open to others even when the old
-    /// file was.
+    /// The same for a secret: a new file gets mode 0600, and an existing one loses all access for others.
     pub(crate) fn secret(path: &Path, content: &Secret) -> io::Result<Self> {
         Self::write(path, content.expose(), 0o600, 0o770)
     }
 
-    /// `kept` are the bits of an old file's mode that the new one may have.
+    /// `kept` masks the mode that the new file takes over from an existing one.
     fn write(path: &Path, content: &[u8], mode_if_new: u32, kept: u32) -> io::Result<Self> {
-        let place = resolve(path, true)?;
-        let existing = existing(&place)?;
-        let folder = File::open(folder_of(&place))?;
-        let draft = Draft(draft_name(&place)?);
-        // Nobody but the owner may open it, not even for the moment before its mode is set.
+        let target = resolve(path, true)?;
+        let existing = existing(&target)?;
+        let folder = File::open(folder_of(&target))?;
+        let draft = Draft(draft_name(&target)?);
+        // Nobody else may open it, not even before its final mode is set.
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(&draft.0)?;
         file.write_all(content)?;
-        // The owner goes first: changing him may take bits off the mode.
+        // The owner first, because changing it may clear bits of the mode.
         keep_owner(&file, existing.as_ref())?;
         let mode = existing.map_or(mode_if_new, |existing| existing.mode() & kept);
         file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()?;
-        Ok(Self { draft, place, folder })
+        Ok(Self { draft, target, folder })
     }
 
-    /// Gives the file its name, on the disk when this returns.
+    /// Gives the file its final name, on disk when this returns.
     pub(crate) fn commit(self) -> io::Result<()> {
-        fs::rename(&self.draft.0, &self.place).map_err(explain_mount)?;
+        fs::rename(&self.draft.0, &self.target).map_err(explain_mount)?;
         match self.folder.sync_all() {
-            // A file system that cannot do this for folders, such as CIFS.
+            // Some file systems, such as CIFS, cannot sync folders.
             Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
             done => done,
         }
     }
 }
 
-/// The file to be, removed unless it was renamed.
+/// The temporary file, removed when dropped unless it was renamed.
 #[derive(Debug)]
 struct Draft(PathBuf);
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After the rename there is nothing left of that name.
+        // After a rename there is no file of this name.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// Follows symbolic links, so that the file is replaced and not the link to it. A file that does not exist is
-/// found when it may be created, a link to nothing never.
+/// Resolves symbolic links, so that the file is replaced and not the link. With `create`, the file itself
+/// may be missing; a dangling link is always an error.
 pub(super) fn resolve(path: &Path, create: bool) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(error) if error.kind() == ErrorKind::NotFound && create && path.symlink_metadata().is_err() => {
-            let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+            let name = path.file_name().ok_or_else(|| io::Error::other("the path does not name a file"))?;
             Ok(fs::canonicalize(folder_of(path))?.join(name))
         }
         resolved => resolved,
@@ -97,9 +96,9 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// The regular file at `place`; anything else there is an error.
-pub(super) fn existing(place: &Path) -> io::Result<Option<Metadata>> {
-    match fs::metadata(place) {
+/// The regular file at `target`, if there is one; anything else there is an error.
+pub(super) fn existing(target: &Path) -> io::Result<Option<Metadata>> {
+    match fs::metadata(target) {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
         Ok(_) => Err(io::Error::other("it is not a regular file")),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -107,18 +106,18 @@ pub(super) fn existing(place: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// A random name: a process number would meet what a killed container left behind. Hidden, and without the
-/// ending by which programs find certificates in a folder.
-fn draft_name(place: &Path) -> io::Result<PathBuf> {
+/// A random name: a process id may repeat in the next container, where a killed one left its file. Hidden,
+/// and without the extension by which programs find certificates in a folder.
+fn draft_name(target: &Path) -> io::Result<PathBuf> {
     let mut nonce = [0; 8];
     rand::fill(&mut nonce).map_err(|_| io::Error::other("the system gives no random numbers"))?;
     let mut name = OsString::from(".");
-    name.push(place.file_name().unwrap_or_default());
+    name.push(target.file_name().unwrap_or_default());
     name.push(format!(".{:016x}", u64::from_ne_bytes(nonce)));
-    Ok(place.with_file_name(name))
+    Ok(target.with_file_name(name))
 }
 
-/// Whoever could read the old file can read the new one.
+/// Gives the new file the owner of the old one, so that the same users can read it.
 fn keep_owner(file: &File, existing: Option<&Metadata>) -> io::Result<()> {
     let Some(existing) = existing else { return Ok(()) };
     let own = file.metadata()?;
@@ -127,17 +126,17 @@ fn keep_owner(file: &File, existing: Option<&Metadata>) -> io::Result<()> {
         return Ok(());
     }
     fchown(file, Some(uid), Some(gid)).map_err(|error| {
-        let sentence = format!("its owner {uid}:{gid} cannot be kept; run this as root or as him");
+        let sentence = format!("its owner {uid}:{gid} cannot be kept; run this as root or as that user");
         io::Error::new(error.kind(), sentence)
     })
 }
 
-/// A container that is given the file alone, and not its folder, cannot replace it.
+/// Explains the error in a container that has the file alone mounted, and not its folder.
 fn explain_mount(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::ResourceBusy => io::Error::new(
             error.kind(),
-            "it is mounted by itself; mount the folder it is in, or run this where the file really is",
+            "it is a mount of its own; mount its folder instead, or run this outside of the container",
         ),
         _ => error,
     }

@@ -1,4 +1,4 @@
-//! Reading a file and replacing it, without losing what somebody else changes at the same time.
+//! Reading and replacing a file without losing concurrent changes.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -11,13 +11,13 @@ use rustix::io::Errno;
 use super::read::{LARGE, read};
 use super::replace::{existing, folder_of, replace, resolve};
 
-/// How long somebody else's rewrite may take.
+/// How long to wait for another rewrite.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A file that no other `Rewrite` changes until this is dropped.
+/// A file, locked against every other `Rewrite` until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Rewrite {
-    /// The file itself, behind any symbolic links.
+    /// The path of the file, with symbolic links resolved.
     target: PathBuf,
     text: Option<Vec<u8>>,
     mode_if_new: u32,
@@ -26,8 +26,12 @@ pub(crate) struct Rewrite {
 }
 
 impl Rewrite {
-    /// Takes the lock, for which it waits 10 s at most, and reads the file. One that does not exist is an error of
-    /// kind `NotFound`, or may be created with the mode `mode_if_new`.
+    /// Takes the lock, waiting up to 10 s, and reads the file. A missing file can be created if
+    /// `mode_if_new` is given.
+    ///
+    /// # Errors
+    /// Of kind `NotFound` if the file is missing and cannot be created; or the lock is not released in
+    /// time, or the file cannot be read.
     pub(crate) fn begin(path: &Path, mode_if_new: Option<u32>) -> io::Result<Rewrite> {
         let target = resolve(path, mode_if_new.is_some())?;
         let folder = File::open(folder_of(&target))?;
@@ -40,12 +44,12 @@ impl Rewrite {
         Ok(Self { target, text, mode_if_new: mode_if_new.unwrap_or(0o600), _folder: folder })
     }
 
-    /// What the file holds now; nothing when there is none.
+    /// The current content; empty if there is no file yet.
     pub(crate) fn text(&self) -> &[u8] {
         self.text.as_deref().unwrap_or_default()
     }
 
-    /// Whether there is no file yet.
+    /// Whether the file does not exist yet.
     pub(crate) fn is_new(&self) -> bool {
         self.text.is_none()
     }
@@ -56,13 +60,13 @@ impl Rewrite {
     }
 }
 
-/// The folder is locked and not the file, which is another one after every rewrite.
+/// Locks the folder. The file itself is another one after every rewrite.
 fn lock(folder: &File) -> io::Result<()> {
     let give_up = Instant::now() + PATIENCE;
     loop {
         match flock(folder, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(()),
-            // A file system without locks for folders, such as NFS: better unlocked than not at all.
+            // A file system that cannot lock folders, such as NFS: go on without the lock.
             Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
             Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < give_up => {
                 std::thread::sleep(Duration::from_millis(10));
