@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::header::authority::within_brackets;
+use crate::header::authority::{HostPort, within_brackets};
 
 const LONGEST_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
@@ -88,9 +88,7 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
             "the IP address before the port is missing; 0.0.0.0 stands for every IPv4 address, [::] for all"
         } else if text.contains("://") {
             "it is a URL, not an IP address and a port"
-        } else if text.starts_with('*')
-            || text.rsplit_once(':').is_some_and(|(host, _)| host_name(host).is_ok())
-        {
+        } else if text.starts_with('*') || HostPort::parse(text).is_ok_and(|read| read.port.is_some()) {
             "no valid IP address and port; names are not looked up"
         } else {
             "no valid IP address and port"
