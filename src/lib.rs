@@ -25,6 +25,8 @@ mod agent;
 mod auth;
 mod log;
 mod pki;
+
+mod https;
 mod tls;
 
 mod acme;

@@ -21,7 +21,7 @@ use crate::disk::Mode;
 use crate::header::challenge;
 use crate::live_file::LiveFile;
 use crate::log::access::AccessLog;
-use crate::pki::{self, RenewedBy};
+use crate::pki::{self, RenewedBy, SystemRoots};
 use crate::problem::{Problem, Problems};
 use crate::tls::{self, ServerTls, TlsFiles};
 use crate::token::Tokens;
@@ -59,14 +59,18 @@ impl State {
     pub(crate) fn build(config: Config, before: Option<&State>) -> Result<State, Problems> {
         let mut problems = Problems::default();
         let now = OffsetDateTime::now_utc();
+        let system = SystemRoots::default();
         let tls_before = before.map(|before| &before.tls);
         let files = problems.take(TlsFiles::read(&config.tls, now));
         let certificates = match &config.acme {
             Some(acme) => {
                 let served = tls_before.map(|before| before.identities.as_slice()).unwrap_or_default();
-                acme::serve(acme, served, now)
+                acme::serve(acme, served, &system, now)
             }
-            None => pki::load(&config.tls.certificates, RenewedBy::Operator, now),
+            None => {
+                let is_root = |name: &[u8]| system.have(name);
+                pki::load(&config.tls.certificates, RenewedBy::Operator, now, &is_root)
+            }
         };
         let certificates = problems.take(certificates);
         let tls = files.zip(certificates).and_then(|(files, (identities, warnings))| {
@@ -88,7 +92,8 @@ impl State {
         };
         let client = match &config.upstream.server {
             ServerAddress::Tcp { tls: true, .. } => {
-                let client = pki::client_config(config.upstream.ca.as_deref(), "upstream.ca", &[b"http/1.1"]);
+                let (ca, alpn) = (config.upstream.ca.as_deref(), [&b"http/1.1"[..]]);
+                let client = pki::client_config(ca, "upstream.ca", &system, &alpn);
                 problems.take(client.map(Arc::new))
             }
             ServerAddress::Tcp { .. } | ServerAddress::Unix(_) => None,

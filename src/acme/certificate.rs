@@ -13,7 +13,7 @@ use crate::config::Acme;
 use crate::crypto::provider;
 use crate::disk::{Content, Mode};
 use crate::pki::pair;
-use crate::pki::{self, Facts, Identity, RenewedBy, date};
+use crate::pki::{self, Facts, Identity, RenewedBy, SystemRoots, date};
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 
@@ -28,28 +28,30 @@ const TEMPORARY: &str = "temporary certificate of tidegate";
 pub(crate) fn serve(
     acme: &Acme,
     before: &[Identity],
+    system: &SystemRoots,
     now: OffsetDateTime,
 ) -> Result<(Vec<Identity>, Vec<Problem>), Problems> {
-    Directory::new(acme)?;
+    Directory::new(acme, system)?;
     let store = Store::new(&acme.state);
     let obstacle = store.obstacle();
-    let (identities, mut warnings) = match pki::load(&[acme.files()], RenewedBy::Acme, now) {
-        Ok((identities, mut warnings)) => {
-            warnings.extend(obstacle);
-            (identities, warnings)
-        }
-        Err(problems) => {
-            let served = match before {
-                [] => vec![temporary(acme, now)?],
-                before => before.to_vec(),
-            };
-            let warnings = vec![substitute(acme, &served, &problems)];
-            match obstacle {
-                Some(obstacle) => return Err(obstacle.into()),
-                None => (served, warnings),
+    let (identities, mut warnings) =
+        match pki::load(&[acme.files()], RenewedBy::Acme, now, &|name| system.have(name)) {
+            Ok((identities, mut warnings)) => {
+                warnings.extend(obstacle);
+                (identities, warnings)
             }
-        }
-    };
+            Err(problems) => {
+                let served = match before {
+                    [] => vec![temporary(acme, now)?],
+                    before => before.to_vec(),
+                };
+                let warnings = vec![substitute(acme, &served, &problems)];
+                match obstacle {
+                    Some(obstacle) => return Err(obstacle.into()),
+                    None => (served, warnings),
+                }
+            }
+        };
     let renewal = store.renewal().filter(|renewal| renewal.is_of(acme) && renewal.failures > 0);
     warnings.extend(renewal.map(|renewal| {
         let message = format!(
@@ -91,7 +93,8 @@ pub(super) fn next(acme: &Acme, renewal: Option<&Renewal>, now: OffsetDateTime) 
 
 /// First and last moment of the certificate that is kept, if it can be used.
 pub(super) fn validity(acme: &Acme) -> Option<(OffsetDateTime, OffsetDateTime)> {
-    let (identities, _) = pki::load(&[acme.files()], RenewedBy::Acme, OffsetDateTime::now_utc()).ok()?;
+    let (identities, _) =
+        pki::load(&[acme.files()], RenewedBy::Acme, OffsetDateTime::now_utc(), &|_| true).ok()?;
     identities.first().map(|identity| (identity.facts.not_before, identity.facts.not_after))
 }
 

@@ -1,99 +1,80 @@
-//! Speaking to a directory: HTTPS in which every wait and every answer has a limit.
+//! The requests to a directory, and what its answers must be before the library may see them.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{RETRY_AFTER, USER_AGENT};
+use http::header::RETRY_AFTER;
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, ResponseFuture};
-use hyper_util::rt::TokioExecutor;
+use http::{HeaderMap, Method, Request, Response, Uri};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
-use tokio::time::timeout;
 
 use super::failure::kind;
 use crate::config::Acme;
-use crate::pki;
+use crate::https::HttpsClient;
+use crate::pki::SystemRoots;
 use crate::problem::Problems;
 
-const CONNECT: Duration = Duration::from_secs(10);
-/// For a whole request: connection, TLS handshake, and the last byte of the answer.
-const ANSWER: Duration = Duration::from_secs(30);
-/// A chain of certificates is the longest answer there is.
-const LARGEST: usize = 1 << 20;
-/// No directory that works asks for more.
+/// The longest `Retry-After` that the library sees. No directory that works asks for more.
 const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 /// The library tries three times with a fresh nonce; a busy directory of several servers may refuse more.
 const NONCES: usize = 8;
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
 
-/// A client for one directory. Clones share connections.
+/// A client for one directory. Clones share what the directory last asked for.
 #[derive(Clone)]
 pub(super) struct Directory {
-    client: Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>,
-    last_wish: Arc<Mutex<Option<SystemTime>>>,
+    https: HttpsClient,
+    last_retry_after: Arc<Mutex<Option<SystemTime>>>,
 }
 
 impl Directory {
     /// # Errors
     /// The roots of `acme.ca`, or those of the system, cannot be read.
-    pub(super) fn new(acme: &Acme) -> Result<Self, Problems> {
-        let tls = pki::client_config(acme.ca.as_deref(), "acme.ca", &[])?;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT));
-        let https =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(https);
-        Ok(Self { client, last_wish: Arc::default() })
+    pub(super) fn new(acme: &Acme, system: &SystemRoots) -> Result<Self, Problems> {
+        let https = HttpsClient::new(acme.ca.as_deref(), "acme.ca", system)?;
+        Ok(Self { https, last_retry_after: Arc::default() })
     }
 
-    /// What the last refusal said of when to come again.
+    /// The `Retry-After` of the last refusal.
     pub(super) fn retry_after(&self) -> Option<SystemTime> {
-        *self.last_wish.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.last_retry_after.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, Error> {
+        // Nothing else is asked for by GET (RFC 8555 section 6.3).
+        let for_directory = request.method() == Method::GET;
+        let answer = self.https.send(request).await.map_err(|error| Error::Other(error.into()))?;
+        self.check(&answer, for_directory)?;
+        let (mut parts, body) = answer.into_parts();
+        remove_absurd_wait(&mut parts.headers);
+        Ok(BytesResponse { parts, body: Box::new(body) })
+    }
+
+    fn check(&self, answer: &Response<Bytes>, for_directory: bool) -> Result<(), Error> {
+        if answer.status().is_success() {
+            let checked = if for_directory { check_directory(answer.body()) } else { Ok(()) };
+            return checked.map_err(|fault| Error::Other(fault.into()));
+        }
+        let asked = retry_after(answer.headers());
+        *self.last_retry_after.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        match problem(answer.body()) {
+            None => Err(Error::Other(format!("it answered {}", answer.status()).into())),
+            // The library would take it for the directory.
+            Some(problem) if for_directory => Err(Error::Api(problem)),
+            Some(_) => Ok(()),
+        }
     }
 }
 
 impl HttpClient for Directory {
     fn request(
         &self,
-        mut request: Request<BodyWrapper<Bytes>>,
+        request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
-        request.headers_mut().insert(USER_AGENT, AGENT);
-        // Nothing else is asked for by GET (RFC 8555 section 6.3).
-        let for_directory = request.method() == Method::GET;
-        let (answer, last_wish) = (self.client.request(request), self.last_wish.clone());
-        Box::pin(async move {
-            let (mut parts, body) = timeout(ANSWER, read(answer)).await.map_err(|_elapsed| {
-                Error::Other(format!("it did not answer within {} s", ANSWER.as_secs()).into())
-            })??;
-            if !parts.status.is_success() {
-                let asked = retry_after(&parts.headers);
-                *last_wish.lock().unwrap_or_else(PoisonError::into_inner) = asked;
-                match problem(&body) {
-                    None => return Err(Error::Other(format!("it answered {}", parts.status).into())),
-                    // The library would take it for the directory.
-                    Some(problem) if for_directory => return Err(Error::Api(problem)),
-                    Some(_) => {}
-                }
-            } else if for_directory {
-                check_directory(&body).map_err(|fault| Error::Other(fault.into()))?;
-            }
-            remove_absurd_wait(&mut parts.headers);
-            Ok(BytesResponse { parts, body: Box::new(body) })
-        })
+        let directory = self.clone();
+        Box::pin(async move { directory.send(request).await })
     }
-}
-
-async fn read(answer: ResponseFuture) -> Result<(http::response::Parts, Bytes), Error> {
-    let (parts, body) = answer.await.map_err(|error| Error::Other(error.into()))?.into_parts();
-    let body = Limited::new(body, LARGEST).collect().await.map_err(Error::Other)?;
-    Ok((parts, body.to_bytes()))
 }
 
 /// RFC 9110 section 10.2.3: a date, or a number of seconds.
@@ -145,6 +126,8 @@ pub(super) async fn again<T>(mut request: impl AsyncFnMut() -> Result<T, Error>)
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn asking(value: &'static str) -> HeaderMap {

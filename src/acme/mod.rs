@@ -26,7 +26,7 @@ use self::directory::Directory;
 use self::failure::Failure;
 use self::store::{Renewal, Store};
 use crate::config::Acme;
-use crate::pki::{date, span};
+use crate::pki::{SystemRoots, date, span};
 use crate::tls::Challenges;
 
 /// How often the wall clock is looked at: it may have been set, or the machine may have slept.
@@ -114,7 +114,7 @@ async fn attempt(
     challenges: &Arc<Challenges>,
 ) -> Result<OffsetDateTime, Failure> {
     store.begin(acme, failures).await?;
-    let directory = Directory::new(acme)?;
+    let directory = Directory::new(acme, &SystemRoots::default())?;
     let obtained = async {
         let account = account::open(acme, store, &directory).await?;
         order::obtain(acme, store, &account, challenges).await

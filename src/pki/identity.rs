@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::check::RenewedBy;
 use super::facts::Facts;
 use super::staple::Staple;
-use super::{check, pair, roots};
+use super::{check, pair};
 use crate::config::CertificateFiles;
 use crate::problem::{Problem, Problems};
 
@@ -22,7 +22,7 @@ pub(crate) struct Identity {
 }
 
 /// Reads all files and judges them at the moment `now`. The identities come in the order of `files`, with what works
-/// today and deserves a line in the log.
+/// today and deserves a line in the log. `is_root` tells whether the system trusts a CA of this name.
 ///
 /// # Errors
 /// Everything that is wrong with every file.
@@ -30,13 +30,14 @@ pub(crate) fn load(
     files: &[CertificateFiles],
     renewed_by: RenewedBy,
     now: OffsetDateTime,
+    is_root: &dyn Fn(&[u8]) -> bool,
 ) -> Result<(Vec<Identity>, Vec<Problem>), Problems> {
     let (mut identities, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     for files in files {
         let pair = pair::read(files);
         errors.extend(pair.problems);
         let Some(chain) = pair.chain else { continue };
-        let findings = check::chain(&files.certificate, &chain, renewed_by, now, &roots::system_has);
+        let findings = check::chain(&files.certificate, &chain, renewed_by, now, is_root);
         errors.extend(findings.errors);
         warnings.extend(findings.warnings);
         if let (Some(key), Some(leaf)) = (pair.key, chain.first()) {

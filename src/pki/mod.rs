@@ -18,5 +18,5 @@ pub(crate) use self::crl::{Crl, Entry};
 pub(crate) use self::dates::{date, span};
 pub(crate) use self::facts::{Facts, is_issued_by};
 pub(crate) use self::identity::{Identity, load};
-pub(crate) use self::roots::client_config;
+pub(crate) use self::roots::{SystemRoots, client_config};
 pub(crate) use self::staple::Staple;

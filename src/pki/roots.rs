@@ -1,8 +1,12 @@
-//! The roots that servers must prove themselves to.
+//! The roots that a server must prove itself to when tidegate is its client.
 
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use rustls_native_certs::load_native_certs;
 
 use super::facts::Facts;
 use super::pair::unreadable;
@@ -11,36 +15,83 @@ use crate::crypto::provider;
 use crate::disk;
 use crate::problem::{Problem, Problems};
 
-/// A client's configuration: TLS 1.2 and 1.3, `alpn`, resumption in memory. The server must prove itself to
-/// one of the certificates in the PEM file `ca`, or of the system's when there is none; `key` names the file
-/// in the settings.
+/// The root certificates of the system, read when they are first needed.
+#[derive(Default)]
+pub(crate) struct SystemRoots {
+    found: OnceCell<Found>,
+    subjects: OnceCell<BTreeSet<Vec<u8>>>,
+}
+
+struct Found {
+    certificates: Vec<CertificateDer<'static>>,
+    /// The first error met while reading.
+    error: Option<String>,
+}
+
+impl SystemRoots {
+    /// Whether one of the roots has the subject `name`, given as DER.
+    pub(crate) fn have(&self, name: &[u8]) -> bool {
+        let read = || {
+            let facts = self.found().certificates.iter().filter_map(Facts::read);
+            facts.map(|root| root.subject).collect()
+        };
+        self.subjects.get_or_init(read).contains(name)
+    }
+
+    /// `key` names the setting that can take their place.
+    fn store(&self, key: &str) -> Result<RootCertStore, Problem> {
+        let Found { certificates, error } = self.found();
+        let mut roots = RootCertStore::empty();
+        // A system's store holds oddities that nobody can repair; the usable ones are enough.
+        let (usable, _) = roots.add_parsable_certificates(certificates.iter().cloned());
+        if usable > 0 {
+            return Ok(roots);
+        }
+        let cause = error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+        let message = format!(
+            "the system has no root certificates{cause}; install the package ca-certificates, or set {key}"
+        );
+        Err(Problem::new(key, message))
+    }
+
+    fn found(&self) -> &Found {
+        self.found.get_or_init(|| {
+            let found = load_native_certs();
+            let error = found.errors.first().map(ToString::to_string);
+            Found { certificates: found.certs, error }
+        })
+    }
+}
+
+/// A client's configuration: TLS 1.2 and 1.3, the protocols `alpn`, session resumption in memory. The server
+/// must prove itself to a certificate in the PEM file `ca`, or to a root of `system` when no file is given.
+/// `key` names the file in the settings.
 ///
 /// # Errors
-/// The file is missing, is no PEM file, or holds a certificate that cannot be a root; or the system has none.
-pub(crate) fn client_config(ca: Option<&Path>, key: &str, alpn: &[&[u8]]) -> Result<ClientConfig, Problems> {
+/// The file is missing, is not a PEM file, or holds a certificate that cannot be a root; or the system has
+/// no roots.
+pub(crate) fn client_config(
+    ca: Option<&Path>,
+    key: &str,
+    system: &SystemRoots,
+    alpn: &[&[u8]],
+) -> Result<ClientConfig, Problems> {
     let roots = match ca {
         Some(path) => file(path)?,
-        None => system(key)?,
+        None => system.store(key)?,
     };
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|error| Problems(vec![Problem::new(key, format!("TLS cannot be set up: {error}"))]))?
+        .map_err(|error| Problem::new(key, format!("TLS cannot be set up: {error}")))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     Ok(config)
 }
 
-/// Whether one of the system's root certificates bears this name, given as DER.
-pub(crate) fn system_has(name: &[u8]) -> bool {
-    let roots = rustls_native_certs::load_native_certs().certs;
-    roots.iter().filter_map(Facts::read).any(|root| root.subject == name)
-}
-
 fn file(path: &Path) -> Result<RootCertStore, Problems> {
-    let content = disk::read(path, disk::SMALL).map_err(|error| Problems(vec![unreadable(path, &error)]))?;
-    let certificates =
-        pem::certificates(&content.bytes).map_err(|fault| Problems(vec![Problem::at(path, fault)]))?;
+    let content = disk::read(path, disk::SMALL).map_err(|error| unreadable(path, &error))?;
+    let certificates = pem::certificates(&content.bytes).map_err(|fault| Problem::at(path, fault))?;
     let mut roots = RootCertStore::empty();
     let mut problems = Vec::new();
     for (index, certificate) in certificates.into_iter().enumerate() {
@@ -52,21 +103,6 @@ fn file(path: &Path) -> Result<RootCertStore, Problems> {
         }
     }
     if problems.is_empty() { Ok(roots) } else { Err(Problems(problems)) }
-}
-
-fn system(key: &str) -> Result<RootCertStore, Problems> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // A system's store holds oddities that nobody can repair; what is usable counts.
-    let (usable, _) = roots.add_parsable_certificates(found.certs);
-    if usable > 0 {
-        return Ok(roots);
-    }
-    let cause = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-    let message = format!(
-        "the system has no root certificates{cause}; install the package ca-certificates, or set {key}"
-    );
-    Err(Problems(vec![Problem::new(key, message)]))
 }
 
 #[cfg(test)]

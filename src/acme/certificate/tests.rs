@@ -64,7 +64,7 @@ fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
 fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
-    let none = serve(&acme, &[], now).unwrap();
+    let none = serve(&acme, &[], &SystemRoots::default(), now).unwrap();
     let Identity { certified, facts, .. } = &none.0[0];
     assert_eq!(facts.dns_names, acme.names);
     assert!(certified.keys_match().is_ok());
@@ -72,12 +72,12 @@ fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
 
     let (good, key) = ca.server(&["a.test", "b.test"]);
     keep(&acme, &whole(&good.pem(), &key));
-    let served = serve(&acme, &[], now).unwrap();
+    let served = serve(&acme, &[], &SystemRoots::default(), now).unwrap();
     assert_eq!(served.0[0].certified.cert[0], *good.der());
     assert_eq!(warnings(&served), "");
 
     for odd in [now + Duration::days(400), now - Duration::days(400)] {
-        let served = serve(&acme, &[], odd).unwrap();
+        let served = serve(&acme, &[], &SystemRoots::default(), odd).unwrap();
         assert_eq!(served.0[0].certified.cert[0], *good.der(), "this clock may be wrong");
         assert!(warnings(&served).contains("the certificate "), "{}", warnings(&served));
     }
@@ -87,12 +87,15 @@ fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
 fn what_is_served_serves_on_when_the_file_is_damaged_or_gone() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
-    let temporary = serve(&acme, &[], now).unwrap().0;
-    assert_eq!(serve(&acme, &temporary, now).unwrap().0[0].certified.cert, temporary[0].certified.cert);
+    let temporary = serve(&acme, &[], &SystemRoots::default(), now).unwrap().0;
+    assert_eq!(
+        serve(&acme, &temporary, &SystemRoots::default(), now).unwrap().0[0].certified.cert,
+        temporary[0].certified.cert
+    );
 
     let (good, key) = ca.server(&["a.test", "b.test"]);
     keep(&acme, &whole(&good.pem(), &key));
-    let before = serve(&acme, &temporary, now).unwrap().0;
+    let before = serve(&acme, &temporary, &SystemRoots::default(), now).unwrap().0;
     let path = acme.files().certificate;
     let damages: [&dyn Fn(); 3] = [
         &|| crate::pki::fixtures::set_mode(&path, 0o644),
@@ -101,7 +104,7 @@ fn what_is_served_serves_on_when_the_file_is_damaged_or_gone() {
     ];
     for damage in damages {
         damage();
-        let served = serve(&acme, &before, now).unwrap();
+        let served = serve(&acme, &before, &SystemRoots::default(), now).unwrap();
         assert_eq!(served.0[0].certified.cert[0], *good.der());
         assert!(
             warnings(&served).contains("the certificate of before serves on until"),
@@ -123,11 +126,11 @@ fn a_certificate_that_is_soon_to_be_renewed_deserves_no_warning_and_a_failed_ren
     let (good, key) = ca.server(&["a.test", "b.test"]);
     keep(&acme, &whole(&good.pem(), &key));
     let late = now + Duration::days(360);
-    assert_eq!(warnings(&serve(&acme, &[], late).unwrap()), "");
+    assert_eq!(warnings(&serve(&acme, &[], &SystemRoots::default(), late).unwrap()), "");
 
     let renewal = Renewal::failed(&acme, 4, "too many".to_owned(), late);
     fs::write(acme.state.join("renewal.json"), serde_json::to_vec(&renewal).unwrap()).unwrap();
-    let said = warnings(&serve(&acme, &[], late).unwrap());
+    let said = warnings(&serve(&acme, &[], &SystemRoots::default(), late).unwrap());
     assert!(said.contains("has given no certificate in 4 attempts; the last one: too many; "), "{said}");
 }
 
@@ -155,9 +158,9 @@ fn roots_that_cannot_be_read_and_a_folder_that_cannot_be_written_are_errors() {
     let mut acme = acme(&folder);
     acme.ca = Some(folder.write("ca.crt", "nothing"));
     acme.state = folder.write("file", "").join("acme");
-    let problems = serve(&acme, &[], OffsetDateTime::now_utc()).err().unwrap();
+    let problems = serve(&acme, &[], &SystemRoots::default(), OffsetDateTime::now_utc()).err().unwrap();
     assert!(problems.to_string().contains("holds no"), "{problems}");
     acme.ca = Some(folder.write("ca.crt", Signer::new("ca").certificate.pem()));
-    let problems = serve(&acme, &[], OffsetDateTime::now_utc()).err().unwrap();
+    let problems = serve(&acme, &[], &SystemRoots::default(), OffsetDateTime::now_utc()).err().unwrap();
     assert!(problems.to_string().contains("certificates cannot be kept here"), "{problems}");
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::pki::fixtures::{Folder, Signer, armour};
 
 fn sentence(path: &Path) -> String {
-    client_config(Some(path), "upstream.ca", &[])
+    client_config(Some(path), "upstream.ca", &SystemRoots::default(), &[])
         .unwrap_err()
         .0
         .iter()
@@ -15,7 +15,9 @@ fn sentence(path: &Path) -> String {
 fn says_what_is_wrong_with_the_file() {
     let folder = Folder::new();
     let missing = folder.path("missing.crt");
-    assert!(client_config(Some(&missing), "upstream.ca", &[]).unwrap_err().0[0].missing);
+    assert!(
+        client_config(Some(&missing), "upstream.ca", &SystemRoots::default(), &[]).unwrap_err().0[0].missing
+    );
     let empty = folder.write("empty.crt", "");
     assert_eq!(sentence(&empty), format!("{}: is empty", empty.display()));
     let good = Signer::new("ca").certificate.pem();
