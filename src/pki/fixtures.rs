@@ -12,6 +12,7 @@ use rcgen::{
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 
+use super::pem;
 use crate::config::CertificateFiles;
 
 /// A directory that vanishes with its files.
@@ -158,15 +159,18 @@ pub(crate) fn traditional(key: &KeyPair, label: &str) -> String {
     let (version, _) = element(outer);
     let (algorithm, _) = element(&outer[version..]);
     let (_, inner) = element(&outer[version + algorithm..]);
-    armour(inner, label)
+    pem::encode(label, inner)
 }
 
-pub(crate) fn armour(der: &[u8], label: &str) -> String {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let lines: Vec<_> =
-        text.as_bytes().chunks(64).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+/// A DER element of less than 64 KiB, its content in parts.
+pub(crate) fn der(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+    let content = content.concat();
+    let length = match content.len() {
+        length @ 0..0x80 => vec![length as u8],
+        length @ 0x80..0x100 => vec![0x81, length as u8],
+        length => [&[0x82], &(length as u16).to_be_bytes()[..]].concat(),
+    };
+    [&[tag], length.as_slice(), &content].concat()
 }
 
 /// Length and content of the DER element at the start of `der`.

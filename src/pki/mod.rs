@@ -3,12 +3,15 @@
 mod check;
 mod crl;
 mod dates;
+mod der;
 mod facts;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod identity;
+mod ocsp;
 pub(crate) mod pair;
 pub(crate) mod pem;
+mod pkcs1;
 mod roots;
 mod signature;
 mod staple;
@@ -18,5 +21,6 @@ pub(crate) use self::crl::{Crl, Entry};
 pub(crate) use self::dates::{date, span};
 pub(crate) use self::facts::{Facts, is_issued_by};
 pub(crate) use self::identity::{Identity, load};
+pub(crate) use self::pkcs1::pkcs1;
 pub(crate) use self::roots::{SystemRoots, client_config};
 pub(crate) use self::staple::Staple;

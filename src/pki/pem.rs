@@ -3,6 +3,8 @@
 use std::iter;
 use std::ops::RangeInclusive;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls_pemfile::{Item, read_one_from_slice};
 
@@ -99,6 +101,17 @@ pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> 
         (several, _) => Err(Fault::SeveralKeys(several)),
     }
 }
+
+/// The text of one block, its lines 64 characters long (RFC 7468 section 2).
+pub(crate) fn encode(label: &str, der: &[u8]) -> String {
+    let mut text = STANDARD.encode(der);
+    for end in (1..text.len().div_ceil(LINE)).rev() {
+        text.insert(end * LINE, '\n');
+    }
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+}
+
+const LINE: usize = 64;
 
 fn items(text: &[u8]) -> Result<Vec<Item>, Fault> {
     // Windows editors put a byte order mark before the first line, which would hide its BEGIN.

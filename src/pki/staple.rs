@@ -1,18 +1,13 @@
-//! OCSP stapling (RFC 6960; RFC 6066, section 8): the CA's word that a certificate is good, shown beside it. The only
-//! file that knows x509-ocsp.
+//! OCSP stapling (RFC 6960; RFC 6066, section 8): the CA's word that a certificate is good, shown beside it.
 
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use der::Decode as _;
-use der::oid::AssociatedOid as _;
 use time::OffsetDateTime;
-use x509_ocsp::{
-    BasicOcspResponse, CertStatus, OcspGeneralizedTime, OcspResponse, OcspResponseStatus, SingleResponse,
-};
 
 use super::dates::date;
+use super::ocsp::{self, NoResponse, SingleResponse, Status};
 use crate::disk;
 use crate::problem::Problem;
 
@@ -50,57 +45,41 @@ impl Staple {
 
     fn parse(der: Vec<u8>, serial: &[u8], now: OffsetDateTime) -> Result<Self, String> {
         let single = find(&der, serial)?;
-        match single.cert_status {
-            CertStatus::Good(_) => (),
-            CertStatus::Revoked(_) => {
+        match single.status {
+            Status::Good => {}
+            Status::Revoked => {
                 return Err("says that the certificate has been revoked; get a new certificate".to_owned());
             }
-            CertStatus::Unknown(_) => {
+            Status::Unknown => {
                 return Err("says that the CA does not know the certificate; ask the CA".to_owned());
             }
         }
         let next_update = single.next_update.ok_or(
-            "does not say how long it holds (nextUpdate); fetch one that does, or make it with `-ndays`",
+            "does not say how long it is valid (nextUpdate); fetch one that does, or make it with `-ndays`",
         )?;
-        let valid = moment(single.this_update)..moment(next_update);
+        let valid = single.this_update..next_update;
         if now >= valid.end {
-            return Err(format!("held until {}; fetch a new one", date(valid.end)));
+            return Err(format!("expired on {}; fetch a new one", date(valid.end)));
         }
         Ok(Self { der, valid })
     }
 }
 
-/// What the response says of one certificate.
+/// The statement about the certificate with this serial number.
 fn find(der: &[u8], serial: &[u8]) -> Result<SingleResponse, String> {
-    let malformed = "is no OCSP response in DER form; fetch it with `openssl ocsp -respout`";
-    let response = OcspResponse::from_der(der).map_err(|_| malformed)?;
-    if response.response_status != OcspResponseStatus::Successful {
-        return Err(format!(
-            "is the CA's refusal to answer ({:?}) and no response; fetch it again",
-            response.response_status
-        ));
-    }
-    let bytes = response
-        .response_bytes
-        .filter(|bytes| bytes.response_type == BasicOcspResponse::OID)
-        .ok_or("is of a kind that clients do not know; fetch a basic OCSP response")?;
-    let basic = BasicOcspResponse::from_der(bytes.response.as_bytes()).map_err(|_| malformed)?;
-    let mut responses = basic.tbs_response_data.responses.into_iter();
-    let about = |single: &SingleResponse| without_zeros(single.cert_id.serial_number.as_bytes()) == serial;
-    let other = "is about another certificate; fetch it anew whenever the certificate is renewed";
-    responses.find(about).ok_or(other.to_owned())
-}
-
-/// As [`super::facts::Facts::serial`] has it.
-fn without_zeros(mut number: &[u8]) -> &[u8] {
-    while let [0, rest @ ..] = number {
-        number = rest;
-    }
-    number
-}
-
-fn moment(time: OcspGeneralizedTime) -> OffsetDateTime {
-    OffsetDateTime::UNIX_EPOCH + time.0.to_unix_duration()
+    let responses = ocsp::read(der).map_err(|fault| match fault {
+        NoResponse::Malformed => {
+            "is not an OCSP response in DER form; fetch it with `openssl ocsp -respout`".to_owned()
+        }
+        NoResponse::Refused(error) => {
+            format!("holds an error of the CA ({error}) instead of a response; fetch it again")
+        }
+        NoResponse::NotBasic => {
+            "is of a type that clients do not know; fetch a basic OCSP response".to_owned()
+        }
+    })?;
+    let other = "is about another certificate; fetch it again whenever the certificate is renewed";
+    responses.into_iter().find(|single| single.serial == serial).ok_or_else(|| other.to_owned())
 }
 
 #[cfg(test)]

@@ -11,8 +11,6 @@ use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use data_encoding::BASE32_NOPAD;
-use der::asn1::{AnyRef, OctetStringRef};
-use der::{Decode as _, Reader as _, SliceReader};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use rustls::SignatureScheme;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -21,6 +19,7 @@ use time::OffsetDateTime;
 use crate::config::{self, CertificateFiles};
 use crate::crypto::provider;
 use crate::pki::pair::{self, Certificate};
+use crate::pki::pkcs1;
 use crate::problem::{Problem, Problems};
 
 /// Bytes of all certificates together: they are in every token, and a token has to fit into a header.
@@ -169,21 +168,6 @@ fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm, key: &PrivateKeyDer<'_>) -> 
 fn rsa(key: &PrivateKeyDer<'_>) -> Option<(Signing, Vec<u8>)> {
     let private = pkcs1(key)?;
     Some((Signing::Rsa(RsaKeyPair::from_der(&private).ok()?), private))
-}
-
-/// A PKCS#8 file (RFC 5958 section 2) holds a PKCS#1 key in an envelope.
-fn pkcs1(key: &PrivateKeyDer<'_>) -> Option<Vec<u8>> {
-    let PrivateKeyDer::Pkcs8(envelope) = key else { return Some(key.secret_der().to_vec()) };
-    let opened = SliceReader::new(envelope.secret_pkcs8_der()).and_then(|mut reader| {
-        reader.sequence(|envelope| {
-            u8::decode(envelope)?;
-            AnyRef::decode(envelope)?;
-            let key = OctetStringRef::decode(envelope)?;
-            envelope.read_slice(envelope.remaining_len())?;
-            Ok(key.as_bytes().to_vec())
-        })
-    });
-    opened.ok()
 }
 
 /// As libtrust names keys, by which distribution 2.8 finds one: twelve groups of four, of the first 240 bits of the

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use aws_lc_rs::rand;
-use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_RSA_SHA256, RsaKeySize, SerialNumber,
@@ -16,6 +15,7 @@ use super::serial::Serial;
 use crate::config::CertificateFiles;
 use crate::pki::Facts;
 use crate::pki::pair::{self, Certificate};
+use crate::pki::pem;
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 
@@ -135,12 +135,12 @@ impl Authority {
 
     /// All certificates of `ca.crt` as PEM, and nothing else that may be in it.
     pub(super) fn pem(&self) -> String {
-        self.certificates().map(pem).collect()
+        self.certificates().map(text).collect()
     }
 
     /// The certificates between the root and what this CA signs, as PEM: those of CAs below another one.
     pub(super) fn intermediates(&self) -> String {
-        self.certificates().filter(|certificate| !certificate.facts.self_issued()).map(pem).collect()
+        self.certificates().filter(|certificate| !certificate.facts.self_issued()).map(text).collect()
     }
 
     fn certificates(&self) -> impl Iterator<Item = &Certificate> {
@@ -188,9 +188,8 @@ fn read_back(certificate: &CertificateDer<'_>) -> Result<Facts, CertError> {
     Facts::read(certificate).ok_or_else(|| CertError::Crypto("it cannot be read again".to_owned()))
 }
 
-fn pem(certificate: &Certificate) -> String {
-    let block = Pem::new("CERTIFICATE", certificate.der.to_vec());
-    pem::encode_config(&block, EncodeConfig::new().set_line_ending(LineEnding::LF))
+fn text(certificate: &Certificate) -> String {
+    pem::encode("CERTIFICATE", &certificate.der)
 }
 
 fn unusable(directory: &Path, problems: &Problems) -> CertError {

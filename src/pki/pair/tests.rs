@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 
 use super::*;
-use crate::pki::fixtures::{Folder, Signer, armour, set_mode, traditional};
+use crate::pki::fixtures::{Folder, Signer, set_mode, traditional};
 
 fn sentences(pair: &Pair) -> Vec<String> {
     pair.problems.iter().map(ToString::to_string).collect()
@@ -134,8 +134,8 @@ fn unusable_content_is_named() {
     let folder = Folder::new();
     let (certificate, key) = Signer::new("ca").server(&["a.test"]);
     let files = folder.pair("a", &certificate.pem(), &key);
-    folder.write("a.crt", armour(b"not a certificate", "CERTIFICATE"));
-    folder.write("a.key", armour(b"not a key", "PRIVATE KEY"));
+    folder.write("a.crt", pem::encode("CERTIFICATE", b"not a certificate"));
+    folder.write("a.key", pem::encode("PRIVATE KEY", b"not a key"));
     assert_eq!(
         sentences(&read(&files)),
         [
@@ -154,7 +154,7 @@ fn an_encrypted_key_comes_with_the_command_that_decrypts_it() {
     let folder = Folder::new();
     let (certificate, key) = Signer::new("ca").server(&["a.test"]);
     let files = folder.pair("a", &certificate.pem(), &key);
-    folder.write("a.key", armour(b"x", "ENCRYPTED PRIVATE KEY"));
+    folder.write("a.key", pem::encode("ENCRYPTED PRIVATE KEY", b"x"));
     assert_eq!(
         sentences(&read(&files)),
         [format!(

@@ -1,6 +1,5 @@
 //! Tokens as a test writes them, true and forged.
 
-use std::fs;
 use std::path::Path;
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
@@ -11,6 +10,8 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 
 /// Whoever has a private key.
@@ -27,10 +28,10 @@ impl Signer {
 
     /// The owner of a key file in PKCS#8.
     pub fn of(file: &Path) -> Signer {
-        let key = pem::parse(fs::read(file).unwrap()).unwrap();
-        match EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.contents()) {
+        let key = PrivatePkcs8KeyDer::from_pem_file(file).unwrap();
+        match EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.secret_pkcs8_der()) {
             Ok(pair) => Signer::Ecdsa(pair),
-            Err(_) => Signer::Rsa(RsaKeyPair::from_pkcs8(key.contents()).unwrap()),
+            Err(_) => Signer::Rsa(RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap()),
         }
     }
 
@@ -103,6 +104,6 @@ pub fn open(token: &str) -> (Value, Value) {
 
 /// The value of a header's `x5c` for the certificates of a PEM file.
 pub fn x5c(file: &Path) -> Value {
-    let blocks = pem::parse_many(fs::read(file).unwrap()).unwrap();
-    blocks.iter().map(|block| Value::from(STANDARD.encode(block.contents()))).collect()
+    let certificates = CertificateDer::pem_file_iter(file).unwrap();
+    certificates.map(|certificate| Value::from(STANDARD.encode(certificate.unwrap()))).collect()
 }

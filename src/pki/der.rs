@@ -1,0 +1,54 @@
+//! DER (X.690), read element by element.
+
+use x509_parser::asn1_rs::{Any, Class, FromDer, Tag};
+
+/// The elements at one level of a structure, in their order.
+#[derive(Clone, Copy)]
+pub(super) struct Elements<'a>(&'a [u8]);
+
+/// The bytes are not DER, or have another structure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+impl<'a> Elements<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The next element as a `T`, which checks its tag.
+    pub(super) fn next<T: FromDer<'a>>(&mut self) -> Result<T, Malformed> {
+        let (rest, value) = T::from_der(self.0).map_err(|_| Malformed)?;
+        self.0 = rest;
+        Ok(value)
+    }
+
+    /// The elements within the next one, a SEQUENCE.
+    pub(super) fn sequence(&mut self) -> Result<Self, Malformed> {
+        let sequence: Any<'a> = self.next()?;
+        let is_sequence = (sequence.class(), sequence.tag()) == (Class::Universal, Tag::Sequence);
+        if is_sequence { Ok(Self(sequence.data)) } else { Err(Malformed) }
+    }
+
+    /// The content of the next element if that has the context-specific `tag`.
+    pub(super) fn tagged(&mut self, tag: u32) -> Result<Option<Self>, Malformed> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let mut rest = *self;
+        let element: Any<'a> = rest.next()?;
+        if (element.class(), element.tag()) != (Class::ContextSpecific, Tag(tag)) {
+            return Ok(None);
+        }
+        *self = rest;
+        Ok(Some(Self(element.data)))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Fails if there is another element.
+    pub(super) fn end(&self) -> Result<(), Malformed> {
+        if self.is_empty() { Ok(()) } else { Err(Malformed) }
+    }
+}

@@ -1,0 +1,120 @@
+//! What an OCSP response says (RFC 6960 section 4.2.1).
+
+use time::OffsetDateTime;
+use x509_parser::asn1_rs::{Any, BitString, Enumerated, GeneralizedTime, Integer, Oid, oid};
+
+use super::der::{Elements, Malformed};
+use super::facts::without_zeros;
+
+/// id-pkix-ocsp-basic, RFC 6960 section 4.2.1.
+const BASIC: Oid<'_> = oid!(1.3.6.1.5.5.7.48.1.1);
+
+/// What the CA says about one certificate.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SingleResponse {
+    /// The certificate's serial number, big-endian, without leading zeros.
+    pub(super) serial: Vec<u8>,
+    pub(super) status: Status,
+    pub(super) this_update: OffsetDateTime,
+    pub(super) next_update: Option<OffsetDateTime>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Good,
+    Revoked,
+    Unknown,
+}
+
+/// Why there is no statement.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoResponse {
+    /// The bytes are not an OCSP response.
+    Malformed,
+    /// The CA answered with this error instead.
+    Refused(&'static str),
+    /// The response is of a type other than basic.
+    NotBasic,
+}
+
+/// Reads a response. Neither its signature nor what surrounds the statements is looked at.
+pub(super) fn read(der: &[u8]) -> Result<Vec<SingleResponse>, NoResponse> {
+    let mut response = Elements::new(der);
+    let mut fields = response.sequence()?;
+    response.end()?;
+    let status: Enumerated = fields.next()?;
+    if let Some(error) = error(status.0)? {
+        return Err(NoResponse::Refused(error));
+    }
+    let Some(mut bytes) = fields.tagged(0)? else { return Err(NoResponse::NotBasic) };
+    fields.end()?;
+    let mut bytes = bytes.sequence()?;
+    if bytes.next::<Oid<'_>>()? != BASIC {
+        return Err(NoResponse::NotBasic);
+    }
+    Ok(basic(bytes.next()?)?)
+}
+
+/// BasicOCSPResponse: the data, then what signs it.
+fn basic(der: &[u8]) -> Result<Vec<SingleResponse>, Malformed> {
+    let mut response = Elements::new(der);
+    let mut fields = response.sequence()?;
+    response.end()?;
+    let mut data = fields.sequence()?;
+    let _algorithm = fields.sequence()?;
+    let _signature: BitString<'_> = fields.next()?;
+
+    let _version = data.tagged(0)?;
+    let _responder: Any<'_> = data.next()?;
+    let _produced_at: GeneralizedTime = data.next()?;
+    let mut list = data.sequence()?;
+    let mut responses = Vec::new();
+    while !list.is_empty() {
+        responses.push(single(list.sequence()?)?);
+    }
+    Ok(responses)
+}
+
+fn single(mut fields: Elements<'_>) -> Result<SingleResponse, Malformed> {
+    let mut id = fields.sequence()?;
+    let _hash_algorithm = id.sequence()?;
+    let _issuer_name_hash: &[u8] = id.next()?;
+    let _issuer_key_hash: &[u8] = id.next()?;
+    let serial: Integer<'_> = id.next()?;
+    id.end()?;
+    let status = if fields.tagged(0)?.is_some() {
+        Status::Good
+    } else if fields.tagged(1)?.is_some() {
+        Status::Revoked
+    } else if fields.tagged(2)?.is_some() {
+        Status::Unknown
+    } else {
+        return Err(Malformed);
+    };
+    let this_update = moment(&mut fields)?;
+    let next_update = fields.tagged(0)?.map(|mut field| moment(&mut field)).transpose()?;
+    Ok(SingleResponse { serial: without_zeros(serial.as_ref()), status, this_update, next_update })
+}
+
+fn moment(fields: &mut Elements<'_>) -> Result<OffsetDateTime, Malformed> {
+    fields.next::<GeneralizedTime>()?.utc_datetime().map_err(|_| Malformed)
+}
+
+/// The name of an OCSPResponseStatus other than successful.
+fn error(status: u32) -> Result<Option<&'static str>, Malformed> {
+    match status {
+        0 => Ok(None),
+        1 => Ok(Some("malformedRequest")),
+        2 => Ok(Some("internalError")),
+        3 => Ok(Some("tryLater")),
+        5 => Ok(Some("sigRequired")),
+        6 => Ok(Some("unauthorized")),
+        _ => Err(Malformed),
+    }
+}
+
+impl From<Malformed> for NoResponse {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
