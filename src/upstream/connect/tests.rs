@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::pki::client_config;
+use crate::pki::{SystemRoots, client_config};
 
 const TIMEOUT: Duration = Duration::from_secs(7);
 
@@ -13,7 +13,7 @@ async fn silent_server() -> (TcpListener, Destination) {
     let port = listener.local_addr().unwrap().port();
     let to = Destination {
         server: ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port, tls: true },
-        tls: Some(Arc::new(client_config(None, "upstream.ca", &[]).unwrap())),
+        tls: Some(Arc::new(client_config(None, "upstream.ca", &SystemRoots::default(), &[]).unwrap())),
         connect_timeout: TIMEOUT,
         read_timeout: Duration::from_secs(60),
     };
