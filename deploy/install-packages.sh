@@ -3,8 +3,8 @@
 #
 #   deploy/install-packages.sh COMMAND[=PACKAGE]...
 #
-# Needs root, or sudo, only when something is missing. Called by quickstart.sh
-# and tests/run.sh.
+# Needs root or sudo, but only if something is missing. quickstart.sh and tests/run.sh
+# call it.
 set -euo pipefail
 
 die() {
@@ -35,8 +35,8 @@ apt_get() {
 printf 'Installing %s\n' "${packages[*]}"
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
-# An old package list names versions that the mirror no longer has, so a failure
-# is tried once more with a new list. A fresh image has no list at all.
+# An old package list names versions that the mirror no longer has, and a fresh image has
+# no list at all. So a failed installation is tried once more with a new list.
 if ! apt_get install "${packages[@]}" >"$report" 2>&1 &&
     ! { apt_get update && apt_get install "${packages[@]}"; } >"$report" 2>&1; then
     cat "$report" >&2
@@ -44,7 +44,7 @@ if ! apt_get install "${packages[@]}" >"$report" 2>&1 &&
 fi
 
 # Debian's docker-registry starts a service on port 5000 of all addresses when it is
-# installed. Nobody asked for that one; who wants it can enable it.
+# installed. Nobody asked for that service, so it is disabled.
 if [[ " ${packages[*]} " == *" docker-registry "* && -d /run/systemd/system ]]; then
     "${as_root[@]}" systemctl --quiet disable --now docker-registry.service || true
 fi

@@ -3,14 +3,14 @@ set -euo pipefail
 
 usage() {
     cat <<'END'
-A container registry behind tidegate on this machine, from nothing.
+Sets up a container registry behind tidegate on this machine.
 
   deploy/quickstart.sh           build, start, show how to log in, run until Ctrl-C
   deploy/quickstart.sh --check   build, start, push and pull back a small image, exit
 
 Needs Debian or Ubuntu, and Rust. Installs docker-registry from Debian's packages
-when it is missing. Everything else is kept in one folder; started again, it keeps
-its images, its CA and its password. Delete the folder to begin anew.
+when it is missing. Everything else is kept in one folder. A later start keeps the
+images, the CA and the password. Delete the folder to begin anew.
 
 Environment:
   TIDEGATE_PORT            port of tidegate, on all addresses      (5043)
@@ -30,7 +30,7 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 port=${TIDEGATE_PORT:-5043}
 registry_port=${TIDEGATE_REGISTRY_PORT:-} # empty: the first free one from 5044 on
 folder=${TIDEGATE_HOME:-$repository/quickstart-data}
-# tidegate reads settings from TIDEGATE_<SECTION>_<KEY>; ours are none of them.
+# tidegate reads settings from TIDEGATE_<SECTION>_<KEY>; these variables are not settings.
 unset TIDEGATE_PORT TIDEGATE_REGISTRY_PORT TIDEGATE_HOME
 
 host=localhost:$port
@@ -90,7 +90,7 @@ is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
 # ---- Rust and the binary
 
 check_rust() {
-    # rustup's own folder, for a shell that was open before rustup was installed.
+    # rustup's folder is not on the PATH of a shell that was open before rustup was installed.
     if ! command -v cargo >/dev/null && [[ -x ${HOME:-}/.cargo/bin/cargo ]]; then
         PATH=$HOME/.cargo/bin:$PATH
     fi
@@ -106,7 +106,7 @@ check_rust() {
 build() {
     local target=${CARGO_TARGET_DIR:-$repository/target} quiet=()
     say 'Building tidegate; the first time takes some minutes'
-    # Without a terminal there is no progress bar, only a line for each of 150 crates.
+    # Without a terminal there is no progress bar, but a line for each of 150 crates.
     [[ -t 2 ]] || quiet=(--quiet)
     (cd "$repository" && cargo build --release --locked --bin tidegate --target-dir "$target" "${quiet[@]}") ||
         die 'the build failed; the reason stands above'
@@ -115,8 +115,8 @@ build() {
 
 # ---- The ports
 
-# The port of tidegate is what clients are told, so it is never moved silently. Nobody
-# needs to know the registry's.
+# Clients are told the port of tidegate, so it is never changed silently. Nobody needs to
+# know the registry's port.
 choose_ports() {
     refuse_taken "$port" TIDEGATE_PORT
     if [[ -n $registry_port ]]; then
@@ -159,11 +159,11 @@ make_certificates() {
         "$binary" cert ca --out "$folder/ca.new" >/dev/null
         mv "$folder/ca.new" "$folder/ca"
     fi
-    # A client needs the certificate of the CA alone: podman takes a key beside it
-    # for a client certificate.
+    # A folder with only the certificate of the CA: podman would take a key beside it for the
+    # key of a client certificate.
     cp "$folder/ca/ca.crt" "$folder/trust/ca.crt"
 
-    # Anew at every start: the addresses of the machine may have changed.
+    # Made at every start, because the addresses of the machine may have changed.
     local names=(localhost 127.0.0.1 ::1) name
     for name in "$(hostname)" $(hostname -I); do
         # A link-local address is of no use in a certificate.
@@ -184,7 +184,7 @@ make_password() {
     elif grep -q "^$user:" "$users" 2>/dev/null; then
         return # both are from an earlier start
     fi
-    # With a line end, as it is typed.
+    # With a line end, as if it were typed.
     { cat "$file" && echo; } | "$binary" htpasswd add "$users" "$user" >/dev/null
 }
 
@@ -235,8 +235,8 @@ start_tidegate() {
     await tidegate "$tidegate_pid" "$folder/tidegate.log" "https://$host/v2/" 401
 }
 
-# A session of its own keeps the terminal's Ctrl-C away from the servers: they are
-# stopped by `stop`, in order. When this script is killed the hard way they end too.
+# Its own session keeps the terminal's Ctrl-C away from a server, so that `stop` ends both
+# in order. If this script is killed with SIGKILL, they end too.
 in_background() { exec setsid setpriv --pdeathsig TERM -- "$@" </dev/null; }
 
 await() { # name, pid, log file, address, the status that shows it is ready
@@ -262,8 +262,8 @@ run_until_stopped() {
     die "$ended has ended by itself; its last words stand above, all of them in $folder/$ended.log"
 }
 
-# Ends what this script has started, and nothing else. tidegate first: it lets
-# running transfers finish, and they need the registry.
+# Ends only what this script has started. tidegate ends first: it lets running transfers
+# finish, and these need the registry.
 stop() {
     local status=$? pid
     for pid in $tidegate_pid $registry_pid; do
@@ -283,7 +283,7 @@ stop() {
 # curl that trusts our CA and no proxy of the environment.
 request() { curl --silent --show-error --noproxy '*' --max-time 60 --cacert "$folder/trust/ca.crt" "$@"; }
 
-# The same with the password, which must not be seen in the list of processes.
+# The same with the password, which must not appear in the list of processes.
 request_as_user() {
     request --config <(printf 'user = "%s:%s"\n' "$user" "$(<"$folder/auth/password")") "$@"
 }
