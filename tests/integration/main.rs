@@ -22,6 +22,7 @@ mod client_certificates;
 mod clients;
 mod commands;
 mod docker;
+mod documents;
 mod drain;
 mod events;
 mod forwarding;
