@@ -1,62 +1,122 @@
-//! `[acme]`: from what is written to what is meant.
+//! `[acme]`: a certificate from a directory that speaks ACME (RFC 8555).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::file::{distinct, optional_file, path, values};
+use super::complaint::Complaint;
+use super::effects::Effects;
+use super::list::values;
 use super::names::{certified_name, directory_url};
+use super::print::{Printed, list, optional_path, path, quoted};
 use super::section::Section;
-use super::settings::{Acme, AcmeChallenge};
-use super::words;
+use super::tls::CertificateFiles;
+use super::words::{Words, word};
 
-/// Nothing is meant where no name is written. `has_plain` tells whether `server.plain` has an address.
-pub(super) fn acme(section: &mut Section<'_, '_>, base: &Path, has_plain: bool) -> Option<Option<Acme>> {
-    let wanted = r#"the URL of a directory, such as "https://acme-v02.api.letsencrypt.org/directory""#;
-    let directory = section.text("directory", wanted, directory_url);
-    let wanted = r#"a DNS name without port, such as "registry.example.com""#;
-    let names = values(distinct(section, "names", wanted, certified_name, |_| false));
-    let wanted = r#"a URL, such as "mailto:ops@example.com""#;
-    let contact = values(distinct(section, "contact", wanted, contact, |_| false));
-    let state = section.text("state", r#"the path of a folder, such as "acme""#, |text| path(text, base));
-    let challenge_place = section.place("challenge");
-    let challenge = section.word("challenge", words::ACME_CHALLENGES);
-    let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
-    let remedy = "name a PEM file with the root of the directory, or leave it empty for a public one";
-    let ca = optional_file(section, "ca", "acme.ca", wanted, remedy, base);
-    let terms_place = section.place("accept_terms");
-    let terms = section.flag("accept_terms");
-
-    let names = names?;
-    if names.is_empty() {
-        return Some(None);
-    }
-    if terms == Some(false) {
-        let message = "acme.accept_terms is not true; read the terms of service of the directory and write \
-                       accept_terms = true if you agree to them";
-        section.report.forgotten(&terms_place, message);
-    }
-    if challenge == Some(AcmeChallenge::Http01) && !has_plain {
-        let message = "acme.challenge is \"http-01\", which is answered on a port that server.plain opens; write \
-                       plain = [\"0.0.0.0:80\"] in [server], or challenge = \"tls-alpn-01\" here";
-        section.report.forgotten(&challenge_place, message);
-    }
-    Some(Some(Acme {
-        directory: directory?,
-        names,
-        contact: contact?,
-        state: state?,
-        challenge: challenge?,
-        ca: ca?,
-    }))
+/// An `[acme]` with names. The operator has agreed to the terms of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// URL of the directory, https.
+    pub directory: String,
+    /// DNS names that the certificate is for, in lower case; at least one, none twice.
+    pub names: Vec<String>,
+    /// URLs at which the directory can reach the owner of the account.
+    pub contact: Vec<String>,
+    /// The folder of account, order and certificate.
+    pub state: PathBuf,
+    /// How control of the names is shown.
+    pub challenge: AcmeChallenge,
+    /// PEM roots for the directory; `None` means those of the system.
+    pub ca: Option<PathBuf>,
 }
 
-fn contact(text: &str) -> Result<String, String> {
+/// How a directory is shown that we control a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcmeChallenge {
+    /// In a handshake on port 443, RFC 8737.
+    TlsAlpn01,
+    /// In an answer on port 80, RFC 8555 section 8.3.
+    Http01,
+}
+
+const CHALLENGES: Words<AcmeChallenge> =
+    &[("tls-alpn-01", AcmeChallenge::TlsAlpn01), ("http-01", AcmeChallenge::Http01)];
+
+impl Acme {
+    /// `Some(None)` where no name is written. `has_plain` means that `server.plain` has an address.
+    pub(super) fn read(section: &mut Section<'_, '_>, has_plain: bool) -> Option<Option<Self>> {
+        let default = r#""https://acme-v02.api.letsencrypt.org/directory""#;
+        let wanted = format!("the URL of a directory, such as {default}");
+        let directory = section.text("directory", default, &wanted, directory_url);
+        let wanted = r#"a DNS name without port, such as "registry.example.com""#;
+        let names = values(section.distinct("names", "[]", wanted, certified_name, |_| false));
+        let wanted = r#"a URL, such as "mailto:ops@example.com""#;
+        let contact = values(section.distinct("contact", "[]", wanted, contact, |_| false));
+        let state = section.path("state", r#""acme""#, r#"the path of a folder, such as "acme""#);
+        let challenge_location = section.location("challenge");
+        let challenge = section.word("challenge", r#""tls-alpn-01""#, CHALLENGES);
+        let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
+        let remedy = "name a PEM file with the root of the directory, or leave it empty for a public one";
+        let ca = section.optional_file("ca", wanted, remedy);
+        let terms_location = section.location("accept_terms");
+        let terms = section.flag("accept_terms", "false");
+
+        let names = names?;
+        if names.is_empty() {
+            return Some(None);
+        }
+        if terms == Some(false) {
+            let message = "acme.accept_terms is not true; read the terms of service of the directory and \
+                           write accept_terms = true if you agree to them";
+            section.report.forgotten(&terms_location, message);
+        }
+        if challenge == Some(AcmeChallenge::Http01) && !has_plain {
+            let message = "acme.challenge is \"http-01\", which is answered on a port that server.plain \
+                           opens; write plain = [\"0.0.0.0:80\"] in [server], or challenge = \
+                           \"tls-alpn-01\" here";
+            section.report.forgotten(&challenge_location, message);
+        }
+        Some(Some(Self {
+            directory: directory?,
+            names,
+            contact: contact?,
+            state: state?,
+            challenge: challenge?,
+            ca: ca?,
+        }))
+    }
+
+    pub(super) fn print(&self, base: &Path) -> Printed {
+        let Self { directory, names, contact, state, challenge, ca } = self;
+        Printed::section("acme")
+            .key("directory", quoted(directory))
+            .key("names", list(names.iter().map(quoted)))
+            .key("contact", list(contact.iter().map(quoted)))
+            .key("state", path(base, state))
+            .key("challenge", quoted(word(CHALLENGES, challenge)))
+            .key("ca", optional_path(base, ca.as_deref()))
+            .key("accept_terms", true)
+    }
+
+    pub(super) fn effects(&self, effects: &mut Effects) {
+        // The roots are read anew for every order.
+        let Self { directory: _, names: _, contact: _, state: _, challenge: _, ca: _ } = self;
+        effects.watch(&self.files().certificate);
+    }
+
+    /// The certificate and its key, which are kept in one file so that a pair is never half replaced.
+    pub fn files(&self) -> CertificateFiles {
+        let file = self.state.join("certificate.pem");
+        CertificateFiles { certificate: file.clone(), key: file }
+    }
+}
+
+fn contact(text: &str) -> Result<String, Complaint> {
     match text.split_once(':') {
         Some((scheme, rest))
             if !scheme.is_empty() && !rest.is_empty() && !text.contains(char::is_whitespace) =>
         {
             Ok(text.to_owned())
         }
-        _ if text.contains('@') => Err("mailto: is missing before the address".to_owned()),
-        _ => Err("it is no URL".to_owned()),
+        _ if text.contains('@') => Err("mailto: is missing before the address".into()),
+        _ => Err("it is not a URL".into()),
     }
 }

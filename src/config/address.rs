@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::complaint::Complaint;
 use super::names::host_name;
 use crate::header::authority::{BadAuthority, Host, HostPort};
 
@@ -53,9 +54,9 @@ impl fmt::Display for ServerAddress {
 
 impl FromStr for ServerAddress {
     /// What is wrong with the text.
-    type Err = String;
+    type Err = Complaint;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Complaint> {
         if let Some(path) = text.strip_prefix("unix:") {
             return socket(path);
         }
@@ -64,19 +65,19 @@ impl FromStr for ServerAddress {
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            _ => return Err("the scheme is none of http, https, unix".to_owned()),
+            _ => return Err("the scheme is none of http, https, unix".into()),
         };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains('@') {
-            return Err("a user or password has no place here; see upstream.authorization".to_owned());
+            return Err("a user or password is not allowed here; see upstream.authorization".into());
         }
         if authority.contains(['/', '?', '#']) {
-            return Err("a path has no place here: requests go to /v2/ of the server".to_owned());
+            return Err("a path is not allowed here: requests go to /v2/ of the server".into());
         }
         let HostPort { host, port } = match HostPort::parse(authority) {
             // This one says what is wrong with the name.
             Err(BadAuthority::Name(name)) => {
-                return host_name(name).and(Err("it is not a host name".to_owned()));
+                return host_name(name).and(Err("it is not a host name".into()));
             }
             read => read.map_err(|bad| bad.to_string())?,
         };
@@ -85,8 +86,8 @@ impl FromStr for ServerAddress {
             Host::V6(address) => address.to_string(),
         };
         let port = match port {
-            None if authority.ends_with(':') => return Err(BadAuthority::PortNumber.to_string()),
-            Some(0) => return Err(BadAuthority::PortRange.to_string()),
+            None if authority.ends_with(':') => return Err(BadAuthority::PortNumber.to_string().into()),
+            Some(0) => return Err(BadAuthority::PortRange.to_string().into()),
             port => port.unwrap_or(default_port(tls)),
         };
         Ok(Self::Tcp { host, port, tls })
@@ -97,10 +98,10 @@ fn default_port(tls: bool) -> u16 {
     if tls { HTTPS_PORT } else { HTTP_PORT }
 }
 
-fn socket(path: &str) -> Result<ServerAddress, String> {
+fn socket(path: &str) -> Result<ServerAddress, Complaint> {
     let path = path.strip_prefix("//").unwrap_or(path);
     if !path.starts_with('/') || path.contains('\0') {
-        return Err("the path of a socket begins with /".to_owned());
+        return Err("the path of a socket has to begin with /".into());
     }
     Ok(ServerAddress::Unix(PathBuf::from(path)))
 }
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_server() {
+    fn refuses_what_is_not_a_server() {
         for text in [
             "",
             "registry:5000",

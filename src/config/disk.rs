@@ -22,20 +22,20 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
         let text = String::from_utf8_lossy(&error.as_bytes()[..sound]).into_owned();
         let (line, column) = position(&text, sound);
         let place = format!("{}:{line}:{column}", path.display());
-        Problem::new(place, "a byte that is no UTF-8; save the file as UTF-8")
+        Problem::new(place, "a byte that is not UTF-8; save the file as UTF-8")
     })
 }
 
 /// Reports every file that the settings name and that is not there or not readable.
 pub(super) fn check(report: &mut Report) {
-    for NamedFile { key, path, place, remedy } in std::mem::take(&mut report.files) {
+    for NamedFile { key, path, location, remedy } in std::mem::take(&mut report.files) {
         let Err(error) = RegularFile::open(&path) else { continue };
         let shown = path.display();
         if error.kind() == ErrorKind::NotFound {
-            report.missing(&place, format!("{key} names {shown}, which does not exist; {remedy}"));
+            report.missing(&location, format!("{key} names {shown}, which does not exist; {remedy}"));
         } else {
             let reason = reason(&error);
-            report.wrong(&place, format!("{key} names {shown}, which cannot be read: {reason}"));
+            report.wrong(&location, format!("{key} names {shown}, which cannot be read: {reason}"));
         }
     }
 }

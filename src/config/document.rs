@@ -1,4 +1,4 @@
-//! Hands out the sections one by one; what is left at the end is a problem by construction.
+//! Hands out the sections one by one; every section that is left at the end is a problem.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -6,10 +6,10 @@ use toml::de::{DeTable, DeValue};
 use super::environment::Environment;
 use super::keys;
 use super::quote::{describe, quoted};
-use super::report::{Place, Report};
-use super::section::{Section, unused};
+use super::report::{Location, Report};
+use super::section::Section;
 
-/// The sections that nobody has read yet.
+/// The sections that have not been read yet.
 pub(super) struct Document<'r, 'i> {
     table: DeTable<'i>,
     environment: Environment,
@@ -21,38 +21,35 @@ impl<'r, 'i> Document<'r, 'i> {
         Self { table, environment: Environment::new(environment), report }
     }
 
-    /// Reads one section, which may be absent, and reports what `read` leaves of it. One within another, `a.b`, is
-    /// read before the other.
+    /// Reads one section, which may be absent, and reports the keys that `read` leaves. A section within
+    /// another, `a.b`, has to be read before `a`.
     pub(super) fn section<T>(
         &mut self,
         name: &'static str,
         read: impl FnOnce(&mut Section<'_, 'i>) -> Option<T>,
     ) -> Option<T> {
-        let (header, table) = match self.remove(name) {
-            None => (Place::File(0), DeTable::new()),
-            Some(value) => {
-                let header = Place::File(value.span().start);
-                match value.into_inner() {
-                    DeValue::Table(table) => (header, table),
-                    other => {
-                        let found = describe(&other);
-                        let help = format!("write [{name}] on a line of its own and the keys below it");
-                        self.report.wrong(&header, format!("{name}: found {found}; {help}"));
-                        self.environment.take(name);
-                        return None;
-                    }
-                }
+        let variables = self.environment.take(name);
+        let value = self.remove(name);
+        let header = Location::File(value.as_ref().map_or(0, |value| value.span().start));
+        let table = match value.map(Spanned::into_inner) {
+            None => DeTable::new(),
+            Some(DeValue::Table(table)) => table,
+            Some(other) => {
+                let found = describe(&other);
+                let help = format!("write [{name}] on a line by itself and the keys below it");
+                self.report.wrong(&header, format!("{name}: found {found}; {help}"));
+                Section::know_all(name, self.report, read);
+                return None;
             }
         };
-        let variables = self.environment.take(name);
         let mut section = Section { name, header, table, variables, report: self.report };
         let value = read(&mut section);
         section.finish();
         value
     }
 
-    /// Reads a section that is a list of tables, `[[name]]`, and may be absent. In the environment it is one variable, in TOML,
-    /// such as `example`.
+    /// Reads a section that is a list of tables, `[[name]]`, and may be absent. In the environment it is
+    /// one variable, in TOML, such as `example`.
     pub(super) fn entries<T>(
         &mut self,
         name: &'static str,
@@ -63,25 +60,29 @@ impl<'r, 'i> Document<'r, 'i> {
         let mut variables = self.environment.take(name);
         let whole = variables.remove("").map(|variable| (name.to_owned(), variable));
         for variable in variables.into_values() {
-            let message = format!("[[{name}]] as a whole is TIDEGATE_{}; write {list}", name.to_uppercase());
-            self.report.wrong(&Place::Environment(variable.name), message);
+            let message = format!(
+                "the whole of [[{name}]] is one variable, TIDEGATE_{}; write {list}",
+                name.to_uppercase()
+            );
+            self.report.wrong(&Location::Environment(variable.name), message);
         }
         let wanted = match &whole {
             Some(_) => list,
             None => format!("[[{name}]] above the keys of each entry, or {list}"),
         };
         let table = self.table.remove_entry(name).into_iter().collect();
-        let header = Place::File(0);
+        let header = Location::File(0);
         let mut section =
             Section { name: "", header, table, variables: whole.into_iter().collect(), report: self.report };
         if !section.is_there() {
+            Section::know_all(name, section.report, read);
             return Some(Vec::new());
         }
-        let place = section.place(name);
-        let entries = section.entries(name, name, &wanted, read)?;
+        let location = section.location(name);
+        let entries = section.entries(name, None, name, &wanted, read)?;
         if entries.is_empty() {
             let message = format!("{name}: found an empty list; write {wanted}, or leave it out");
-            section.report.wrong(&place, message);
+            section.report.wrong(&location, message);
         }
         Some(entries)
     }
@@ -94,10 +95,10 @@ impl<'r, 'i> Document<'r, 'i> {
         }
     }
 
-    /// Reports the sections that nobody read.
+    /// Reports the sections that no reader took.
     pub(super) fn finish(self) {
         for (key, value) in &self.table {
-            let place = Place::File(key.span().start);
+            let location = Location::File(key.span().start);
             let name = key.get_ref().as_ref();
             let message = match value.get_ref() {
                 DeValue::Table(_) => {
@@ -109,13 +110,14 @@ impl<'r, 'i> Document<'r, 'i> {
                     format!("unknown section [[{}]]; {}", name.escape_debug(), keys::section_advice(name))
                 }
                 _ => {
-                    format!("unknown key {} outside of any section; {}", quoted(name), keys::advice("", name))
+                    let advice = self.report.keys.advice("", name);
+                    format!("unknown key {} outside of any section; {advice}", quoted(name))
                 }
             };
-            self.report.wrong(&place, message);
+            self.report.wrong(&location, message);
         }
         for (section, key, variable) in self.environment.rest() {
-            self.report.wrong(&Place::Environment(variable.name), unused(section, &key));
+            self.report.unknown(&Location::Environment(variable.name), section, &key);
         }
     }
 }

@@ -1,43 +1,40 @@
-//! Values in languages that other crates read: regular expressions and log directives.
+//! Values in languages that other crates parse: regular expressions and log directives.
 
 use regex::bytes::Regex;
 use tracing_subscriber::EnvFilter;
 
-use super::keys::nearest;
+use super::complaint::Complaint;
 use super::quote::quoted;
+use super::spelling::nearest;
 
-/// Directives of `EnvFilter`, as they are; the error says what is wrong with them.
-pub(super) fn level(text: &str) -> Result<String, String> {
+/// Checks directives of `EnvFilter` and returns them unchanged.
+pub(super) fn level(text: &str) -> Result<String, Complaint> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    // EnvFilter takes a word that is no level for the name of a module and then logs only that.
+    // EnvFilter takes an unknown word for the name of a module and then logs only that module.
     let plain = |directive: &&str| !directive.contains(['=', '[', ']', '{', '}']);
     let mut words = text.split(',').map(str::trim);
     if let Some(word) =
         words.clone().filter(plain).find(|word| !LEVELS.contains(&word.to_lowercase().as_str()))
     {
-        return Err(match nearest(word, LEVELS.into_iter()) {
-            Some(near) => format!("{} is no level; did you mean {near:?}?", quoted(word)),
-            None => format!("{} is no level", quoted(word)),
-        });
+        let advice = nearest(word, LEVELS.into_iter()).map(|near| format!("; did you mean {near:?}?"));
+        return Err(format!("{} is not a level{}", quoted(word), advice.unwrap_or_default()).into());
     }
     if words.all(str::is_empty) {
-        return Err(String::new());
+        return Err(Complaint::Shape);
     }
     EnvFilter::builder().parse(text).map_err(|error| one_line(&error.to_string()))?;
     Ok(text.to_owned())
 }
 
-/// A regular expression; the error is its own complaint on one line.
-pub(super) fn regex(text: &str) -> Result<Regex, String> {
+/// A regular expression. The complaint is that of `regex` on one line.
+pub(super) fn regex(text: &str) -> Result<Regex, Complaint> {
     Regex::new(text).map_err(|error| {
         let error = error.to_string();
         let complaint = error.lines().find_map(|line| line.trim().strip_prefix("error: "));
         let complaint = complaint.map_or_else(|| one_line(&error), str::to_owned);
-        if complaint.contains("look-around") {
-            format!("{complaint}; put what is to pass into user_agents.allow")
-        } else {
-            complaint
-        }
+        let is_exception = complaint.contains("look-around");
+        let advice = if is_exception { "; put the exceptions into user_agents.allow" } else { "" };
+        (complaint + advice).into()
     })
 }
 

@@ -1,70 +1,92 @@
-//! The settings: proxy.toml and the environment, parsed into what is meant.
+//! The settings: proxy.toml and the environment, parsed into typed values.
 //!
-//! `file`, with `tls`, `acme`, `access`, `policy` and `token`, turns what is written into [`Config`], key by key; `keys` holds every key and its default;
-//! `document`, `section` and `syntax` find all that is wrong in one pass; `disk` looks at the files that are named.
+//! Each section has a file with its struct, its keys and their defaults, its printer, and how changes
+//! of it take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`, `auth`, `user_agents`,
+//! `groups`, `access`, `policy`, `token` and `log`. The other files are their tools: `document`,
+//! `section`, `list` and `syntax` find everything that is wrong in one pass, and `disk` looks at the
+//! files that are named.
 
 use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
 
 mod access;
 mod acme;
 mod address;
+mod auth;
+mod client;
+mod complaint;
 mod disk;
 mod document;
-mod dump;
+mod effects;
 mod environment;
 mod expression;
-mod file;
+mod groups;
 mod keys;
+mod limits;
+mod list;
+mod log;
+mod mention;
 mod names;
+mod paths;
 mod policy;
+mod print;
 mod quote;
 mod report;
 mod section;
-mod settings;
+mod server;
+mod spelling;
 mod syntax;
 mod tls;
 mod token;
+mod upstream;
+mod user_agents;
 mod values;
 mod words;
 
+use self::document::Document;
+use self::effects::Effects;
+use self::groups::Groups;
+use self::keys::{ACCESS, GROUPS};
+use self::print::Printed;
+use self::report::Report;
 use crate::problem::{Problem, Problems};
+
+pub(crate) use access::{AccessRule, Subject};
+pub(crate) use acme::{Acme, AcmeChallenge};
 pub(crate) use address::ServerAddress;
-pub(crate) use settings::{
-    AccessFormat, AccessRule, AccessTarget, Acme, AcmeChallenge, Alpn, Auth, AuthMode, Catalog,
-    CertificateFiles, ClientCertificate, ClientCertificates, Limits, Log, LogFormat, Policy, Server, Subject,
-    Throttle, Tls, TlsVersion, Token, Upstream, UpstreamAuthorization, UserAgents, UserFrom, Verify,
-};
+pub(crate) use auth::{Auth, AuthMode, ClientCertificate, Throttle};
+pub(crate) use client::{ClientCertificates, UserFrom, Verify};
+pub(crate) use limits::Limits;
+pub(crate) use log::{AccessFormat, AccessTarget, Log, LogFormat};
+pub(crate) use policy::{Catalog, Policy};
+pub(crate) use server::Server;
+pub(crate) use tls::{Alpn, CertificateFiles, Tls, TlsVersion};
+pub(crate) use token::Token;
+pub(crate) use upstream::{Upstream, UpstreamAuthorization};
+pub(crate) use user_agents::UserAgents;
 
 /// All settings of one proxy.toml, every value parsed, in range, and its default filled in. Paths are
 /// relative to the working directory, as `path` is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The file itself.
-    pub path: PathBuf,
-    /// `[server]`.
-    pub server: Server,
-    /// `[limits]`.
-    pub limits: Limits,
-    /// `[tls]`.
-    pub tls: Tls,
-    /// `[acme]`, when it names something.
-    pub acme: Option<Acme>,
-    /// `[upstream]`.
-    pub upstream: Upstream,
-    /// `[auth]`.
-    pub auth: Auth,
-    /// `[user_agents]`.
-    pub user_agents: UserAgents,
-    /// `[[access]]`, in the order of the file; none at all means that every user may do everything.
-    pub access: Vec<AccessRule>,
-    /// `[policy]`.
-    pub policy: Policy,
-    /// `[token]`.
-    pub token: Token,
-    /// `[log]`.
-    pub log: Log,
-    /// What is not wrong, but does nothing as it is written.
-    pub warnings: Vec<Problem>,
+    pub(crate) path: PathBuf,
+    pub(crate) server: Server,
+    pub(crate) limits: Limits,
+    pub(crate) tls: Tls,
+    /// `None` if `[acme]` names nothing.
+    pub(crate) acme: Option<Acme>,
+    pub(crate) upstream: Upstream,
+    pub(crate) auth: Auth,
+    pub(crate) user_agents: UserAgents,
+    /// In the order of the file; none at all means that every user may do everything.
+    pub(crate) access: Vec<AccessRule>,
+    pub(crate) policy: Policy,
+    pub(crate) token: Token,
+    pub(crate) log: Log,
+    /// What is valid, but does nothing as it is written.
+    pub(crate) warnings: Vec<Problem>,
 }
 
 impl Config {
@@ -86,35 +108,148 @@ impl Config {
     /// As [`Config::load`].
     pub fn load_with(path: &Path, environment: &[(String, String)]) -> Result<Self, Problems> {
         let text = disk::read(path)?;
-        let (config, mut report) = file::read(path, &text, environment);
+        let (config, mut report) = Self::read(path, &text, environment);
         disk::check(&mut report);
-        finished(config, report)
+        report.finish(config).map(|(config, warnings)| Self { warnings, ..config })
     }
 
-    /// Parses the text of a proxy.toml that stands at `path`, without looking at any file.
-    /// A variable `TIDEGATE_<SECTION>_<KEY>` of `environment` wins over the text.
+    /// Parses the text of a proxy.toml that stands at `path`, without looking at any file. A variable
+    /// `TIDEGATE_<SECTION>_<KEY>` of `environment` wins over the text.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(path: &Path, text: &str, environment: &[(String, String)]) -> Result<Self, Problems> {
-        let (config, report) = file::read(path, text, environment);
-        finished(config, report)
+        let (config, report) = Self::read(path, text, environment);
+        report.finish(config).map(|(config, warnings)| Self { warnings, ..config })
     }
 
-    /// All settings as a proxy.toml that parses to the same settings at the same path, but for the warnings.
+    /// Reads every section. The settings are `None` only if the report holds a problem.
+    fn read(path: &Path, text: &str, environment: &[(String, String)]) -> (Option<Self>, Report) {
+        let mut report = Report::new(path, text);
+        let sound = syntax::sound_part(text, &mut report);
+        let (table, _) = DeTable::parse_recoverable(&sound);
+        let mut document = Document::new(table.into_inner(), environment, &mut report);
+
+        let server = document.section("server", Server::read);
+        let limits = document.section("limits", Limits::read);
+        let client = document.section("tls.client", ClientCertificates::read);
+        let verify = client.as_ref().map(|client| client.verify);
+        let has_plain = server.as_ref().is_none_or(|server: &Server| !server.plain.is_empty());
+        let (mut by_acme, mut acme_location) = (false, None);
+        let acme = document.section("acme", |section| {
+            by_acme = section.is_written("names");
+            acme_location = section.is_there().then(|| section.header.clone());
+            Acme::read(section, has_plain)
+        });
+        by_acme &= acme != Some(None);
+        let tls = document.section("tls", |section| Tls::read(section, by_acme, acme_location, client));
+        let upstream = document.section("upstream", Upstream::read);
+        let throttle = document.section("auth.throttle", Throttle::read);
+        let auth = document.section("auth", |section| Auth::read(section, verify, throttle));
+        let user_agents = document.section("user_agents", UserAgents::read);
+        let groups = document.section(GROUPS, Groups::read);
+        let access =
+            document.entries(ACCESS, access::EXAMPLE, |section| AccessRule::read(section, groups.as_ref()));
+        let policy = document.section("policy", Policy::read);
+        let names = server.as_ref().map_or(&[][..], |server| &server.names);
+        let mode = auth.as_ref().map(|auth| auth.mode);
+        let authorization = upstream.as_ref().map(|upstream| upstream.authorization);
+        let token = document.section("token", |section| Token::read(section, names, mode, authorization));
+        let log = document.section("log", Log::read);
+        document.finish();
+        if let Some(groups) = &groups {
+            groups.warn_of_unused(&mut report);
+        }
+
+        let config = || {
+            Some(Self {
+                path: path.to_owned(),
+                server: server?,
+                limits: limits?,
+                tls: tls?,
+                acme: acme?,
+                upstream: upstream?,
+                auth: auth?,
+                user_agents: user_agents?,
+                access: access?,
+                policy: policy?,
+                token: token?,
+                log: log?,
+                warnings: Vec::new(),
+            })
+        };
+        (config(), report)
+    }
+
+    /// All settings as a proxy.toml that parses to the same settings at the same path, except for the
+    /// warnings.
     pub fn to_toml(&self) -> String {
-        dump::dump(self)
+        let Self {
+            path,
+            server,
+            limits,
+            tls,
+            acme,
+            upstream,
+            auth,
+            user_agents,
+            access,
+            policy,
+            token,
+            log,
+            warnings: _,
+        } = self;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let mut sections = vec![server.print(), limits.print(), tls.print(base), tls.client.print(base)];
+        sections.extend(acme.as_ref().map(|acme| acme.print(base)));
+        sections.extend([upstream.print(base), auth.print(base), auth.throttle.print(), user_agents.print()]);
+        sections.extend(access.iter().map(AccessRule::print));
+        sections.extend([policy.print(), token.print(base), log.print(base)]);
+        sections.into_iter().map(Printed::text).collect::<Vec<_>>().join("\n")
     }
-}
 
-fn finished(config: Option<Config>, mut report: report::Report) -> Result<Config, Problems> {
-    let file = report.file().to_owned();
-    let warnings = report.take_warnings();
-    match (report.problems(), config) {
-        (Some(problems), _) => Err(problems),
-        (None, Some(config)) => Ok(Config { warnings, ..config }),
-        // Every reader that yields nothing has said why, so nobody gets here.
-        (None, None) => Err(Problem::new(file, "the settings are incomplete").into()),
+    /// The file itself, which is the first, and the files it names whose change needs a reload.
+    /// Files that are looked at whenever they are used, such as revocation lists, are not among them.
+    pub(crate) fn watched_files(&self) -> Vec<PathBuf> {
+        self.effects().watched
+    }
+
+    /// The keys that differ in `new` and take effect only at the next start.
+    pub(crate) fn changed_at_restart(&self, new: &Self) -> Vec<&'static str> {
+        let new = new.effects().fixed;
+        self.effects().fixed.into_iter().filter(|old| !new.contains(old)).map(|(key, _)| key).collect()
+    }
+
+    fn effects(&self) -> Effects {
+        let Self {
+            path,
+            server,
+            limits,
+            tls,
+            acme,
+            upstream,
+            auth,
+            user_agents,
+            access,
+            policy,
+            token,
+            log,
+            warnings: _,
+        } = self;
+        let mut effects = Effects::default();
+        effects.watch(path);
+        server.effects(&mut effects);
+        limits.effects(&mut effects);
+        tls.effects(&mut effects);
+        acme.iter().for_each(|acme| acme.effects(&mut effects));
+        upstream.effects(&mut effects);
+        auth.effects(&mut effects);
+        user_agents.effects(&mut effects);
+        access.iter().for_each(|rule| rule.effects(&mut effects));
+        policy.effects(&mut effects);
+        token.effects(&mut effects);
+        log.effects(&mut effects);
+        effects
     }
 }
 

@@ -4,25 +4,28 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
+use super::complaint::Complaint;
 use crate::header::authority::{HostPort, within_brackets};
+
+pub(super) const HOST_NAME: &str = r#"a host name without port, such as "registry.example.com""#;
 
 const LONGEST_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
 /// A host name or IPv4 address in lower case (RFC 1123, 2.1; underscores too, as container networks
 /// have them). The error says what is wrong with it.
-pub(super) fn host_name(text: &str) -> Result<String, String> {
+pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
     if text.is_empty() {
-        return Err("the host name is empty".to_owned());
+        return Err("the host name is empty".into());
     }
     if text.ends_with('.') {
-        return Err("a host name stands without the dot at its end".to_owned());
+        return Err("a host name does not end with a dot".into());
     }
     if !text.is_ascii() {
-        return Err("a host name beyond ASCII is written in its xn-- form".to_owned());
+        return Err("a host name with other characters than ASCII is written in its xn-- form".into());
     }
     if text.len() > LONGEST_NAME {
-        return Err(format!("a host name has at most {LONGEST_NAME} characters"));
+        return Err(format!("a host name has at most {LONGEST_NAME} characters").into());
     }
     for label in text.split('.') {
         let letters = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
@@ -32,55 +35,55 @@ pub(super) fn host_name(text: &str) -> Result<String, String> {
             || label.starts_with('-')
             || label.ends_with('-')
         {
-            return Err(format!("{label:?} is no part of a host name"));
+            return Err(format!("{label:?} cannot be part of a host name").into());
         }
     }
     Ok(text.to_ascii_lowercase())
 }
 
 /// A name as clients ask for it: a host name, an IPv4 address, or an IPv6 address, which gets brackets.
-pub(super) fn served_name(text: &str) -> Result<String, String> {
+pub(super) fn served_name(text: &str) -> Result<String, Complaint> {
     if text.contains("://") || text.contains('/') {
-        return Err("a name is no URL".to_owned());
+        return Err("a name is not a URL".into());
     }
     if text.starts_with("*.") {
-        return Err("wildcards are not available; list the names".to_owned());
+        return Err("wildcards are not available; list the names".into());
     }
     let bare = within_brackets(text).unwrap_or(text);
     if let Ok(address) = bare.parse::<Ipv6Addr>() {
         return Ok(format!("[{address}]"));
     }
     if text.contains(':') {
-        return Err("a name has no port".to_owned());
+        return Err("a name has no port".into());
     }
     host_name(text)
 }
 
 /// A DNS name that a certificate is to bear.
-pub(super) fn certified_name(text: &str) -> Result<String, String> {
+pub(super) fn certified_name(text: &str) -> Result<String, Complaint> {
     if text.starts_with("*.") {
         return Err(
-            "a wildcard needs the challenge dns-01, which tidegate does not have; list the names".to_owned()
+            "a wildcard needs the challenge dns-01, which tidegate does not have; list the names".into()
         );
     }
     if text.parse::<IpAddr>().is_ok() || text.starts_with('[') {
-        return Err("it is an address and no DNS name".to_owned());
+        return Err("it is an address, not a DNS name".into());
     }
     served_name(text)
 }
 
 /// The URL of an ACME directory: https (RFC 8555 section 6.1), without a user.
-pub(super) fn directory_url(text: &str) -> Result<String, String> {
-    let url: http::Uri = text.parse().map_err(|_| "it is no URL".to_owned())?;
+pub(super) fn directory_url(text: &str) -> Result<String, Complaint> {
+    let url: http::Uri = text.parse().map_err(|_| "it is not a URL")?;
     match (url.scheme_str(), url.authority()) {
         (Some("https"), Some(authority)) if !authority.as_str().contains('@') => Ok(text.to_owned()),
-        (Some("https"), _) => Err("a user has no place here".to_owned()),
-        _ => Err("it does not begin with https://".to_owned()),
+        (Some("https"), _) => Err("a user is not allowed here".into()),
+        _ => Err("it does not begin with https://".into()),
     }
 }
 
 /// An IP address and a port; port 0 lets the system choose.
-pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Complaint> {
     text.parse().map_err(|_| {
         let complaint = if text.parse::<IpAddr>().is_ok() {
             "the port is missing"
@@ -89,24 +92,22 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
         } else if text.contains("://") {
             "it is a URL, not an IP address and a port"
         } else if text.starts_with('*') || HostPort::parse(text).is_ok_and(|read| read.port.is_some()) {
-            "no valid IP address and port; names are not looked up"
+            "it is not a valid IP address and port; names are not looked up"
         } else {
-            "no valid IP address and port"
+            "it is not a valid IP address and port"
         };
-        complaint.to_owned()
+        complaint.into()
     })
 }
 
 /// A network in CIDR notation, or one address; bits beyond the prefix are cut off.
-pub(super) fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn network(text: &str) -> Result<IpNet, Complaint> {
     if let Ok(network) = text.parse::<IpNet>() {
         return Ok(network.trunc());
     }
     text.parse::<IpAddr>().map(IpNet::from).map_err(|_| match text.split_once('/') {
-        Some((address, _)) if address.parse::<IpAddr>().is_ok() => {
-            "the prefix length does not fit".to_owned()
-        }
-        _ => "it is no IP network".to_owned(),
+        Some((address, _)) if address.parse::<IpAddr>().is_ok() => "the prefix length does not fit".into(),
+        _ => "it is not an IP network".into(),
     })
 }
 
@@ -166,7 +167,7 @@ mod tests {
         assert_eq!(network("10.1.2.3/8"), Ok("10.0.0.0/8".parse().unwrap()));
         assert_eq!(network("192.0.2.7"), Ok("192.0.2.7/32".parse().unwrap()));
         assert_eq!(network("fd00::/8"), Ok("fd00::/8".parse().unwrap()));
-        assert_eq!(network("10.0.0.0/33"), Err("the prefix length does not fit".to_owned()));
+        assert_eq!(network("10.0.0.0/33"), Err("the prefix length does not fit".into()));
         assert!(network("proxies").is_err());
     }
 

@@ -1,28 +1,76 @@
-//! `[policy]`: from what is written to what is meant.
+//! `[policy]`: operations that are switched off for everyone, whatever their rights.
 
-use super::file::{distinct, values};
+use super::complaint::Complaint;
+use super::effects::Effects;
+use super::list::values;
+use super::print::{Printed, list, quoted};
 use super::section::Section;
-use super::settings::{ImmutableTags, Policy};
-use super::words;
-use crate::registry::pattern::Pattern;
+use super::words::{Words, word};
+use crate::registry::pattern::{Pattern, TagPattern};
 
-/// `[policy]`.
-pub(super) fn policy(section: &mut Section<'_, '_>) -> Option<Policy> {
-    let read_only = section.flag("read_only");
-    let wanted =
-        r#"a pattern of repositories, a colon and a pattern of tags, such as "team-a/**:v*" or "**:*""#;
-    let immutable_tags = values(distinct(section, "immutable_tags", wanted, immutable, |_| false));
-    let catalog = section.word("catalog", words::CATALOG);
-    Some(Policy { read_only: read_only?, immutable_tags: immutable_tags?, catalog: catalog? })
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Refuse every push, mount and deletion. Uploads that have begun may finish.
+    pub read_only: bool,
+    /// Tags that cannot be overwritten or deleted once they exist.
+    pub immutable_tags: Vec<ImmutableTags>,
+    pub catalog: Catalog,
 }
 
-fn immutable(text: &str) -> Result<ImmutableTags, String> {
-    let Some((repositories, tags)) = text.rsplit_once(':') else {
-        return Err("there is no colon before the tags".to_owned());
-    };
-    let repositories: Pattern = repositories.parse()?;
-    if repositories.names_user() {
-        return Err("this is the same for all users, so ${user} has no place here".to_owned());
+/// Tags of some repositories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImmutableTags {
+    /// A pattern without `${user}`.
+    pub repositories: Pattern,
+    pub tags: TagPattern,
+}
+
+/// What the catalog shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Catalog {
+    /// What the caller may pull, or everything for a caller with the action `catalog`.
+    #[default]
+    Filtered,
+    /// Nothing: there is no catalog.
+    Off,
+}
+
+const CATALOG: Words<Catalog> = &[("filtered", Catalog::Filtered), ("off", Catalog::Off)];
+
+impl Policy {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let read_only = section.flag("read_only", "false");
+        let wanted =
+            r#"a pattern of repositories, a colon and a pattern of tags, such as "team-a/**:v*" or "**:*""#;
+        let immutable_tags =
+            values(section.distinct("immutable_tags", "[]", wanted, ImmutableTags::parse, |_| false));
+        let catalog = section.word("catalog", r#""filtered""#, CATALOG);
+        Some(Self { read_only: read_only?, immutable_tags: immutable_tags?, catalog: catalog? })
     }
-    Ok(ImmutableTags { repositories, tags: tags.parse()? })
+
+    pub(super) fn print(&self) -> Printed {
+        let Self { read_only, immutable_tags, catalog } = self;
+        let tags = immutable_tags
+            .iter()
+            .map(|ImmutableTags { repositories, tags }| quoted(format_args!("{repositories}:{tags}")));
+        Printed::section("policy")
+            .key("read_only", read_only)
+            .key("immutable_tags", list(tags))
+            .key("catalog", quoted(word(CATALOG, catalog)))
+    }
+
+    pub(super) fn effects(&self, _: &mut Effects) {
+        let Self { read_only: _, immutable_tags: _, catalog: _ } = self;
+    }
+}
+
+impl ImmutableTags {
+    fn parse(text: &str) -> Result<Self, Complaint> {
+        let (repositories, tags) = text.rsplit_once(':').ok_or("there is no colon before the tags")?;
+        let repositories: Pattern = repositories.parse()?;
+        if repositories.names_user() {
+            return Err("this applies to all users, so ${user} cannot be used here".into());
+        }
+        Ok(Self { repositories, tags: tags.parse()? })
+    }
 }

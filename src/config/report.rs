@@ -1,121 +1,154 @@
-//! What reading the settings has found so far: problems with their places, and files to look at.
+//! What reading the settings has found so far: problems with their locations, the keys that are known,
+//! and files to look at.
 
 use std::path::{Path, PathBuf};
 
+use super::keys::Keys;
 use crate::problem::{Problem, Problems};
 
-/// Where a value was written.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Where a value is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// At this byte of the file.
     File(usize),
     /// In this variable of the environment.
     Environment(String),
 }
 
-/// A file that the settings name and that has to be there.
+/// A file that the settings name and that has to exist.
 #[derive(Clone, Debug)]
 pub(super) struct NamedFile {
     /// The key that names it, with its section.
-    pub(super) key: &'static str,
+    pub(super) key: String,
     pub(super) path: PathBuf,
-    pub(super) place: Place,
-    /// What to do when it is not there, as a clause.
+    pub(super) location: Location,
+    /// What to do when the file does not exist, as a clause.
     pub(super) remedy: String,
 }
 
-/// Collects, then puts in the order of the file.
+/// Collects problems, then puts them in the order of the file.
 #[derive(Debug)]
 pub(super) struct Report {
-    file: String,
+    path: PathBuf,
     text: String,
     truncated: bool,
-    problems: Vec<(usize, Problem)>,
+    /// Each with its place in that order.
+    findings: Vec<(usize, Finding)>,
     warnings: Vec<Problem>,
+    /// Every key that a reader has asked for.
+    pub(super) keys: Keys,
     /// In the order in which they were read.
     pub(super) files: Vec<NamedFile>,
+}
+
+#[derive(Debug)]
+enum Finding {
+    Problem(Problem),
+    /// A key that no reader took. Advice on it needs the keys of all sections.
+    UnknownKey {
+        place: String,
+        section: &'static str,
+        key: String,
+    },
 }
 
 impl Report {
     pub(super) fn new(path: &Path, text: &str) -> Self {
         Self {
-            file: path.display().to_string(),
+            path: path.to_owned(),
             text: text.to_owned(),
             truncated: false,
-            problems: Vec::new(),
+            findings: Vec::new(),
             warnings: Vec::new(),
+            keys: Keys::default(),
             files: Vec::new(),
         }
     }
 
-    /// The file as it is named in messages.
-    pub(super) fn file(&self) -> &str {
-        &self.file
+    /// The folder that relative paths start from: that of the file.
+    pub(super) fn base(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
     }
 
     /// A value that is wrong.
-    pub(super) fn wrong(&mut self, place: &Place, message: impl Into<String>) {
-        let problem = Problem::new(self.describe(place), message);
-        self.push(place, problem);
+    pub(super) fn wrong(&mut self, location: &Location, message: impl Into<String>) {
+        let problem = Problem::new(self.describe(location), message);
+        self.push(location, Finding::Problem(problem));
     }
 
-    /// Text that is no TOML. What stood there is unknown, so nothing counts as forgotten from here on.
+    /// A key that no reader took.
+    pub(super) fn unknown(&mut self, location: &Location, section: &'static str, key: &str) {
+        let place = self.describe(location);
+        self.push(location, Finding::UnknownKey { place, section, key: key.to_owned() });
+    }
+
+    /// A syntax error. The lost text may have held any key, so missing keys are not reported from here
+    /// on.
     pub(super) fn truncated(&mut self, offset: usize, message: impl Into<String>) {
         self.truncated = true;
-        self.wrong(&Place::File(offset), message);
+        self.wrong(&Location::File(offset), message);
     }
 
-    /// Whether what stood in the file is partly unknown.
-    pub(super) fn is_torn(&self) -> bool {
+    /// Whether a syntax error has hidden a part of the file.
+    pub(super) fn is_truncated(&self) -> bool {
         self.truncated
     }
 
-    /// A value that is not written and has to be.
-    pub(super) fn forgotten(&mut self, place: &Place, message: impl Into<String>) {
+    /// A value that has to be written and is not.
+    pub(super) fn forgotten(&mut self, location: &Location, message: impl Into<String>) {
         if !self.truncated {
-            self.wrong(place, message);
+            self.wrong(location, message);
         }
     }
 
-    /// A file that is not there.
-    pub(super) fn missing(&mut self, place: &Place, message: impl Into<String>) {
-        let problem = Problem { missing: true, ..Problem::new(self.describe(place), message) };
-        self.push(place, problem);
+    /// A file that does not exist.
+    pub(super) fn missing(&mut self, location: &Location, message: impl Into<String>) {
+        let problem = Problem { missing: true, ..Problem::new(self.describe(location), message) };
+        self.push(location, Finding::Problem(problem));
     }
 
-    /// What is not wrong, but not what was meant either.
-    pub(super) fn warn(&mut self, place: &Place, message: impl Into<String>) {
-        self.warnings.push(Problem::new(self.describe(place), message));
+    /// A setting that is valid, but probably not what was meant.
+    pub(super) fn warn(&mut self, location: &Location, message: impl Into<String>) {
+        self.warnings.push(Problem::new(self.describe(location), message));
     }
 
-    /// What [`Report::warn`] was told.
-    pub(super) fn take_warnings(&mut self) -> Vec<Problem> {
-        std::mem::take(&mut self.warnings)
-    }
-
-    /// All problems in file order, then those of the environment; `None` if there are none.
-    pub(super) fn problems(mut self) -> Option<Problems> {
-        self.problems.sort_by_key(|(offset, _)| *offset);
-        let problems: Vec<Problem> = self.problems.into_iter().map(|(_, problem)| problem).collect();
-        (!problems.is_empty()).then_some(Problems(problems))
-    }
-
-    fn push(&mut self, place: &Place, problem: Problem) {
-        let order = match place {
-            Place::File(offset) => *offset,
-            Place::Environment(_) => usize::MAX,
-        };
-        self.problems.push((order, problem));
-    }
-
-    /// The place as messages name it.
-    pub(super) fn describe(&self, place: &Place) -> String {
-        match place {
-            Place::File(offset) => {
-                let (line, column) = position(&self.text, *offset);
-                format!("{}:{line}:{column}", self.file)
+    /// The value with all warnings, if it is there and nothing is wrong. Otherwise all problems: those
+    /// of the file in its order, then those of the environment.
+    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), Problems> {
+        self.findings.sort_by_key(|(order, _)| *order);
+        let explain = |(_, finding)| match finding {
+            Finding::Problem(problem) => problem,
+            Finding::UnknownKey { place, section, key } => {
+                Problem::new(place, self.keys.unknown(section, &key))
             }
-            Place::Environment(variable) => format!("environment: {variable}"),
+        };
+        let problems: Vec<Problem> = self.findings.into_iter().map(explain).collect();
+        match value {
+            _ if !problems.is_empty() => Err(Problems(problems)),
+            Some(value) => Ok((value, self.warnings)),
+            // Every reader that returns nothing has said why, so this is not reached.
+            None => Err(Problem::at(&self.path, "the settings are incomplete").into()),
+        }
+    }
+
+    fn push(&mut self, location: &Location, finding: Finding) {
+        let order = match location {
+            Location::File(offset) => *offset,
+            Location::Environment(_) => usize::MAX,
+        };
+        self.findings.push((order, finding));
+    }
+
+    /// The location as messages name it.
+    pub(super) fn describe(&self, location: &Location) -> String {
+        match location {
+            Location::File(offset) => {
+                let (line, column) = position(&self.text, *offset);
+                format!("{}:{line}:{column}", self.path.display())
+            }
+            Location::Environment(variable) => format!("environment: {variable}"),
         }
     }
 }
@@ -127,8 +160,6 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
     (line, before[start..].chars().filter(|c| *c != BYTE_ORDER_MARK).count() + 1)
 }
-
-const BYTE_ORDER_MARK: char = '\u{feff}';
 
 #[cfg(test)]
 mod tests {

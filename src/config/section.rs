@@ -1,48 +1,62 @@
-//! Takes the keys out of a section one by one; what is left at the end is a problem by construction.
+//! Takes the keys out of a section one by one; every key that is left at the end is a problem.
 
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::complaint::Complaint;
 use super::environment::Variable;
-use super::keys::{self, Standing};
+use super::keys::Standing;
 use super::quote::{describe, quoted};
-use super::report::{Place, Report};
+use super::report::{Location, Report};
 use super::values::{parse_duration, parse_rate, parse_size, print_duration, print_size};
-use super::words::{choices, choose};
+use super::words::{Words, choices, choose};
 
-/// How the environment writes a list in one variable.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Separator {
-    /// Between addresses, names and the like.
-    Comma,
-    /// Between expressions, which may hold commas.
-    Newline,
-}
-
-/// One section while it is read. Each reader returns `None` for a value that is wrong, after reporting
-/// it, and for one that is not written and has no default.
+/// One section while it is read.
+///
+/// Each reader takes the name of a key and its default, a TOML text that is read when the key is not
+/// written. Asking for a key is all that makes it known. A reader returns `None` for a value that is
+/// wrong, after reporting it, and for a key that is neither written nor has a default.
 pub(super) struct Section<'r, 'i> {
     pub(super) name: &'static str,
-    /// Its header, where what is missing is reported.
-    pub(super) header: Place,
+    /// Its header, where missing keys are reported.
+    pub(super) header: Location,
     pub(super) table: DeTable<'i>,
     pub(super) variables: BTreeMap<String, Variable>,
     pub(super) report: &'r mut Report,
 }
 
-/// A value before it is parsed, and where it stands.
-struct Field<'i> {
-    place: Place,
-    written: Written<'i>,
+/// A value before it is parsed, and its location.
+pub(super) struct Field<'i> {
+    pub(super) location: Location,
+    pub(super) written: Written<'i>,
 }
 
-enum Written<'i> {
+pub(super) enum Written<'i> {
     Toml(DeValue<'i>),
     Text(String),
+}
+
+impl Written<'_> {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Toml(DeValue::String(text)) => Some(text),
+            Self::Text(text) => Some(text),
+            Self::Toml(_) => None,
+        }
+    }
+
+    /// What `parse` makes of a string.
+    pub(super) fn parsed<T, E: Into<Complaint>>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<T, Complaint> {
+        parse(self.text().ok_or(Complaint::Shape)?).map_err(Into::into)
+    }
 }
 
 impl<'i> Section<'_, 'i> {
@@ -56,58 +70,90 @@ impl<'i> Section<'_, 'i> {
         self.table.contains_key(key) || self.variables.contains_key(key)
     }
 
-    /// Where the key stands, or the header if it does not.
-    pub(super) fn place(&self, key: &str) -> Place {
+    /// The location of the key, or the header if it is not written.
+    pub(super) fn location(&self, key: &str) -> Location {
         match (self.variables.get(key), self.table.get(key)) {
-            (Some(variable), _) => Place::Environment(variable.name.clone()),
+            (Some(variable), _) => Location::Environment(variable.name.clone()),
             (None, Some(value)) => self.at(value.span()),
             (None, None) => self.header.clone(),
         }
     }
 
-    /// Leaves the key unread; tells where it stands, if the operator wrote it.
-    pub(super) fn drop(&mut self, key: &str) -> Option<Place> {
-        let place = self.is_written(key).then(|| self.place(key));
-        self.table.remove(key);
-        self.variables.remove(key);
-        place
+    /// Makes a key known that is read only in some cases and has no default.
+    pub(super) fn know(&mut self, key: &str) {
+        self.report.keys.add(self.name, key, Standing::Required);
     }
 
-    /// A string in a grammar of its own. `wanted` completes "write ..."; `parse` says what is wrong.
-    pub(super) fn text<T>(
+    /// Makes all keys known that `read` asks for, by reading an empty section aside.
+    pub(super) fn know_all<T>(
+        name: &'static str,
+        report: &mut Report,
+        read: impl FnOnce(&mut Section<'_, 'i>) -> Option<T>,
+    ) {
+        let mut aside = Report::new(Path::new(""), "");
+        let (table, variables) = (DeTable::new(), BTreeMap::new());
+        read(&mut Section { name, header: Location::File(0), table, variables, report: &mut aside });
+        report.keys.extend(aside.keys);
+    }
+
+    /// Leaves the key unread; returns its location if the operator wrote it.
+    pub(super) fn drop(&mut self, key: &str) -> Option<Location> {
+        self.know(key);
+        let location = self.is_written(key).then(|| self.location(key));
+        self.table.remove(key);
+        self.variables.remove(key);
+        location
+    }
+
+    /// Refuses a key that is announced for a later version.
+    pub(super) fn later(&mut self, key: &str) {
+        self.report.keys.add(self.name, key, Standing::Later);
+        let in_file = self.table.remove_entry(key).map(|(key, _)| self.at(key.span()));
+        let variable = self.variables.remove(key).map(|variable| Location::Environment(variable.name));
+        let message =
+            format!("tidegate knows {}.{key}, but it does not work in this version: remove it", self.name);
+        for location in in_file.into_iter().chain(variable) {
+            self.report.wrong(&location, message.as_str());
+        }
+    }
+
+    /// A string. `wanted` completes "write ..."; `parse` says what is wrong.
+    pub(super) fn text<T, E: Into<Complaint>>(
         &mut self,
         key: &str,
+        default: impl Into<Option<&'static str>>,
         wanted: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let field = self.take(key)?;
-        let parsed = match &field.written {
-            Written::Text(text) => parse(text),
-            Written::Toml(DeValue::String(text)) => parse(text),
-            Written::Toml(_) => Err(String::new()),
-        };
+        let field = self.take(key, default)?;
+        let parsed = field.written.parsed(parse);
         self.judged(key, &field, wanted, parsed)
     }
 
     /// One of a few words.
-    pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
-        self.text(key, &choices(words), |text| choose(words, text).ok_or_else(String::new))
+    pub(super) fn word<T: Copy>(&mut self, key: &str, default: &'static str, words: Words<T>) -> Option<T> {
+        self.text(key, default, &choices(words), |text| choose(words, text).ok_or(Complaint::Shape))
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
-        let field = self.take(key)?;
-        let parsed = match &field.written {
-            Written::Toml(DeValue::Boolean(flag)) => Ok(*flag),
-            Written::Text(text) => text.parse().map_err(|_| String::new()),
-            Written::Toml(_) => Err(String::new()),
+    pub(super) fn flag(&mut self, key: &str, default: &'static str) -> Option<bool> {
+        let field = self.take(key, default)?;
+        let flag = match &field.written {
+            Written::Toml(DeValue::Boolean(flag)) => Some(*flag),
+            Written::Text(text) => text.parse().ok(),
+            Written::Toml(_) => None,
         };
-        self.judged(key, &field, "true or false, without quotes", parsed)
+        self.judged(key, &field, "true or false, without quotes", flag.ok_or(Complaint::Shape))
     }
 
     /// A whole number within a range.
-    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<usize>) -> Option<usize> {
-        let field = self.take(key)?;
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        default: &'static str,
+        range: RangeInclusive<usize>,
+    ) -> Option<usize> {
+        let field = self.take(key, default)?;
         let number = match &field.written {
             Written::Toml(DeValue::Integer(integer)) => {
                 usize::from_str_radix(integer.as_str(), integer.radix()).ok()
@@ -115,223 +161,131 @@ impl<'i> Section<'_, 'i> {
             Written::Text(text) => text.parse().ok(),
             Written::Toml(_) => None,
         };
+        let number = number.filter(|number| range.contains(number)).ok_or(Complaint::Shape);
         let wanted = format!("a whole number from {} to {}, without quotes", range.start(), range.end());
-        self.judged(
-            key,
-            &field,
-            &wanted,
-            number.filter(|number| range.contains(number)).ok_or_else(String::new),
-        )
+        self.judged(key, &field, &wanted, number)
     }
 
     /// A duration within a range.
-    pub(super) fn duration(&mut self, key: &str, range: RangeInclusive<Duration>) -> Option<Duration> {
+    pub(super) fn duration(
+        &mut self,
+        key: &str,
+        default: &'static str,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
         let (least, most) = (print_duration(*range.start()), print_duration(*range.end()));
         let fits = |text: &&str| parse_duration(text).is_ok_and(|duration| range.contains(&duration));
         let examples: Vec<(&str, ())> =
             ["500ms", "30s", "15m", "2h"].into_iter().filter(fits).map(|text| (text, ())).collect();
         let wanted = format!(r#"a duration from "{least}" to "{most}", such as {}"#, choices(&examples));
-        self.text(key, &wanted, |text| {
-            let duration = parse_duration(text)?;
-            if range.contains(&duration) { Ok(duration) } else { Err("it is out of range".to_owned()) }
-        })
+        self.text(key, default, &wanted, |text| within(parse_duration(text)?, &range))
     }
 
-    /// A number of bytes within a range; a bare number may stand without quotes.
-    pub(super) fn size(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
-        let field = self.take(key)?;
+    /// A number of bytes within a range. A bare number needs no quotes.
+    pub(super) fn size(
+        &mut self,
+        key: &str,
+        default: &'static str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let field = self.take(key, default)?;
         let parsed = match &field.written {
-            Written::Text(text) => parse_size(text),
-            Written::Toml(DeValue::String(text)) => parse_size(text),
             Written::Toml(DeValue::Integer(integer)) => {
-                u64::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| String::new())
+                u64::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| Complaint::Shape)
             }
-            Written::Toml(_) => Err(String::new()),
+            written => written.parsed(parse_size),
         };
         let (least, most) = (print_size(*range.start()), print_size(*range.end()));
         let wanted = format!(r#"a size from "{least}" to "{most}", such as "65536", "16KiB" or "1MB""#);
-        let parsed = parsed.and_then(|size| {
-            if range.contains(&size) { Ok(size) } else { Err("it is out of range".to_owned()) }
-        });
-        self.judged(key, &field, &wanted, parsed)
+        self.judged(key, &field, &wanted, parsed.and_then(|size| within(size, &range)))
     }
 
     /// A number of bytes per second, up to `most`.
-    pub(super) fn rate(&mut self, key: &str, most: u64) -> Option<u64> {
+    pub(super) fn rate(&mut self, key: &str, default: &'static str, most: u64) -> Option<u64> {
         let wanted = format!(r#"a rate up to "{}/s", such as "500B/s" or "64KiB/s""#, print_size(most));
-        self.text(key, &wanted, |text| {
-            let rate = parse_rate(text)?;
-            if rate <= most { Ok(rate) } else { Err("it is out of range".to_owned()) }
-        })
+        self.text(key, default, &wanted, |text| within(parse_rate(text)?, &(0..=most)))
     }
 
-    /// A list of strings, each in the same grammar, with the place of each.
-    pub(super) fn list<T>(
-        &mut self,
-        key: &str,
-        separator: Separator,
-        wanted: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<Vec<(Place, T)>> {
-        let field = self.take(key)?;
-        let fields: Vec<Field<'_>> = match field.written {
-            Written::Text(text) => separate(&text, separator)
-                .map(|item| Field { place: field.place.clone(), written: Written::Text(item.to_owned()) })
-                .collect(),
-            Written::Toml(DeValue::Array(array)) => array
-                .into_iter()
-                .map(|item| Field { place: self.at(item.span()), written: Written::Toml(item.into_inner()) })
-                .collect(),
-            Written::Toml(DeValue::String(ref text)) => {
-                let items: Vec<&str> = separate(text, separator).collect();
-                let is_sound = !items.is_empty() && items.iter().all(|item| parse(item).is_ok());
-                let listed: Vec<String> = items.into_iter().map(quoted).collect();
-                let wanted = if is_sound { listed.join(", ") } else { wanted.to_owned() };
-                return self.judged(key, &field, &format!("a list: [{wanted}]"), Err(String::new()));
-            }
-            Written::Toml(_) => {
-                return self.judged(key, &field, &format!("a list: [{wanted}]"), Err(String::new()));
-            }
-        };
-        // All of them are judged before the first wrong one ends it.
-        let items: Vec<Option<(Place, T)>> = fields
-            .into_iter()
-            .map(|item| {
-                let parsed = match &item.written {
-                    Written::Text(text) => parse(text),
-                    Written::Toml(DeValue::String(text)) => parse(text),
-                    Written::Toml(_) => Err(String::new()),
-                };
-                self.judged(key, &item, wanted, parsed).map(|value| (item.place, value))
-            })
-            .collect();
-        items.into_iter().collect()
-    }
-
-    /// A list of inline tables with keys of their own, named `entry` in messages. The environment writes
-    /// it as TOML.
-    pub(super) fn entries<T>(
-        &mut self,
-        key: &str,
-        entry: &'static str,
-        wanted: &str,
-        read: impl Fn(&mut Section<'_, '_>) -> Option<T>,
-    ) -> Option<Vec<T>> {
-        let field = self.take(key)?;
-        let text;
-        let (place, value) = match field.written {
-            Written::Toml(value) => (field.place, value),
-            Written::Text(written) => {
-                text = written;
-                match DeValue::parse(&text) {
-                    Ok(value) => (field.place, value.into_inner()),
-                    Err(_) => {
-                        self.complain(key, &field.place, &quoted(&text), "", wanted);
-                        return None;
-                    }
-                }
-            }
-        };
-        let DeValue::Array(array) = value else {
-            self.complain(key, &place, &describe(&value), "", wanted);
-            return None;
-        };
-        let entries: Vec<Option<T>> = array
-            .into_iter()
-            .map(|item| {
-                let header =
-                    if matches!(place, Place::Environment(_)) { place.clone() } else { self.at(item.span()) };
-                let DeValue::Table(table) = item.into_inner() else {
-                    self.complain(key, &header, "an entry that is no table", "", wanted);
-                    return None;
-                };
-                let variables = BTreeMap::new();
-                let mut section =
-                    Section { name: entry, header, table, variables, report: &mut *self.report };
-                let value = read(&mut section);
-                section.finish();
-                value
-            })
-            .collect();
-        entries.into_iter().collect()
-    }
-
-    /// Reports what nobody took.
+    /// Reports the keys that no reader took.
     pub(super) fn finish(self) {
         for (key, _) in &self.table {
-            let place = self.at(key.span());
-            self.report.wrong(&place, unused(self.name, key.get_ref()));
+            let location = self.at(key.span());
+            self.report.unknown(&location, self.name, key.get_ref());
         }
         for (key, variable) in &self.variables {
-            self.report.wrong(&Place::Environment(variable.name.clone()), unused(self.name, key));
+            self.report.unknown(&Location::Environment(variable.name.clone()), self.name, key);
         }
     }
 
-    /// The variable if there is one, else what the file says, else the default.
-    fn take(&mut self, key: &str) -> Option<Field<'i>> {
+    /// Takes the variable if there is one, else the value in the file, else the default.
+    pub(super) fn take(&mut self, key: &str, default: impl Into<Option<&'static str>>) -> Option<Field<'i>> {
+        let default = default.into();
+        self.report.keys.add(self.name, key, default.map_or(Standing::Required, Standing::Default));
         let in_file = self.table.remove(key);
         if let Some(variable) = self.variables.remove(key) {
-            let place = Place::Environment(variable.name);
-            return Some(Field { place, written: Written::Text(variable.value) });
+            let location = Location::Environment(variable.name);
+            return Some(Field { location, written: Written::Text(variable.value) });
         }
         if let Some(value) = in_file {
-            return Some(Field { place: self.at(value.span()), written: Written::Toml(value.into_inner()) });
+            let location = self.at(value.span());
+            return Some(Field { location, written: Written::Toml(value.into_inner()) });
         }
-        let Some(Standing::Default(default)) = keys::find(self.name, key) else {
-            return None;
-        };
+        let default = default?;
         let value = DeValue::parse(default).map(Spanned::into_inner);
         let written = value.map_or_else(|_| Written::Text(default.to_owned()), Written::Toml);
-        Some(Field { place: self.header.clone(), written })
+        Some(Field { location: self.header.clone(), written })
     }
 
-    fn at(&self, span: Range<usize>) -> Place {
+    pub(super) fn at(&self, span: Range<usize>) -> Location {
         match &self.header {
-            Place::File(_) => Place::File(span.start),
-            Place::Environment(variable) => Place::Environment(variable.clone()),
+            Location::File(_) => Location::File(span.start),
+            Location::Environment(variable) => Location::Environment(variable.clone()),
         }
     }
 
-    fn judged<T>(
+    /// The value, or `None` after reporting the complaint.
+    pub(super) fn judged<T>(
         &mut self,
         key: &str,
         field: &Field<'_>,
         wanted: &str,
-        parsed: Result<T, String>,
+        parsed: Result<T, Complaint>,
     ) -> Option<T> {
-        parsed
-            .map_err(|complaint| {
+        match parsed {
+            Ok(value) => Some(value),
+            Err(complaint) => {
                 let found = match &field.written {
                     Written::Toml(value) => describe(value),
                     Written::Text(text) => quoted(text),
                 };
-                self.complain(key, &field.place, &found, &complaint, wanted);
-            })
-            .ok()
+                self.complain(key, &field.location, &found, &complaint, wanted);
+                None
+            }
+        }
     }
 
-    fn complain(&mut self, key: &str, place: &Place, found: &str, complaint: &str, wanted: &str) {
-        let because = if complaint.is_empty() { String::new() } else { format!(" ({complaint})") };
-        // Outside of any section the key is the section.
-        let section = if self.name.is_empty() { String::new() } else { format!("{}.", self.name) };
-        self.report.wrong(place, format!("{section}{key}: found {found}{because}; write {wanted}"));
+    pub(super) fn complain(
+        &mut self,
+        key: &str,
+        location: &Location,
+        found: &str,
+        complaint: &Complaint,
+        wanted: &str,
+    ) {
+        let because = match complaint {
+            Complaint::Shape => String::new(),
+            Complaint::Because(reason) => format!(" ({reason})"),
+        };
+        let message = format!("{}: found {found}{because}; write {wanted}", self.full_name(key));
+        self.report.wrong(location, message);
+    }
+
+    /// The key with its section. Outside of any section the key is the section.
+    pub(super) fn full_name(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 }
 
-/// The message for a key that no part of this version takes.
-pub(super) fn unused(section: &str, key: &str) -> String {
-    if keys::find(section, key).is_some() {
-        format!("tidegate knows {section}.{key}, but it does not work in this version: remove it")
-    } else {
-        let header = keys::header(section);
-        format!("unknown key {} in {header}; {}", quoted(key), keys::advice(section, key))
-    }
-}
-
-fn separate(text: &str, separator: Separator) -> impl Iterator<Item = &str> {
-    let separator = match separator {
-        Separator::Comma => ',',
-        Separator::Newline => '\n',
-    };
-    text.split(separator).map(str::trim).filter(|item| !item.is_empty())
+fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>) -> Result<T, Complaint> {
+    if range.contains(&value) { Ok(value) } else { Err("it is out of range".into()) }
 }

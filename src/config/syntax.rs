@@ -47,7 +47,7 @@ fn is_duplicate(error: &Error) -> bool {
 
 fn duplicate(text: &str, error: &Error) -> String {
     let name = error.span().and_then(|span| text.get(span)).unwrap_or_default();
-    format!("{name} stands here a second time; keep one of the two")
+    format!("{name} is defined twice; keep one of the two")
 }
 
 fn describe(text: &str, offset: usize, broken: &Range<usize>, message: &str) -> String {
@@ -55,16 +55,16 @@ fn describe(text: &str, offset: usize, broken: &Range<usize>, message: &str) -> 
         message
             if message.starts_with("string values must be quoted") || message.contains("expected `nan`") =>
         {
-            "a value is missing, or text stands without quotes"
+            "a value is missing, or text is not in quotes"
         }
         message if message.starts_with("missing escaped value") => {
-            "a backslash stands in double quotes; write the text in 'single quotes'"
+            "a backslash in double quotes begins an escape; write the text in 'single quotes'"
         }
         message => message,
     };
     let (first, here) = (position(text, broken.start).0, position(text, offset).0);
     if first < here {
-        format!("not valid TOML: {plain}; look at what begins on line {first}")
+        format!("not valid TOML: {plain}; look at the statement that begins on line {first}")
     } else {
         format!("not valid TOML: {plain}")
     }
@@ -143,7 +143,7 @@ mod tests {
         let mut report = Report::new(Path::new("f"), text);
         let sound = sound_part(text, &mut report);
         assert_eq!(sound.len(), text.len());
-        let problems = report.problems().map(|problems| problems.0).unwrap_or_default();
+        let problems = report.finish(Some(())).err().map(|problems| problems.0).unwrap_or_default();
         (problems.iter().map(ToString::to_string).collect(), sound)
     }
 
@@ -174,7 +174,7 @@ mod tests {
             let text = format!("[server]\n{opening}\nnames = []\n[limits]\nheaders = x\n");
             let (errors, sound) = errors(&text);
             assert_eq!(errors.len(), 2, "{errors:?}");
-            assert!(errors[0].ends_with("look at what begins on line 2"), "{errors:?}");
+            assert!(errors[0].ends_with("look at the statement that begins on line 2"), "{errors:?}");
             assert!(sound.contains("names = []\n[limits]"), "{sound}");
         }
     }
@@ -195,8 +195,8 @@ mod tests {
     fn duplicates_are_named() {
         let (errors, _) = errors("[a]\nb = 1\nb = 2\n[c]\n[a]\n");
         assert_eq!(errors.len(), 2);
-        assert_eq!(errors[0], "f:3:1: b stands here a second time; keep one of the two");
-        assert!(errors[1].starts_with("f:5:2: a stands"), "{errors:?}");
+        assert_eq!(errors[0], "f:3:1: b is defined twice; keep one of the two");
+        assert!(errors[1].starts_with("f:5:2: a is defined twice"), "{errors:?}");
     }
 
     proptest! {

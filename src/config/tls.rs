@@ -1,155 +1,204 @@
-//! `[tls]` and `[tls.client]`: from what is written to what is meant.
+//! `[tls]`: the certificates and the protocol versions offered to clients.
 
 use std::path::{Path, PathBuf};
 
-use super::file::{HOST_NAME, optional_file, path, several, status, values};
-use super::keys::CERTIFICATE_ENTRY;
-use super::names::served_name;
-use super::report::{NamedFile, Place};
-use super::section::{Section, Separator};
-use super::settings::{CertificateFiles, ClientCertificates, Tls, Verify};
-use super::words;
+use super::client::ClientCertificates;
+use super::complaint::Complaint;
+use super::effects::Effects;
+use super::list::values;
+use super::print::{Printed, list, optional_path, path, quoted};
+use super::report::Location;
+use super::section::Section;
+use super::words::{Words, choices, choose, word};
 
-const CERTIFICATE_REMEDY: &str = "make one with `tidegate cert server`, or name the one you have";
-
-/// `[tls]`, with what `[tls.client]` means. `by_acme` tells that `[acme]`, which stands at `acme`, has the certificate.
-pub(super) fn tls(
-    section: &mut Section<'_, '_>,
-    base: &Path,
-    by_acme: bool,
-    acme: Option<Place>,
-    client: Option<ClientCertificates>,
-) -> Option<Tls> {
-    let certificates = certificates(section, base, by_acme, acme);
-    let min_version = section.word("min_version", words::TLS_VERSIONS);
-    let parse = |text: &str| words::choose(words::ALPN, text).ok_or_else(String::new);
-    let alpn = values(several(section, "alpn", &words::choices(words::ALPN), parse, |_| false));
-    let wanted = r#"the path of a file, or "" for keys that no replica shares"#;
-    let remedy =
-        "make it with `(umask 027; openssl rand -base64 48 > FILE)`, the same file for every replica";
-    let ticket_keys = optional_file(section, "ticket_keys", "tls.ticket_keys", wanted, remedy, base);
-    Some(Tls {
-        certificates: certificates?,
-        min_version: min_version?,
-        alpn: alpn?,
-        ticket_keys: ticket_keys?,
-        client: client?,
-    })
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// At least one, except with `[acme]`, where there is none. The first is for clients whose SNI
+    /// matches none.
+    pub certificates: Vec<CertificateFiles>,
+    /// The oldest version that is accepted.
+    pub min_version: TlsVersion,
+    /// Protocols offered, the preferred first; at least one, none twice.
+    pub alpn: Vec<Alpn>,
+    /// The secret that the keys of session tickets are derived from, in base64; `None` means random
+    /// keys.
+    pub ticket_keys: Option<PathBuf>,
+    /// `[tls.client]`.
+    pub client: ClientCertificates,
 }
 
-/// `[tls.client]`.
-pub(super) fn client(section: &mut Section<'_, '_>, base: &Path) -> Option<ClientCertificates> {
-    let certificates_matter = section.is_written("ca") || section.is_written("crl");
-    if certificates_matter && !section.is_written("verify") {
-        let header = section.header.clone();
-        let message = "tls.client.verify is missing, and without it no certificate is asked for; write verify = \"required\", \
-                       \"optional\" or \"off\"";
-        section.report.forgotten(&header, message);
-    }
-    let verify = section.word("verify", words::VERIFY);
-    let is_on = verify.is_some_and(|verify| verify != Verify::Off);
-    // Behind a syntax error another path may be written.
-    let certain = section.is_written("ca") || !section.report.is_torn();
-    let place = section.place("ca");
-    let ca = section.text("ca", "the path of a PEM file", |text| path(text, base));
-    if let (true, true, Some(path)) = (is_on, certain, &ca) {
-        let remedy = "make one with `tidegate cert ca`, or name the one that issues your certificates";
-        let file = NamedFile { key: "tls.client.ca", path: path.clone(), place, remedy: remedy.to_owned() };
-        section.report.files.push(file);
-    }
-    let wanted = "the path of a PEM or DER file";
-    let crl = section.list("crl", Separator::Comma, wanted, |text| path(text, base));
-    for (place, path) in crl.iter().flatten().filter(|_| is_on) {
-        let (place, path) = (place.clone(), path.clone());
-        let remedy = "make one with `tidegate cert ca --crl`, or leave it out".to_owned();
-        section.report.files.push(NamedFile { key: "tls.client.crl", path, place, remedy });
-    }
-    let names = values(section.list("names", Separator::Comma, HOST_NAME, served_name));
-    let reject_status = section.number("reject_status", 403..=404);
-    let user_from = section.word("user_from", words::USER_FROM);
-    Some(ClientCertificates {
-        verify: verify?,
-        ca: ca?,
-        crl: values(crl)?,
-        names: names?,
-        reject_status: status(reject_status?)?,
-        user_from: user_from?,
-    })
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
 }
 
-/// One pair of keys, or the list of several; neither where `[acme]` has the certificate.
-fn certificates(
-    section: &mut Section<'_, '_>,
-    base: &Path,
-    by_acme: bool,
-    acme: Option<Place>,
-) -> Option<Vec<CertificateFiles>> {
-    if by_acme {
-        for key in ["certificate", "key", "certificates"] {
-            if let Some(place) = section.drop(key) {
-                let message =
-                    format!("tls.{key} names a certificate, and acme.names asks for one; keep one of them");
-                section.report.wrong(&place, message);
+/// A version of TLS that registry clients still use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+/// A protocol that ALPN (RFC 7301) can select.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpn {
+    H2,
+    Http11,
+}
+
+/// The section name of an entry of `tls.certificates`, which has keys but is not a section.
+const CERTIFICATE_ENTRY: &str = "tls.certificates";
+
+const VERSIONS: Words<TlsVersion> = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+const ALPN: Words<Alpn> = &[("h2", Alpn::H2), ("http/1.1", Alpn::Http11)];
+
+impl Tls {
+    /// `acme` is the location of `[acme]` if it is written; `by_acme` means that the certificate comes
+    /// from there.
+    pub(super) fn read(
+        section: &mut Section<'_, '_>,
+        by_acme: bool,
+        acme: Option<Location>,
+        client: Option<ClientCertificates>,
+    ) -> Option<Self> {
+        let certificates =
+            if by_acme { none_beside_acme(section) } else { certificates(section, acme.as_ref()) };
+        let min_version = section.word("min_version", r#""1.2""#, VERSIONS);
+        let parse = |text: &str| choose(ALPN, text).ok_or(Complaint::Shape);
+        let default = r#"["h2", "http/1.1"]"#;
+        let alpn = values(section.several("alpn", default, &choices(ALPN), parse, |_| false));
+        let wanted = r#"the path of a file, or "" for keys that no replica shares"#;
+        let remedy =
+            "make it with `(umask 027; openssl rand -base64 48 > FILE)`, the same file for every replica";
+        let ticket_keys = section.optional_file("ticket_keys", wanted, remedy);
+        Some(Self {
+            certificates: certificates?,
+            min_version: min_version?,
+            alpn: alpn?,
+            ticket_keys: ticket_keys?,
+            client: client?,
+        })
+    }
+
+    /// Without `[tls.client]`.
+    pub(super) fn print(&self, base: &Path) -> Printed {
+        let Self { certificates, min_version, alpn, ticket_keys, client: _ } = self;
+        let printed = Printed::section("tls");
+        let printed = match certificates.as_slice() {
+            [] => printed,
+            [CertificateFiles { certificate, key }] => {
+                printed.key("certificate", path(base, certificate)).key("key", path(base, key))
+            }
+            several => {
+                let entries = several.iter().map(|CertificateFiles { certificate, key }| {
+                    format!("{{ certificate = {}, key = {} }}", path(base, certificate), path(base, key))
+                });
+                printed.key("certificates", list(entries))
+            }
+        };
+        printed
+            .key("min_version", quoted(word(VERSIONS, min_version)))
+            .key("alpn", list(alpn.iter().map(|protocol| quoted(word(ALPN, protocol)))))
+            .key("ticket_keys", optional_path(base, ticket_keys.as_deref()))
+    }
+
+    pub(super) fn effects(&self, effects: &mut Effects) {
+        let Self { certificates, min_version: _, alpn: _, ticket_keys, client } = self;
+        for pair in certificates {
+            let CertificateFiles { certificate, key } = pair;
+            effects.watch(certificate);
+            effects.watch(key);
+            effects.watch(&pair.staple());
+        }
+        client.effects(effects);
+        ticket_keys.iter().for_each(|file| effects.watch(file));
+    }
+}
+
+impl CertificateFiles {
+    /// The path of an OCSP response about the certificate: beside it, where haproxy looks too.
+    pub fn staple(&self) -> PathBuf {
+        let mut path = self.certificate.clone().into_os_string();
+        path.push(".ocsp");
+        path.into()
+    }
+
+    /// `certificate` and `key`, of which at least one is written.
+    fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        for (here, other) in [("certificate", "key"), ("key", "certificate")] {
+            if !section.is_written(other) {
+                let location = section.location(here);
+                let example = if other == "key" { "certs/domain.key" } else { "certs/domain.crt" };
+                let message = format!("{}.{other} is missing; write {other} = {example:?}", section.name);
+                section.report.forgotten(&location, message);
             }
         }
-        return Some(Vec::new());
+        let certificate = pem_file(section, "certificate");
+        let key = pem_file(section, "key");
+        Some(Self { certificate: certificate?, key: key? })
     }
-    let list_place = section.place("certificates");
-    let wanted = r#"a list such as [{ certificate = "a.crt", key = "a.key" }]"#;
-    let list = section.entries("certificates", CERTIFICATE_ENTRY, wanted, |entry| pair(entry, base));
-    let pair_written = section.is_written("certificate") || section.is_written("key");
-    match list {
-        Some(list) if list.is_empty() && pair_written => pair(section, base).map(|pair| vec![pair]),
-        Some(list) if list.is_empty() && acme.is_some() => {
-            let place = acme.unwrap_or_else(|| section.header.clone());
-            let message = "acme.names is missing; write names = [\"registry.example.com\"], the names for which a \
-                           certificate is wanted";
-            section.report.forgotten(&place, message);
-            None
-        }
-        Some(list) if list.is_empty() => {
-            let message = "tls.certificate and tls.key are missing; write certificate = \"certs/domain.crt\" \
-                           and key = \"certs/domain.key\" (`tidegate cert server` makes them), or tls.certificates \
-                           for several, or [acme] with the names for which Let's Encrypt is to give one";
-            let header = section.header.clone();
-            section.report.forgotten(&header, message);
-            None
-        }
-        list if pair_written => {
-            pair(section, base);
+}
+
+fn pem_file(section: &mut Section<'_, '_>, key: &str) -> Option<PathBuf> {
+    let location = section.location(key);
+    let path = section.path(key, None, "the path of a PEM file")?;
+    let remedy = "make one with `tidegate cert server`, or name the one you have";
+    section.needs_file(key, &path, &location, remedy);
+    Some(path)
+}
+
+fn none_beside_acme(section: &mut Section<'_, '_>) -> Option<Vec<CertificateFiles>> {
+    for key in ["certificate", "key", "certificates"] {
+        if let Some(location) = section.drop(key) {
             let message =
-                "tls.certificates stands beside tls.certificate and tls.key; keep the list or the pair";
-            section.report.wrong(&list_place, message);
+                format!("tls.{key} names a certificate, and acme.names asks for one; keep one of them");
+            section.report.wrong(&location, message);
+        }
+    }
+    Some(Vec::new())
+}
+
+/// The pair of `certificate` and `key`, or the list of several.
+fn certificates(section: &mut Section<'_, '_>, acme: Option<&Location>) -> Option<Vec<CertificateFiles>> {
+    section.know("certificate");
+    section.know("key");
+    let list_location = section.location("certificates");
+    let wanted = r#"a list such as [{ certificate = "a.crt", key = "a.key" }]"#;
+    let list = section.entries("certificates", "[]", CERTIFICATE_ENTRY, wanted, CertificateFiles::read);
+    let pair_written = section.is_written("certificate") || section.is_written("key");
+    let none_listed = list.as_ref().is_some_and(Vec::is_empty);
+    match (none_listed, pair_written) {
+        (true, true) => CertificateFiles::read(section).map(|pair| vec![pair]),
+        (true, false) => {
+            let message = match acme {
+                Some(_) => {
+                    "acme.names is missing; write names = [\"registry.example.com\"], the names for which \
+                     a certificate is wanted"
+                }
+                None => {
+                    "tls.certificate and tls.key are missing; write certificate = \"certs/domain.crt\" \
+                     and key = \"certs/domain.key\" (`tidegate cert server` makes them), or \
+                     tls.certificates for several, or [acme] with the names for a certificate from Let's \
+                     Encrypt"
+                }
+            };
+            let location = acme.unwrap_or(&section.header).clone();
+            section.report.forgotten(&location, message);
+            None
+        }
+        (false, true) => {
+            CertificateFiles::read(section);
+            let message =
+                "tls.certificates is set beside tls.certificate and tls.key; keep the list or the pair";
+            section.report.wrong(&list_location, message);
             list
         }
-        list => list,
+        (false, false) => list,
     }
-}
-
-fn pair(section: &mut Section<'_, '_>, base: &Path) -> Option<CertificateFiles> {
-    for (here, other) in [("certificate", "key"), ("key", "certificate")] {
-        if !section.is_written(other) {
-            let place = section.place(here);
-            let example = if other == "key" { "certs/domain.key" } else { "certs/domain.crt" };
-            let message = format!("{}.{other} is missing; write {other} = {example:?}", section.name);
-            section.report.forgotten(&place, message);
-        }
-    }
-    let certificate = file(section, "certificate", "tls.certificate", base, CERTIFICATE_REMEDY.to_owned());
-    let key = file(section, "key", "tls.key", base, CERTIFICATE_REMEDY.to_owned());
-    Some(CertificateFiles { certificate: certificate?, key: key? })
-}
-
-/// A file that has to be there.
-fn file(
-    section: &mut Section<'_, '_>,
-    key: &str,
-    full_key: &'static str,
-    base: &Path,
-    remedy: String,
-) -> Option<PathBuf> {
-    let place = section.place(key);
-    let path = section.text(key, "the path of a PEM file", |text| path(text, base))?;
-    section.report.files.push(NamedFile { key: full_key, path: path.clone(), place, remedy });
-    Some(path)
 }

@@ -1,89 +1,134 @@
-//! `[token]`: from what is written to what is meant.
+//! `[token]`: the tokens that tidegate issues and accepts with `auth.mode = "token"`.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::optional_file;
+use super::auth::AuthMode;
+use super::complaint::Complaint;
+use super::effects::Effects;
+use super::print::{Printed, optional_path, quoted};
 use super::section::Section;
-use super::settings::{AuthMode, Token, UpstreamAuthorization};
+use super::upstream::UpstreamAuthorization;
+use super::values::print_duration;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The audience of tokens: what is written, or else the first of `server.names`. `None` means the
+    /// host of each request. Printable ASCII without spaces, quotes and backslashes.
+    pub service: Option<String>,
+    /// The issuer, in the same characters.
+    pub issuer: String,
+    /// PEM; `None` means a key that this process makes.
+    pub key: Option<PathBuf>,
+    /// The certificate of the key, PEM; none without a key.
+    pub certificate: Option<PathBuf>,
+    /// How long tokens are valid. At least a minute.
+    pub ttl: Duration,
+    /// How long identity tokens are valid; zero means that there are none. Always zero without `key`,
+    /// because they have to outlive the process.
+    pub refresh_ttl: Duration,
+}
 
 const DAY: Duration = Duration::from_hours(24);
-/// Clients that are told nothing else take a token for good for a minute.
+/// Clients that are told no lifetime assume a minute.
 const TTL: RangeInclusive<Duration> = Duration::from_mins(1)..=DAY;
 const REFRESH_TTL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(3650 * 24);
 
-/// `[token]`. `names` is `server.names`, `mode` is `auth.mode`, `authorization` is `upstream.authorization`.
-pub(super) fn token(
-    section: &mut Section<'_, '_>,
-    base: &Path,
-    names: &[String],
-    mode: Option<AuthMode>,
-    authorization: Option<UpstreamAuthorization>,
-) -> Option<Token> {
-    let wanted = "printable ASCII without spaces, quotes and backslashes";
-    let service = section.text("service", wanted, |text| match text {
-        "" => Ok(names.first().cloned()),
-        text => word(text).map(Some),
-    });
-    let issuer = section.text("issuer", wanted, word);
-    let wanted = r#"the path of a PEM file, or "" for a key that is made at every start"#;
-    let remedy = "make it with `tidegate token FILE`, or leave it empty for one that is made at every start";
-    let key_place = section.place("key");
-    let key = optional_file(section, "key", "token.key", wanted, remedy, base);
-    let certificate_place = section.place("certificate");
-    let wanted = r#"the path of a PEM file, or "" for none"#;
-    let remedy = "`tidegate token` makes it beside the key; only a registry with rootcertbundle needs it";
-    let certificate = optional_file(section, "certificate", "token.certificate", wanted, remedy, base);
-    let ttl = section.duration("ttl", TTL);
-    let refresh_place = section.is_written("refresh_ttl").then(|| section.place("refresh_ttl"));
-    let mut refresh_ttl = section.duration("refresh_ttl", REFRESH_TTL);
+impl Token {
+    /// `names` is `server.names`, `mode` is `auth.mode`, `authorization` is `upstream.authorization`.
+    pub(super) fn read(
+        section: &mut Section<'_, '_>,
+        names: &[String],
+        mode: Option<AuthMode>,
+        authorization: Option<UpstreamAuthorization>,
+    ) -> Option<Self> {
+        let wanted = "printable ASCII without spaces, quotes and backslashes";
+        let service = section.text("service", r#""""#, wanted, |text| match text {
+            "" => Ok(names.first().cloned()),
+            text => word(text).map(Some),
+        });
+        let issuer = section.text("issuer", r#""tidegate""#, wanted, word);
+        let wanted = r#"the path of a PEM file, or "" for a key that is made at every start"#;
+        let remedy =
+            "make it with `tidegate token FILE`, or leave it empty for one that is made at every start";
+        let key_location = section.location("key");
+        let key = section.optional_file("key", wanted, remedy);
+        let certificate_location = section.location("certificate");
+        let wanted = r#"the path of a PEM file, or "" for none"#;
+        let remedy = "`tidegate token` makes it beside the key; only a registry with rootcertbundle needs it";
+        let certificate = section.optional_file("certificate", wanted, remedy);
+        let ttl = section.duration("ttl", r#""5m""#, TTL);
+        let refresh_location = section.is_written("refresh_ttl").then(|| section.location("refresh_ttl"));
+        let mut refresh_ttl = section.duration("refresh_ttl", r#""90d""#, REFRESH_TTL);
 
-    if matches!((&key, mode), (Some(Some(_)), Some(AuthMode::Basic | AuthMode::Off))) {
-        section.report.warn(&key_place, "token.key signs nothing while auth.mode is not \"token\"");
+        let has_key = key.as_ref().map(Option::is_some);
+        let has_certificate = matches!(certificate, Some(Some(_)));
+        let passes = authorization.map(|authorization| authorization == UpstreamAuthorization::Pass);
+        let warning = match (mode, has_key, passes) {
+            (Some(AuthMode::Basic | AuthMode::Off), Some(true), _) => {
+                Some((&key_location, "token.key signs nothing while auth.mode is not \"token\""))
+            }
+            (Some(AuthMode::Token), Some(false), Some(true)) => Some((
+                &key_location,
+                "token.key is missing, and with one that is made at every start the registry cannot \
+                 verify the tokens that upstream.authorization = \"pass\" sends it; write key and \
+                 certificate, which `tidegate token` makes",
+            )),
+            (Some(AuthMode::Token), Some(true), Some(false)) if has_certificate => Some((
+                &certificate_location,
+                "token.certificate is for a registry that verifies tokens, and this one gets none; write \
+                 upstream.authorization = \"pass\", or leave the certificate out",
+            )),
+            _ => None,
+        };
+        if let Some((location, message)) = warning {
+            section.report.warn(location, message);
+        }
+        if has_key == Some(false) {
+            if has_certificate {
+                let message = "token.certificate is set without token.key, so a registry would trust a \
+                               key that is not used; write the key that belongs to it, or remove it";
+                section.report.forgotten(&certificate_location, message);
+            }
+            if let (Some(AuthMode::Token), Some(location)) = (mode, refresh_location)
+                && refresh_ttl.is_some_and(|ttl| !ttl.is_zero())
+            {
+                let message = "token.refresh_ttl: identity tokens need a key that lasts; write token.key, \
+                               which `tidegate token` makes, or refresh_ttl = \"0s\"";
+                section.report.forgotten(&location, message);
+            }
+            refresh_ttl = refresh_ttl.map(|_| Duration::ZERO);
+        }
+        Some(Self {
+            service: service?,
+            issuer: issuer?,
+            key: key?,
+            certificate: certificate?,
+            ttl: ttl?,
+            refresh_ttl: refresh_ttl?,
+        })
     }
-    let passes = authorization.map(|authorization| authorization == UpstreamAuthorization::Pass);
-    match (mode, &key, &certificate, passes) {
-        (Some(AuthMode::Token), Some(None), _, Some(true)) => {
-            let message = "token.key is missing, and with one that is made at every start the registry cannot verify the \
-                           tokens that upstream.authorization = \"pass\" hands it; write key and certificate, which \
-                           `tidegate token` makes";
-            section.report.warn(&key_place, message);
-        }
-        (Some(AuthMode::Token), Some(Some(_)), Some(Some(_)), Some(false)) => {
-            let message = "token.certificate is for a registry that verifies tokens, and this one gets none; write \
-                           upstream.authorization = \"pass\", or leave the certificate out";
-            section.report.warn(&certificate_place, message);
-        }
-        _ => {}
+
+    pub(super) fn print(&self, base: &Path) -> Printed {
+        let Self { service, issuer, key, certificate, ttl, refresh_ttl } = self;
+        Printed::section("token")
+            .key("service", quoted(service.as_deref().unwrap_or_default()))
+            .key("issuer", quoted(issuer))
+            .key("key", optional_path(base, key.as_deref()))
+            .key("certificate", optional_path(base, certificate.as_deref()))
+            .key("ttl", quoted(print_duration(*ttl)))
+            .key("refresh_ttl", quoted(print_duration(*refresh_ttl)))
     }
-    if key == Some(None) {
-        if matches!(certificate, Some(Some(_))) {
-            let message = "token.certificate stands without token.key, so a registry would trust a key that is not used; \
-                           write the key that belongs to it, or remove it";
-            section.report.forgotten(&certificate_place, message);
-        }
-        if let (Some(AuthMode::Token), Some(place)) = (mode, refresh_place)
-            && refresh_ttl.is_some_and(|ttl| !ttl.is_zero())
-        {
-            let message = "token.refresh_ttl: identity tokens need a key that lasts; write token.key, which `tidegate token` \
-                           makes, or refresh_ttl = \"0s\"";
-            section.report.forgotten(&place, message);
-        }
-        refresh_ttl = refresh_ttl.map(|_| Duration::ZERO);
+
+    pub(super) fn effects(&self, effects: &mut Effects) {
+        let Self { service: _, issuer: _, key, certificate, ttl: _, refresh_ttl: _ } = self;
+        key.iter().chain(certificate).for_each(|file| effects.watch(file));
     }
-    Some(Token {
-        service: service?,
-        issuer: issuer?,
-        key: key?,
-        certificate: certificate?,
-        ttl: ttl?,
-        refresh_ttl: refresh_ttl?,
-    })
 }
 
-/// What stands between quotes in a challenge, and in a URL without escapes.
-fn word(text: &str) -> Result<String, String> {
-    let letter = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-    if !text.is_empty() && text.bytes().all(letter) { Ok(text.to_owned()) } else { Err(String::new()) }
+/// A text that needs no escape between quotes in a challenge, nor in a URL.
+fn word(text: &str) -> Result<String, Complaint> {
+    let is_letter = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    if !text.is_empty() && text.bytes().all(is_letter) { Ok(text.to_owned()) } else { Err(Complaint::Shape) }
 }

@@ -1,6 +1,20 @@
-//! Durations, sizes and rates as text: `"30s"`, `"16KiB"`, `"500B/s"`.
+//! Durations, sizes and rates as text: `"30s"`, `"16KiB"`, `"500B/s"`; ranges that several keys share.
 
+use std::ops::RangeInclusive;
+use std::thread::available_parallelism;
 use std::time::Duration;
+
+use http::StatusCode;
+
+use super::complaint::Complaint;
+
+pub(super) const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// A wait that has to end, but not at once.
+pub(super) const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST_WAIT;
+/// Zero means at once, or not at all.
+pub(super) const WAIT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=LONGEST_WAIT;
+
+pub(super) const MOST_THREADS: usize = 1024;
 
 const DURATION_UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -18,10 +32,10 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 ];
 
 /// A whole number and its unit: ms, s, m, h or d. The error says what is wrong with the text.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, Complaint> {
     let (number, unit) = split(text)?;
     if unit.is_empty() {
-        return Err("the unit is missing".to_owned());
+        return Err("the unit is missing".into());
     }
     scaled(number, unit, &DURATION_UNITS).map(Duration::from_millis)
 }
@@ -36,7 +50,7 @@ pub(super) fn print_duration(duration: Duration) -> String {
 }
 
 /// Bytes: a whole number, with or without a unit (B, kB, MB, GB, KiB, MiB, GiB, TiB).
-pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> Result<u64, Complaint> {
     let (number, unit) = split(text)?;
     if unit.is_empty() { Ok(number) } else { scaled(number, unit, &SIZE_UNITS) }
 }
@@ -51,11 +65,11 @@ pub(super) fn print_size(bytes: u64) -> String {
 }
 
 /// Bytes per second: a size with its unit and `/s`.
-pub(super) fn parse_rate(text: &str) -> Result<u64, String> {
+pub(super) fn parse_rate(text: &str) -> Result<u64, Complaint> {
     let size = text.strip_suffix("/s").ok_or("it does not end in /s")?;
     let (number, unit) = split(size)?;
     if unit.is_empty() {
-        return Err("the unit is missing".to_owned());
+        return Err("the unit is missing".into());
     }
     scaled(number, unit, &SIZE_UNITS)
 }
@@ -65,31 +79,40 @@ pub(super) fn print_rate(rate: u64) -> String {
     format!("{}/s", print_size(rate))
 }
 
-fn split(text: &str) -> Result<(u64, &str), String> {
+/// The number, or for 0 the cores divided by `divisor`, at least one.
+pub(super) fn or_share_of_cores(number: usize, divisor: usize) -> usize {
+    if number > 0 { number } else { (available_parallelism().map_or(1, usize::from) / divisor).max(1) }
+}
+
+pub(super) fn status(number: usize) -> Option<StatusCode> {
+    StatusCode::from_u16(u16::try_from(number).ok()?).ok()
+}
+
+fn split(text: &str) -> Result<(u64, &str), Complaint> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     if text.is_empty() {
-        return Err("it is empty".to_owned());
+        return Err("it is empty".into());
     }
     if text.starts_with('-') {
-        return Err("it is negative".to_owned());
+        return Err("it is negative".into());
     }
     if digits.is_empty() {
-        return Err("it does not begin with a number".to_owned());
+        return Err("it does not begin with a number".into());
     }
     if unit.starts_with(['.', ',']) {
-        return Err("only whole numbers are read; take a smaller unit".to_owned());
+        return Err("only whole numbers are read; take a smaller unit".into());
     }
-    let number = digits.parse().map_err(|_| "the number is too large".to_owned())?;
+    let number = digits.parse().map_err(|_| "the number is too large")?;
     Ok((number, unit))
 }
 
-fn scaled(number: u64, unit: &str, units: &[(&str, u64)]) -> Result<u64, String> {
+fn scaled(number: u64, unit: &str, units: &[(&str, u64)]) -> Result<u64, Complaint> {
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
         let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
-        return Err(format!("there is no unit {:?} among {}", unit, names.join(", ")));
+        return Err(format!("there is no unit {:?} among {}", unit, names.join(", ")).into());
     };
-    number.checked_mul(*factor).ok_or_else(|| "it is too large".to_owned())
+    number.checked_mul(*factor).ok_or("it is too large".into())
 }
 
 fn print(number: u64, units: &[(&str, u64)]) -> String {

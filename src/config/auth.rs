@@ -1,0 +1,212 @@
+//! `[auth]` and `[auth.throttle]`: how clients prove who they are.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::client::Verify;
+use super::complaint::Complaint;
+use super::effects::Effects;
+use super::print::{Printed, path, quoted};
+use super::report::Location;
+use super::section::Section;
+use super::values::{LONGEST_WAIT, MOST_THREADS, WAIT_OR_NONE, or_share_of_cores, print_duration};
+use super::words::{Words, word};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    pub mode: AuthMode,
+    /// The realm of the challenge: printable ASCII without quotes and backslashes.
+    pub realm: String,
+    /// Users and password hashes. Checked to exist unless `mode` is off.
+    pub htpasswd: PathBuf,
+    /// Also accept the older hashes of Apache and crypt(3).
+    pub legacy_hashes: bool,
+    /// Whether a client's certificate replaces the password.
+    pub client_certificate: ClientCertificate,
+    /// How long a verified password need not be hashed again; zero means that it always is.
+    pub cache_ttl: Duration,
+    /// How many verified passwords are remembered. At least one.
+    pub cache_size: usize,
+    /// Threads that compute hashes, at least one. The file's 0 is replaced by half the cores.
+    pub hash_threads: usize,
+    /// Hashes that may wait for a thread; clients beyond it are told to come back. At least one.
+    pub hash_queue: usize,
+    /// `[auth.throttle]`.
+    pub throttle: Throttle,
+}
+
+/// How clients prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// User and password, RFC 7617.
+    Basic,
+    /// Tokens that tidegate issues, to users with a password or to anybody.
+    Token,
+    /// Not at all: everyone may do everything.
+    Off,
+}
+
+/// Whether a client's certificate replaces the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// One of the two is enough.
+    Either,
+    /// Both are needed.
+    Both,
+}
+
+/// `[auth.throttle]`: how many wrong passwords are computed for one client network and user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// The most within the window; 0 means no limit.
+    pub failures: usize,
+    /// The time within which failures are counted. At least a second.
+    pub window: Duration,
+    /// How long nothing is computed after that. At least a second.
+    pub delay: Duration,
+}
+
+/// Clients are told these times in whole seconds.
+const SECONDS: RangeInclusive<Duration> = Duration::from_secs(1)..=LONGEST_WAIT;
+const MOST_FAILURES: usize = 1000;
+
+const MODES: Words<AuthMode> =
+    &[("basic", AuthMode::Basic), ("token", AuthMode::Token), ("off", AuthMode::Off)];
+const CLIENT_CERTIFICATE: Words<ClientCertificate> =
+    &[("either", ClientCertificate::Either), ("both", ClientCertificate::Both)];
+
+impl Auth {
+    /// `verify` is `tls.client.verify`.
+    pub(super) fn read(
+        section: &mut Section<'_, '_>,
+        verify: Option<Verify>,
+        throttle: Option<Throttle>,
+    ) -> Option<Self> {
+        let mode = section.word("mode", r#""basic""#, MODES);
+        let wanted = "printable ASCII without quotes and backslashes";
+        let realm = section.text("realm", r#""registry.localhost""#, wanted, realm);
+        let htpasswd = htpasswd(section, mode);
+        let legacy_hashes = section.flag("legacy_hashes", "false");
+        let location = section.location("client_certificate");
+        let client_certificate = section.word("client_certificate", r#""either""#, CLIENT_CERTIFICATE);
+        if client_certificate == Some(ClientCertificate::Both) {
+            check_both(section, &location, verify, mode);
+        }
+        let cache_ttl = section.duration("cache_ttl", r#""5m""#, WAIT_OR_NONE);
+        let cache_size = section.number("cache_size", "4096", 1..=1_000_000);
+        let hash_threads = section.number("hash_threads", "0", 0..=MOST_THREADS);
+        let hash_queue = section.number("hash_queue", "64", 1..=65_536);
+        Some(Self {
+            mode: mode?,
+            realm: realm?,
+            htpasswd: htpasswd?,
+            legacy_hashes: legacy_hashes?,
+            client_certificate: client_certificate?,
+            cache_ttl: cache_ttl?,
+            cache_size: cache_size?,
+            hash_threads: or_share_of_cores(hash_threads?, 2),
+            hash_queue: hash_queue?,
+            throttle: throttle?,
+        })
+    }
+
+    /// Without `[auth.throttle]`.
+    pub(super) fn print(&self, base: &Path) -> Printed {
+        let Self {
+            mode,
+            realm,
+            htpasswd,
+            legacy_hashes,
+            client_certificate,
+            cache_ttl,
+            cache_size,
+            hash_threads,
+            hash_queue,
+            throttle: _,
+        } = self;
+        Printed::section("auth")
+            .key("mode", quoted(word(MODES, mode)))
+            .key("realm", quoted(realm))
+            .key("htpasswd", path(base, htpasswd))
+            .key("legacy_hashes", legacy_hashes)
+            .key("client_certificate", quoted(word(CLIENT_CERTIFICATE, client_certificate)))
+            .key("cache_ttl", quoted(print_duration(*cache_ttl)))
+            .key("cache_size", cache_size)
+            .key("hash_threads", hash_threads)
+            .key("hash_queue", hash_queue)
+    }
+
+    pub(super) fn effects(&self, effects: &mut Effects) {
+        let Self {
+            mode,
+            realm: _,
+            htpasswd,
+            legacy_hashes: _,
+            client_certificate: _,
+            cache_ttl,
+            cache_size,
+            hash_threads,
+            hash_queue,
+            throttle: Throttle { failures: _, window: _, delay: _ },
+        } = self;
+        // An edit counts at once without a reload, which only repeats the warnings about the file.
+        if *mode != AuthMode::Off {
+            effects.watch(htpasswd);
+        }
+        effects.fix("auth.cache_ttl", cache_ttl);
+        effects.fix("auth.cache_size", cache_size);
+        effects.fix("auth.hash_threads", hash_threads);
+        effects.fix("auth.hash_queue", hash_queue);
+    }
+}
+
+impl Throttle {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let failures = section.number("failures", "10", 0..=MOST_FAILURES);
+        let window = section.duration("window", r#""1m""#, SECONDS);
+        let delay = section.duration("delay", r#""1m""#, SECONDS);
+        Some(Self { failures: failures?, window: window?, delay: delay? })
+    }
+
+    pub(super) fn print(&self) -> Printed {
+        let Self { failures, window, delay } = self;
+        Printed::section("auth.throttle")
+            .key("failures", failures)
+            .key("window", quoted(print_duration(*window)))
+            .key("delay", quoted(print_duration(*delay)))
+    }
+}
+
+fn realm(text: &str) -> Result<String, Complaint> {
+    let is_printable = text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\');
+    if is_printable && !text.is_empty() { Ok(text.to_owned()) } else { Err(Complaint::Shape) }
+}
+
+fn htpasswd(section: &mut Section<'_, '_>, mode: Option<AuthMode>) -> Option<PathBuf> {
+    let location = section.location("htpasswd");
+    // The text lost to a syntax error may have named another path, or another mode.
+    let is_certain = section.is_written("htpasswd") || !section.report.is_truncated();
+    let wanted = r#"the path of a file, such as "auth/htpasswd""#;
+    let file = section.path("htpasswd", r#""auth/htpasswd""#, wanted)?;
+    if matches!(mode, Some(AuthMode::Basic | AuthMode::Token)) && is_certain {
+        let remedy = format!("make it with `tidegate htpasswd add {} USER`", file.display());
+        section.needs_file("htpasswd", &file, &location, &remedy);
+    }
+    Some(file)
+}
+
+/// Reports what `client_certificate = "both"` needs and does not have.
+fn check_both(
+    section: &mut Section<'_, '_>,
+    location: &Location,
+    verify: Option<Verify>,
+    mode: Option<AuthMode>,
+) {
+    let other = match (verify, mode) {
+        (Some(Verify::Off), _) => "client certificates; set tls.client.verify to \"required\"",
+        (_, Some(AuthMode::Off)) => "passwords; set auth.mode to \"basic\" or \"token\"",
+        _ => return,
+    };
+    section.report.wrong(location, format!("auth.client_certificate: \"both\" needs {other}"));
+}

@@ -1,0 +1,112 @@
+//! `[tls.client]`: certificates of clients.
+
+use std::path::{Path, PathBuf};
+
+use http::StatusCode;
+
+use super::effects::Effects;
+use super::list::{Separator, values};
+use super::names::{HOST_NAME, served_name};
+use super::paths::path;
+use super::print::{self, Printed, list, quoted};
+use super::section::Section;
+use super::values::status;
+use super::words::{Words, word};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// Whether clients are asked for one, and whether they need one.
+    pub verify: Verify,
+    /// The CAs that may have issued them. Checked to exist only when `verify` is not off.
+    pub ca: PathBuf,
+    /// The revocation lists of these CAs.
+    pub crl: Vec<PathBuf>,
+    /// The host names for which clients are asked, written as in `server.names`; empty means all.
+    pub names: Vec<String>,
+    /// The status for a client without a valid certificate: 403 or 404.
+    pub reject_status: StatusCode,
+    /// The part of a certificate that names the user.
+    pub user_from: UserFrom,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// Clients are not asked for certificates.
+    Off,
+    /// A client without a certificate is treated as if they were off.
+    Optional,
+    /// A client without a certificate is refused.
+    Required,
+}
+
+/// The part of a client's certificate that names the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserFrom {
+    /// `cn`: the common name of its subject.
+    CommonName,
+    /// `san`: the first DNS name or e-mail address of its subjectAltName.
+    AlternativeName,
+}
+
+const VERIFY: Words<Verify> =
+    &[("off", Verify::Off), ("optional", Verify::Optional), ("required", Verify::Required)];
+const USER_FROM: Words<UserFrom> = &[("cn", UserFrom::CommonName), ("san", UserFrom::AlternativeName)];
+
+impl ClientCertificates {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let certificates_matter = section.is_written("ca") || section.is_written("crl");
+        if certificates_matter && !section.is_written("verify") {
+            let header = section.header.clone();
+            let message = "tls.client.verify is missing, and without it clients are not asked for \
+                           certificates; write verify = \"required\", \"optional\" or \"off\"";
+            section.report.forgotten(&header, message);
+        }
+        let verify = section.word("verify", r#""off""#, VERIFY);
+        let is_on = verify.is_some_and(|verify| verify != Verify::Off);
+        // The text lost to a syntax error may have named another path.
+        let is_certain = section.is_written("ca") || !section.report.is_truncated();
+        let location = section.location("ca");
+        let ca = section.path("ca", r#""certs/clients.crt""#, "the path of a PEM file");
+        if let (true, true, Some(path)) = (is_on, is_certain, &ca) {
+            let remedy = "make one with `tidegate cert ca`, or name the one that issues your certificates";
+            section.needs_file("ca", path, &location, remedy);
+        }
+        let base = section.report.base().to_owned();
+        let wanted = "the path of a PEM or DER file";
+        let crl = section.list("crl", "[]", Separator::Comma, wanted, |text| path(text, &base));
+        for (location, path) in crl.iter().flatten().filter(|_| is_on) {
+            let remedy = "make one with `tidegate cert ca --crl`, or leave it out";
+            section.needs_file("crl", path, location, remedy);
+        }
+        let names = values(section.list("names", "[]", Separator::Comma, HOST_NAME, served_name));
+        let reject_status = section.number("reject_status", "403", 403..=404);
+        let user_from = section.word("user_from", r#""cn""#, USER_FROM);
+        Some(Self {
+            verify: verify?,
+            ca: ca?,
+            crl: values(crl)?,
+            names: names?,
+            reject_status: status(reject_status?)?,
+            user_from: user_from?,
+        })
+    }
+
+    pub(super) fn print(&self, base: &Path) -> Printed {
+        let Self { verify, ca, crl, names, reject_status, user_from } = self;
+        Printed::section("tls.client")
+            .key("verify", quoted(word(VERIFY, verify)))
+            .key("ca", print::path(base, ca))
+            .key("crl", list(crl.iter().map(|crl| print::path(base, crl))))
+            .key("names", list(names.iter().map(quoted)))
+            .key("reject_status", reject_status.as_u16())
+            .key("user_from", quoted(word(USER_FROM, user_from)))
+    }
+
+    pub(super) fn effects(&self, effects: &mut Effects) {
+        // A change of a revocation list is taken up without a reload.
+        let Self { verify, ca, crl: _, names: _, reject_status: _, user_from: _ } = self;
+        if *verify != Verify::Off {
+            effects.watch(ca);
+        }
+    }
+}

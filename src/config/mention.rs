@@ -1,0 +1,43 @@
+//! Names of users in `[groups]` and `[[access]]`.
+
+use std::path::Path;
+
+use super::complaint::Complaint;
+use super::spelling::nearest;
+use crate::problem::Problem;
+use crate::user::{BadName, User};
+
+/// The name of a user in `[groups]` or `[[access]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// Where it is written, as messages show it.
+    pub place: String,
+    /// The key that holds it, such as `access.users`.
+    pub key: String,
+    pub name: User,
+    /// What else may have been meant, if no user has this name.
+    pub instead: Option<String>,
+}
+
+impl Mention {
+    /// The problem when no user in `file` has this name; `users` are those in it.
+    pub fn unknown<'u>(&self, file: &Path, users: impl Iterator<Item = &'u str>) -> Problem {
+        let Self { place, key, name, instead } = self;
+        let advice = match instead.as_deref().or_else(|| nearest(name.as_str()?, users)) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => "nobody can log in with this name".to_owned(),
+        };
+        Problem::new(place, format!("{key}: {name:?} is not in {}; {advice}", file.display()))
+    }
+}
+
+/// The name of one user.
+pub(super) fn user(name: &str) -> Result<User, Complaint> {
+    match name {
+        "*" | "anonymous" => Err("it is not a single user; write it among the users of [[access]]".into()),
+        _ if name.starts_with('@') => Err("a group cannot contain groups".into()),
+        _ if name.contains('*') => Err("the name of a user cannot be a pattern".into()),
+        _ if name.contains(char::is_control) => Err(BadName::Control.to_string().into()),
+        _ => User::parse(name).map_err(|bad| bad.to_string().into()),
+    }
+}

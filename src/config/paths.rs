@@ -1,0 +1,55 @@
+//! Reads paths, which are relative to the file that names them, and notes files that have to exist.
+
+use std::path::{Path, PathBuf};
+
+use super::complaint::Complaint;
+use super::report::{Location, NamedFile};
+use super::section::Section;
+
+/// A path below `base`, unless it is absolute.
+pub(super) fn path(text: &str, base: &Path) -> Result<PathBuf, Complaint> {
+    if text.is_empty() {
+        return Err("it is empty".into());
+    }
+    if text.contains('\0') {
+        return Err("a path cannot contain NUL".into());
+    }
+    Ok(base.join(text.trim_start_matches("./")))
+}
+
+impl Section<'_, '_> {
+    /// A path, whether or not a file has to be there.
+    pub(super) fn path(
+        &mut self,
+        key: &str,
+        default: impl Into<Option<&'static str>>,
+        wanted: &str,
+    ) -> Option<PathBuf> {
+        let base = self.report.base().to_owned();
+        self.text(key, default, wanted, |text| path(text, &base))
+    }
+
+    /// A file that has to exist if it is named at all; `""` names none.
+    pub(super) fn optional_file(&mut self, key: &str, wanted: &str, remedy: &str) -> Option<Option<PathBuf>> {
+        let (location, base) = (self.location(key), self.report.base().to_owned());
+        let file = self.text(key, r#""""#, wanted, |text| match text {
+            "" => Ok(None),
+            text => path(text, &base).map(Some),
+        })?;
+        if let Some(path) = &file {
+            self.needs_file(key, path, &location, remedy);
+        }
+        Some(file)
+    }
+
+    /// Notes that the file at `path`, which `key` names at `location`, has to exist.
+    pub(super) fn needs_file(&mut self, key: &str, path: &Path, location: &Location, remedy: &str) {
+        let file = NamedFile {
+            key: self.full_name(key),
+            path: path.to_owned(),
+            location: location.clone(),
+            remedy: remedy.to_owned(),
+        };
+        self.report.files.push(file);
+    }
+}

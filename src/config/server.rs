@@ -1,0 +1,73 @@
+//! `[server]`: where clients connect.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::effects::Effects;
+use super::list::{Separator, values};
+use super::names::{HOST_NAME, network, served_name, socket_address};
+use super::print::{Printed, list, quoted};
+use super::section::Section;
+use super::values::{MOST_THREADS, WAIT_OR_NONE, or_share_of_cores, print_duration};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Addresses for TLS; at least one, none twice except with port 0.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses for plain HTTP, which serves only ACME and redirects; none twice except with port 0.
+    pub plain: Vec<SocketAddr>,
+    /// Host names served, in lower case, IPv6 addresses in brackets; empty means any.
+    pub names: Vec<String>,
+    /// Peers whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long running transfers may finish after SIGTERM; zero cuts them.
+    pub drain_timeout: Duration,
+    /// Worker threads, at least one. The file's 0 is replaced by the number of cores.
+    pub threads: usize,
+}
+
+impl Server {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let wanted = r#"an IP address and a port, such as "0.0.0.0:443" or "[::]:443""#;
+        let any_port = |address: &SocketAddr| address.port() == 0;
+        let listen =
+            values(section.several("listen", r#"["0.0.0.0:443"]"#, wanted, socket_address, any_port));
+        let plain = values(section.distinct("plain", "[]", wanted, socket_address, any_port));
+        let names = values(section.list("names", "[]", Separator::Comma, HOST_NAME, served_name));
+        let wanted = r#"a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#;
+        let trusted_proxies =
+            values(section.list("trusted_proxies", "[]", Separator::Comma, wanted, network));
+        let drain_timeout = section.duration("drain_timeout", r#""60s""#, WAIT_OR_NONE);
+        let threads = section.number("threads", "0", 0..=MOST_THREADS);
+        section.later("admin");
+        section.later("proxy_protocol");
+        Some(Self {
+            listen: listen?,
+            plain: plain?,
+            names: names?,
+            trusted_proxies: trusted_proxies?,
+            drain_timeout: drain_timeout?,
+            threads: or_share_of_cores(threads?, 1),
+        })
+    }
+
+    pub(super) fn print(&self) -> Printed {
+        let Self { listen, plain, names, trusted_proxies, drain_timeout, threads } = self;
+        Printed::section("server")
+            .key("listen", list(listen.iter().map(quoted)))
+            .key("plain", list(plain.iter().map(quoted)))
+            .key("names", list(names.iter().map(quoted)))
+            .key("trusted_proxies", list(trusted_proxies.iter().map(quoted)))
+            .key("drain_timeout", quoted(print_duration(*drain_timeout)))
+            .key("threads", threads)
+    }
+
+    pub(super) fn effects(&self, effects: &mut Effects) {
+        let Self { listen, plain, names: _, trusted_proxies: _, drain_timeout: _, threads } = self;
+        effects.fix("server.listen", listen);
+        effects.fix("server.plain", plain);
+        effects.fix("server.threads", threads);
+    }
+}
