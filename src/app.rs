@@ -71,7 +71,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let hangup = signal(SignalKind::hangup())?;
     let mut stop = StopSignals::new()?;
 
-    let loaded = look_at(path, &config);
+    let loaded = look_at(&config);
     let state = State::build(config, None).map_err(AppError::Settings)?;
     for warning in &state.warnings {
         tracing::warn!("{warning}");

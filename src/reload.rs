@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{AuthMode, Config, Verify};
+use crate::config::Config;
 use crate::disk::Signature;
 use crate::problem::Problems;
 use crate::state::{Shared, State};
@@ -79,16 +79,16 @@ impl Reloader {
 
     /// The files are looked at before they are read: a change meanwhile is then seen at the next look.
     fn build(&mut self) -> Result<State, Problems> {
-        self.loaded = look_at(&self.path, &self.shared.state().config);
+        self.loaded = look_at(&self.shared.state().config);
         let settings = self.loaded[0].clone();
         let config = Config::load(&self.path)?;
-        self.loaded = look_at(&self.path, &config);
+        self.loaded = look_at(&config);
         self.loaded[0] = settings;
         State::build(config, Some(&self.shared.state()))
     }
 
     fn take_up(&mut self, state: State, cause: &str) {
-        for key in fixed_at_start(&self.shared.state().config, &state.config) {
+        for key in self.shared.state().config.changed_at_restart(&state.config) {
             tracing::warn!(key, "takes effect at the next start");
         }
         for warning in &state.warnings {
@@ -113,60 +113,10 @@ impl Reloader {
 
 /// Looks at the settings, then at the files they name. To be called before these are read: a change meanwhile then
 /// counts as one.
-pub(crate) fn look_at(path: &Path, config: &Config) -> Looks {
-    let acme = config.acme.as_ref().map(|acme| acme.files().certificate);
-    let pairs = config.tls.certificates.iter();
-    let pairs = pairs.flat_map(|pair| [pair.certificate.clone(), pair.key.clone(), pair.staple()]);
-    let users = (config.auth.mode != AuthMode::Off).then_some(&config.auth.htpasswd);
-    let client = &config.tls.client;
-    let authorities = (client.verify != Verify::Off).then_some(&client.ca);
-    let token = config.token.key.iter().chain(&config.token.certificate);
-    let others = users.into_iter().chain(authorities).chain(token);
-    let others = others.chain(&config.tls.ticket_keys).chain(&config.upstream.ca);
-    let look = |file: PathBuf| (file.clone(), Signature::at(&file));
-    let all = std::iter::once(path.to_owned()).chain(pairs).chain(acme).chain(others.cloned());
-    all.map(look).collect()
+pub(crate) fn look_at(config: &Config) -> Looks {
+    config.watched_files().into_iter().map(|file| (file.clone(), Signature::at(&file))).collect()
 }
 
 fn signatures(files: &Looks) -> Vec<Option<Signature>> {
     files.iter().map(|(_, signature)| *signature).collect()
-}
-
-/// The keys whose change a reload cannot take up.
-fn fixed_at_start<'a>(old: &Config, new: &Config) -> impl Iterator<Item = &'a str> {
-    let keys = [
-        ("server.listen", old.server.listen != new.server.listen),
-        ("server.plain", old.server.plain != new.server.plain),
-        ("server.threads", old.server.threads != new.server.threads),
-        ("limits.connections", old.limits.connections != new.limits.connections),
-        ("limits.connections_per_ip", old.limits.connections_per_ip != new.limits.connections_per_ip),
-        ("auth.cache_ttl", old.auth.cache_ttl != new.auth.cache_ttl),
-        ("auth.cache_size", old.auth.cache_size != new.auth.cache_size),
-        ("auth.hash_threads", old.auth.hash_threads != new.auth.hash_threads),
-        ("auth.hash_queue", old.auth.hash_queue != new.auth.hash_queue),
-        ("log", old.log != new.log),
-    ];
-    keys.into_iter().filter_map(|(key, changed)| changed.then_some(key))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_files_of_users_and_tokens_are_looked_at() {
-        let seen = |mode: &str| -> Vec<String> {
-            let text = format!(
-                "[tls]\ncertificate = 'c'\nkey = 'k'\n[auth]\nmode = '{mode}'\nhtpasswd = 'users'\n[token]\nkey = 't.key'\n\
-                 certificate = 't.crt'\n"
-            );
-            let path = Path::new("proxy.toml");
-            let looks = look_at(path, &Config::parse(path, &text, &[]).unwrap());
-            looks.iter().map(|(file, _)| file.display().to_string()).collect()
-        };
-        for mode in ["basic", "token"] {
-            assert_eq!(seen(mode), ["proxy.toml", "c", "k", "c.ocsp", "users", "t.key", "t.crt"]);
-        }
-        assert!(!seen("off").contains(&"users".to_owned()));
-    }
 }

@@ -97,6 +97,7 @@ impl<'r, 'i> Document<'r, 'i> {
 
     /// Reports the sections that no reader took.
     pub(super) fn finish(self) {
+        self.report.keys.sort();
         for (key, value) in &self.table {
             let location = Location::File(key.span().start);
             let name = key.get_ref().as_ref();

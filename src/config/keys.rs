@@ -45,7 +45,7 @@ pub(super) struct Key {
     pub(super) standing: Standing,
 }
 
-/// All keys that the readers have asked for, in that order, whether or not they are written.
+/// All keys that the readers have asked for, whether or not they are written.
 #[derive(Debug, Default)]
 pub(super) struct Keys(pub(super) Vec<Key>);
 
@@ -61,6 +61,13 @@ impl Keys {
 
     pub(super) fn extend(&mut self, other: Self) {
         other.0.into_iter().for_each(|key| self.add(key.section, &key.name, key.standing));
+    }
+
+    /// Puts the keys in the order of their sections. Some sections are read before others that they
+    /// belong to.
+    pub(super) fn sort(&mut self) {
+        let place = |name: &str| SECTIONS.iter().position(|section| *section == name);
+        self.0.sort_by_key(|key| place(key.section).unwrap_or(SECTIONS.len()));
     }
 
     /// The message about a key that no reader took.

@@ -69,24 +69,25 @@ pub(crate) use user_agents::UserAgents;
 /// All settings of one proxy.toml, every value parsed, in range, and its default filled in. Paths are
 /// relative to the working directory, as `path` is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "most fields are the sections of their names")]
 pub struct Config {
     /// The file itself.
-    pub(crate) path: PathBuf,
-    pub(crate) server: Server,
-    pub(crate) limits: Limits,
-    pub(crate) tls: Tls,
+    pub path: PathBuf,
+    pub server: Server,
+    pub limits: Limits,
+    pub tls: Tls,
     /// `None` if `[acme]` names nothing.
-    pub(crate) acme: Option<Acme>,
-    pub(crate) upstream: Upstream,
-    pub(crate) auth: Auth,
-    pub(crate) user_agents: UserAgents,
+    pub acme: Option<Acme>,
+    pub upstream: Upstream,
+    pub auth: Auth,
+    pub user_agents: UserAgents,
     /// In the order of the file; none at all means that every user may do everything.
-    pub(crate) access: Vec<AccessRule>,
-    pub(crate) policy: Policy,
-    pub(crate) token: Token,
-    pub(crate) log: Log,
+    pub access: Vec<AccessRule>,
+    pub policy: Policy,
+    pub token: Token,
+    pub log: Log,
     /// What is valid, but does nothing as it is written.
-    pub(crate) warnings: Vec<Problem>,
+    pub warnings: Vec<Problem>,
 }
 
 impl Config {

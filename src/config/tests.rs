@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::keys::Keys;
 use super::*;
 
 mod access;
+mod effects;
 mod example;
 mod files;
+mod keys;
 mod overrides;
 mod problems;
 mod token;
@@ -18,6 +21,11 @@ const PAIR: &str = "[tls]\ncertificate = \"c.crt\"\nkey = \"c.key\"\n";
 
 fn parse(text: &str) -> Result<Config, Problems> {
     Config::parse(Path::new("proxy.toml"), text, &[])
+}
+
+/// All keys that the readers ask for.
+fn known() -> Keys {
+    Config::read(Path::new("proxy.toml"), "", &[]).1.keys
 }
 
 /// The problems of a file that has some, as they are printed.
@@ -120,7 +128,7 @@ failures = 0
 window = "90s"
 delay = "1d"
 [user_agents]
-deny = ['it''s "odd" \d{1,3}', "a\tb"]
+deny = ["it's \"odd\" \\d{1,3}", "a\tb"]
 allow = []
 status = 403
 [groups]
@@ -170,15 +178,14 @@ fn acme_names_are_lower_case_and_its_files_stand_in_one() {
 
 #[test]
 fn settings_print_as_a_file_that_means_the_same() {
-    let everything = EVERYTHING.replace(r#"'it''s "odd" \d{1,3}'"#, r#""it's \"odd\" \\d{1,3}""#);
     for path in ["proxy.toml", "conf/proxy.toml", "/etc/tidegate/proxy.toml"] {
-        for text in [PAIR, &everything] {
+        for text in [PAIR, EVERYTHING] {
             let config = Config::parse(Path::new(path), text, &[]).unwrap();
             let printed = config.to_toml();
             assert_eq!(Config::parse(Path::new(path), &printed, &[]).unwrap(), config, "{printed}");
         }
     }
-    let config = parse(&everything).unwrap();
+    let config = parse(EVERYTHING).unwrap();
     assert_eq!(config.server.names, ["registry.example", "[::1]"]);
     assert_eq!(config.log.access, AccessTarget::File("off".into()));
     assert_eq!(config.tls.certificates[1].certificate, Path::new("../b.crt"));
@@ -200,8 +207,9 @@ proptest! {
     }
 
     #[test]
-    fn any_value_in_the_environment_is_read_without_panic(index in 0..keys::KEYS.len(), value in ".{0,40}") {
-        let key = &keys::KEYS[index];
+    fn any_value_in_the_environment_is_read_without_panic(index in any::<prop::sample::Index>(), value in ".{0,40}") {
+        let known = known().0;
+        let key = index.get(&known);
         let name = format!("TIDEGATE_{}_{}", key.section, key.name).to_uppercase();
         let whole = ("TIDEGATE_ACCESS".to_owned(), value.clone());
         let _ = Config::parse(Path::new("proxy.toml"), PAIR, &[(name, value), whole]);

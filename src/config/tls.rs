@@ -154,6 +154,7 @@ fn pem_file(section: &mut Section<'_, '_>, key: &str) -> Option<PathBuf> {
 }
 
 fn none_beside_acme(section: &mut Section<'_, '_>) -> Option<Vec<CertificateFiles>> {
+    Section::know_all(CERTIFICATE_ENTRY, section.report, CertificateFiles::read);
     for key in ["certificate", "key", "certificates"] {
         if let Some(location) = section.drop(key) {
             let message =

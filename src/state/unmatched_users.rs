@@ -81,7 +81,7 @@ actions = ["pull"]
         let file = "is not in auth/htpasswd;";
         let expected = [
             format!(r#"proxy.toml:7:18: groups.team: "bbo" {file} did you mean "bob"?"#),
-            format!(r#"proxy.toml:7:25: groups.team: "zacharias" {file} nobody can log in by this name"#),
+            format!(r#"proxy.toml:7:25: groups.team: "zacharias" {file} nobody can log in with this name"#),
             format!(r#"proxy.toml:9:19: access.users: "team" {file} did you mean "@team"?"#),
             format!(r#"proxy.toml:9:27: access.users: "Everyone" {file} did you mean "*"?"#),
             format!(r#"proxy.toml:9:39: access.users: "Public" {file} did you mean "anonymous"?"#),

@@ -91,19 +91,19 @@ empty = []
     let problems = problems(&format!("{PAIR}{rules}"));
     let expected = [
         r#"5:10: access.users: found "@develpers" (there is no group "develpers"; did you mean "@developers"?); write the name of a user, a group"#,
-        r#"5:24: access.users: found "team-*" (the name of a user is no pattern)"#,
+        r#"5:24: access.users: found "team-*" (the name of a user cannot be a pattern)"#,
         r#"5:34: access.users: found "" (the user name is empty)"#,
         r#"6:17: access.repositories: found "Team" ('T' is in no repository's name); write names in which"#,
         r#"6:25: access.repositories: found "a//b" (no slash stands at the start, at the end or beside another)"#,
         r#"7:12: access.actions: found "read"; write "pull", "push", "delete", "catalog", or "*""#,
         "9:9: access.users: found an empty list; write the name of a user",
-        "10:22: access.repositories: this stands here a second time; remove it",
+        "10:22: access.repositories: this is already in the list; remove it",
         r#"11:11: access.actions: found "pull"; write a list: ["pull"]"#,
-        r#"13:15: groups.developers: found "@ops" (a group holds no groups); write the name of a user, such as "alice""#,
-        r#"13:23: groups.developers: found "anonymous" (it is no single user; write it among the users"#,
+        r#"13:15: groups.developers: found "@ops" (a group cannot contain groups); write the name of a user, such as "alice""#,
+        r#"13:23: groups.developers: found "anonymous" (it is not a single user; write it among the users"#,
         "13:45: groups.developers: found the number 3",
         "14:9: groups.empty: found an empty list; write the name of a user",
-        r#"15:9: groups: found the name "@at"; write "at", the @ stands in"#,
+        r#"15:9: groups: found the name "@at"; write "at", only [[access]] has the @"#,
     ];
     assert_eq!(problems.len(), expected.len(), "{problems:#?}");
     for (problem, expected) in problems.iter().zip(expected) {
@@ -126,7 +126,10 @@ fn a_list_of_rules_is_no_table_and_not_empty() {
     );
     let inline = format!("access = [{{ {} }}, 3]\n{PAIR}", rule.replace('\n', ", "));
     let inline = problems(&inline);
-    assert!(inline[0].contains(": access: found an entry that is no table; write [[access]]"), "{inline:?}");
+    assert!(
+        inline[0].contains(": access: found an entry that is not a table; write [[access]]"),
+        "{inline:?}"
+    );
     assert_eq!(inline.len(), 1);
 }
 
@@ -137,7 +140,7 @@ fn a_rule_that_can_never_apply_is_refused() {
     };
     assert_eq!(
         problem(&rule("\"anonymous\"", "\"${user}/**\"")),
-        "proxy.toml:6:16: access.repositories: each pattern holds ${user}, and \"anonymous\" alone has no name; \
+        "proxy.toml:6:16: access.repositories: every pattern contains ${user}, and \"anonymous\" alone has no name; \
          write a pattern without it, or \"*\" among the users"
     );
     sound(&rule("\"anonymous\", \"*\"", "\"${user}/**\""));

@@ -91,10 +91,14 @@ fn wrong_rules_in_the_environment_are_named() {
         (
             "TIDEGATE_ACCESS_USERS",
             "alice",
-            "[[access]] as a whole is TIDEGATE_ACCESS; write a list of tables",
+            "the whole of [[access]] is one variable, TIDEGATE_ACCESS; write a list of tables",
         ),
-        ("TIDEGATE_GROUPS", "team=alice", "each group has a variable of its own; write TIDEGATE_GROUPS_"),
-        ("TIDEGATE_GROUPS_TEAM", "*", r#"groups.team: found "*" (it is no single user"#),
+        (
+            "TIDEGATE_GROUPS",
+            "team=alice",
+            "each group has its own variable; for one called developers, write TIDEGATE_GROUPS_",
+        ),
+        ("TIDEGATE_GROUPS_TEAM", "*", r#"groups.team: found "*" (it is not a single user"#),
     ] {
         let problems = parse_with(PAIR, &[(name, value)]).unwrap_err();
         let start = format!("environment: {name}: {message}");

@@ -26,7 +26,7 @@ certificate = "c.crt"
     assert_eq!(
         problems(text),
         [
-            r#"proxy.toml:2:26: server.listen: found "localhost" (no valid IP address and port); write an IP address and a port, such as "0.0.0.0:443" or "[::]:443""#,
+            r#"proxy.toml:2:26: server.listen: found "localhost" (it is not a valid IP address and port); write an IP address and a port, such as "0.0.0.0:443" or "[::]:443""#,
             r#"proxy.toml:3:1: unknown key "drain_timout" in [server]; did you mean "drain_timeout"?"#,
             r#"proxy.toml:4:20: server.trusted_proxies: found "10.0.0.0/33" (the prefix length does not fit); write a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#,
             r#"proxy.toml:7:16: limits.idle_timeout: found the number 60; write a duration from "1ms" to "1d", such as "500ms", "30s", "15m" or "2h""#,
@@ -68,7 +68,7 @@ fn all_mistakes_with_client_certificates_are_told() {
 fn sections_that_would_do_nothing_are_told() {
     assert_eq!(
         problem("[tls.client]\nca = \"ca.crt\""),
-        "proxy.toml:4:1: tls.client.verify is missing, and without it no certificate is asked for; \
+        "proxy.toml:4:1: tls.client.verify is missing, and without it clients are not asked for certificates; \
          write verify = \"required\", \"optional\" or \"off\""
     );
     let problems = problems("[acme]\ndomains = [\"a.test\"]\n");
@@ -123,7 +123,7 @@ fn unknown_names_get_advice() {
     for (lines, message) in [
         ("listen = []", r#"4:1: unknown key "listen" in [tls]; it belongs to [server]"#),
         ("[sever]\nlisten = []", "4:2: unknown section [sever]; did you mean [server]?"),
-        ("[server.limits]", r#"4:9: unknown key "limits" in [server]; [limits] is a section of its own"#),
+        ("[server.limits]", r#"4:9: unknown key "limits" in [server]; [limits] is a separate section"#),
         ("[log]\nüber = 1", "5:1: "),
     ] {
         let problems = problems(&format!("{PAIR}{lines}\n"));
@@ -136,9 +136,7 @@ fn unknown_names_get_advice() {
     );
     assert!(outside[1].contains("the sections are [server], "), "{outside:?}");
     assert!(
-        problems("server = 1\n")
-            .iter()
-            .any(|problem| problem.contains("write [server] on a line of its own"))
+        problems("server = 1\n").iter().any(|problem| problem.contains("write [server] on a line by itself"))
     );
 }
 
@@ -148,7 +146,7 @@ fn values_of_the_wrong_type_or_out_of_range() {
         ("min_version = 1.2", r#"4:15: tls.min_version: found the number 1.2; write "1.2" or "1.3""#),
         ("alpn = [\"h3\"]", r#"4:9: tls.alpn: found "h3"; write "h2" or "http/1.1""#),
         ("alpn = []", "4:8: tls.alpn: found an empty list; write "),
-        ("alpn = [\"h2\", \"h2\"]", "4:15: tls.alpn: this stands here a second time; remove it"),
+        ("alpn = [\"h2\", \"h2\"]", "4:15: tls.alpn: this is already in the list; remove it"),
         (
             "[server]\nlisten = \"0.0.0.0:443\"",
             r#"5:10: server.listen: found "0.0.0.0:443"; write a list: ["0.0.0.0:443"]"#,
@@ -204,7 +202,7 @@ fn values_of_the_wrong_type_or_out_of_range() {
         ),
         (
             "[policy]\nimmutable_tags = [\"${user}/*:v*\"]",
-            r#"5:19: policy.immutable_tags: found "${user}/*:v*" (this is the same for all users, so ${user} has"#,
+            r#"5:19: policy.immutable_tags: found "${user}/*:v*" (this applies to all users, so ${user} cannot"#,
         ),
         (
             "[policy]\nimmutable_tags = [\"a:\"]",
@@ -221,13 +219,13 @@ fn values_of_the_wrong_type_or_out_of_range() {
         ),
         (
             "[log]\nlevel = \"inof\"",
-            r#"5:9: log.level: found "inof" ("inof" is no level; did you mean "info"?)"#,
+            r#"5:9: log.level: found "inof" ("inof" is not a level; did you mean "info"?)"#,
         ),
         ("[log]\nlevel = \"a=loud\"", r#"5:9: log.level: found "a=loud" ("#),
         ("[log]\nlevel = \"\"", r#"5:9: log.level: found ""#),
         (
             "[log]\naccess = \"stderr\"",
-            r#"5:10: log.access: found "stderr" (the log of the program goes there)"#,
+            r#"5:10: log.access: found "stderr" (the program's own log goes there)"#,
         ),
     ] {
         let problem = problem(lines);
@@ -243,7 +241,7 @@ fn the_expression_of_the_recipe_is_explained() {
 deny = ['^(docker\/1\.(3|4|5(?!\.[0-9]-dev))|Go ).*$']",
     );
     assert!(problem.contains("look-around"), "{problem}");
-    assert!(problem.contains("put what is to pass into user_agents.allow"), "{problem}");
+    assert!(problem.contains("put the exceptions into user_agents.allow"), "{problem}");
 }
 
 #[test]
@@ -261,14 +259,14 @@ fn certificates_are_a_pair_or_a_list() {
     let list = "certificates = [{ certificate = 'a', key = 'b' }]";
     assert!(
         problem(list)
-            .starts_with("proxy.toml:4:16: tls.certificates stands beside tls.certificate and tls.key")
+            .starts_with("proxy.toml:4:16: tls.certificates is set beside tls.certificate and tls.key")
     );
     assert_eq!(
         problems("[tls]\ncertificates = [{ certificate = 'a', kye = 'b' }, 3]\n"),
         [
             r#"proxy.toml:2:33: tls.certificates.key is missing; write key = "certs/domain.key""#,
             r#"proxy.toml:2:38: unknown key "kye" in [tls.certificates]; did you mean "key"?"#,
-            r#"proxy.toml:2:51: tls.certificates: found an entry that is no table; write a list such as [{ certificate = "a.crt", key = "a.key" }]"#,
+            r#"proxy.toml:2:51: tls.certificates: found an entry that is not a table; write a list such as [{ certificate = "a.crt", key = "a.key" }]"#,
         ]
     );
 }
@@ -333,8 +331,8 @@ fn what_acme_needs_is_asked_for() {
     }
     for (name, complaint) in [
         ("*.a.example", "a wildcard needs the challenge dns-01"),
-        ("192.0.2.1", "it is an address and no DNS name"),
-        ("[::1]", "it is an address and no DNS name"),
+        ("192.0.2.1", "it is an address, not a DNS name"),
+        ("[::1]", "it is an address, not a DNS name"),
         ("a.example:443", "a name has no port"),
     ] {
         let problems = problems(&format!("[acme]\nnames = [{name:?}]\naccept_terms = true\n"));

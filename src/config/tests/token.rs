@@ -68,7 +68,7 @@ fn mistakes_are_told() {
     for (lines, message) in [
         (
             "certificate = \"token.crt\"",
-            "7:15: token.certificate stands without token.key, so a registry would trust a key that is not used;",
+            "7:15: token.certificate is set without token.key, so a registry would trust a key that is not used;",
         ),
         ("service = \"a b\"", r#"7:11: token.service: found "a b"; write printable ASCII without spaces"#),
         ("issuer = \"\"", r#"7:10: token.issuer: found ""; write printable ASCII"#),
