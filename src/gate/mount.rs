@@ -1,5 +1,5 @@
-//! A mount takes a blob from another repository: `POST
-//! …/blobs/uploads/?mount=<digest>&from=<repository>`.
+//! A mount takes a blob from another repository:
+//! `POST …/blobs/uploads/?mount=<digest>&from=<repository>`.
 
 use std::borrow::Cow;
 
