@@ -22,10 +22,10 @@ pub(crate) enum StopError {
     #[error("stopped at once, as asked; running transfers were cut")]
     Impatient,
     /// A worker can no longer serve its connections.
-    #[error("{0}; tidegate has stopped, so that its supervisor starts it again")]
+    #[error("{0}; tidegate has stopped, so that its supervisor restarts it")]
     Worker(#[from] WorkerFailure),
     /// The main thread can no longer do its part.
-    #[error("lost the task for {0}; tidegate has stopped, so that its supervisor starts it again")]
+    #[error("lost the task for {0}; tidegate has stopped, so that its supervisor restarts it")]
     LostTask(&'static str),
 }
 

@@ -26,7 +26,7 @@ impl Slots {
     }
 }
 
-/// One slot for each open connection, whoever it comes from.
+/// One slot for each open connection of any client.
 #[derive(Clone)]
 pub(super) struct ConnectionSlots(Arc<Semaphore>);
 
