@@ -48,13 +48,14 @@ impl fmt::Display for Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// The value of a step that succeeded; records the problems of one that failed. For steps that do
-    /// not need each other, so that the problems of all of them are reported at once.
+    /// The value of a step that succeeded; records the problems of one that failed. For steps that
+    /// do not need each other, so that the problems of all of them are reported at once.
     pub fn take<T>(&mut self, result: Result<T, impl Into<Problems>>) -> Option<T> {
         result.map_err(|found| self.0.extend(found.into().0)).ok()
     }
 
-    /// What the process exits with, after sysexits: 66 when nothing but missing files is wrong, else 78.
+    /// What the process exits with, after sysexits: 66 when nothing but missing files is wrong,
+    /// else 78.
     pub fn exit_code(&self) -> u8 {
         if !self.0.is_empty() && self.0.iter().all(|problem| problem.missing) {
             FILE_MISSING

@@ -8,35 +8,38 @@ use crate::disk::Signature;
 use crate::problem::Problems;
 use crate::state::{Shared, State};
 
-/// A reload that failed is tried again after so many looks: what was wrong may lie outside of the files that are watched.
+/// A failed reload is tried again after this many looks, because its cause may lie outside of the
+/// files that are watched.
 const RETRY: u32 = 10;
-/// The cause that is not worth a line when nothing is new.
+/// The cause of such a retry, which is logged only if its problems are new.
 const AGAIN: &str = "tried again";
 
-/// Puts a new state in the place of the running one when the settings or a file they name have changed.
+/// Puts a new state in the place of the running one when the settings or a file they name have
+/// changed.
 pub(crate) struct Reloader {
     path: PathBuf,
     shared: Arc<Shared>,
-    /// The files, and what they looked like when they were last read.
+    /// The watched files, as they were when they were last read.
     loaded: Looks,
-    /// What they looked like when they were last looked at.
+    /// Their signatures at the last look.
     seen: Vec<Option<Signature>>,
-    /// What was wrong at the last reload, and the looks since then.
+    /// The problems of the last reload if it failed, and the number of looks since then.
     failed: Option<(String, u32)>,
 }
 
-/// Files, and what they looked like at one moment; `None` for one that is not there.
+/// Files with their signatures at one moment; `None` for a file that does not exist.
 pub(crate) type Looks = Vec<(PathBuf, Option<Signature>)>;
 
 impl Reloader {
-    /// `path` is the file of the settings that `shared` was made from, `loaded` what [`look_at`] saw before it was.
+    /// `path` is the file of the settings that `shared` was built from; `loaded` is what
+    /// [`look_at`] returned before that.
     pub(crate) fn new(path: &Path, shared: Arc<Shared>, loaded: Looks) -> Self {
         let seen = signatures(&loaded);
         Self { path: path.to_owned(), shared, loaded, seen, failed: None }
     }
 
-    /// To be called now and then: reloads when a file has changed and has then stayed the same from
-    /// one call to the next, so that a pair of files that is being replaced is not read between the two.
+    /// To be called at intervals. Reloads when a file has changed and has then stayed the same from
+    /// one call to the next, so that a pair of files is not read while it is being replaced.
     pub(crate) fn look(&mut self) {
         let now = self.loaded.iter().map(|(file, _)| Signature::at(file)).collect();
         let settled = self.seen == now;
@@ -51,7 +54,7 @@ impl Reloader {
         }
     }
 
-    /// Reads everything anew. With an error anywhere, what runs stays, and the log says why.
+    /// Reads everything anew. After any error the running state stays, and the log says why.
     pub(crate) fn reload(&mut self, cause: &str) {
         match self.build() {
             Ok(state) => self.take_up(state, cause),
@@ -60,8 +63,8 @@ impl Reloader {
         self.seen = signatures(&self.loaded);
     }
 
-    /// Takes up a certificate that tidegate has had made. The running settings asked for it, and it has to be served even if those
-    /// in the file are broken.
+    /// Takes up a certificate that ACME has issued. The running settings asked for it, so it is
+    /// served even if those in the file are broken.
     pub(crate) fn renew(&mut self) {
         const CAUSE: &str = "a new certificate";
         self.reload(CAUSE);
@@ -77,7 +80,8 @@ impl Reloader {
         }
     }
 
-    /// The files are looked at before they are read: a change meanwhile is then seen at the next look.
+    /// Looks at the files before reading them, so that a change in between is seen at the next
+    /// look.
     fn build(&mut self) -> Result<State, Problems> {
         self.loaded = look_at(&self.shared.state().config);
         let settings = self.loaded[0].clone();
@@ -111,8 +115,8 @@ impl Reloader {
     }
 }
 
-/// Looks at the settings, then at the files they name. To be called before these are read: a change meanwhile then
-/// counts as one.
+/// Looks at the file of the settings and at those it names. To be called before they are read, so
+/// that a change in between is seen at the next look.
 pub(crate) fn look_at(config: &Config) -> Looks {
     config.watched_files().into_iter().map(|file| (file.clone(), Signature::at(&file))).collect()
 }

@@ -102,7 +102,8 @@ impl Acme {
         effects.watch(&self.files().certificate);
     }
 
-    /// The certificate and its key, which are kept in one file so that a pair is never half replaced.
+    /// The certificate and its key, which are kept in one file so that a pair is never half
+    /// replaced.
     pub fn files(&self) -> CertificateFiles {
         let file = self.state.join("certificate.pem");
         CertificateFiles { certificate: file.clone(), key: file }

@@ -21,8 +21,8 @@ impl<'r, 'i> Document<'r, 'i> {
         Self { table, environment: Environment::new(environment), report }
     }
 
-    /// Reads one section, which may be absent, and reports the keys that `read` leaves. A section within
-    /// another, `a.b`, has to be read before `a`.
+    /// Reads one section, which may be absent, and reports the keys that `read` leaves. A section
+    /// within another, `a.b`, has to be read before `a`.
     pub(super) fn section<T>(
         &mut self,
         name: &'static str,
@@ -48,8 +48,8 @@ impl<'r, 'i> Document<'r, 'i> {
         value
     }
 
-    /// Reads a section that is a list of tables, `[[name]]`, and may be absent. In the environment it is
-    /// one variable, in TOML, such as `example`.
+    /// Reads a section that is a list of tables, `[[name]]`, and may be absent. In the environment
+    /// it is one variable, in TOML, such as `example`.
     pub(super) fn entries<T>(
         &mut self,
         name: &'static str,

@@ -1,4 +1,5 @@
-//! Settings from the environment: `TIDEGATE_<SECTION>_<KEY>`, and `TIDEGATE_ACCESS` for a section that is a list.
+//! Settings from the environment: `TIDEGATE_<SECTION>_<KEY>`, and `TIDEGATE_ACCESS` for a section
+//! that is a list.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +14,14 @@ pub(super) struct Variable {
     pub(super) value: String,
 }
 
-/// The variables of each known section by the key they name, known or not; the empty key is a list as a whole.
+/// The variables of each known section by the key they name, known or not. The empty key names a
+/// list as a whole.
 #[derive(Debug, Default)]
 pub(super) struct Environment(BTreeMap<&'static str, BTreeMap<String, Variable>>);
 
 impl Environment {
-    /// Picks out what begins with a known section; `TIDEGATE_CONFIG`, `TIDEGATE_PORT` and the like do not.
+    /// Selects the variables that begin with a known section. `TIDEGATE_CONFIG`, `TIDEGATE_PORT`
+    /// and the like do not.
     pub(super) fn new(variables: &[(String, String)]) -> Self {
         let mut sections: BTreeMap<&'static str, BTreeMap<String, Variable>> = BTreeMap::new();
         for (name, value) in variables {
@@ -32,12 +35,12 @@ impl Environment {
         Self(sections)
     }
 
-    /// The variables of one section, which are gone from here afterwards.
+    /// Removes and returns the variables of one section.
     pub(super) fn take(&mut self, section: &str) -> BTreeMap<String, Variable> {
         self.0.remove(section).unwrap_or_default()
     }
 
-    /// What nobody took: section, key, variable.
+    /// The variables that were not taken: section, key, variable.
     pub(super) fn rest(self) -> impl Iterator<Item = (&'static str, String, Variable)> {
         self.0
             .into_iter()
@@ -57,8 +60,9 @@ fn split(name: &str) -> Option<(&'static str, String)> {
     Some((section, key))
 }
 
-/// Kubernetes and Docker tell every container of a service or link named `tidegate-server` its address
-/// as `TIDEGATE_SERVER_PORT=tcp://…`, `TIDEGATE_SERVER_SERVICE_HOST` and so on; nobody means us by that.
+/// Whether Kubernetes or Docker has set the variable. For a service or link named `tidegate-server`
+/// they pass its address to every container, as `TIDEGATE_SERVER_PORT=tcp://…`,
+/// `TIDEGATE_SERVER_SERVICE_HOST` and so on.
 fn is_service_link(key: &str, value: &str) -> bool {
     let numbered_port = key
         .strip_prefix("port_")
@@ -79,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn only_known_sections_count() {
+    fn only_variables_of_known_sections_are_taken() {
         assert_eq!(
             rest(&["TIDEGATE_CONFIG", "TIDEGATE_PORT", "TIDEGATE_SERVICE_HOST", "SERVER_LISTEN", "HOME"]),
             []
@@ -93,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_services_are_no_settings() {
+    fn addresses_of_services_are_not_settings() {
         assert_eq!(
             rest(&[
                 "TIDEGATE_SERVER_PORT",

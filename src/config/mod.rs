@@ -1,10 +1,10 @@
 //! The settings: proxy.toml and the environment, parsed into typed values.
 //!
-//! Each section has a file with its struct, its keys and their defaults, its printer, and how changes
-//! of it take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`, `auth`, `user_agents`,
-//! `groups`, `access`, `policy`, `token` and `log`. The other files are their tools: `document`,
-//! `section`, `list` and `syntax` find everything that is wrong in one pass, and `disk` looks at the
-//! files that are named.
+//! Each section has a file with its struct, its keys and their defaults, its printer, and how
+//! changes of it take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`, `auth`,
+//! `user_agents`, `groups`, `access`, `policy`, `token` and `log`. The other files are their tools:
+//! `document`, `section`, `list` and `syntax` find everything that is wrong in one pass, and `disk`
+//! looks at the files that are named.
 
 use std::path::{Path, PathBuf};
 
@@ -66,8 +66,8 @@ pub(crate) use token::Token;
 pub(crate) use upstream::{Upstream, UpstreamAuthorization};
 pub(crate) use user_agents::UserAgents;
 
-/// All settings of one proxy.toml, every value parsed, in range, and its default filled in. Paths are
-/// relative to the working directory, as `path` is.
+/// All settings of one proxy.toml, every value parsed, in range, and its default filled in. Paths
+/// are relative to the working directory, as `path` is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "most fields are the sections of their names")]
 pub struct Config {
@@ -114,8 +114,8 @@ impl Config {
         report.finish(config).map(|(config, warnings)| Self { warnings, ..config })
     }
 
-    /// Parses the text of a proxy.toml that stands at `path`, without looking at any file. A variable
-    /// `TIDEGATE_<SECTION>_<KEY>` of `environment` wins over the text.
+    /// Parses the text of a proxy.toml that stands at `path`, without looking at any file. A
+    /// variable `TIDEGATE_<SECTION>_<KEY>` of `environment` wins over the text.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -182,8 +182,8 @@ impl Config {
         (config(), report)
     }
 
-    /// All settings as a proxy.toml that parses to the same settings at the same path, except for the
-    /// warnings.
+    /// All settings as a proxy.toml that parses to the same settings at the same path, except for
+    /// the warnings.
     pub fn to_toml(&self) -> String {
         let Self {
             path,
@@ -210,7 +210,8 @@ impl Config {
     }
 
     /// The file itself, which is the first, and the files it names whose change needs a reload.
-    /// Files that are looked at whenever they are used, such as revocation lists, are not among them.
+    /// Files that are looked at whenever they are used, such as revocation lists, are not among
+    /// them.
     pub(crate) fn watched_files(&self) -> Vec<PathBuf> {
         self.effects().watched
     }

@@ -41,7 +41,8 @@ pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
     Ok(text.to_ascii_lowercase())
 }
 
-/// A name as clients ask for it: a host name, an IPv4 address, or an IPv6 address, which gets brackets.
+/// A name as clients ask for it: a host name, an IPv4 address, or an IPv6 address, which gets
+/// brackets.
 pub(super) fn served_name(text: &str) -> Result<String, Complaint> {
     if text.contains("://") || text.contains('/') {
         return Err("a name is not a URL".into());

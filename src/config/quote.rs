@@ -4,8 +4,8 @@ use toml::de::DeValue;
 
 const LONGEST: usize = 80;
 
-/// What an operator wrote, in double quotes: control characters escaped, cut when long, the user and
-/// password of a URL left out.
+/// What an operator wrote, in double quotes: control characters escaped, cut when long, the user
+/// and password of a URL left out.
 pub(super) fn quoted(text: &str) -> String {
     let public = match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}...{}", &text[..scheme + 3], &text[at..]),

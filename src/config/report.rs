@@ -1,5 +1,5 @@
-//! What reading the settings has found so far: problems with their locations, the keys that are known,
-//! and files to look at.
+//! What reading the settings has found so far: problems with their locations, the keys that are
+//! known, and files to look at.
 
 use std::path::{Path, PathBuf};
 
@@ -84,8 +84,8 @@ impl Report {
         self.push(location, Finding::UnknownKey { place, section, key: key.to_owned() });
     }
 
-    /// A syntax error. The lost text may have held any key, so missing keys are not reported from here
-    /// on.
+    /// A syntax error. The lost text may have held any key, so missing keys are not reported from
+    /// here on.
     pub(super) fn truncated(&mut self, offset: usize, message: impl Into<String>) {
         self.truncated = true;
         self.wrong(&Location::File(offset), message);
@@ -114,8 +114,8 @@ impl Report {
         self.warnings.push(Problem::new(self.describe(location), message));
     }
 
-    /// The value with all warnings, if it is there and nothing is wrong. Otherwise all problems: those
-    /// of the file in its order, then those of the environment.
+    /// The value with all warnings, if it is there and nothing is wrong. Otherwise all problems:
+    /// those of the file in its order, then those of the environment.
     pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), Problems> {
         self.findings.sort_by_key(|(order, _)| *order);
         let explain = |(_, finding)| match finding {

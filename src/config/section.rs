@@ -18,9 +18,9 @@ use super::words::{Words, choices, choose};
 
 /// One section while it is read.
 ///
-/// Each reader takes the name of a key and its default, a TOML text that is read when the key is not
-/// written. Asking for a key is all that makes it known. A reader returns `None` for a value that is
-/// wrong, after reporting it, and for a key that is neither written nor has a default.
+/// Each reader takes the name of a key and its default, a TOML text that is read when the key is
+/// not written. Asking for a key is all that makes it known. A reader returns `None` for a value
+/// that is wrong, after reporting it, and for a key that is neither written nor has a default.
 pub(super) struct Section<'r, 'i> {
     pub(super) name: &'static str,
     /// Its header, where missing keys are reported.

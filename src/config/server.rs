@@ -16,7 +16,8 @@ use super::values::{MOST_THREADS, WAIT_OR_NONE, or_share_of_cores, print_duratio
 pub struct Server {
     /// Addresses for TLS; at least one, none twice except with port 0.
     pub listen: Vec<SocketAddr>,
-    /// Addresses for plain HTTP, which serves only ACME and redirects; none twice except with port 0.
+    /// Addresses for plain HTTP, which serves only ACME and redirects; none twice except with port
+    /// 0.
     pub plain: Vec<SocketAddr>,
     /// Host names served, in lower case, IPv6 addresses in brackets; empty means any.
     pub names: Vec<String>,

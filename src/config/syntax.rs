@@ -1,7 +1,8 @@
-//! Finds every place where a file is no TOML, not only the first.
+//! Finds every syntax error in a TOML file, not only the first.
 //!
 //! The parser loses its way after some errors and reports what follows from them. So only its first
-//! error counts; the statement that holds it is blanked, byte for byte, and the rest is parsed again.
+//! error counts; the statement that holds it is blanked, byte for byte, and the rest is parsed
+//! again.
 
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use toml::de::{DeTable, Error};
 
 use super::report::{Report, position};
 
-/// More broken statements than this are not worth a message each.
+/// The most syntax errors that are reported.
 const MOST_ERRORS: usize = 50;
 
 /// Reports every syntax error and returns the text with the broken statements blanked: as long as

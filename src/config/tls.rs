@@ -59,8 +59,8 @@ const VERSIONS: Words<TlsVersion> = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVer
 const ALPN: Words<Alpn> = &[("h2", Alpn::H2), ("http/1.1", Alpn::Http11)];
 
 impl Tls {
-    /// `acme` is the location of `[acme]` if it is written; `by_acme` means that the certificate comes
-    /// from there.
+    /// `acme` is the location of `[acme]` if it is written; `by_acme` means that the certificate
+    /// comes from there.
     pub(super) fn read(
         section: &mut Section<'_, '_>,
         by_acme: bool,

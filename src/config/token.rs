@@ -14,8 +14,8 @@ use super::values::print_duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// The audience of tokens: what is written, or else the first of `server.names`. `None` means the
-    /// host of each request. Printable ASCII without spaces, quotes and backslashes.
+    /// The audience of tokens: what is written, or else the first of `server.names`. `None` means
+    /// the host of each request. Printable ASCII without spaces, quotes and backslashes.
     pub service: Option<String>,
     /// The issuer, in the same characters.
     pub issuer: String,
@@ -25,8 +25,8 @@ pub struct Token {
     pub certificate: Option<PathBuf>,
     /// How long tokens are valid. At least a minute.
     pub ttl: Duration,
-    /// How long identity tokens are valid; zero means that there are none. Always zero without `key`,
-    /// because they have to outlive the process.
+    /// How long identity tokens are valid; zero means that there are none. Always zero without
+    /// `key`, because they have to outlive the process.
     pub refresh_ttl: Duration,
 }
 
@@ -36,7 +36,8 @@ const TTL: RangeInclusive<Duration> = Duration::from_mins(1)..=DAY;
 const REFRESH_TTL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(3650 * 24);
 
 impl Token {
-    /// `names` is `server.names`, `mode` is `auth.mode`, `authorization` is `upstream.authorization`.
+    /// `names` is `server.names`, `mode` is `auth.mode`, `authorization` is
+    /// `upstream.authorization`.
     pub(super) fn read(
         section: &mut Section<'_, '_>,
         names: &[String],

@@ -1,4 +1,5 @@
-//! Durations, sizes and rates as text: `"30s"`, `"16KiB"`, `"500B/s"`; ranges that several keys share.
+//! Durations, sizes and rates as text: `"30s"`, `"16KiB"`, `"500B/s"`; ranges that several keys
+//! share.
 
 use std::ops::RangeInclusive;
 use std::thread::available_parallelism;
@@ -40,7 +41,8 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Complaint> {
     scaled(number, unit, &DURATION_UNITS).map(Duration::from_millis)
 }
 
-/// The shortest text that [`parse_duration`] reads as the same duration; below a millisecond is cut off.
+/// The shortest text that [`parse_duration`] reads as the same duration; below a millisecond is cut
+/// off.
 pub(super) fn print_duration(duration: Duration) -> String {
     let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if milliseconds == 0 {

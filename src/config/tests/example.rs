@@ -1,4 +1,5 @@
-//! proxy.toml.example is true: it parses, it holds every key, and the defaults it shows are the defaults.
+//! proxy.toml.example is true: it parses, it holds every key, and the defaults it shows are the
+//! defaults.
 
 use super::super::keys::{ACCESS, Key, Standing};
 use super::*;
