@@ -17,14 +17,14 @@ use crate::pki::{self, Facts, Identity, RenewedBy, SystemRoots, date};
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 
-/// What the temporary certificate calls itself.
+/// The common name of the temporary certificate.
 const TEMPORARY: &str = "temporary certificate of tidegate";
 
-/// What is to be served: the certificate that is kept. While there is none that can be used, what was served `before`; at the
-/// start, when nothing was, a temporary one.
+/// The certificate to serve: the one in `acme.state`. While that is unusable, the ones served `before`; at
+/// the start, when there are none, a temporary one. The second value is the warnings.
 ///
 /// # Errors
-/// There is none that can be used, and the folder for one cannot be written to; or the roots cannot be read.
+/// The certificate is unusable and the folder for a new one is not writable; or the roots cannot be read.
 pub(crate) fn serve(
     acme: &Acme,
     before: &[Identity],
@@ -55,7 +55,7 @@ pub(crate) fn serve(
     let renewal = store.renewal().filter(|renewal| renewal.is_of(acme) && renewal.failures > 0);
     warnings.extend(renewal.map(|renewal| {
         let message = format!(
-            "the directory {} has given no certificate in {} attempts; the last one: {}; the next one: {}",
+            "the directory {} has issued no certificate in {} attempts; last error: {}; next attempt: {}",
             acme.directory,
             renewal.failures,
             renewal.error.as_deref().unwrap_or("unknown"),
@@ -72,15 +72,16 @@ fn substitute(acme: &Acme, served: &[Identity], problems: &Problems) -> Problem 
         Some(problem) => format!("the one in {problem}"),
         None => "there is none yet".to_owned(),
     };
-    let served = match served.iter().any(|identity| identity.facts.label == TEMPORARY) {
-        true => "a temporary certificate, which no client trusts, is served",
-        false => "the certificate of before serves on",
+    let served = if served.iter().any(|identity| identity.facts.label == TEMPORARY) {
+        "a temporary certificate, which no client trusts, is in service"
+    } else {
+        "the previous certificate stays in service"
     };
-    Problem::new("acme", format!("{served} until {} has given one: {cause}", acme.directory))
+    Problem::new("acme", format!("{served} until {} has issued one: {cause}", acme.directory))
 }
 
-/// When the next attempt is due: when `renewal`, which is of these settings, says so; at once when it tells of a certificate that
-/// is not there, or cannot have been written under this clock.
+/// When the next attempt is due: at the moment in `renewal`, which must be of these settings. At once if
+/// its certificate is missing, or if that moment is too late to have been written under this clock.
 pub(super) fn next(acme: &Acme, renewal: Option<&Renewal>, now: OffsetDateTime) -> OffsetDateTime {
     let Some(renewal) = renewal else { return now };
     let latest = match (renewal.failures, validity(acme)) {
@@ -98,8 +99,8 @@ pub(super) fn validity(acme: &Acme) -> Option<(OffsetDateTime, OffsetDateTime)> 
     identities.first().map(|identity| (identity.facts.not_before, identity.facts.not_after))
 }
 
-/// Whether chain and key are what was ordered, and from when until when they are good. One that is not valid yet is taken: by
-/// this machine's clock, which may be behind.
+/// Checks that chain and key are what was ordered; returns when the certificate becomes valid and when it
+/// expires. One that is not valid yet is accepted: the clock of this machine may be behind.
 pub(super) fn judge(
     acme: &Acme,
     pem: &Secret,
@@ -111,22 +112,22 @@ pub(super) fn judge(
     let chain = pair.chain.unwrap_or_default();
     let findings = pki::check_chain(&files.certificate, &chain, RenewedBy::Acme, now, &|_| true);
     let fault = pair.problems.into_iter().chain(findings.errors).map(|problem| problem.message).next();
-    let unusable = |fault| Failure::new(format!("it gave a certificate that cannot be used: {fault}"));
+    let unusable = |fault| Failure::new(format!("it issued a certificate that cannot be used: {fault}"));
     let leaf = match (fault, chain.first()) {
         (Some(fault), _) => return Err(unusable(fault)),
         (None, None) => return Err(unusable("there is none".to_owned())),
         (None, Some(leaf)) => &leaf.facts,
     };
     if let Some(name) = acme.names.iter().find(|name| !leaf.covers(name)) {
-        return Err(unusable(format!("it does not bear the name {name}")));
+        return Err(unusable(format!("it does not cover the name {name}")));
     }
-    match leaf.not_after <= now {
-        true => Err(unusable(format!("it expired on {}; check this machine's clock", date(leaf.not_after)))),
-        false => Ok((leaf.not_before, leaf.not_after)),
+    if leaf.not_after <= now {
+        return Err(unusable(format!("it expired on {}; check this machine's clock", date(leaf.not_after))));
     }
+    Ok((leaf.not_before, leaf.not_after))
 }
 
-/// A certificate that no client trusts, so that there is one: without it nobody gets an answer, the directory neither.
+/// A certificate that no client trusts: without any, the handshakes of the directory would fail as well.
 fn temporary(acme: &Acme, now: OffsetDateTime) -> Result<Identity, Problem> {
     self_signed(acme, now)
         .map_err(|error| Problem::new("acme", format!("no temporary certificate can be made: {error}")))

@@ -105,7 +105,7 @@ async fn advance(
     }
 }
 
-/// Offers an answer for each name that is not proven yet, and has the directory look at it.
+/// Offers an answer for each name that is not validated yet, and asks the directory to validate it.
 async fn offer_answers(
     acme: &Acme,
     order: &mut Order,
@@ -140,11 +140,11 @@ async fn offer_answers(
             again(async || challenge.set_ready().await).await?;
         }
     }
-    tracing::info!(names = acme.names.join(", "), "the directory may look at our names");
+    tracing::info!(names = acme.names.join(", "), "ready for validation");
     Ok(offers)
 }
 
-/// Has the order know its authorizations; those it knows it does not ask for again.
+/// Fetches the authorizations of the order that it does not know yet.
 async fn fetch_authorizations(order: &mut Order) -> Result<(), Error> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {

@@ -30,9 +30,9 @@ pub(super) fn renewal(
     (from + life.mul_f64(SHARE - SPREAD * random)).max(now + (life / 10).min(LONGEST_PAUSE))
 }
 
-/// How long to wait after so many failures in a row: 5 s, 30 s, 3 min, 18 min and so on to 6 h; but no longer than a tenth of what is
-/// left of a certificate that is good from one moment to another, lest the time run out while there is hope; of one that lives
-/// for months no less than twelve minutes for that, as often as a directory lets a name fail; and no shorter than it has `wished`.
+/// The delay before the next attempt. Grows 6x per failure from 5 s to 6 h. Capped at a tenth of the
+/// remaining life of the certificate valid in `validity`, but for long-lived certificates not below 12
+/// minutes (Let's Encrypt's failure limit). Never shorter than `wished`, the directory's `Retry-After`.
 pub(super) fn pause(
     failures: u32,
     validity: Option<(OffsetDateTime, OffsetDateTime)>,

@@ -138,7 +138,7 @@ impl Store {
         let file = opened.map_err(|error| denied(&path, &error))?;
         if let Err(Errno::WOULDBLOCK) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             return Err(Failure::new(format!(
-                "another tidegate uses {}; give each one a folder acme.state of its own",
+                "another tidegate uses {}; give each one a separate folder acme.state",
                 self.folder.display()
             )));
         }
@@ -165,7 +165,7 @@ impl Store {
         match serde_json::from_slice(&content.bytes) {
             Ok(kept) => Ok(Some(kept)),
             Err(error) => {
-                tracing::warn!(%error, "{} is of no use and will be replaced", path.display());
+                tracing::warn!(%error, "{} cannot be parsed and will be replaced", path.display());
                 Ok(None)
             }
         }

@@ -82,7 +82,7 @@ pub(crate) fn names<'a>(
         .filter(|name| !certificates.clone().any(|facts| facts.covers(name)))
         .map(|name| {
             let message = format!(
-                "no certificate bears the name {name} (they bear: {}); clients that use it will refuse the connection",
+                "no certificate covers {name} (covered: {}); clients that use this name will refuse the connection",
                 borne()
             );
             Problem::new("server.names", message)

@@ -58,10 +58,12 @@ pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
             _ => None,
         })
         .collect();
-    match certificates.is_empty() {
-        false => Ok(certificates),
-        true if holds_key => Err(Fault::KeyForCertificate),
-        true => Err(Fault::NoCertificate),
+    if !certificates.is_empty() {
+        Ok(certificates)
+    } else if holds_key {
+        Err(Fault::KeyForCertificate)
+    } else {
+        Err(Fault::NoCertificate)
     }
 }
 

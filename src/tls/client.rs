@@ -1,8 +1,10 @@
-//! Certificates that clients show. The handshake takes any, if only its key is the client's; whether it counts is judged
-//! at each request, so that the refusal is an answer that can be read, and a revocation needs no new connection.
+//! Certificates that clients present. The handshake accepts any whose key the client has. Whether it
+//! is valid is judged at each request: the refusal is then an answer that can be read, and a
+//! revocation needs no new connection.
 
 mod accept_any;
 mod issuers;
+mod rejection;
 
 use std::cell::RefCell;
 use std::iter::zip;
@@ -13,87 +15,36 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use time::OffsetDateTime;
-use webpki::Error;
 
-use self::accept_any::Asking;
-use self::issuers::{Issuers, is_of};
+use self::accept_any::AcceptAny;
+use self::issuers::{Issuers, Lists, is_of};
+use self::rejection::CertificateRejection;
 use crate::config::ClientCertificates;
 use crate::live_file::LiveFile;
+use crate::pki::Facts;
 use crate::pki::date;
-use crate::pki::{Crl, Facts};
 use crate::problem::{Problem, Problems};
 use crate::user::User;
 
-/// A client's certificate, six intermediate ones, as many as webpki follows, and the CA's, which some send along.
+/// A client's certificate, the six intermediate ones that webpki follows at most, and that of the
+/// CA, which some send along.
 const LONGEST: usize = 8;
-/// A judgement is made anew after so long: validity begins and ends.
+/// How long a judgement that depends on the time of day holds.
 const FRESH: Duration = Duration::from_secs(1);
-/// A list of revoked certificates that ends within this time deserves a warning.
+/// A CRL that expires within this time causes a warning.
 const SOON: time::Duration = time::Duration::days(7);
 
-/// The CAs whose certificates count, and what they have revoked.
+/// The CAs whose certificates are accepted, and their CRLs.
 pub(crate) struct Authorities {
     issuers: Arc<Issuers>,
     lists: Vec<LiveFile<Lists>>,
 }
 
-/// What one file of revoked certificates holds.
-type Lists = Vec<Crl>;
-
-/// Why a certificate does not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CertificateRejection {
-    /// Its time, or that of an intermediate one, is over.
-    Expired,
-    /// Its time has not begun.
-    NotYetValid,
-    /// It leads to none of the CAs.
-    Stranger,
-    /// The CA it leads to has expired itself.
-    IssuerExpired,
-    /// It is in a list.
-    Revoked,
-    /// There are lists of its CA, but none that is up to date.
-    OutOfDate,
-    /// Its extendedKeyUsage lacks clientAuth.
-    Purpose,
-    /// It is of X.509 version 1.
-    Version,
-    /// It cannot be read, or something in it is not understood.
-    Unusable,
-    /// Too many certificates came with it, or too many ways lead through them.
-    Chain,
-    /// It names nobody where `tls.client.user_from` looks.
-    Nameless,
-    /// Its name cannot be a user's: there are several, it holds a colon or what cannot be seen, or is too long.
-    Name,
-}
-
-impl CertificateRejection {
-    /// A sentence for the log.
-    pub(crate) fn reason(self) -> &'static str {
-        match self {
-            Self::Expired => "the client certificate has expired",
-            Self::NotYetValid => "the client certificate is not valid yet",
-            Self::Stranger => "the client certificate is from no CA of tls.client.ca",
-            Self::IssuerExpired => "the CA of the client certificate is not valid now",
-            Self::Revoked => "the client certificate is revoked",
-            Self::OutOfDate => "the list of revoked certificates of its CA is out of date",
-            Self::Purpose => "the certificate is not for client authentication (extendedKeyUsage)",
-            Self::Version => "the client certificate is of X.509 version 1; issue it with extensions",
-            Self::Unusable => "the client certificate cannot be used",
-            Self::Chain => "too many certificates came with that of the client",
-            Self::Nameless => "the client certificate names no user where tls.client.user_from looks",
-            Self::Name => "the name in the client certificate cannot be that of a user",
-        }
-    }
-}
-
-/// What a client has shown in its handshake.
+/// The certificates that a client presented in its handshake.
 pub(crate) struct PresentedCertificate {
-    /// Its own certificate first; nothing when there are too many.
+    /// The client's own certificate first; none if there are too many.
     chain: Option<Vec<CertificateDer<'static>>>,
-    /// What its own certificate says; nothing when that cannot be read.
+    /// The facts of the client's own certificate; none if it cannot be read.
     leaf: Option<Facts>,
     judged: RefCell<Option<Judged>>,
 }
@@ -107,14 +58,14 @@ struct Judged {
 }
 
 impl PresentedCertificate {
-    /// `chain` as the client sent it; nothing when it sent none.
+    /// `chain` as the client sent it. None for an empty one.
     pub(crate) fn new(chain: &[CertificateDer<'static>]) -> Option<Self> {
         let leaf = Facts::read(chain.first()?);
         let chain = (chain.len() <= LONGEST).then(|| chain.to_vec());
         Some(Self { chain, leaf, judged: RefCell::default() })
     }
 
-    /// What the client's certificate calls itself, whether true or not; printable.
+    /// The name that the client's certificate claims, whether true or not; printable.
     pub(crate) fn label(&self) -> &str {
         self.leaf.as_ref().map_or("unreadable", |leaf| &leaf.label)
     }
@@ -127,8 +78,9 @@ impl PresentedCertificate {
 }
 
 impl Judged {
-    /// Whether it still holds, with these issuers and lists. What does not change with time holds for good: looking for a
-    /// way from many certificates to a CA takes long, and a stranger may send the same ones again and again.
+    /// Whether the judgement still holds for these issuers and lists. One that does not depend on
+    /// the time of day holds for the whole connection: searching a path to a CA takes long, and a
+    /// stranger may send the same certificates again and again.
     fn holds(&self, issuers: &Arc<Issuers>, lists: &[Arc<Lists>]) -> bool {
         let same_lists = self.lists.len() == lists.len()
             && zip(&self.lists, lists).all(|(known, now)| Arc::ptr_eq(known, now));
@@ -144,7 +96,7 @@ impl Judged {
 }
 
 impl Authorities {
-    /// Reads the files of `settings`. Beside the authorities: what works today and deserves a line in the log.
+    /// Reads the files of `settings`. The second value is the warnings.
     ///
     /// # Errors
     /// A file is missing, cannot be read, or does not hold what it should; a list is not signed by its CA.
@@ -165,7 +117,7 @@ impl Authorities {
                     None => Ok(lists),
                     Some(missing) => {
                         let message = format!(
-                            "does not hold the list of {missing} any more; put it back, or reload (SIGHUP) if it is to be gone"
+                            "no longer contains the CRL of {missing}; restore it, or send SIGHUP to accept its removal"
                         );
                         Err(vec![Problem::at(path, message)])
                     }
@@ -185,8 +137,8 @@ impl Authorities {
         Ok((authorities, warnings))
     }
 
-    /// The name of the user who has shown these certificates, if they count. Costs one stat for each list, and
-    /// once a second a look for the way to a CA.
+    /// The user whom these certificates name, if they are valid. Costs one stat for each list, and one
+    /// path search per second and connection.
     pub(crate) fn user(&self, shown: &PresentedCertificate) -> Result<User, CertificateRejection> {
         let lists: Vec<_> = self.lists.iter().map(LiveFile::current).collect();
         let mut judged = shown.judged.borrow_mut();
@@ -199,9 +151,9 @@ impl Authorities {
         verdict
     }
 
-    /// What asks for certificates in a handshake, with the names of the CAs.
+    /// Requests certificates in a handshake, with the names of the CAs.
     pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        Arc::new(Asking::new(self.issuers.facts.iter().map(|facts| facts.subject.clone())))
+        Arc::new(AcceptAny::new(self.issuers.facts.iter().map(|facts| facts.subject.clone())))
     }
 
     fn doubts(&self, ca: &Path, now: OffsetDateTime) -> Vec<Problem> {
@@ -211,13 +163,13 @@ impl Authorities {
                 let renew = "renew it, with `tidegate cert ca --crl` if that made it";
                 if next <= now {
                     let message = format!(
-                        "this list of revoked certificates is out of date since {}, and all certificates of its CA are refused; {renew}",
+                        "this CRL expired on {}, and all certificates of its CA are refused; {renew}",
                         date(next)
                     );
                     doubts.push(Problem::at(file.path(), message));
                 } else if next - now < SOON {
                     let message = format!(
-                        "this list of revoked certificates ends on {}, and with it access by certificate; {renew}",
+                        "this CRL expires on {}, which ends all access by certificates of its CA; {renew}",
                         date(next)
                     );
                     doubts.push(Problem::at(file.path(), message));
@@ -229,31 +181,12 @@ impl Authorities {
         };
         for facts in self.issuers.facts.iter().filter(|facts| !self.lists.is_empty() && !listed(facts)) {
             let message = format!(
-                "no file of tls.client.crl is of {}: none of its certificates is revoked",
+                "no file of tls.client.crl holds a CRL of {}: none of its certificates is revoked",
                 facts.label
             );
             doubts.push(Problem::at(ca, message));
         }
         doubts
-    }
-}
-
-impl From<Error> for CertificateRejection {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::CertExpired { .. } => Self::Expired,
-            Error::CertNotValidYet { .. } => Self::NotYetValid,
-            Error::UnknownIssuer | Error::InvalidSignatureForPublicKey => Self::Stranger,
-            Error::RequiredEkuNotFoundContext(_) => Self::Purpose,
-            Error::UnsupportedCertVersion => Self::Version,
-            Error::MaximumPathBuildCallsExceeded
-            | Error::MaximumPathDepthExceeded
-            | Error::MaximumSignatureChecksExceeded => Self::Chain,
-            error => {
-                tracing::debug!(%error, "a client certificate cannot be used");
-                Self::Unusable
-            }
-        }
     }
 }
 

@@ -56,6 +56,8 @@ impl Resolver {
         Self { exact: ranked(exact, &entries), wildcard: ranked(wildcard, &entries), default, entries }
     }
 
+    /// When no certificate suits `schemes`, the first one: rustls then fails the handshake because client
+    /// and key share no signature scheme. Without a certificate it would report that access is denied.
     fn pick(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Entry> {
         let bearers = name.and_then(|name| self.bearers(name)).unwrap_or(&self.default);
         let mut entries = bearers.iter().filter_map(|&index| self.entries.get(index));

@@ -210,7 +210,9 @@ fn what_is_served_serves_on_when_its_file_is_lost() {
     let (trusting, start) = (pebble.client(), tidegate.log.len());
     pebble.tls.shut();
     fs::remove_file(folder.path().join("certificate.pem")).unwrap();
-    tidegate.log.wait_after(start, "the reload", |line| line.contains("the certificate of before serves on"));
+    tidegate
+        .log
+        .wait_after(start, "the reload", |line| line.contains("the previous certificate stays in service"));
     assert!(shown(&tidegate, &trusting, "registry.test").is_some());
 }
 
@@ -226,14 +228,14 @@ fn what_the_directory_finds_wrong_is_told_and_tried_again() {
         assert!(line.contains(part), "{part} in {line}");
     }
     let (_, warned) = check(&tidegate.settings);
-    assert!(warned.contains("has given no certificate in 1 attempts; the last one: "), "{warned}");
+    assert!(warned.contains("has issued no certificate in 1 attempts; last error: "), "{warned}");
 
     // Killed in between: the pause is kept, and the error is not forgotten.
     kill(tidegate);
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
-    tidegate
-        .log
-        .wait_for("the warning at the start", |line| line.contains("has given no certificate in 1 attempts"));
+    tidegate.log.wait_for("the warning at the start", |line| {
+        line.contains("has issued no certificate in 1 attempts")
+    });
     pebble.tls.open(tidegate.address);
     wait_for_certificate(&tidegate, 0);
     assert_eq!(check(&tidegate.settings).1, "");
@@ -262,7 +264,7 @@ fn an_order_goes_on_where_it_was_killed() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let start = || Tidegate::start(settings(&recorder, &pebble, folder.path()));
     let looked_at = |tidegate: &Tidegate| {
-        tidegate.log.wait_for("the answers on offer", |line| line.contains("may look at our names"));
+        tidegate.log.wait_for("the answers on offer", |line| line.contains("ready for validation"));
     };
 
     // In the middle of validation: Pebble's connections wait at the door.
@@ -316,7 +318,7 @@ fn an_account_that_the_directory_has_lost_is_made_anew() {
 fn settings_that_change_during_an_attempt_begin_another() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
-    tidegate.log.wait_for("the answers on offer", |line| line.contains("may look at our names"));
+    tidegate.log.wait_for("the answers on offer", |line| line.contains("ready for validation"));
     let text = tidegate.settings.toml().replace("mirror.test", "third.test");
     fs::write(tidegate.settings.file(), text).unwrap();
     tidegate.log.wait_for("the other order", |line| line.contains("a new order") && line.contains("third"));
@@ -364,7 +366,7 @@ fn whoever_tries_another_directory_comes_back_to_the_account_he_had() {
 fn two_processes_do_not_share_a_folder() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let first = Tidegate::start(settings(&recorder, &pebble, folder.path()));
-    first.log.wait_for("the answers on offer", |line| line.contains("may look at our names"));
+    first.log.wait_for("the answers on offer", |line| line.contains("ready for validation"));
     let renewal = fs::read(folder.path().join("renewal.json")).unwrap();
     let other = settings(&recorder, &pebble, folder.path()).set("acme.names", r#"["third.test"]"#);
     let second = Tidegate::start(other);
@@ -379,7 +381,7 @@ fn two_processes_do_not_share_a_folder() {
 fn the_answer_is_a_handshake_and_nothing_more() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
-    tidegate.log.wait_for("the answers on offer", |line| line.contains("may look at our names"));
+    tidegate.log.wait_for("the answers on offer", |line| line.contains("ready for validation"));
     let ask = |name: &str, protocol: &str| {
         let (deadline, address) = (DEADLINE.as_secs().to_string(), tidegate.address.to_string());
         let s_client =

@@ -127,10 +127,7 @@ fn a_key_of_another_certificate_is_refused() {
 fn a_name_that_is_served_and_not_borne_is_doubted() {
     let (settings, _) = settings(90, &[]);
     let settings = settings.set("server.names", r#"["localhost", "registry.example"]"#);
-    assert_warned(
-        settings,
-        "server.names: no certificate bears the name registry.example (they bear: localhost)",
-    );
+    assert_warned(settings, "server.names: no certificate covers registry.example (covered: localhost)");
 }
 
 #[test]

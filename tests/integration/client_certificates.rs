@@ -142,7 +142,7 @@ fn write_table(holders: &Holders) -> Vec<(&'static str, Option<&'static str>)> {
         ("ed25519", None),
         ("p384", None),
         ("rsa", None),
-        ("self-signed", Some("the client certificate is from no CA of tls.client.ca")),
+        ("self-signed", Some("the client certificate was not issued by a CA of tls.client.ca")),
         ("expired", Some("the client certificate has expired")),
         ("too-early", Some("the client certificate is not valid yet")),
         ("revoked", Some("the client certificate is revoked")),

@@ -47,7 +47,7 @@ fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
     expired.not_after = now - Duration::HOUR;
     let stray = format!("{}{}", good.pem(), Signer::new("stranger").certificate.pem());
     for (pem, complaint) in [
-        (whole(&one_name.pem(), &its_key), "does not bear the name b.test"),
+        (whole(&one_name.pem(), &its_key), "does not cover the name b.test"),
         (whole(&good.pem(), &its_key), "does not match the certificate"),
         (whole(&ca.sign(&expired, &key).pem(), &key), "it expired on"),
         (whole(&stray, &key), "the chain is not in order"),
@@ -55,7 +55,7 @@ fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
         (Secret::new(*b"<html>"), "holds no PEM text"),
     ] {
         let failure = judge(&acme, &pem, now).unwrap_err();
-        assert!(failure.message.starts_with("it gave a certificate that cannot be used: "), "{failure:?}");
+        assert!(failure.message.starts_with("it issued a certificate that cannot be used: "), "{failure:?}");
         assert!(failure.message.contains(complaint), "{failure:?}");
     }
 }
@@ -68,7 +68,7 @@ fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
     let Identity { certified, facts, .. } = &none.0[0];
     assert_eq!(facts.dns_names, acme.names);
     assert!(certified.keys_match().is_ok());
-    assert!(warnings(&none).ends_with("until https://ca.test/dir has given one: there is none yet"));
+    assert!(warnings(&none).ends_with("until https://ca.test/dir has issued one: there is none yet"));
 
     let (good, key) = ca.server(&["a.test", "b.test"]);
     keep(&acme, &whole(&good.pem(), &key));
@@ -107,7 +107,7 @@ fn what_is_served_serves_on_when_the_file_is_damaged_or_gone() {
         let served = serve(&acme, &before, &SystemRoots::default(), now).unwrap();
         assert_eq!(served.0[0].certified.cert[0], *good.der());
         assert!(
-            warnings(&served).contains("the certificate of before serves on until"),
+            warnings(&served).contains("the previous certificate stays in service until"),
             "{}",
             warnings(&served)
         );
@@ -131,7 +131,7 @@ fn a_certificate_that_is_soon_to_be_renewed_deserves_no_warning_and_a_failed_ren
     let renewal = Renewal::failed(&acme, 4, "too many".to_owned(), late);
     fs::write(acme.state.join("renewal.json"), serde_json::to_vec(&renewal).unwrap()).unwrap();
     let said = warnings(&serve(&acme, &[], &SystemRoots::default(), late).unwrap());
-    assert!(said.contains("has given no certificate in 4 attempts; the last one: too many; "), "{said}");
+    assert!(said.contains("has issued no certificate in 4 attempts; last error: too many; "), "{said}");
 }
 
 #[test]

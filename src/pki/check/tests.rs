@@ -218,9 +218,7 @@ fn a_promised_name_that_no_certificate_bears_is_doubted() {
     let promised = ["a.test", "b.test", "10.0.0.5"].map(str::to_owned);
     assert_eq!(
         sentences(&names(&promised, std::iter::once(&facts))),
-        [
-            "server.names: no certificate bears the name b.test (they bear: a.test, 10.0.0.5); clients that use it \
-          will refuse the connection"
-        ]
+        ["server.names: no certificate covers b.test (covered: a.test, 10.0.0.5); clients that use this \
+             name will refuse the connection"]
     );
 }

@@ -1,4 +1,4 @@
-//! What rustls is told of client certificates: to ask, to take whatever is shown, but only from the owner of its key.
+//! Client certificates in the handshake: rustls requests one and accepts any whose key the client has.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,15 @@ use webpki::RawPublicKeyEntity;
 use crate::crypto::provider;
 use crate::pki::Facts;
 
-/// Asks for a certificate of one of some CAs. Only the signature that proves the key can end the handshake.
+/// Requests a certificate of one of some CAs. Only a wrong signature fails the handshake.
 #[derive(Debug)]
-pub(super) struct Asking {
-    /// docker, and everything else written in Go, picks its certificate by them.
+pub(super) struct AcceptAny {
+    /// The names of the CAs. Go programs such as docker pick their certificate by them.
     names: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Asking {
+impl AcceptAny {
     /// `names` of the CAs as DER.
     pub(super) fn new(names: impl Iterator<Item = Vec<u8>>) -> Self {
         let names: BTreeSet<_> = names.collect();
@@ -29,7 +29,7 @@ impl Asking {
     }
 }
 
-impl ClientCertVerifier for Asking {
+impl ClientCertVerifier for AcceptAny {
     fn client_auth_mandatory(&self) -> bool {
         false
     }
@@ -47,7 +47,8 @@ impl ClientCertVerifier for Asking {
         Ok(ClientCertVerified::assertion())
     }
 
-    /// By the key alone: webpki reads no certificate of X.509 version 1, whose refusal is to be an answer too.
+    /// By the key alone: webpki cannot read a certificate of X.509 version 1, which is to be refused by
+    /// an answer as well.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -58,11 +59,10 @@ impl ClientCertVerifier for Asking {
         let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
         let of_scheme = self.algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signed.scheme);
         let mut algorithms = of_scheme.flat_map(|(_, algorithms)| algorithms.iter());
-        match algorithms
-            .any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok())
-        {
-            true => Ok(HandshakeSignatureValid::assertion()),
-            false => Err(CertificateError::BadSignature.into()),
+        if algorithms.any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok()) {
+            Ok(HandshakeSignatureValid::assertion())
+        } else {
+            Err(CertificateError::BadSignature.into())
         }
     }
 

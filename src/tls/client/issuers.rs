@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use time::OffsetDateTime;
 use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
 
-use super::{CertificateRejection, Lists};
+use super::rejection::CertificateRejection;
 use crate::config::UserFrom;
 use crate::crypto::provider;
 use crate::disk;
@@ -22,6 +22,9 @@ use crate::pki::pem;
 use crate::pki::{Crl, Facts};
 use crate::problem::{Problem, Problems};
 use crate::user::{BadName, User};
+
+/// The CRLs of one file.
+pub(super) type Lists = Vec<Crl>;
 
 pub(super) struct Issuers {
     anchors: Vec<TrustAnchor<'static>>,
@@ -57,7 +60,7 @@ impl Issuers {
                 warnings.push(Problem::at(path, message));
             }
             if !facts.ca && facts.version_3 {
-                let message = format!("{label} is no CA; only a certificate that it signed would count");
+                let message = format!("{label} is not a CA; only certificates that it signed are accepted");
                 warnings.push(Problem::at(path, message));
             }
             issuers.anchors.push(anchor.to_owned());
@@ -66,7 +69,8 @@ impl Issuers {
         if problems.is_empty() { Ok((issuers, warnings)) } else { Err(Problems(problems)) }
     }
 
-    /// Reads a file of revoked certificates. Those of intermediate CAs are in order until their signer is known.
+    /// Reads a CRL file. A CRL from an intermediate CA cannot be verified yet and is accepted until its
+    /// issuer is seen.
     pub(super) fn lists(&self, path: &Path, bytes: &[u8]) -> Result<Lists, Problem> {
         let ders = pem::revocation_lists(bytes).map_err(|fault| Problem::at(path, fault))?;
         let lists: Vec<_> =
@@ -74,7 +78,7 @@ impl Issuers {
         for list in &lists {
             let is_named = self.facts.iter().any(|facts| list.issuer == facts.subject);
             if is_named && !self.facts.iter().any(|facts| is_of(list, facts)) {
-                let message = "holds a list that bears the name of a CA of tls.client.ca, but not its signature; \
+                let message = "holds a CRL with the name of a CA of tls.client.ca, but not signed by it; \
                                get the list from that CA";
                 return Err(Problem::at(path, message));
             }

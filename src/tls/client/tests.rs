@@ -141,7 +141,7 @@ fn what_a_ca_has_revoked_counts_no_more() {
     assert_eq!(ours.user(&[&of_other]).as_deref(), Ok("alice"), "another CA's numbers are others");
     let (_, warnings) = ours.open();
     assert!(
-        warnings.len() == 1 && warnings[0].contains("no file of tls.client.crl is of other"),
+        warnings.len() == 1 && warnings[0].contains("no file of tls.client.crl holds a CRL of other"),
         "{warnings:?}"
     );
 
@@ -159,10 +159,10 @@ fn a_list_out_of_date_lets_nobody_in_and_is_warned_of() {
     let good = issue(&ca, |_| ());
     let late = Fixture::new(&[&ca], &[&ca.revoke(&[], now() - Span::MINUTE)]);
     assert_eq!(late.user(&[&good]), Err(CertificateRejection::OutOfDate));
-    assert!(late.open().1[0].contains("is out of date since"), "{:?}", late.open().1);
+    assert!(late.open().1[0].contains("expired on"), "{:?}", late.open().1);
     let soon = Fixture::new(&[&ca], &[&ca.revoke(&[], now() + Span::days(2))]);
     assert_eq!(soon.user(&[&good]).as_deref(), Ok("alice"));
-    assert!(soon.open().1[0].contains("ends on"), "{:?}", soon.open().1);
+    assert!(soon.open().1[0].contains("expires on"), "{:?}", soon.open().1);
     let both = Fixture::new(
         &[&ca],
         &[&ca.revoke(&[], now() - Span::MINUTE), &ca.revoke(&[], now() + Span::days(30))],
@@ -201,7 +201,7 @@ fn a_ca_with_a_new_key_and_the_old_name_has_lists_of_its_own() {
     let seventh = |ca| issue(ca, |params| params.serial_number = Some(vec![7].into()));
     assert_eq!(ours.user(&[&seventh(&old)]), Err(CertificateRejection::Revoked));
     assert_eq!(ours.user(&[&seventh(&new)]).as_deref(), Ok("alice"));
-    assert!(ours.open().1[0].contains("no file of tls.client.crl is of ca"), "{:?}", ours.open().1);
+    assert!(ours.open().1[0].contains("no file of tls.client.crl holds a CRL of ca"), "{:?}", ours.open().1);
 }
 
 /// webpki tries every order of certificates of one name, and a stranger may send as many as he likes.
@@ -251,7 +251,7 @@ fn says_what_is_wrong_with_its_files() {
     let partial = ca.revoke_scoped(rcgen::CrlScope::UserCertsOnly);
     start(&Fixture::new(&[&ca], &[&partial]), "0.crl", "holds a list of some of the CA's certificates only");
     let forged = Signer::new("ca").revoke(&[], now() + Span::days(30));
-    start(&Fixture::new(&[&ca], &[&forged]), "0.crl", "holds a list that bears the name of a CA");
+    start(&Fixture::new(&[&ca], &[&forged]), "0.crl", "holds a CRL with the name of a CA");
     let mut missing = Fixture::new(&[&ca], &[&crl]);
     missing.settings.crl = vec![missing.folder.path("none.crl")];
     start(&missing, "none.crl", "the list of revoked certificates does not exist; make it with");
