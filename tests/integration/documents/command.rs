@@ -15,8 +15,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegate");
 /// What the documents may run on the machine of the test.
 const HERE: [&str; 5] = ["tidegate", "mkdir", "chmod", "openssl", "umask"];
 
-/// What needs a daemon, a cluster, another machine or a long build. Such a line is not run; the files
-/// and targets that it names must exist.
+/// What needs a daemon, a cluster, another machine or a long build. Such a line is not run, but
+/// the files and targets that it names must exist.
 const ELSEWHERE: [&str; 9] = [
     "docker",
     "kubectl",
@@ -110,7 +110,8 @@ pub fn lines(block: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// What a line that is not run names and what is not there, neither in one of `folders` nor as a target of cargo.
+/// The files and cargo targets that do not exist, of those that a line names. It is not run.
+/// A file may be in any of `folders`.
 pub fn look_at(line: &str, folders: &[&Path]) -> Vec<String> {
     let words = words(line);
     let mut missing = Vec::new();
@@ -201,7 +202,7 @@ pub fn commands_of(command: &[&str]) -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-/// What is wrong with a command of the program that is only mentioned: an unknown command or option.
+/// The unknown command or options in a mention of the program, such as `tidegate check --dump`.
 pub fn mentioned(text: &str) -> Vec<String> {
     let words = words(text);
     let mut words = words.iter().skip(1).map(String::as_str).peekable();

@@ -41,6 +41,12 @@ impl Page {
             } else if line.trim().is_empty() {
                 apart = true;
             } else {
+                let is_code = line.starts_with("    ") || line.starts_with("~~~");
+                assert!(
+                    !is_code,
+                    "{name}:{}: code stands between ``` and ```, where it is checked",
+                    index + 1
+                );
                 if apart || line.starts_with(['|', '#']) {
                     paragraphs.push((index + 1, String::new()));
                 }

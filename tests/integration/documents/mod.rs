@@ -1,4 +1,5 @@
-//! What the documents say holds: settings load, commands run, links lead somewhere, every key is explained.
+//! The documents are true: settings load, commands run, links lead somewhere, and every key is
+//! explained.
 
 mod command;
 mod links;
@@ -107,6 +108,24 @@ fn only_keys_and_commands_that_exist_are_mentioned() {
     expect_none(problems);
 }
 
+/// `TIDEGATE_X=y`, wherever it is mentioned, is a variable that the program takes.
+#[test]
+fn every_variable_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    settings::lay_out(&smallest(), folder.path());
+    fs::write(folder.path().join("proxy.toml"), smallest()).unwrap();
+    let spans = pages().into_iter().flat_map(|page| page.spans());
+    let is_setting = |span: &str| span.starts_with("TIDEGATE_") && span.contains('=');
+    let variables: Vec<String> = spans.map(|(_, span)| span).filter(|span| is_setting(span)).collect();
+    assert!(variables.len() > 5, "{variables:?}");
+    for variable in variables {
+        let ended = command::run(&format!("{variable} tidegate check"), folder.path());
+        assert!(ended.success, "{variable}: {}", ended.stderr);
+    }
+    let ended = command::run("TIDEGATE_SERVER_NAME=x tidegate check", folder.path());
+    assert!(!ended.success);
+}
+
 #[test]
 fn every_planned_key_is_refused() {
     for key in reference::planned(&page("docs/configuration.md")) {
@@ -117,7 +136,7 @@ fn every_planned_key_is_refused() {
     }
 }
 
-/// Each key that the reference gives the word `restart` is changed, and the reload says that it waits.
+/// Changes each key that the reference marks with `restart`; the reload must name it.
 #[test]
 fn what_needs_a_restart_says_so() {
     let running = Tidegate::start(Settings::for_upstream("http://127.0.0.1:1"));
@@ -249,6 +268,7 @@ mod what_is_wrong_is_found {
     #[test]
     fn other_blocks() {
         assert!(problems_of("", "anything").contains("unknown kind \"\""));
+        assert!(problems_of("sh", "# nothing").contains("without a command"));
         assert!(problems_of("python", "anything").contains("unknown kind"));
         assert!(problems_of("json", "{\"a\":1").contains("EOF"));
         assert!(problems_of("yaml", "version: 0.1\nstorage: {").contains("configuration error"));

@@ -8,7 +8,7 @@ use regex::Regex;
 /// The scripts whose output is shown.
 const SCRIPTS: [&str; 2] = ["deploy/quickstart.sh", "tests/run.sh"];
 
-/// The lines whose fixed words stand in no script. What varies is a word with a digit, a slash or a brace.
+/// The fixed words that no script prints. A word with a digit, a slash or a brace may vary.
 pub fn problems(text: &str, repository: &Path) -> Vec<String> {
     let scripts: Vec<String> = SCRIPTS.iter().map(|script| printed(repository, script)).collect();
     let mut problems = Vec::new();

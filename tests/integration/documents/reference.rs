@@ -11,7 +11,7 @@ use super::markdown::Page;
 /// A key of a section and the text of its default.
 pub type Keys = BTreeMap<(String, String), String>;
 
-/// The keys that proxy.toml.example shows. Those of `[[access]]`, which is only a comment there, have no default.
+/// The keys that proxy.toml.example shows. Those of `[[access]]` have no default there.
 pub fn example(text: &str) -> Keys {
     let pair = Regex::new(r"^#?\s*([a-z_]+) = (.*)$").unwrap();
     let header = Regex::new(r"^\[+([a-z_.]+)\]+$").unwrap();

@@ -35,7 +35,8 @@ pub fn moved(text: &str, folder: &Path) -> String {
     text.replace("\"/", &format!("\"{}/", folder.display()))
 }
 
-/// Makes what the settings in `text` name and `folder` does not have: certificates, CAs, users and keys.
+/// Makes the certificates, CAs, users and keys that the settings in `text` name, if `folder` has
+/// none.
 pub fn lay_out(text: &str, folder: &Path) {
     let Ok(settings) = text.parse::<Table>() else { return };
     let section = |name: &str| settings.get(name).and_then(Value::as_table).cloned().unwrap_or_default();

@@ -22,8 +22,8 @@ struct Stage<'a> {
     from_nothing: bool,
 }
 
-/// Acts out a page and gives what went wrong. Fragments of settings are completed with the last whole
-/// file of the page, at first with `smallest`.
+/// Acts out a page and returns what went wrong. Fragments of settings are completed with the last
+/// whole file of the page, at first with `smallest`.
 pub fn act_out(page: &Page, smallest: &str, repository: &Path) -> Vec<String> {
     let commands = page.blocks.iter().filter(|block| block.language == "sh");
     let from_nothing = commands.into_iter().any(|block| block.text.contains("tidegate cert server"));
@@ -35,7 +35,9 @@ pub fn act_out(page: &Page, smallest: &str, repository: &Path) -> Vec<String> {
         from_nothing,
     };
     settings::lay_out(smallest, stage.complete.path());
-    fs::write(stage.reader.path().join("proxy.toml"), smallest).unwrap();
+    if !from_nothing {
+        fs::write(stage.reader.path().join("proxy.toml"), smallest).unwrap();
+    }
     let mut problems = Vec::new();
     for block in &page.blocks {
         let found = stage.act(block);
@@ -84,7 +86,11 @@ impl Stage<'_> {
     }
 
     fn commands(&self, text: &str) -> Vec<String> {
-        command::lines(text).iter().flat_map(|line| self.command(line, None)).collect()
+        let lines = command::lines(text);
+        if lines.is_empty() {
+            return vec!["a block without a command".to_owned()];
+        }
+        lines.iter().flat_map(|line| self.command(line, None)).collect()
     }
 
     /// Commands after `$ `, with what they print.

@@ -12,7 +12,7 @@ pub fn problems(text: &str, folder: &Path) -> Vec<String> {
     let below = format!(": {}/", folder.display());
     fs::write(&file, text.replace(": /", &below)).unwrap();
     if text.lines().any(|line| line.starts_with("version: 0.1")) {
-        // It reads the whole configuration before it looks for garbage, and finds no storage to look at.
+        // The registry reads the whole configuration first, and then finds no storage to collect.
         let path = file.to_str().unwrap();
         let run = tools::run("docker-registry", &["garbage-collect", "--dry-run", path]);
         let is_read = !run.stderr.contains("configuration error");
