@@ -14,6 +14,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tools;
 use markdown::Page;
 
 /// The documents beside those in docs/.
@@ -207,6 +208,21 @@ fn the_compose_file_is_yaml_and_its_settings_load() {
     expect_none(yaml::problems(&read("deploy/compose.yml"), folder.path()));
     let text = format!("```toml\n{}```\n", read("deploy/proxy.toml"));
     expect_none(act_out(&Page::parse("deploy/proxy.toml", &text)));
+}
+
+/// The script makes a release build, so only its help and the settings that it writes are checked.
+#[test]
+fn the_quickstart_has_its_help_and_settings_that_load() {
+    let script = repository().join("deploy/quickstart.sh");
+    let help = tools::succeed("bash", &[script.to_str().unwrap(), "--help"]);
+    for option in ["--check", "TIDEGATE_PORT", "TIDEGATE_REGISTRY_PORT", "TIDEGATE_HOME"] {
+        assert!(help.contains(option), "{option} in {help}");
+    }
+    let text = read("deploy/quickstart.sh");
+    let (_, settings) = text.split_once("proxy.toml\" <<END\n").expect("it writes proxy.toml");
+    let (settings, _) = settings.split_once("END\n").unwrap();
+    let settings = settings.replace("$registry_port", "5044").replace("$port", "5043");
+    expect_none(act_out(&Page::parse("deploy/quickstart.sh", &format!("```toml\n{settings}```\n"))));
 }
 
 /// What the checks themselves must find.
