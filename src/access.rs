@@ -47,8 +47,8 @@ impl From<Option<User>> for Identity {
 pub struct Caller {
     /// On whose behalf it was sent.
     pub identity: Identity,
-    /// The scopes of the token that came with the request. `None` without a token: then all rights of
-    /// the identity apply.
+    /// The scopes of the token that came with the request. `None` without a token: then all rights
+    /// of the identity apply.
     pub token: Option<Vec<Scope>>,
 }
 
@@ -73,8 +73,8 @@ impl Rules {
         Rules { rules: config.access.clone(), open: config.auth.mode == AuthMode::Off }
     }
 
-    /// The rights of `identity` in `repository`: the union of what the rules grant. Without any rule,
-    /// every user has all rights.
+    /// The rights of `identity` in `repository`: the union of what the rules grant. Without any
+    /// rule, every user has all rights.
     pub fn rights(&self, identity: &Identity, repository: &str) -> Rights {
         match self.everything(identity) {
             Some(all) => all,
@@ -141,13 +141,14 @@ impl Permit {
         allowed(rules, &self.caller, repository).contains(rights)
     }
 
-    /// Whether the caller may see the name of `repository`. That takes the right to pull, whatever the
-    /// scopes of the token are.
+    /// Whether the caller may see the name of `repository`. That takes the right to pull, whatever
+    /// the scopes of the token are.
     pub fn sees(&self, rules: &Rules, repository: &str) -> bool {
         rules.rights(&self.caller.identity, repository).contains(Rights::PULL)
     }
 
-    /// Whether the caller may list all repositories, and the token, if there is one, is for the catalog.
+    /// Whether the caller may list all repositories, and the token, if there is one, is for the
+    /// catalog.
     pub fn has_catalog(&self, rules: &Rules) -> bool {
         let is_catalog = |scope: &Scope| scope.resource == Resource::Catalog;
         let token_allows = self.caller.token.as_ref().is_none_or(|scopes| scopes.iter().any(is_catalog));

@@ -17,8 +17,8 @@ pub(crate) struct Cache<V> {
     capacity: usize,
     life: Duration,
     entries: HashMap<Key, (V, Instant)>,
-    /// Every insertion with its expiry, the oldest first. If its expiry differs from the entry's, a later
-    /// insertion has replaced the value.
+    /// Every insertion with its expiry, the oldest first. If its expiry differs from the entry's, a
+    /// later insertion has replaced the value.
     order: VecDeque<(Key, Instant)>,
 }
 

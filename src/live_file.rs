@@ -11,7 +11,8 @@ use arc_swap::ArcSwap;
 use crate::disk::{self, RegularFile, Signature};
 use crate::problem::{Problem, Problems};
 
-/// A file that changed less than this long before it was read may change again with the same signature.
+/// A file that changed less than this long before it was read may change again with the same
+/// signature.
 const RACY_NANOS: i128 = 100_000_000;
 /// The same for file systems whose time stamps are whole seconds.
 const RACY_NANOS_COARSE: i128 = 2_000_000_000;
@@ -103,9 +104,9 @@ impl<T> LiveFile<T> {
         &self.path
     }
 
-    /// The current content, following symbolic links. Costs one stat(2) while the file is unchanged. The
-    /// first caller to see a change reads the file. If it is missing or invalid, that is logged once and
-    /// the previous content stays.
+    /// The current content, following symbolic links. Costs one stat(2) while the file is
+    /// unchanged. The first caller to see a change reads the file. If it is missing or invalid,
+    /// that is logged once and the previous content stays.
     pub(crate) fn current(&self) -> Arc<T> {
         let loaded = self.loaded.load();
         if loaded.settled && Signature::at(&self.path).is_some_and(|seen| Some(seen) == loaded.signature) {
@@ -181,17 +182,17 @@ impl Reading {
         Ok(Self { text, signature, whole })
     }
 
-    /// Whether an unchanged signature will mean an unchanged file. A second edit within the grain of the
-    /// clock keeps the signature (git calls this "racy"). Uses the time of the last status change,
-    /// which nobody can set.
+    /// Whether an unchanged signature will mean an unchanged file. A second edit within the grain
+    /// of the clock keeps the signature (git calls this "racy"). Uses the time of the last status
+    /// change, which nobody can set.
     fn is_settled(&self, now: SystemTime) -> bool {
         let coarse = self.signature.changed % 1_000_000_000 == 0;
         self.whole
             && !is_recent(self.signature.changed, if coarse { RACY_NANOS_COARSE } else { RACY_NANOS }, now)
     }
 
-    /// Whether the file was emptied in place, and not replaced: an editor, or Apache's htpasswd, is about
-    /// to write the new content.
+    /// Whether the file was emptied in place, and not replaced: an editor, or Apache's htpasswd, is
+    /// about to write the new content.
     fn is_being_written(&self, old: Option<&Signature>, now: SystemTime) -> bool {
         old.is_some_and(|old| self.signature.is_same_file(old))
             && self.text.is_empty()
@@ -199,8 +200,8 @@ impl Reading {
     }
 }
 
-/// Whether a time is less than `limit` away from now, in either direction: the clock of the file system
-/// may be a little ahead, but a time far ahead must not stay recent for ever.
+/// Whether a time is less than `limit` away from now, in either direction: the clock of the file
+/// system may be a little ahead, but a time far ahead must not stay recent for ever.
 fn is_recent(time: i128, limit: i128, now: SystemTime) -> bool {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos().cast_signed());
     (now - time).abs() < limit

@@ -29,8 +29,8 @@ use crate::upstream::Destination;
 
 pub(crate) use tag_locks::{TagLock, TagLocks};
 
-/// How many requests at once may read the registry's catalog. For each page of it, distribution walks
-/// all its folders.
+/// How many requests at once may read the registry's catalog. For each page of it, distribution
+/// walks all its folders.
 const CATALOG_READERS: usize = 2;
 
 /// Everything made from the settings and the files they name. It is never changed, only replaced.
@@ -51,8 +51,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Reads every file that the settings name. TLS and tokens take over from the state `before` what
-    /// they keep over a reload.
+    /// Reads every file that the settings name. TLS and tokens take over from the state `before`
+    /// what they keep over a reload.
     ///
     /// # Errors
     /// Everything that is wrong in any of the files.

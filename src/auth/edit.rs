@@ -2,8 +2,8 @@
 
 use super::htpasswd::Line;
 
-/// The text with the hash of `user` set, and whether a line was replaced. All other lines are kept byte
-/// for byte. If the user has several lines, the first is replaced and the others are removed.
+/// The text with the hash of `user` set, and whether a line was replaced. All other lines are kept
+/// byte for byte. If the user has several lines, the first is replaced and the others are removed.
 pub(crate) fn set_user(text: &[u8], user: &[u8], hash: &str) -> (Vec<u8>, bool) {
     let mut replaced = false;
     let mut new = Vec::with_capacity(text.len() + user.len() + hash.len() + 2);
@@ -26,7 +26,8 @@ pub(crate) fn set_user(text: &[u8], user: &[u8], hash: &str) -> (Vec<u8>, bool) 
     (new, replaced)
 }
 
-/// The text without the lines of `user`, all others kept byte for byte; `None` if there is no such user.
+/// The text without the lines of `user`, all others kept byte for byte; `None` if there is no such
+/// user.
 pub(crate) fn remove_user(text: &[u8], user: &[u8]) -> Option<Vec<u8>> {
     let lines = || text.split_inclusive(|byte| *byte == b'\n');
     lines()

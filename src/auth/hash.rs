@@ -15,10 +15,11 @@ pub(crate) const HIGHEST_COST: u32 = 14;
 
 /// The most rounds of `$5$` and `$6$` that are accepted. One check takes about half a second.
 const HIGHEST_ROUNDS: u32 = 1_000_000;
-/// Rounds of SHA-512 crypt that take as long as one unit of bcrypt work. A hash of cost c has 2^c units.
+/// Rounds of SHA-512 crypt that take as long as one unit of bcrypt work. A hash of cost c has 2^c
+/// units.
 const ROUNDS_PER_UNIT: u32 = 160;
-/// Bytes of a password for a legacy hash; the limit of crypt(3). Their time grows with the length, for
-/// `$5$` and `$6$` with its square.
+/// Bytes of a password for a legacy hash; the limit of crypt(3). Their time grows with the length,
+/// for `$5$` and `$6$` with its square.
 const LONGEST_LEGACY_PASSWORD: usize = 512;
 
 /// SHA-256 of the text of a stored hash. Tells two hashes apart without revealing either.
@@ -84,8 +85,8 @@ pub(crate) enum HashError {
 }
 
 impl StoredHash {
-    /// Reads the text after the colon: bcrypt, and if `legacy_hashes` is set, also `$apr1$`, `{SHA}`,
-    /// `{SSHA}`, `$5$` and `$6$`.
+    /// Reads the text after the colon: bcrypt, and if `legacy_hashes` is set, also `$apr1$`,
+    /// `{SHA}`, `{SSHA}`, `$5$` and `$6$`.
     pub(crate) fn parse(text: &[u8], legacy_hashes: bool) -> Result<StoredHash, HashError> {
         let (kind, cost) = parse_kind(text)?;
         let stored = Self { kind, cost, fingerprint: fingerprint(text) };
@@ -105,8 +106,8 @@ impl StoredHash {
 
     /// Whether this is the hash of the password. Takes the time that the cost of the hash asks for.
     ///
-    /// bcrypt uses the first 72 bytes only, as in Apache's htpasswd. A password with a NUL never matches:
-    /// bcrypt would take the NUL for its end and repeat it.
+    /// bcrypt uses the first 72 bytes only, as in Apache's htpasswd. A password with a NUL never
+    /// matches: bcrypt would take the NUL for its end and repeat it.
     pub(crate) fn matches(&self, password: &[u8]) -> bool {
         if password.contains(&0) {
             return false;

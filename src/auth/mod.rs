@@ -1,7 +1,7 @@
 //! Passwords: the htpasswd file, and the check of a password against it.
 //!
-//! [`open`] follows an htpasswd file on disk, [`Verifier`] checks passwords, [`Throttle`] limits failed
-//! attempts, and [`edit`] changes such a file for the `htpasswd` command.
+//! [`open`] follows an htpasswd file on disk, [`Verifier`] checks passwords, [`Throttle`] limits
+//! failed attempts, and [`edit`] changes such a file for the `htpasswd` command.
 
 mod apr1;
 mod crypt64;

@@ -15,13 +15,15 @@ pub(super) type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// Threads that run jobs in order of arrival. They end when the pool is dropped and the queue is empty.
+/// Threads that run jobs in order of arrival. They end when the pool is dropped and the queue is
+/// empty.
 pub(super) struct Pool {
     queue: SyncSender<Job>,
 }
 
 impl Pool {
-    /// Starts at least one thread. At most `queue` jobs wait; with 0, only an idle thread accepts a job.
+    /// Starts at least one thread. At most `queue` jobs wait; with 0, only an idle thread accepts a
+    /// job.
     pub(super) fn start(threads: usize, queue: usize) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(queue);
         let receiver = Arc::new(Mutex::new(receiver));

@@ -1,8 +1,8 @@
-//! The limit on failed attempts. Failures are counted by client network and user together: counted by
-//! user alone, a stranger could lock the user out.
+//! The limit on failed attempts. Failures are counted by client network and user together: counted
+//! by user alone, a stranger could lock the user out.
 //!
-//! An attempt is charged before it is made, so that many attempts at once cannot pass the limit. The
-//! charge is refunded if the attempt succeeds.
+//! An attempt is charged before it is made, so that many attempts at once cannot pass the limit.
+//! The charge is refunded if the attempt succeeds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,9 +61,9 @@ impl Throttle {
         self.tally().settings = settings;
     }
 
-    /// Charges an attempt before it is made. The failures of an account, whether or not the user exists,
-    /// are counted until the window since the first one has passed. The failure that reaches the limit
-    /// starts the delay.
+    /// Charges an attempt before it is made. The failures of an account, whether or not the user
+    /// exists, are counted until the window since the first one has passed. The failure that
+    /// reaches the limit starts the delay.
     ///
     /// # Errors
     /// The rest of the delay, if there is one.

@@ -1,8 +1,8 @@
 //! Checks passwords: one hash per password, not one per request.
 //!
-//! A failed check takes the same time for every user, known or not (see `verifier/check.rs`), so that
-//! timing does not reveal which users exist. All state shared by requests is behind one lock, which is
-//! held briefly and never across an await.
+//! A failed check takes the same time for every user, known or not (see `verifier/check.rs`), so
+//! that timing does not reveal which users exist. All state shared by requests is behind one lock,
+//! which is held briefly and never across an await.
 
 mod check;
 
@@ -36,8 +36,8 @@ const WRONG_LIFE: Duration = Duration::from_secs(3);
 const WRONG_SIZE: usize = 1024;
 /// How many networks are remembered for a right password. From these it is accepted during a delay.
 const KNOWN_NETWORKS: usize = 64;
-/// How often a request waits for a check of the same password against another stored hash. That takes
-/// an edit of the file in between; more than a few in a row are an attack.
+/// How often a request waits for a check of the same password against another stored hash. That
+/// takes an edit of the file in between; more than a few in a row are an attack.
 const PATIENCE: usize = 8;
 
 /// The answer to a password.
@@ -155,11 +155,12 @@ impl Verifier {
         &self.throttle
     }
 
-    /// Checks the password of the user `name`, sent from the address `from`. What is remembered applies
-    /// only while the stored hash in `users` is the same; after a change the password is checked again.
+    /// Checks the password of the user `name`, sent from the address `from`. What is remembered
+    /// applies only while the stored hash in `users` is the same; after a change the password is
+    /// checked again.
     ///
-    /// Works on any runtime. The future may be dropped at any time: a check that has begun is finished and
-    /// remembered. For bcrypt, only the first 72 bytes of the password are used.
+    /// Works on any runtime. The future may be dropped at any time: a check that has begun is
+    /// finished and remembered. For bcrypt, only the first 72 bytes of the password are used.
     pub async fn verify(&self, users: &Htpasswd, from: IpAddr, name: &[u8], password: &Secret) -> Verdict {
         if password.expose().contains(&0) {
             return Verdict::Wrong;
@@ -185,8 +186,8 @@ impl Verifier {
         Verdict::Busy
     }
 
-    /// Identifies a pair of name and password. The lengths distinguish `a`, `bc` from `ab`, `c`. The stored
-    /// hash is not part of it: what requests share must not reveal which users exist.
+    /// Identifies a pair of name and password. The lengths distinguish `a`, `bc` from `ab`, `c`.
+    /// The stored hash is not part of it: what requests share must not reveal which users exist.
     fn key(&self, user: &[u8], password: &Secret) -> Key {
         let mut context = hmac::Context::with_key(&self.key);
         for part in [user, password.expose()] {
@@ -200,8 +201,9 @@ impl Verifier {
 
     /// Answers from memory, joins the running check of this password, or starts one.
     ///
-    /// During a delay a known password is accepted only from networks that have sent it before. Otherwise
-    /// a throttled attacker could test guesses for free against a password known from elsewhere.
+    /// During a delay a known password is accepted only from networks that have sent it before.
+    /// Otherwise a throttled attacker could test guesses for free against a password known from
+    /// elsewhere.
     fn step(&self, asked: &Asked<'_>, cost: u32) -> Step {
         let Asked { network, name, password, key, found } = *asked;
         let (account, against) = (Account::Password(name), asked.against());
@@ -270,8 +272,8 @@ impl Shared {
     }
 }
 
-/// Ends a check when dropped, even after a panic: remembers the result, charges a wrong password, and
-/// wakes the requests that wait.
+/// Ends a check when dropped, even after a panic: remembers the result, charges a wrong password,
+/// and wakes the requests that wait.
 struct Completion<'a> {
     shared: &'a Shared,
     key: Key,

@@ -32,8 +32,9 @@ pub(crate) struct ClientBody {
     /// `None` for a request without a body.
     incoming: Option<Incoming>,
     http2: bool,
-    /// The HTTP/2 chunk that completes the declared length, held until the stream ends. The registry
-    /// counts the length only, and would otherwise take a reset or malformed stream for complete.
+    /// The HTTP/2 chunk that completes the declared length, held until the stream ends. The
+    /// registry counts the length only, and would otherwise take a reset or malformed stream for
+    /// complete.
     held: Option<Bytes>,
     declared: Option<u64>,
     flow: Rc<Flow>,
@@ -41,7 +42,8 @@ pub(crate) struct ClientBody {
     most: u64,
     /// When the current wait for the client began.
     waiting: Option<Instant>,
-    /// Wakes the task when a wait has lasted too long. It is kept for later waits, so it may fire early.
+    /// Wakes the task when a wait has lasted too long. It is kept for later waits, so it may fire
+    /// early.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -93,13 +95,14 @@ impl ClientBody {
         })
     }
 
-    /// Whether the chunk just read completes the declared length of a stream that has not ended yet.
+    /// Whether the chunk just read completes the declared length of a stream that has not ended
+    /// yet.
     fn completes(&self) -> bool {
         self.is_unfinished() && self.declared == Some(self.flow.bytes_in())
     }
 
-    /// Whether an HTTP/2 stream has not ended with END_STREAM. hyper reports a reset with NO_ERROR as an
-    /// ordinary end.
+    /// Whether an HTTP/2 stream has not ended with END_STREAM. hyper reports a reset with NO_ERROR
+    /// as an ordinary end.
     fn is_unfinished(&self) -> bool {
         self.http2 && self.incoming.as_ref().is_some_and(|incoming| !incoming.is_end_stream())
     }
@@ -194,8 +197,8 @@ impl Drop for ClientBody {
 #[error("the client's body ended badly: {0:?}")]
 pub(crate) struct ClientError(ClientFault);
 
-/// hyper reports broken chunks as `InvalidData` or `InvalidInput`, and h2 reports a body that differs
-/// from its Content-Length as `PROTOCOL_ERROR`. Anything else is a body that ended early.
+/// hyper reports broken chunks as `InvalidData` or `InvalidInput`, and h2 reports a body that
+/// differs from its Content-Length as `PROTOCOL_ERROR`. Anything else is a body that ended early.
 fn fault(error: hyper::Error) -> ClientFault {
     let source = error.source();
     let io = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
@@ -207,8 +210,8 @@ fn fault(error: hyper::Error) -> ClientFault {
     }
 }
 
-/// Whether there is a field that RFC 9110 section 6.5.1 forbids in trailers, because a recipient may
-/// merge it into the head.
+/// Whether there is a field that RFC 9110 section 6.5.1 forbids in trailers, because a recipient
+/// may merge it into the head.
 fn forbidden(trailers: &HeaderMap) -> bool {
     const NAMES: [header::HeaderName; 9] = [
         header::CONTENT_LENGTH,

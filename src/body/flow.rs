@@ -79,14 +79,14 @@ impl Flow {
         self.waits_for_download.get()
     }
 
-    /// How long the upstream has had every byte of the request that has arrived. Zero while tidegate
-    /// waits for the client.
+    /// How long the upstream has had every byte of the request that has arrived. Zero while
+    /// tidegate waits for the client.
     pub(crate) fn upstream_silence(&self) -> Duration {
         if self.waits_for_upload.get() { Duration::ZERO } else { self.upload_moved.get().elapsed() }
     }
 
-    /// Whether the turn is used up. Its body then returns `Pending`, and the task is woken for the next
-    /// turn.
+    /// Whether the turn is used up. Its body then returns `Pending`, and the task is woken for the
+    /// next turn.
     pub(crate) fn yields(&self, cx: &Context<'_>) -> bool {
         if self.awaited.get().is_none() && self.moved.get() < TURN {
             return false;

@@ -9,9 +9,9 @@ const GRACE: Duration = Duration::from_secs(20);
 /// `min_rate` bytes per second on average. Time spent waiting for the registry does not count, and
 /// the total is not limited.
 ///
-/// The average is kept as credit. A client starts with 20 s; waiting for it uses credit up, and each
-/// byte earns the time it may take at the minimum rate. Credit is capped, so that a burst pays for a
-/// later pause but not for a later trickle.
+/// The average is kept as credit. A client starts with 20 s; waiting for it uses credit up, and
+/// each byte earns the time it may take at the minimum rate. Credit is capped, so that a burst pays
+/// for a later pause but not for a later trickle.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
     idle: Duration,

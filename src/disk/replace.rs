@@ -10,15 +10,16 @@ use aws_lc_rs::rand;
 
 use crate::secret::Secret;
 
-/// Replaces the file at `path` with `content`, on disk when this returns. An existing file keeps its
-/// mode and owner; a new one gets `mode_if_new`. Symbolic links are followed and stay. On an error the
-/// old file is unchanged.
+/// Replaces the file at `path` with `content`, on disk when this returns. An existing file keeps
+/// its mode and owner; a new one gets `mode_if_new`. Symbolic links are followed and stay. On an
+/// error the old file is unchanged.
 pub(super) fn replace(path: &Path, content: &[u8], mode_if_new: u32) -> io::Result<()> {
     Staged::new(path, content, mode_if_new)?.commit()
 }
 
-/// A new file on disk in its final folder, under a temporary name that begins with a dot. Removed if
-/// dropped before [`Staged::commit`]. Files that belong together are all staged before the first commit.
+/// A new file on disk in its final folder, under a temporary name that begins with a dot. Removed
+/// if dropped before [`Staged::commit`]. Files that belong together are all staged before the first
+/// commit.
 #[derive(Debug)]
 pub(crate) struct Staged {
     draft: Draft,
@@ -33,7 +34,8 @@ impl Staged {
         Self::write(path, content, mode_if_new, 0o7777)
     }
 
-    /// The same for a secret: a new file gets mode 0600, and an existing one loses all access for others.
+    /// The same for a secret: a new file gets mode 0600, and an existing one loses all access for
+    /// others.
     pub(crate) fn secret(path: &Path, content: &Secret) -> io::Result<Self> {
         Self::write(path, content.expose(), 0o600, 0o770)
     }
@@ -77,8 +79,8 @@ impl Drop for Draft {
     }
 }
 
-/// Resolves symbolic links, so that the file is replaced and not the link. With `create`, the file itself
-/// may be missing; a dangling link is always an error.
+/// Resolves symbolic links, so that the file is replaced and not the link. With `create`, the file
+/// itself may be missing; a dangling link is always an error.
 pub(super) fn resolve(path: &Path, create: bool) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(error) if error.kind() == ErrorKind::NotFound && create && path.symlink_metadata().is_err() => {
@@ -106,8 +108,8 @@ pub(super) fn existing(target: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// A random name: a process id may repeat in the next container, where a killed one left its file. Hidden,
-/// and without the extension by which programs find certificates in a folder.
+/// A random name: a process id may repeat in the next container, where a killed one left its file.
+/// Hidden, and without the extension by which programs find certificates in a folder.
 fn draft_name(target: &Path) -> io::Result<PathBuf> {
     let mut nonce = [0; 8];
     rand::fill(&mut nonce).map_err(|_| io::Error::other("the system gives no random numbers"))?;

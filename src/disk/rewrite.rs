@@ -30,8 +30,8 @@ impl Rewrite {
     /// `mode_if_new` is given.
     ///
     /// # Errors
-    /// Of kind `NotFound` if the file is missing and cannot be created; or the lock is not released in
-    /// time, or the file cannot be read.
+    /// Of kind `NotFound` if the file is missing and cannot be created; or the lock is not released
+    /// in time, or the file cannot be read.
     pub(crate) fn begin(path: &Path, mode_if_new: Option<u32>) -> io::Result<Rewrite> {
         let target = resolve(path, mode_if_new.is_some())?;
         let folder = File::open(folder_of(&target))?;

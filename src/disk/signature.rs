@@ -14,7 +14,8 @@ pub(crate) struct Signature {
     /// When the content was last changed, in nanoseconds since 1970. Anybody who may write to the
     /// file can set it.
     pub(crate) modified: i128,
-    /// When the content or the status was last changed, in nanoseconds since 1970. Nobody can set it.
+    /// When the content or the status was last changed, in nanoseconds since 1970. Nobody can set
+    /// it.
     pub(crate) changed: i128,
 }
 

@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
 use crate::access::{Permit, Rules};
 use crate::registry::name;
-use crate::registry::page::{NoNumber, Page};
+use crate::registry::page::{NotANumber, Page};
 
 /// Names in an answer if the request does not say how many, as in distribution.
 const USUAL_NAMES: usize = 100;
@@ -40,7 +40,7 @@ pub(super) async fn filtered<B>(
     permit: &Permit,
     request: &Request<B>,
 ) -> Result<Response<Source>, Refusal> {
-    let page = Page::of(request.uri().query().unwrap_or_default()).map_err(|NoNumber| Refusal::PageSize)?;
+    let page = Page::of(request.uri().query().unwrap_or_default()).map_err(|NotANumber| Refusal::PageSize)?;
     let n = page.n.unwrap_or(USUAL_NAMES).min(MOST_NAMES);
     if n == 0 {
         return respond(Vec::new(), None);

@@ -20,7 +20,7 @@ use super::token_requester::TokenRequester;
 use crate::access::{Identity, Rules};
 use crate::body::{ClientBody, ClientFault, Limits, UnreadBody};
 use crate::header::credentials;
-use crate::registry::grant::{self, Asked};
+use crate::registry::grant::{self, TokenRequest};
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::secret::Secret;
@@ -54,7 +54,10 @@ pub(super) async fn answer(
     Ok(no_store(body).map(Source::from))
 }
 
-async fn read(context: &RequestContext<'_>, mut request: Request<UnreadBody>) -> Result<Asked, Refusal> {
+async fn read(
+    context: &RequestContext<'_>,
+    mut request: Request<UnreadBody>,
+) -> Result<TokenRequest, Refusal> {
     match *request.method() {
         Method::GET => {
             early_body::settle(&mut request, context.state.config.limits.idle_timeout).await?;

@@ -1,4 +1,4 @@
-//! Error bodies as the OCI distribution specification words them, section "Error Codes".
+//! Error bodies of the OCI distribution specification, section "Error Codes".
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::scope::{Resource, Scope};
 
-/// The codes that tidegate answers with. Clients branch on them; people read the message.
+/// The codes of tidegate's responses. Clients evaluate the code; people read the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Code {
-    /// No identity, or one that did not verify.
+    /// The client has not proven an identity.
     Unauthorized,
     /// The identity may not do this.
     Denied,
@@ -17,22 +17,22 @@ pub(crate) enum Code {
     Unsupported,
     /// The repository name, tag or digest does not fit the grammar.
     NameInvalid,
-    /// Nothing is known under this name.
+    /// The name does not exist.
     NameUnknown,
-    /// The number of entries asked for is no number.
+    /// The requested number of entries is not a number.
     PaginationNumberInvalid,
-    /// The body is longer than is allowed or was announced.
+    /// The body is longer than allowed or declared.
     SizeInvalid,
-    /// Ask again later; the answer says when.
+    /// Try again later, after the time in the response.
     TooManyRequests,
     /// The registry cannot be reached, or tidegate is busy.
     Unavailable,
-    /// Whatever has no code of its own.
+    /// Everything else.
     Unknown,
 }
 
 impl Code {
-    /// The code as it stands in the body.
+    /// The code as text, for the body.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Unauthorized => "UNAUTHORIZED",
@@ -49,8 +49,7 @@ impl Code {
     }
 }
 
-/// The body `{"errors":[{"code","message","detail"}]}` with one error; `detail` is left out when there is
-/// none. Send it as `application/json`.
+/// The body `{"errors":[{"code","message","detail"}]}` with one error, of type `application/json`.
 pub(crate) fn error_body(code: Code, message: &str, detail: Option<Value>) -> Bytes {
     let body = Body { errors: [Entry { code: code.as_str(), message, detail }] };
     // Strings and a `Value` always serialize; the fallback keeps this free of a panic.
@@ -58,7 +57,7 @@ pub(crate) fn error_body(code: Code, message: &str, detail: Option<Value>) -> By
         .map_or_else(|_| Bytes::from_static(br#"{"errors":[{"code":"UNKNOWN"}]}"#), Bytes::from)
 }
 
-/// The `detail` that tells which rights are missing, as distribution has it: an entry for each.
+/// The `detail` that lists the missing rights, one entry each, as distribution does.
 pub(crate) fn detail(missing: &Scope) -> Value {
     let (kind, name) = match &missing.resource {
         Resource::Repository(name) => ("repository", name.as_str()),

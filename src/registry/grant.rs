@@ -1,4 +1,5 @@
-//! What is asked of the token endpoint: distribution's "Token Authentication Specification" and "Oauth2 Token Authentication".
+//! Requests to the token endpoint: distribution's "Token Authentication Specification" and "Oauth2
+//! Token Authentication".
 
 use form_urlencoded::parse;
 
@@ -11,23 +12,23 @@ pub(crate) const PATH: &str = "/auth/token";
 /// The methods of the token endpoint, as in `Allow`.
 pub(crate) const METHODS: &str = "GET, POST";
 
-/// Scopes of one request. No client asks for more than a handful.
+/// Scopes of one request; clients ask for a few.
 const MOST_SCOPES: usize = 64;
 
 /// A request for a token.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// What proves who asks.
+pub(crate) struct TokenRequest {
+    /// What proves the identity of the client.
     pub proof: Proof,
-    /// The registry that the token is for, where one is named.
+    /// The registry that the token is for, if the request names one.
     pub service: Option<String>,
-    /// What it is to allow; those that mean nothing here are left out, and each repository stands once.
+    /// The requested scopes, without unknown ones, each repository once.
     pub scopes: Vec<Scope>,
-    /// An identity token is wanted too.
+    /// Whether an identity token is requested too.
     pub offline: bool,
 }
 
-/// What proves who asks.
+/// What proves the identity of a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
     /// The `Authorization` field of the request, if there is one.
@@ -38,15 +39,15 @@ pub(crate) enum Proof {
     Identity(Secret),
 }
 
-/// Why nothing can be made of a request; a sentence for its sender.
+/// Why a request cannot be answered, for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct BadTokenRequest(pub &'static str);
 
 /// Reads the query of a GET.
-pub(crate) fn query(query: &str) -> Result<Asked, BadTokenRequest> {
+pub(crate) fn query(query: &str) -> Result<TokenRequest, BadTokenRequest> {
     let fields = Fields::read(query.as_bytes())?;
-    Ok(Asked {
+    Ok(TokenRequest {
         proof: Proof::Header,
         offline: fields.one("offline_token")?.is_some_and(|value| value == "true"),
         service: fields.service()?,
@@ -55,7 +56,7 @@ pub(crate) fn query(query: &str) -> Result<Asked, BadTokenRequest> {
 }
 
 /// Reads the form of a POST.
-pub(crate) fn form(form: &[u8]) -> Result<Asked, BadTokenRequest> {
+pub(crate) fn form(form: &[u8]) -> Result<TokenRequest, BadTokenRequest> {
     let fields = Fields::read(form)?;
     let proof = match fields.one("grant_type")? {
         Some("password") => {
@@ -76,7 +77,7 @@ pub(crate) fn form(form: &[u8]) -> Result<Asked, BadTokenRequest> {
             return Err(BadTokenRequest("the form has no grant_type; it must be password or refresh_token"));
         }
     };
-    Ok(Asked {
+    Ok(TokenRequest {
         proof,
         offline: fields.one("access_type")?.is_some_and(|value| value == "offline"),
         service: fields.service()?,
@@ -88,25 +89,25 @@ pub(crate) fn form(form: &[u8]) -> Result<Asked, BadTokenRequest> {
 struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// The library puts a replacement character where bytes are no UTF-8; what a password was cannot be seen then.
+    /// The library replaces bytes that are not UTF-8, so a password with such bytes would be lost.
     fn read(text: &[u8]) -> Result<Fields, BadTokenRequest> {
         let fields: Vec<(String, String)> = parse(text).into_owned().collect();
-        match fields.iter().any(|(name, value)| name.contains('\u{fffd}') || value.contains('\u{fffd}')) {
-            true => Err(BadTokenRequest("a field is not UTF-8")),
-            false => Ok(Fields(fields)),
+        if fields.iter().any(|(name, value)| name.contains('\u{fffd}') || value.contains('\u{fffd}')) {
+            return Err(BadTokenRequest("a field is not UTF-8"));
         }
+        Ok(Fields(fields))
     }
 
     fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// A value that can be there once.
+    /// The value of a field that may occur once.
     fn one(&self, name: &'static str) -> Result<Option<&str>, BadTokenRequest> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            (_, Some(_)) => Err(BadTokenRequest("a field that may come once came twice")),
+            (_, Some(_)) => Err(BadTokenRequest("a field occurs twice that may occur once")),
         }
     }
 
@@ -122,12 +123,12 @@ impl Fields {
         Ok(self.one("service")?.filter(|service| !service.is_empty()).map(str::to_owned))
     }
 
-    /// A client repeats the field, or puts spaces between its scopes.
+    /// Clients repeat the field, or separate scopes by spaces.
     fn scopes(&self) -> Result<Vec<Scope>, BadTokenRequest> {
         let mut scopes: Vec<Scope> = Vec::new();
         for (index, text) in self.all("scope").flat_map(str::split_ascii_whitespace).enumerate() {
             if index == MOST_SCOPES {
-                return Err(BadTokenRequest("more than 64 scopes are asked for at once"));
+                return Err(BadTokenRequest("a request can have at most 64 scopes"));
             }
             let Some(scope) = Scope::parse(text) else { continue };
             match scopes.iter_mut().find(|known| known.resource == scope.resource) {

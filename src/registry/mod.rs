@@ -1,4 +1,4 @@
-//! The language of the registry API: names, requests and error bodies. Bytes in, values out.
+//! The registry API as values: names, requests, scopes and error bodies.
 
 pub(crate) mod error;
 pub(crate) mod grant;

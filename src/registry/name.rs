@@ -1,15 +1,16 @@
 //! The grammar of repository names, tags, digests and upload ids.
 //!
-//! OCI distribution specification 1.1, "Pulling manifests", and OCI image specification, "Digests". Every
-//! request passes here, so these are byte scanners; the tests hold them to the regular expressions.
+//! OCI distribution specification 1.1, "Pulling manifests", and OCI image specification, "Digests".
+//! Every request is checked here, so these scan bytes; the tests compare them with the regular
+//! expressions.
 
 /// Longest repository name that distribution stores.
 const MAX_REPOSITORY: usize = 255;
 /// Longest tag.
 const MAX_TAG: usize = 128;
 
-/// Whether `name` is a repository: components `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` joined by `/`, at most 255
-/// characters.
+/// Whether `name` is a repository: components `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` joined by `/`, at
+/// most 255 characters.
 pub(crate) fn is_repository(name: &str) -> bool {
     name.len() <= MAX_REPOSITORY && name.as_bytes().split(|&byte| byte == b'/').all(is_component)
 }
@@ -25,8 +26,9 @@ pub(crate) fn is_tag(tag: &str) -> bool {
     }
 }
 
-/// Whether `digest` is `algorithm:encoded`: the algorithm is `[a-z0-9]+([+._-][a-z0-9]+)*`, the encoded part
-/// `[a-zA-Z0-9=_-]+`, and exactly 64 or 128 lower-case hexadecimal digits for `sha256` and `sha512`.
+/// Whether `digest` is `algorithm:encoded`: the algorithm is `[a-z0-9]+([+._-][a-z0-9]+)*`, the
+/// encoded part `[a-zA-Z0-9=_-]+`, and exactly 64 or 128 lower-case hexadecimal digits for `sha256`
+/// and `sha512`.
 pub(crate) fn is_digest(digest: &str) -> bool {
     let Some((algorithm, encoded)) = digest.split_once(':') else { return false };
     let encoded = encoded.as_bytes();
@@ -44,8 +46,8 @@ pub(crate) fn is_digest(digest: &str) -> bool {
     }
 }
 
-/// Whether `id` can be the id of an upload: unreserved characters of RFC 3986 and `=`, which distribution's
-/// own route allows, but no dot segment.
+/// Whether `id` is valid as the id of an upload: unreserved characters of RFC 3986 and `=`, as in
+/// distribution's own route, but not a dot segment.
 pub(crate) fn is_upload(id: &str) -> bool {
     !matches!(id, "" | "." | "..")
         && id

@@ -1,37 +1,38 @@
-//! Lists that come in pages: `n` and `last` in the query of a request, `Link` on its answer.
+//! Paged lists: `n` and `last` in the query of a request, `Link` in its response.
 //!
-//! OCI distribution specification 1.1, "Listing Tags"; distribution has its catalog the same way.
+//! OCI distribution specification 1.1, "Listing Tags"; the catalog of distribution works the same
+//! way.
 
 use form_urlencoded::{Serializer, parse};
 
-/// Which part of a list is asked for.
+/// The requested part of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// How many entries at most, where a number is given.
+    /// The most entries, if there is a limit.
     pub n: Option<usize>,
-    /// The entry that it begins after; without one it begins at the beginning.
+    /// The entry before the first one; `None` for the start of the list.
     pub last: Option<String>,
 }
 
-/// The `n` of a query is no number.
+/// The `n` of a query is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoNumber;
+pub(crate) struct NotANumber;
 
 impl Page {
-    /// Reads the query of a request. As distribution does it, the first of several counts, and an empty one does not. A
-    /// number too large to be one is very large.
-    pub(crate) fn of(query: &str) -> Result<Page, NoNumber> {
+    /// Reads the query of a request. As in distribution, the first of several values applies, and
+    /// an empty value is ignored. A number that is too large for `usize` becomes its maximum.
+    pub(crate) fn of(query: &str) -> Result<Page, NotANumber> {
         let first = |wanted| parse(query.as_bytes()).find(|(key, _)| key == wanted).map(|(_, value)| value);
         let n = match first("n").filter(|n| !n.is_empty()) {
             Some(n) if n.bytes().all(|byte| byte.is_ascii_digit()) => Some(n.parse().unwrap_or(usize::MAX)),
-            Some(_) => return Err(NoNumber),
+            Some(_) => return Err(NotANumber),
             None => None,
         };
         let last = first("last").filter(|last| !last.is_empty());
         Ok(Page { n, last: last.map(String::from) })
     }
 
-    /// The request target that asks for this page of the list at `path`.
+    /// The request target for this page of the list at `path`.
     pub(crate) fn target(&self, path: &str) -> String {
         let mut query = Serializer::new(String::new());
         query.extend_pairs(self.last.iter().map(|last| ("last", last)));
@@ -40,7 +41,7 @@ impl Page {
         if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
     }
 
-    /// The `Link` (RFC 8288) of an answer that this page of the list at `path` follows.
+    /// The `Link` field (RFC 8288) that names this page of the list at `path` as the next one.
     pub(crate) fn link(&self, path: &str) -> String {
         format!("<{}>; rel=\"next\"", self.target(path))
     }
@@ -83,7 +84,7 @@ mod tests {
             assert_eq!(Page::of(query), Ok(read), "{query}");
         }
         for query in ["n=x", "n=-1", "n=1.5", "n=%2B5", "n=+5", "n=1%00", "n=%D9%A1"] {
-            assert_eq!(Page::of(query), Err(NoNumber), "{query}");
+            assert_eq!(Page::of(query), Err(NotANumber), "{query}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Patterns that repositories and tags are matched with.
+//! Patterns of repositories and tags.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,14 @@ use std::str::FromStr;
 use super::name;
 use crate::user::User;
 
-/// Stands for the name of the user who asks, within one component.
+/// Stands for the name of the requesting user, within one component.
 const USER: &str = "${user}";
-/// More components than a repository can have characters are a mistake.
+/// Bytes of a pattern; repository names are not longer.
 const LONGEST: usize = 255;
 
-/// A pattern of repositories: components between slashes. `**` stands for any number of them, none included; within a
-/// component `*` stands for any run of characters and `${user}` for the user's name.
+/// A pattern of repositories: components between slashes. `**` stands for any number of components,
+/// also none. Within a component, `*` stands for any run of characters and `${user}` for the user's
+/// name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -28,8 +29,8 @@ enum Piece {
 }
 
 impl Pattern {
-    /// Whether it fits `repository` when `user` asks; without a user, or with a name that is no component, nothing fits a
-    /// pattern that wants one.
+    /// Whether `repository` matches for `user`. A pattern with `${user}` matches nothing without a
+    /// user, or if the name is not one component.
     pub fn fits(&self, repository: &str, user: Option<&User>) -> bool {
         let user = user.and_then(User::as_str).filter(|user| !user.contains('/'));
         wild(
@@ -39,12 +40,12 @@ impl Pattern {
         )
     }
 
-    /// Whether it fits every repository.
+    /// Whether every repository matches.
     pub fn is_everything(&self) -> bool {
         self.components.iter().all(Option::is_none)
     }
 
-    /// Whether it depends on who asks.
+    /// Whether it depends on the user.
     pub fn names_user(&self) -> bool {
         self.text.contains(USER)
     }
@@ -53,7 +54,8 @@ impl Pattern {
 impl FromStr for Pattern {
     type Err = String;
 
-    /// The error completes "found …" with what is wrong.
+    /// # Errors
+    /// What is wrong, to follow "found …".
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() || text.len() > LONGEST {
             return Err(format!("a pattern has 1 to {LONGEST} characters"));
@@ -77,7 +79,7 @@ pub struct TagPattern {
 }
 
 impl TagPattern {
-    /// Whether it fits.
+    /// Whether `tag` matches.
     pub fn fits(&self, tag: &str) -> bool {
         one_fits(&self.pieces, tag.as_bytes(), None)
     }
@@ -86,13 +88,14 @@ impl TagPattern {
 impl FromStr for TagPattern {
     type Err = String;
 
-    /// The error completes "found …" with what is wrong.
+    /// # Errors
+    /// What is wrong, to follow "found …".
     fn from_str(text: &str) -> Result<Self, String> {
         let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '*');
         match text {
             "" => Err("the pattern of the tag is empty".to_owned()),
             _ if !text.chars().all(letter) || text.starts_with(['.', '-']) => {
-                Err(format!("{text:?} fits no tag; only * has a meaning of its own"))
+                Err(format!("no tag matches {text:?}; only * has a special meaning"))
             }
             _ => Ok(Self { text: text.to_owned(), pieces: pieces(text) }),
         }
@@ -110,10 +113,10 @@ fn component(text: &str) -> Result<Option<Vec<Piece>>, String> {
         return Ok(None);
     }
     if text.is_empty() {
-        return Err("no slash stands at the start, at the end or beside another".to_owned());
+        return Err("a pattern cannot start or end with / or contain //".to_owned());
     }
     if text.contains("**") {
-        return Err("** stands alone between slashes".to_owned());
+        return Err("** must be a component of its own".to_owned());
     }
     let pieces = pieces(text);
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
@@ -122,19 +125,19 @@ fn component(text: &str) -> Result<Option<Vec<Piece>>, String> {
             && let Some(stranger) = literal.chars().find(|c| !letter(*c))
         {
             return Err(match stranger {
-                ':' => "a repository stands here without host and tag".to_owned(),
-                stranger => format!("{stranger:?} is in no repository's name"),
+                ':' => "write the repository without host and tag".to_owned(),
+                stranger => format!("a repository name cannot contain {stranger:?}"),
             });
         }
     }
-    // Whatever a star or a user stands for, nothing makes up for a dot at the start.
+    // No replacement of a star or a user can make up for a dot at the start, for example.
     let filled = pieces.iter().map(|piece| match piece {
         Piece::Literal(literal) => literal,
         Piece::Star | Piece::User => "a",
     });
     if !name::is_repository(&filled.collect::<String>()) {
-        let habit = if text.contains(".*") { "; * alone stands for anything" } else { "" };
-        return Err(format!("no repository's name has a part like {text:?}{habit}"));
+        let habit = if text.contains(".*") { "; write * for any characters" } else { "" };
+        return Err(format!("no repository name has a component like {text:?}{habit}"));
     }
     Ok(Some(pieces))
 }
@@ -160,7 +163,7 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Whether one component, or a tag, fits.
+/// Whether one component, or a tag, matches.
 fn one_fits(pieces: &[Piece], text: &[u8], user: Option<&str>) -> bool {
     if let [Piece::Literal(literal)] = pieces {
         return literal.as_bytes() == text;
@@ -179,8 +182,8 @@ fn one_fits(pieces: &[Piece], text: &[u8], user: Option<&str>) -> bool {
     wild(bytes, text.iter(), |wanted, found| wanted == *found)
 }
 
-/// Whether a text fits a pattern in which `None` takes any run of its parts. Only the last such run is ever tried longer,
-/// which is enough, and costs no more than the product of both lengths.
+/// Whether a text matches a pattern in which `None` matches any run of parts. Backtracks to the
+/// last such run only, which is enough, and takes at most the product of both lengths.
 fn wild<P: Copy, T: Copy>(
     mut pattern: impl Iterator<Item = Option<P>> + Clone,
     mut text: impl Iterator<Item = T> + Clone,

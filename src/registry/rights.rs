@@ -15,17 +15,17 @@ const NAMES: [(&str, Rights); 4] = [
 ];
 
 impl Rights {
-    /// Nothing.
+    /// The empty set.
     pub const NONE: Rights = Rights(0);
-    /// To read manifests, blobs, tags and referrers.
+    /// Read manifests, blobs, tags and referrers.
     pub const PULL: Rights = Rights(1);
-    /// To write manifests and blobs.
+    /// Write manifests and blobs.
     pub const PUSH: Rights = Rights(2);
-    /// To delete manifests and blobs.
+    /// Delete manifests and blobs.
     pub const DELETE: Rights = Rights(4);
-    /// To see the names of all repositories; the one right that belongs to no repository.
+    /// List all repositories; the only right that is not in one repository.
     pub const CATALOG: Rights = Rights(8);
-    /// Everything that can be done with a repository.
+    /// All rights in a repository.
     pub const ALL: Rights = Rights(7);
 
     /// The right of this name.
@@ -38,17 +38,17 @@ impl Rights {
         NAMES.into_iter().filter(move |(_, right)| self.contains(*right)).map(|(name, _)| name)
     }
 
-    /// Whether all of `others` are among these.
+    /// Whether this set contains all of `others`.
     pub const fn contains(self, others: Rights) -> bool {
         self.0 & others.0 == others.0
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Those of this set that are not in `others`.
+    /// The rights of this set that are not in `others`.
     pub const fn without(self, others: Rights) -> Rights {
         Rights(self.0 & !others.0)
     }
@@ -76,7 +76,7 @@ impl FromIterator<Rights> for Rights {
     }
 }
 
-/// `pull,push`, as a scope has it.
+/// `pull,push`, as in a scope.
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.names().collect::<Vec<_>>().join(","))

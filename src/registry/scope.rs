@@ -1,22 +1,20 @@
-//! The scopes of tokens: what is asked for, and what a token allows.
-//!
-//! The grammar is that of distribution's "Token Scope Documentation": `type:name:actions`.
+//! The scopes of tokens, `type:name:actions`, as in distribution's "Token Scope Documentation".
 
 use std::fmt;
 
 use super::name;
 use super::rights::Rights;
 
-/// What may be done, with one repository or with the registry.
+/// Rights in one repository or in the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// With what.
+    /// Where.
     pub resource: Resource,
-    /// What.
+    /// The rights there.
     pub rights: Rights,
 }
 
-/// What a scope speaks of.
+/// The resource of a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// `repository:<name>`
@@ -31,7 +29,7 @@ impl Scope {
         Scope { resource: Resource::Repository(name.to_owned()), rights }
     }
 
-    /// Reads one scope. Actions and kinds of resources that are not known are left out, which for a whole scope is `None`.
+    /// Reads one scope. Unknown actions are ignored; `None` for a resource of an unknown kind.
     pub fn parse(text: &str) -> Option<Scope> {
         let (kind, rest) = text.split_once(':')?;
         let (name, actions) = rest.rsplit_once(':')?;
@@ -57,7 +55,7 @@ impl Scope {
     }
 }
 
-/// As a challenge asks for it.
+/// As it is written in a challenge.
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.resource {

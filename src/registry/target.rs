@@ -1,4 +1,4 @@
-//! What a request asks for: method and path, read as the registry reads them.
+//! The operation of a request: its method and path, read as the registry reads them.
 
 use std::borrow::Cow;
 
@@ -10,21 +10,22 @@ use super::rights::Rights;
 
 /// The methods of the registry API, as in `Allow`.
 pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
-/// The name of a request to the token endpoint in the access log, beside those of [`Operation::as_str`].
+/// The name of a request to the token endpoint in the access log, beside those of
+/// [`Operation::as_str`].
 pub(crate) const TOKEN: &str = "token";
 
-/// What is asked of which repository. The parts borrow from the path.
+/// An operation and what it applies to. The parts borrow from the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// What is to be done.
+    /// The requested operation.
     pub operation: Operation,
-    /// The repository, where the path names one.
+    /// The repository, if the path names one.
     pub repository: Option<&'a str>,
     /// Tag or digest of a manifest, digest of a blob or of a referrers list, id of an upload.
     pub reference: Option<&'a str>,
 }
 
-/// The requests of the registry API. Each stands for its HEAD too where it is a GET.
+/// The operations of the registry API. Each GET includes its HEAD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// `GET /v2/`
@@ -55,16 +56,16 @@ pub enum Operation {
     UploadState,
     /// `DELETE /v2/<name>/blobs/uploads/<id>`
     UploadCancel,
-    /// A path of the API with a method that it does not have; the methods that it has, as in `Allow`. The target names the
-    /// repository all the same.
+    /// A path of the API with another method; the path's own methods, as in `Allow`. The target
+    /// still names the repository.
     NoMethod(&'static str),
-    /// No path of the API.
+    /// The path is not in the API.
     NoPath,
 }
 
 impl Operation {
-    /// What one has to be allowed to do with the repository; nothing where there is none. To cancel an upload takes no more
-    /// than to make one, and to push takes both rights.
+    /// The rights that it takes in the repository. Pushing takes two rights; cancelling an upload
+    /// takes no more than starting one.
     pub fn rights(self) -> Rights {
         match self {
             Self::ManifestGet | Self::BlobGet | Self::Tags | Self::Referrers => Rights::PULL,
@@ -79,7 +80,7 @@ impl Operation {
         }
     }
 
-    /// Whether it is about an upload: its start, or one that has begun.
+    /// Whether it starts an upload or works on one.
     pub fn is_upload(self) -> bool {
         matches!(
             self,
@@ -113,26 +114,27 @@ impl Operation {
     }
 }
 
-/// The path that the registry looks up: `path` with its escapes decoded, once. A request of the API has nothing in its path
-/// that needs an escape, so for one of those this is also how it is written.
+/// The path that the registry looks up: `path` with its escapes decoded once. Paths of the API need
+/// no escapes, so for those the decoded path is also the usual way to write it.
 pub fn decode(path: &str) -> Cow<'_, str> {
-    // What is not UTF-8 becomes a character that no name holds.
+    // Bytes that are not UTF-8 become a character that is not valid in any name.
     percent_decode_str(path).decode_utf8_lossy()
 }
 
-/// Reads method and decoded path (without query). The repository is everything before the last `/manifests/`, `/blobs/`,
-/// `/tags/` or `/referrers/`, so it may itself be called `manifests`. A path that still holds an escape, an empty or a dot
-/// segment fits no name and is [`Operation::NoPath`].
+/// Reads a method and a decoded path without its query. The repository is everything before the
+/// last `/manifests/`, `/blobs/`, `/tags/` or `/referrers/`, so it may itself be called
+/// `manifests`. A path with an escape left, an empty segment or a dot segment is
+/// [`Operation::NoPath`].
 pub fn parse<'a>(method: &Method, path: &'a str) -> Target<'a> {
     match locate(path) {
-        Some(Place { resource, repository, reference }) => {
+        Some(Route { resource, repository, reference }) => {
             Target { operation: resource.operation(method), repository, reference }
         }
         None => Target { operation: Operation::NoPath, repository: None, reference: None },
     }
 }
 
-struct Place<'a> {
+struct Route<'a> {
     resource: Resource,
     repository: Option<&'a str>,
     reference: Option<&'a str>,
@@ -184,15 +186,14 @@ impl Resource {
     }
 }
 
-fn locate(path: &str) -> Option<Place<'_>> {
+fn locate(path: &str) -> Option<Route<'_>> {
     let rest = path.strip_prefix("/v2/")?;
     match rest {
-        "" => return Some(Place { resource: Resource::Base, repository: None, reference: None }),
-        "_catalog" => return Some(Place { resource: Resource::Catalog, repository: None, reference: None }),
+        "" => return Some(Route { resource: Resource::Base, repository: None, reference: None }),
+        "_catalog" => return Some(Route { resource: Resource::Catalog, repository: None, reference: None }),
         _ => {}
     }
-    // No reference holds a slash, so the last marker is found by reading two or three segments from the
-    // right.
+    // References hold no slash, so two or three segments from the right are enough.
     let (head, last) = rest.rsplit_once('/')?;
     let (repository, kind) = head.rsplit_once('/')?;
     let (resource, repository) = match kind {
@@ -205,7 +206,7 @@ fn locate(path: &str) -> Option<Place<'_>> {
         _ => return None,
     };
     let reference = (!matches!(resource, Resource::Tags | Resource::Uploads)).then_some(last);
-    name::is_repository(repository).then_some(Place { resource, repository: Some(repository), reference })
+    name::is_repository(repository).then_some(Route { resource, repository: Some(repository), reference })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Made with Debian's `htpasswd -nb -B/-m/-s/-2/-5`, `openssl passwd`, perl's `crypt` and, for `{SSHA}`, by hand.
+/// Made with Debian's `htpasswd -nb -B/-m/-s/-2/-5`, `openssl passwd`, perl's `crypt` and, for
+/// `{SSHA}`, by hand.
 const VECTORS: [(&str, &str); 18] = [
     ("hunter2", "$2y$05$eSnS/JfB7keQPlBP4s7u6OU6cNjELq6ZKIvCC0.V2JejJ1uQt6IG6"),
     ("hunter2", "$2y$04$Tju/QotMV39d5.XvElOMEOCPs7VPknc5JoEJru8bbqf6RiS2cajUe"),

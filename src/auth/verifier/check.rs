@@ -10,8 +10,8 @@ pub(super) struct Checked {
     pub(super) work: u64,
 }
 
-/// Compares a password with a stored hash; `None` for an unknown user. Every failure costs 2^`highest`
-/// units, the work of the slowest hash in the file:
+/// Compares a password with a stored hash; `None` for an unknown user. Every failure costs
+/// 2^`highest` units, the work of the slowest hash in the file:
 ///
 /// - for an unknown user, one hash of cost `highest` is computed;
 /// - after a hash of a lower cost c, hashes of cost c, c+1, … `highest`-1 follow, which add up to

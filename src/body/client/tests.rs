@@ -190,7 +190,8 @@ impl<F: Future + 'static> Executor<F> for Local {
     }
 }
 
-/// Four bytes over HTTP/2 after a declared length of four, and then what `end` does with the stream.
+/// Four bytes over HTTP/2 after a declared length of four, and then what `end` does with the
+/// stream.
 async fn receive_http2(end: impl FnOnce(&mut h2::SendStream<Bytes>)) -> Received {
     let (client, server) = duplex(64 * 1024);
     let received = Rc::new(RefCell::new(None));
