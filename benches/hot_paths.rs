@@ -1,4 +1,5 @@
-//! What every request or every record costs: `cargo bench --bench hot_paths`. Under `cargo test` each runs once.
+//! The cost of every request and every TLS record: `cargo bench --bench hot_paths`. Under `cargo
+//! test`, each bench runs once.
 
 #![allow(clippy::unwrap_used, reason = "a bench panics when the world is not as it made it")]
 
@@ -23,7 +24,7 @@ use tidegate::bench::{
     Verifier, decide, forwarded, hop, provider, target,
 };
 
-/// The program's own.
+/// The same allocator as the program.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -65,7 +66,7 @@ fn password_cache_hit(criterion: &mut Criterion) {
     let verdict = runtime.block_on(verifier.verify(&users, from, b"alice", &password));
     assert!(matches!(verdict, Verdict::Right(_)));
     criterion.bench_function("password cache hit", |bencher| {
-        // What is remembered is answered at the first poll.
+        // A cached password is answered at the first poll.
         let mut context = Context::from_waker(Waker::noop());
         bencher.iter(|| {
             let verdict = pin!(verifier.verify(&users, from, b"alice", black_box(&password)));
@@ -74,7 +75,7 @@ fn password_cache_hit(criterion: &mut Criterion) {
     });
 }
 
-/// Twenty rules, of which none is left out: all that is allowed adds up.
+/// Twenty rules, all evaluated: the rights that they grant add up.
 fn access_decision(criterion: &mut Criterion) {
     let mut text = "[tls]\ncertificate = 'a'\nkey = 'b'\n".to_owned();
     for number in 0..5 {
@@ -119,7 +120,7 @@ fn tokens(criterion: &mut Criterion) {
     });
 }
 
-/// The fields of a manifest GET by docker through a load balancer.
+/// The fields of docker's manifest GET through a load balancer.
 fn header_rewriting(criterion: &mut Criterion) {
     let headers: HeaderMap = [
         ("host", "registry.example.com"),
@@ -153,8 +154,8 @@ fn header_rewriting(criterion: &mut Criterion) {
     });
 }
 
-/// The records of one batch of a pull, all kept until it is written, as rustls does. AES-256 because rustls lets a key
-/// of 16 bytes be made by a handshake only.
+/// The records of one batch of a pull, all kept until they are written, as rustls does. AES-256,
+/// because rustls lets only a handshake make a 16-byte key.
 fn record_sealing(criterion: &mut Criterion) {
     const RECORD: usize = 16 << 10;
     const BATCH: usize = 256 << 10;

@@ -1,4 +1,5 @@
-//! Bytes to send: one buffer again and again, so that twenty gibibytes need no more memory than one chunk.
+//! Bytes to send. One buffer is repeated, so that twenty gibibytes need no more memory than one
+//! chunk.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -11,13 +12,13 @@ use hyper::body::{Body, Frame, SizeHint};
 
 pub const CHUNK: usize = 256 * 1024;
 
-/// After so many chunks the others on the same thread have their turn: a manifest does not wait in the
-/// upstream until a blob is through.
+/// After this many chunks, other tasks of the thread get a turn. Otherwise a manifest would wait in
+/// the upstream until a blob is complete.
 const TURN: u32 = 1;
 
 static CONTENT: LazyLock<Bytes> = LazyLock::new(|| (0..CHUNK).map(|at| (at % 251) as u8).collect());
 
-/// The chunk all blobs are made of.
+/// The chunk that all blobs repeat.
 pub fn chunk() -> Bytes {
     CONTENT.clone()
 }
@@ -43,7 +44,7 @@ impl Blob {
         Blob::of_bytes(Bytes::new())
     }
 
-    /// `sha256:<hex>` of the whole content.
+    /// The digest of the whole content, `sha256:<hex>`.
     pub fn digest(self) -> String {
         let mut context = digest::Context::new(&digest::SHA256);
         for piece in self {

@@ -1,4 +1,5 @@
-//! The results as a picture: for each group a bar per proxy, in colours that stand on light and on dark.
+//! The results as a picture: for each group one bar per proxy, in colours that work on light and
+//! dark backgrounds.
 
 use std::fmt::Write as _;
 
@@ -7,7 +8,7 @@ use crate::quantity::Quantity;
 use crate::results::Results;
 use crate::table::digits;
 
-/// A group of bars: a workload, what was measured, and what it says above them.
+/// A group of bars: a workload, the quantity, and the heading.
 type Group = (&'static str, Quantity, &'static str);
 
 const GROUPS: [Group; 8] = [
@@ -35,7 +36,7 @@ const LONGEST: f64 = 540.0;
 const BAR: usize = 14;
 const STEP: usize = 18;
 
-/// Both are read on white and on near black.
+/// Both colours are readable on white and on near black.
 const OWN: &str = "#e8590c";
 const OTHERS: &str = "#7a8794";
 const TEXT: &str = "#6e7781";
@@ -68,7 +69,7 @@ pub fn svg(results: &Results, peers: &[Peer]) -> String {
     )
 }
 
-/// A bar of this share of the longest, and its value; a dash where there is none.
+/// Draws a bar relative to the longest, with its value; or a dash without a value.
 fn bar(body: &mut String, y: usize, peer: Peer, value: Option<(f64, String)>) {
     let colour = if peer == Peer::Tidegate { OWN } else { OTHERS };
     let (share, shown) = value.unwrap_or((0.0, "–".to_owned()));

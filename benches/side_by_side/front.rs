@@ -1,4 +1,4 @@
-//! A proxy that runs and serves.
+//! A running proxy.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -15,12 +15,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 pub struct Front {
     pub process: Process,
     pub target: Target,
-    /// From the start of the process to the first 200.
+    /// The time from the start of the process to the first 200.
     pub start_up: Duration,
 }
 
 impl Front {
-    /// Starts a peer in front of `upstream` and waits until it lets the user in; not longer than `patience`.
+    /// Starts a peer in front of `upstream` and waits until the user can sign in, but no longer
+    /// than `patience`.
     pub async fn start(
         peer: Peer,
         scratch: &mut Scratch,

@@ -1,4 +1,5 @@
-//! What tidegate promises, and whether this run shows it. Never more than a line: a busy machine fails no build.
+//! The performance that tidegate promises, compared with this run. A missed goal only prints "NO":
+//! a busy machine must not fail a build.
 
 use std::fmt::Write as _;
 
@@ -13,7 +14,7 @@ use Quantity::{
     P99, RequestsPerCpuSecond, RequestsPerSecond, StartUp,
 };
 
-/// A value: of which workload, what, of whom.
+/// The workload, the measured quantity and the proxy of a value.
 type Value = (&'static str, Quantity, Peer);
 
 #[derive(Clone, Copy)]
@@ -28,7 +29,8 @@ use Bound::{AtLeast, AtMost, Within};
 struct Goal {
     title: &'static str,
     value: Value,
-    /// Without it the value itself is the figure, in the unit of its label.
+    /// The value to divide by. Without it, the goal is for the value itself, in the unit of its
+    /// label.
     divided_by: Option<Value>,
     bound: Bound,
 }
@@ -53,7 +55,7 @@ const GOALS: [Goal; 24] = [
         ("push-chunked", CpuPerGib, Haproxy),
         AtMost(0.60),
     ),
-    // The access log is a page or two.
+    // The access log takes a page or two.
     plain("push, chunked: MiB to disk", own("push-chunked", DiskBytes), AtMost(0.1)),
     ratio(
         "manifests, cost 10: against nginx",
@@ -163,7 +165,7 @@ const fn plain(title: &'static str, value: Value, bound: Bound) -> Goal {
     Goal { title, value, divided_by: None, bound }
 }
 
-/// A line for each goal whose workloads have run.
+/// Prints one line for each goal whose workloads have run.
 pub fn text(results: &Results) -> String {
     let mut out = String::new();
     for goal in &GOALS {

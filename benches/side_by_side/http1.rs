@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that costs little: one request at a time, bodies counted and thrown away.
+//! A cheap HTTP/1.1 client: one request at a time; bodies are counted and discarded.
 
 use std::future::Future;
 
@@ -10,17 +10,17 @@ use crate::blob::{Blob, CHUNK};
 use crate::failure::Outcome;
 use crate::target::{Connection, Handshake, PATIENCE, Protocol, Reads, Target};
 
-/// Room for an answer's head.
+/// The buffer for the head of an answer.
 const HEAD: usize = 16 * 1024;
 
-/// A request that can be sent many times.
+/// A prepared request, which can be sent many times.
 #[derive(Clone)]
 pub struct Request {
     bytes: Bytes,
     is_head: bool,
 }
 
-/// How the length of a body that is sent is told.
+/// How the length of a request body is declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     Chunked,
@@ -29,9 +29,9 @@ pub enum Framing {
 
 pub struct Answer {
     pub status: u16,
-    /// Bytes of the body that came; it came whole.
+    /// The length of the body, which was complete.
     pub bytes: u64,
-    /// The connection ends with this answer.
+    /// Whether the connection ends with this answer.
     pub closes: bool,
     head: String,
 }
@@ -47,7 +47,7 @@ impl Request {
         Request::with_fields(method, path, target, "")
     }
 
-    /// With more header fields, each with its line end.
+    /// Adds header fields, each with its line end.
     pub fn with_fields(method: &str, path: &str, target: &Target, fields: &str) -> Request {
         let host = target.host();
         let mut head =
@@ -87,7 +87,7 @@ impl Http1 {
         self.answer(request.is_head).await
     }
 
-    /// The same, and anything but this status is a failure.
+    /// Like `send`, but any other status is a failure.
     pub async fn expect(&mut self, request: &Request, status: u16) -> Outcome<Answer> {
         let answer = self.send(request).await?;
         answer.must_be(status)?;
@@ -148,7 +148,7 @@ impl Http1 {
         let length = match answer.field("content-length") {
             _ if is_head || status == 204 || status == 304 => 0,
             Some(length) => length.parse()?,
-            None => return Err(format!("an answer {status} does not tell its length").into()),
+            None => return Err(format!("an answer with status {status} does not give its length").into()),
         };
         let early = (self.filled - end) as u64;
         if early > length {

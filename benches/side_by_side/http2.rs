@@ -1,4 +1,4 @@
-//! An HTTP/2 client with windows wide enough not to be what limits.
+//! An HTTP/2 client whose windows are wide enough not to be the limit.
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -22,7 +22,7 @@ pub struct Http2 {
 
 pub struct Answer {
     pub status: u16,
-    /// Bytes of the body that came; it came whole.
+    /// The length of the body, which was complete.
     pub bytes: u64,
     pub range: Option<String>,
 }
@@ -38,7 +38,7 @@ impl Http2 {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .handshake(TokioIo::new(connection))
             .await?;
-        // Its end is seen by the requests.
+        // Requests notice when the connection ends.
         tokio::spawn(driver);
         Ok(Http2 { sender })
     }
@@ -50,7 +50,8 @@ impl Http2 {
         }
         let request = request.header("user-agent", "side_by_side/1").body(body)?;
         self.sender.ready().await?;
-        // The head of the answer to an upload comes after the whole upload: the run's own deadline is its limit.
+        // The answer to an upload comes only after the whole upload, so the time limit of the run
+        // applies.
         let response = self.sender.send_request(request).await?;
         let range = response.headers().get("range").and_then(|range| range.to_str().ok()).map(str::to_owned);
         Ok(Answer { status: response.status().as_u16(), bytes: drain(response).await?, range })

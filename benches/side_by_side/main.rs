@@ -1,10 +1,11 @@
-//! tidegate beside its peers: the same certificate, cipher, passwords and upstream, the same load, one table.
+//! tidegate beside its peers: the same certificate, cipher, passwords, upstream and load, in one
+//! table.
 //!
-//! `cargo bench --bench side_by_side -- --help` tells how to use it. Without cargo's `--bench`, which is how
-//! `cargo test --all-targets` starts it, it measures nothing and looks only whether every workload works with
-//! every peer.
+//! `cargo bench --bench side_by_side -- --help` explains how to use it. Without cargo's `--bench`,
+//! as `cargo test --all-targets` starts it, nothing is measured. It then only checks that every
+//! workload works with every peer.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that tells what it found")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that prints its findings")]
 #![allow(unreachable_pub, missing_docs, reason = "a bench has no public face")]
 
 mod blob;
@@ -51,7 +52,7 @@ use crate::scale::{SMOKE, Scale};
 use crate::scratch::Scratch;
 use crate::workloads::{Upstreams, Workload};
 
-/// No single run may take longer.
+/// The time limit of a single run.
 const RUN: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -84,7 +85,8 @@ fn measure(options: &Options) -> Outcome<ExitCode> {
     Ok(verdict(&results))
 }
 
-/// Everything once, as small as can be. A peer that cannot do something is no failure, unless it can do nothing.
+/// Runs everything once, at the smallest scale. A peer may fail at some workloads, but not at all
+/// of them.
 fn smoke() -> Outcome<ExitCode> {
     let began = Instant::now();
     let results = run(&Peer::ALL, |_| true, &SMOKE)?;
@@ -98,13 +100,14 @@ fn smoke() -> Outcome<ExitCode> {
     Ok(code)
 }
 
-/// A failure is what tidegate could not do.
+/// Returns an error for anything that tidegate failed to do.
 fn verdict(results: &Results) -> ExitCode {
     let failed = results.failures().iter().any(|cell| cell.peer == Peer::Tidegate);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Every workload with every peer, round by round, so that a disturbance of the machine meets all of them.
+/// Runs every workload with every peer, round by round, so that a disturbance of the machine
+/// affects all of them.
 fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Outcome<Results> {
     install(peers)?;
     allow_many_files()?;
@@ -129,7 +132,7 @@ fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Out
                     continue;
                 }
                 if began.elapsed() > scale.budget {
-                    eprintln!("\nThe time is over in round {round}; what was measured counts.");
+                    eprintln!("\nTime is up in round {round}; the results so far are kept.");
                     return Ok(results);
                 }
                 if stderr().is_terminal() {
@@ -150,11 +153,12 @@ fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Out
     })
 }
 
-/// The outcome of a run that ends in time; an interrupt ends everything, and what was started with it.
+/// The outcome of a run, within the time limit. An interrupt ends the bench and everything it
+/// started.
 async fn in_time(run: impl Future<Output = Outcome<Measured>>) -> Outcome<Outcome<Measured>> {
     tokio::select! {
         outcome = tokio::time::timeout(RUN, run) => {
-            Ok(outcome.unwrap_or_else(|_| Err(format!("it takes longer than {} s", RUN.as_secs()).into())))
+            Ok(outcome.unwrap_or_else(|_| Err(format!("it took longer than {} s", RUN.as_secs()).into())))
         }
         _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
     }
@@ -169,7 +173,7 @@ fn install(peers: &[Peer]) -> Outcome<()> {
     if command.status()?.success() { Ok(()) } else { Err("a peer could not be installed".into()) }
 }
 
-/// For thousands of connections, here and in the proxies.
+/// Thousands of connections need descriptors, here and in the proxies.
 fn allow_many_files() -> Outcome<()> {
     let limit = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)

@@ -1,4 +1,4 @@
-//! What a proxy used from one moment to another.
+//! The resources that a proxy used during a run.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::process::Process;
 use crate::quantity::Quantity;
 use crate::usage;
 
-/// What one run measured, in bytes, seconds or counts.
+/// The measurements of one run, in bytes, seconds or counts.
 pub type Measured = Vec<(Quantity, f64)>;
 
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
@@ -25,7 +25,7 @@ impl Meter<'_> {
         Ok(Meter { process, cpu, disk, began: Instant::now() })
     }
 
-    /// So many bytes of bodies went through since then.
+    /// Ends the measurement of a transfer of this many body bytes.
     pub fn bytes(&self, bytes: u64) -> Outcome<Measured> {
         let (cpu, wall) = self.seconds()?;
         let bytes = bytes as f64;
@@ -54,6 +54,6 @@ impl Meter<'_> {
     fn seconds(&self) -> Outcome<(f64, f64)> {
         let wall = self.began.elapsed().as_secs_f64();
         let cpu = usage::cpu(self.process)?.saturating_sub(self.cpu).as_secs_f64();
-        if cpu > 0.0 { Ok((cpu, wall)) } else { Err("it used no CPU that could be measured".into()) }
+        if cpu > 0.0 { Ok((cpu, wall)) } else { Err("it used no measurable CPU time".into()) }
     }
 }

@@ -11,12 +11,13 @@ use crate::workloads;
 
 /// Measures tidegate beside nginx, haproxy and caddy
 ///
-/// Installs what is missing from Debian's packages, starts each proxy with the same certificate, cipher and
-/// htpasswd in front of the same upstream, loads them in turn and prints one table. Each value is the median
-/// of the rounds; in parentheses stands tidegate's value divided by that peer's.
+/// Installs missing peers from Debian's packages. Starts each proxy in front of the same upstream,
+/// with the same certificate, cipher and htpasswd, loads them in turn and prints one table. Each
+/// value is the median of the rounds. The number in parentheses is tidegate's value divided by the
+/// peer's.
 ///
-/// "CPU s" is the time that the proxy's processes used, "wall" what a clock shows. The CPU is what to
-/// compare: load and upstream run on the same machine.
+/// "CPU s" is the CPU time of the proxy's processes, "wall" is elapsed time. Compare the CPU time:
+/// load and upstream run on the same machine.
 #[derive(Parser)]
 #[command(
     name = "side_by_side",
@@ -25,22 +26,22 @@ use crate::workloads;
                   cargo bench --bench side_by_side -- --only pull-h1,push-chunked --peers nginx"
 )]
 pub struct Options {
-    /// Under two minutes instead of fifteen, with less data
+    /// Take two minutes instead of fifteen, with less data
     #[arg(long)]
     pub quick: bool,
-    /// Only these workloads
+    /// Run only these workloads
     #[arg(long, value_delimiter = ',', value_name = "NAME", value_parser = PossibleValuesParser::new(workloads::ALL.iter().map(|workload| workload.name)))]
     pub only: Vec<String>,
-    /// Only these peers beside tidegate
+    /// Compare tidegate with these peers only
     #[arg(long, value_delimiter = ',', value_name = "PEER")]
     pub peers: Vec<Peer>,
-    /// How often each workload is run with each peer
+    /// How often to run each workload with each peer
     #[arg(long, value_name = "N")]
     pub rounds: Option<usize>,
-    /// Where results.json and chart.svg are written
+    /// The folder for results.json and chart.svg
     #[arg(long, value_name = "DIR", default_value = "target/side_by_side")]
     pub output: PathBuf,
-    /// Given by cargo bench
+    /// Passed by cargo bench
     #[arg(long, hide = true)]
     bench: bool,
 }

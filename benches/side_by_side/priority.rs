@@ -1,12 +1,13 @@
-//! Which threads go first.
+//! The priority of threads.
 
 use rustix::process::setpriority_process;
 
-/// The highest priority that setpriority(2) knows.
+/// The highest priority that setpriority(2) accepts.
 const FIRST: i32 = -20;
 
-/// For the threads whose own wait for a core would be counted as the proxy's: those that measure, and the upstream. It needs
-/// root; without it they wait like the rest. On Linux a niceness belongs to a thread.
+/// Raises the priority of the current thread. For the measuring threads and the upstream: their own
+/// wait for a core would count as the proxy's. This needs root; without it, they wait like all
+/// threads. On Linux, niceness belongs to a thread.
 pub fn raise() {
     let _ = setpriority_process(None, FIRST);
 }

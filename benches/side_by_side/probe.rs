@@ -1,5 +1,5 @@
-//! How long a request takes, measured from the moment at which it was due: a client that is kept waiting
-//! does not ask less often.
+//! Request latency, measured from the moment at which a request was due. A client that is kept
+//! waiting does not ask less often.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +13,15 @@ use crate::priority;
 use crate::quantity::Quantity;
 use crate::target::{Reads, Target};
 
-/// Probes on connections and threads of their own, so that the queue of the load is not what they measure.
-/// They stop when this is dropped.
+/// Probes with their own connections and threads, so that they do not measure the queue of the
+/// load. Dropping the value stops them.
 pub struct Probes {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Outcome<Vec<Duration>>>>,
 }
 
 impl Probes {
-    /// Sends `request` every `interval` on each of some connections, one after the other in turn.
+    /// Sends `request` every `interval` on each connection, in turn.
     pub fn start(target: &Target, request: &Request, connections: u32, interval: Duration) -> Probes {
         let stop = Arc::new(AtomicBool::new(false));
         let begin = Instant::now() + interval;
@@ -35,7 +35,7 @@ impl Probes {
         Probes { stop, threads }
     }
 
-    /// Ends them; the times of all.
+    /// Stops the probes and returns all latencies.
     pub fn finish(mut self) -> Outcome<Measured> {
         self.stop.store(true, Ordering::Relaxed);
         let mut times = Vec::new();
@@ -67,12 +67,12 @@ fn probe(
     priority::raise();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut client = runtime.block_on(Http1::connect(target, Reads::Small))?;
-    // A new connection is not what is measured.
+    // Connect first, because the handshake is not measured.
     runtime.block_on(client.expect(request, 200))?;
     let mut times = Vec::new();
     let mut due = first;
     loop {
-        // The runtime's timer counts whole milliseconds; the thread's is finer.
+        // The runtime's timer has whole milliseconds; the thread's is finer.
         thread::sleep(due.saturating_duration_since(Instant::now()));
         runtime.block_on(client.expect(request, 200))?;
         times.push(due.elapsed());

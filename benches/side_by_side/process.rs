@@ -1,4 +1,4 @@
-//! A process that is measured. It ends with the bench, however the bench ends.
+//! A process under measurement. It ends with the bench, however the bench ends.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What a process is given to end by itself before it is killed.
+/// How long a process has to end by itself before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How a process is told to end.
+/// The signal that asks a process to end.
 #[derive(Clone, Copy)]
 pub enum End {
     Kill,
-    /// nginx: only its master ends its workers.
+    /// For nginx, where only the master can end its workers.
     Terminate,
 }
 
@@ -27,8 +27,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` with its output in a file of `folder`. To be called from the main thread: the kernel
-    /// ends the process when the thread that started it ends.
+    /// Starts `command` with its output in a file of `folder`. Must be called from the main thread:
+    /// the kernel ends the process when the thread that started it ends.
     pub fn start(command: &Command, folder: &Path, end: End) -> io::Result<Process> {
         let output = folder.join("output.log");
         let log = File::create(&output)?;
@@ -44,7 +44,7 @@ impl Process {
         Ok(Process { child: launcher.spawn()?, end, output })
     }
 
-    /// The process and all that descend from it.
+    /// The process and all its descendants.
     pub fn tree(&self) -> Vec<u32> {
         let mut tree = vec![self.child.id()];
         let mut next = 0;
@@ -60,7 +60,7 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// The last line it wrote: why it ended, if it did.
+    /// The last line of its output: the reason, if it ended.
     pub fn last_words(&self) -> String {
         let output = fs::read_to_string(&self.output).unwrap_or_default();
         output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
@@ -86,7 +86,7 @@ impl Drop for Process {
     }
 }
 
-/// Debian keeps nginx and haproxy in sbin, which is not on every user's PATH.
+/// Debian keeps nginx and haproxy in sbin, which not every user has in PATH.
 fn path() -> String {
     format!("{}:/usr/local/sbin:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }

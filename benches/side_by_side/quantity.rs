@@ -1,4 +1,4 @@
-//! What is measured.
+//! The measured quantities and their units.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Quantity {
@@ -17,7 +17,7 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// What is counted, and in which unit it is shown.
+    /// The quantity's label in the table, with the unit it is shown in.
     pub fn label(self) -> &'static str {
         match self {
             Quantity::CpuPerGib => "CPU s/GiB",
@@ -35,7 +35,7 @@ impl Quantity {
         }
     }
 
-    /// In the unit of the label; as measured it is in bytes, seconds or a count.
+    /// Converts a measured value (bytes, seconds or a count) to the unit of the label.
     pub fn shown(self, value: f64) -> f64 {
         match self {
             Quantity::MegabytesPerSecond => value / 1e6,

@@ -1,4 +1,4 @@
-//! Debian's `docker-registry`: the real thing behind the proxies.
+//! Debian's `docker-registry`: a real registry behind the proxies.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -7,7 +7,7 @@ use crate::results::Results;
 use crate::scale::Scale;
 use crate::workloads;
 
-/// Each value with its unit, its median and all rounds, in the unit of the table.
+/// Each quantity with its unit, median and rounds, in the unit of the table.
 pub fn json(results: &Results, peers: &[Peer], scale: &Scale) -> Value {
     let mut rows = Vec::new();
     for workload in &workloads::ALL {

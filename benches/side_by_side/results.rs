@@ -1,4 +1,4 @@
-//! What all rounds have measured.
+//! The measurements of all rounds.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ impl Results {
         }
     }
 
-    /// The middle of the rounds. A workload that failed once with a peer has no value there.
+    /// The median of the rounds. A workload that failed once with a peer has no value there.
     pub fn median(&self, workload: &str, quantity: Quantity, peer: Peer) -> Option<f64> {
         if self.failure(workload, peer).is_some() {
             return None;
@@ -46,7 +46,7 @@ impl Results {
         Some(f64::midpoint(lower, upper))
     }
 
-    /// One value per round, in their order.
+    /// One value per round, in order.
     pub fn rounds(&self, workload: &str, quantity: Quantity, peer: Peer) -> &[f64] {
         let found = self
             .values
@@ -55,7 +55,7 @@ impl Results {
         found.map_or(&[], |(_, values)| values)
     }
 
-    /// What was measured of a workload, in the order of the table.
+    /// The quantities that a workload measured, in the order of the table.
     pub fn quantities(&self, workload: &str) -> Vec<Quantity> {
         let mut found: Vec<Quantity> = self
             .values
@@ -68,7 +68,7 @@ impl Results {
         found
     }
 
-    /// Whether anything could be measured of a peer.
+    /// Whether a peer has any measurement.
     pub fn has_any(&self, peer: Peer) -> bool {
         self.values.keys().any(|(.., of)| *of == peer)
     }

@@ -1,41 +1,41 @@
-//! How much each workload does.
+//! The amount of work in each workload.
 
 use std::time::Duration;
 
 const MIB: u64 = 1024 * 1024;
 
 pub struct Scale {
-    /// What the last line calls it.
+    /// The name in results.json.
     pub name: &'static str,
-    /// Each workload is run this often with each peer, or as often as the budget allows; the middle counts.
+    /// How often each workload runs with each peer, if the budget allows. The median counts.
     pub rounds: usize,
-    /// No run begins after this.
+    /// No run starts after this time.
     pub budget: Duration,
     /// A peer that does not serve by then has failed.
     pub start: Duration,
-    /// A peer that took longer for a workload is not run with it again.
+    /// A peer that took longer for a workload does not repeat it.
     pub patience: Duration,
     /// Bytes of a blob that is pulled or pushed alone.
     pub blob: u64,
-    /// Bytes of the pull that shows whether size matters.
+    /// Bytes of the long pull, which shows whether size matters.
     pub long_blob: u64,
     /// Bytes of each of eight blobs.
     pub several_blob: u64,
-    /// Bytes of each of the blobs that are pushed and pulled at once.
+    /// Bytes of each blob in the crowd of pushes and pulls.
     pub crowd_blob: u64,
-    /// That many are pushed, and as many pulled.
+    /// The number of pushes in the crowd, and of pulls.
     pub crowd: usize,
     /// Bytes of a blob in the real registry.
     pub registry_blob: u64,
-    /// For what is counted per time.
+    /// The duration of workloads that count requests per second.
     pub time: Duration,
     /// Connections that ask for manifests.
     pub connections: usize,
-    /// Clients that try wrong passwords.
+    /// Clients that guess passwords.
     pub strangers: usize,
     /// Idle connections.
     pub idle: usize,
-    /// No htpasswd has more users.
+    /// The upper limit of users in an htpasswd file.
     pub users: usize,
 }
 
@@ -77,7 +77,7 @@ pub const QUICK: Scale = Scale {
     users: 100_000,
 };
 
-/// Not for measuring: whether every workload works with every peer.
+/// Measures nothing; only checks that every workload works with every peer.
 pub const SMOKE: Scale = Scale {
     name: "smoke",
     rounds: 1,

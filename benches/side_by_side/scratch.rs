@@ -1,6 +1,6 @@
-//! The folder in which everything of one run lies: certificate, password files, settings, logs, and what a
-//! proxy writes while it buffers. It is on the disk of the build, not in memory, so that writing costs what
-//! it costs, and is gone when the bench ends.
+//! The folder for everything that one run writes: certificate, password files, settings, logs and
+//! the proxies' buffers. It is on the disk of the build, not in memory, so that writing has its
+//! real cost. It is removed when the bench ends.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -15,11 +15,11 @@ use tempfile::TempDir;
 
 use crate::failure::Outcome;
 
-/// The user that signs in. In a file of many users he is the last.
+/// The user who signs in, the last one in a file of many users.
 pub const USER: &str = "bench";
 pub const PASSWORD: &str = "correct horse";
 
-/// How many users an htpasswd has, and what one of their bcrypt hashes costs.
+/// The number of users in an htpasswd file, and the cost of their bcrypt hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Users {
     pub count: usize,
@@ -28,9 +28,9 @@ pub struct Users {
 
 pub struct Scratch {
     folder: TempDir,
-    /// PEM, ECDSA P-256, for localhost, signed by itself.
+    /// Self-signed ECDSA P-256 certificate for localhost, PEM.
     pub certificate: PathBuf,
-    /// PEM, PKCS#8, for its owner alone.
+    /// Its key, PKCS#8 PEM, readable by its owner only.
     pub key: PathBuf,
     pub certificate_der: CertificateDer<'static>,
     htpasswds: HashMap<Users, PathBuf>,
@@ -50,7 +50,7 @@ impl Scratch {
         Ok(Scratch { folder, certificate, key, certificate_der, htpasswds: HashMap::new(), folders: 0 })
     }
 
-    /// An empty folder for one process.
+    /// Creates an empty folder for one process.
     pub fn folder(&mut self, name: &str) -> io::Result<PathBuf> {
         self.folders += 1;
         let folder = self.folder.path().join(format!("{}-{}", self.folders, name.replace(' ', "-")));
@@ -58,7 +58,8 @@ impl Scratch {
         Ok(folder)
     }
 
-    /// An htpasswd of these users. They share one hash, because a hundred thousand would take minutes.
+    /// The htpasswd file of these users. They share one hash, because a hundred thousand would take
+    /// minutes.
     pub fn htpasswd(&mut self, users: Users) -> Outcome<PathBuf> {
         if let Some(path) = self.htpasswds.get(&users) {
             return Ok(path.clone());

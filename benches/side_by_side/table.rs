@@ -1,4 +1,4 @@
-//! The results as text: a row for each thing measured, a column for each proxy.
+//! The results as text: a row for each quantity, a column for each proxy.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::peers::Peer;
 use crate::results::Results;
 use crate::workloads;
 
-const TITLE: usize = 27;
+const TITLE: usize = 36;
 const LABEL: usize = 18;
 const OWN: usize = 10;
 const COLUMN: usize = 18;
@@ -43,7 +43,7 @@ pub fn text(results: &Results, peers: &[Peer]) -> String {
     out
 }
 
-/// Three digits that count, none after the point where there are that many before it.
+/// Formats three significant digits, without decimals from 100 on.
 pub fn digits(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),

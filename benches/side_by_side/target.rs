@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use crate::failure::Outcome;
 use crate::scratch::{PASSWORD, USER};
 
-/// How long a single step may take: a handshake, an answer's head, the next piece of a body.
+/// The time limit of a single step: a handshake, the head of an answer, the next piece of a body.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,27 +30,27 @@ pub enum Protocol {
 
 #[derive(Clone, Copy)]
 pub enum Handshake {
-    /// Never with a ticket.
+    /// A full handshake, without a ticket.
     Full,
-    /// With a ticket of an earlier connection, if there is one.
+    /// Resume with the ticket of an earlier connection, if there is one.
     Resumed,
 }
 
-/// Bytes that are read from the kernel at once.
+/// The number of bytes to read from the kernel at once.
 #[derive(Clone, Copy)]
 pub enum Reads {
     Small = 4 * 1024,
     Bulk = 256 * 1024,
 }
 
-/// A TLS connection. rustls asks for a few kilobytes at a time; the reader below it takes more from the
-/// kernel, so that the clients leave the machine to the proxy.
+/// A TLS connection. rustls reads a few kilobytes at a time. The reader below it reads more from
+/// the kernel, to leave more CPU to the proxy.
 pub type Connection = TlsStream<BufReader<TcpStream>>;
 
 #[derive(Clone)]
 pub struct Target {
     pub address: SocketAddr,
-    /// The value of `Authorization`, where the proxy wants one.
+    /// The value of `Authorization`, if the proxy requires one.
     pub authorization: Option<String>,
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
@@ -85,19 +85,19 @@ impl Target {
         format!("localhost:{}", self.address.port())
     }
 
-    /// The same for a client with no tickets yet.
+    /// The same target for a client that has no tickets yet.
     pub fn with_own_tickets(&self) -> Target {
         let mut resuming = ClientConfig::clone(&self.resuming);
         resuming.resumption = Resumption::default();
         Target { resuming: Arc::new(resuming), ..self.clone() }
     }
 
-    /// The same for someone who sends no password.
+    /// The same target for a client that sends no password.
     pub fn anonymous(&self) -> Target {
         Target { authorization: None, ..self.clone() }
     }
 
-    /// The same for someone who tries a wrong one.
+    /// The same target for a client that sends a wrong password.
     pub fn stranger(&self, password: &str) -> Target {
         Target { authorization: Some(basic(USER, password)), ..self.clone() }
     }
@@ -125,7 +125,7 @@ pub fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// TLS 1.3 with one cipher and one group: whoever answers does the same work.
+/// TLS 1.3 with one cipher and one group, so that all proxies do the same work.
 fn config(certificate: &CertificateDer<'static>) -> Outcome<ClientConfig> {
     let provider = CryptoProvider {
         cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256],

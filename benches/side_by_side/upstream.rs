@@ -1,8 +1,9 @@
-//! A registry that costs next to nothing: what is in front of it is what is measured.
+//! A registry that uses almost no CPU, so that the proxy in front of it is measured.
 //!
 //! - `GET`, `HEAD` `/v2/…/manifests/…`: 1 KiB.
 //! - `GET` `/v2/…/blobs/sha256:<n>`: n bytes, n in hexadecimal ([`digest_of_size`]).
-//! - `POST`, `PATCH`, `PUT` `/v2/…/blobs/uploads/…`: reads the body and tells its last byte in `Range`, as a registry does.
+//! - `POST`, `PATCH`, `PUT` `/v2/…/blobs/uploads/…`: reads the body and tells its last byte in
+//!   `Range`, as a registry does.
 //! - any other `GET`: `{}`.
 
 use std::convert::Infallible;
@@ -22,17 +23,17 @@ use crate::priority;
 
 pub const MANIFEST_BYTES: u64 = 1024;
 
-/// The digest under which the upstream has a blob of this many bytes.
+/// The digest of the upstream's blob of this many bytes.
 pub fn digest_of_size(bytes: u64) -> String {
     format!("sha256:{bytes:064x}")
 }
 
-/// Serves on a thread of its own until the bench ends.
+/// Serves on a separate thread until the bench ends.
 pub fn start() -> Outcome<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    // It looks for new requests after each piece of a blob: none waits here for a blob to end.
+    // Look for new requests after each piece of a blob, so that no request waits for a whole blob.
     let runtime = tokio::runtime::Builder::new_current_thread().event_interval(1).enable_all().build()?;
     thread::spawn(move || {
         priority::raise();
@@ -44,13 +45,13 @@ pub fn start() -> Outcome<SocketAddr> {
 async fn serve(listener: TcpListener) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     loop {
-        // Out of descriptors for a moment: whoever waits is served when one is free again.
+        // Out of descriptors for a moment: pending connections are accepted when one is free again.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             continue;
         };
         let _ = stream.set_nodelay(true);
-        // A proxy that ends a connection is no event here: the client sees what became of its request.
+        // A proxy may close a connection. The client sees the outcome of its request.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
     }
 }
@@ -83,7 +84,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Blob>, Infallible
     Ok(response.unwrap_or_else(|_| Response::new(Blob::empty())))
 }
 
-/// The length of a body; of one that breaks off, what came.
+/// The length of a body. For a truncated body, the number of bytes received.
 async fn count(mut body: Incoming) -> u64 {
     let mut bytes = 0;
     while let Some(Ok(frame)) = body.frame().await {

@@ -1,4 +1,4 @@
-//! What a process and its descendants have used, as the kernel counts it.
+//! Resources that a process and its descendants have used, from the kernel's accounting.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::failure::Outcome;
 use crate::process::Process;
 
-/// User and system time so far. Taken from `schedstat`, which counts nanoseconds where `stat` counts ticks
-/// of 10 ms; a thread that ended is not counted, and none of the proxies ends one while it serves.
+/// User and system time so far. Read from `schedstat`, which counts nanoseconds; `stat` counts
+/// ticks of 10 ms. Threads that ended are not counted, but none of the proxies ends one while it
+/// serves.
 pub fn cpu(process: &Process) -> Outcome<Duration> {
     let mut nanoseconds = 0;
     for pid in process.tree() {
@@ -20,12 +21,12 @@ pub fn cpu(process: &Process) -> Outcome<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// Bytes of memory, each page shared with others counted in part (PSS).
+/// Bytes of memory; each shared page is counted in part (PSS).
 pub fn memory(process: &Process) -> Outcome<u64> {
     sum(process, "smaps_rollup", "Pss:").map(|kibibytes| kibibytes * 1024)
 }
 
-/// Bytes it caused to be written to disk, whether or not the kernel has already done so.
+/// Bytes that it caused to be written to disk, including those not written yet.
 pub fn disk(process: &Process) -> Outcome<u64> {
     sum(process, "io", "write_bytes:")
 }

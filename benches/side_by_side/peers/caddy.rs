@@ -1,4 +1,4 @@
-//! caddy as packaged, with what it needs to do the recipe's work.
+//! Debian's caddy, with the settings it needs to do what the recipe does.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -48,7 +48,7 @@ https://localhost:{port} {{
     fs::write(&file, settings)?;
     let mut command = Command::new("caddy");
     command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
-    // Where it keeps what it would keep in a home directory.
+    // Without it, caddy would store its state in a home directory.
     command.env("HOME", &site.folder).env("XDG_DATA_HOME", &site.folder).env("XDG_CONFIG_HOME", &site.folder);
     Ok(command)
 }

@@ -1,4 +1,4 @@
-//! haproxy as packaged, with what it needs to do the recipe's work.
+//! Debian's haproxy, with the settings it needs to do what the recipe does.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +8,7 @@ use super::Site;
 use crate::failure::Outcome;
 
 pub fn prepare(site: &Site) -> Outcome<Command> {
-    // It wants certificate and key in one file, and the users in its own words.
+    // haproxy wants certificate and key in one file, and the users in its own format.
     let bundle = site.folder.join("server.pem");
     fs::write(&bundle, fs::read_to_string(&site.certificate)? + &fs::read_to_string(&site.key)?)?;
     let mut users = String::new();

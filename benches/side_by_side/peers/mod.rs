@@ -1,4 +1,4 @@
-//! The proxies, and how each is told to do the same.
+//! The proxies, all configured to do the same.
 
 mod caddy;
 mod haproxy;
@@ -17,24 +17,24 @@ use crate::process::End;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Peer {
     Tidegate,
-    /// The recipe of the registry's documentation
+    /// nginx with the recipe of the registry's documentation
     Nginx,
-    /// The recipe without its buffers, with upstream connections that are kept
+    /// nginx with the recipe, but unbuffered and with kept-alive upstream connections
     NginxTuned,
     Haproxy,
     Caddy,
 }
 
-/// What a proxy is to serve.
+/// What a proxy is configured for.
 pub struct Site {
-    /// A folder of its own, for its settings, logs and temporary files.
+    /// The folder for its settings, logs and temporary files.
     pub folder: PathBuf,
-    /// On the loopback address.
+    /// The port on the loopback address.
     pub port: u16,
     pub certificate: PathBuf,
     pub key: PathBuf,
     pub upstream: SocketAddr,
-    /// The users who may come in; without it everyone may.
+    /// The users who may sign in. Without it, anonymous access is allowed.
     pub htpasswd: Option<PathBuf>,
 }
 
@@ -51,7 +51,7 @@ impl Peer {
         }
     }
 
-    /// The command that must be there, if it is not our own.
+    /// The command that must be installed, unless it is tidegate.
     pub fn program(self) -> Option<&'static str> {
         match self {
             Peer::Tidegate => None,
@@ -61,7 +61,7 @@ impl Peer {
         }
     }
 
-    /// Writes the settings and tells the command that serves them in the foreground.
+    /// Writes the settings and returns the command that runs the proxy in the foreground.
     pub fn prepare(self, site: &Site) -> Outcome<(Command, End)> {
         Ok(match self {
             Peer::Tidegate => (tidegate::prepare(site)?, End::Kill),

@@ -1,7 +1,9 @@
-//! nginx as in the registry's documentation, and as someone who knows nginx would set it up for a registry.
+//! nginx in two versions: as in the registry's documentation, and as an expert would configure it
+//! for a registry.
 //!
-//! Both differ from the recipe in what makes them comparable: TLS 1.3 with one cipher and group, HTTP/2, more
-//! connections than 1024, and no end of a kept-alive connection after 1000 requests.
+//! Both differ from the recipe where a fair comparison requires it: TLS 1.3 with one cipher and
+//! group, HTTP/2, more than 1024 connections, and no limit of 1000 requests per kept-alive
+//! connection.
 
 use std::fs;
 use std::process::Command;

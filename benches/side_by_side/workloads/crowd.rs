@@ -1,4 +1,4 @@
-//! Many pushes and pulls at once, and the memory they need at most.
+//! Many pushes and pulls at once, and their peak memory.
 
 use std::time::Duration;
 

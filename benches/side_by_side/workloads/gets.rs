@@ -1,4 +1,4 @@
-//! Small requests on connections that are kept.
+//! Small requests on kept-alive connections.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,14 @@ use crate::meter::{Measured, Meter};
 use crate::target::{Reads, Target};
 use crate::upstream::MANIFEST_BYTES;
 
-/// A manifest again and again.
+/// Requests one manifest repeatedly.
 pub async fn manifests(stage: &Stage<'_>, connections: usize) -> Outcome<Measured> {
     let target = &stage.front.target;
     let request = Request::new("GET", "/v2/bench/manifests/latest", target);
     repeated(stage, connections, &request, MANIFEST_BYTES).await
 }
 
-/// One request again and again on each connection; every answer is a 200 of this size.
+/// Repeats one request on each connection. Every answer must be a 200 of this size.
 pub async fn repeated(
     stage: &Stage<'_>,
     connections: usize,
@@ -26,7 +26,7 @@ pub async fn repeated(
     bytes: u64,
 ) -> Outcome<Measured> {
     let target = &stage.front.target;
-    // All at once: beside strangers some proxies take a second for each.
+    // Connect all at once: while strangers guess, some proxies take a second for each connection.
     let mut connecting = JoinSet::new();
     for _ in 0..connections {
         let target = target.clone();

@@ -1,4 +1,4 @@
-//! New connections, each with one request that is refused: without a password no proxy asks the upstream.
+//! New connections with one rejected request each: without a password, no proxy asks the upstream.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::http1::{Http1, Request};
 use crate::meter::{Measured, Meter};
 use crate::target::{Handshake, Protocol, Reads, Target};
 
-/// That many connect at the same time.
+/// The number of clients that connect at the same time.
 const CLIENTS: usize = 8;
 
 pub async fn run(stage: &Stage<'_>, how: Handshake) -> Outcome<Measured> {
@@ -51,11 +51,11 @@ async fn repeat(target: Target, how: Handshake, time: Duration) -> Outcome<(usiz
     Ok((count, resumed))
 }
 
-/// Whether the connection was resumed.
+/// Makes one connection and tells whether it resumed a session.
 async fn once(target: &Target, how: Handshake) -> Outcome<bool> {
     let connection = target.connect(Protocol::Http1, how, Reads::Small).await?;
     let mut client = Http1::over(connection, Reads::Small)?;
-    // The tickets come before the answer.
+    // The tickets arrive before the answer.
     client.expect(&Request::new("GET", "/v2/", target), 401).await?;
     Ok(client.connection().get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed))
 }

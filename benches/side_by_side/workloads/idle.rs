@@ -1,4 +1,4 @@
-//! What a connection costs that has made a request and may make another.
+//! Memory of a connection that has made a request and is now idle.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::quantity::Quantity;
 use crate::target::Reads;
 use crate::usage;
 
-/// After the last request, what a proxy gives back it has given back.
+/// By then, a proxy has returned the memory that it returns after a request.
 const SETTLE: Duration = Duration::from_secs(2);
 
 pub async fn run(stage: &Stage<'_>) -> Outcome<Measured> {
     let target = &stage.front.target;
     let open = Request::new("GET", "/v2/bench/manifests/latest", target);
     let mut clients = Vec::new();
-    // Some are there before, so that what a proxy allocates once is not divided among the others.
+    // Open some connections first, so that one-time allocations are not divided among the others.
     for _ in 0..stage.scale.idle / 20 {
         let mut client = Http1::connect(target, Reads::Small).await?;
         client.expect(&open, 200).await?;
@@ -32,7 +32,7 @@ pub async fn run(stage: &Stage<'_>) -> Outcome<Measured> {
     }
     tokio::time::sleep(SETTLE).await;
     let after = usage::memory(&stage.front.process)?;
-    // None was closed to make room for another.
+    // Check that no connection was closed to make room for another.
     for client in &mut clients {
         client.expect(&open, 200).await?;
     }

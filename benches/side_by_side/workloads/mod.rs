@@ -1,4 +1,4 @@
-//! What is measured, one line each, and how each is run.
+//! The list of workloads, and how to run each.
 
 mod crowd;
 mod gets;
@@ -31,7 +31,7 @@ pub struct Workload {
 
 enum Load {
     Pull(Protocol),
-    /// What the size of a pull does to its cost; of tidegate alone.
+    /// Whether the length of a pull changes its cost per byte. For tidegate only.
     LongPull,
     SeveralPulls,
     PushHttp1(Framing),
@@ -49,20 +49,20 @@ enum Load {
     RealGets,
 }
 
-/// What stands behind the proxies.
+/// The servers behind the proxies.
 pub struct Upstreams {
     pub cheap: SocketAddr,
     pub real: SocketAddr,
 }
 
-/// A proxy that is to be loaded, and how much.
+/// A running proxy and the amount of load for it.
 pub struct Stage<'a> {
     pub front: &'a Front,
     pub scale: &'a Scale,
 }
 
-/// The strangers try passwords against hashes as `tidegate htpasswd` and many others make them; what is not
-/// about passwords uses cheap ones.
+/// Workloads with password guessing use bcrypt hashes of the cost that `tidegate htpasswd` and many
+/// other tools choose. Workloads that do not measure passwords use cheap ones.
 const CHEAP: Option<Users> = Some(Users { count: 1, cost: 5 });
 const DEAR: Option<Users> = Some(Users { count: 1, cost: 10 });
 const OPEN: Option<Users> = None;
@@ -75,7 +75,7 @@ pub const ALL: [Workload; 23] = [
     line("pull-h1", "pull, HTTP/1.1", CHEAP, Load::Pull(Protocol::Http1)),
     line("pull-h2", "pull, HTTP/2", CHEAP, Load::Pull(Protocol::Http2)),
     line("pull-long", "a pull 20 times as long", CHEAP, Load::LongPull),
-    line("pulls-8", "8 pulls, and HEADs beside", CHEAP, Load::SeveralPulls),
+    line("pulls-8", "8 pulls with concurrent HEADs", CHEAP, Load::SeveralPulls),
     line("push-chunked", "push, chunked", CHEAP, Load::PushHttp1(Framing::Chunked)),
     line("push-length", "push, Content-Length", CHEAP, Load::PushHttp1(Framing::Length)),
     line("push-h2", "push, HTTP/2", CHEAP, Load::PushHttp2),
@@ -83,7 +83,7 @@ pub const ALL: [Workload; 23] = [
     line("get-cost-5", "manifests, bcrypt cost 5", CHEAP, Load::Gets),
     line("get-cost-10", "manifests, bcrypt cost 10", DEAR, Load::Gets),
     line("signed-in", "one user, bcrypt cost 10", DEAR, Load::SignedIn),
-    line("strangers", "he beside 16 who guess", DEAR, Load::BesideStrangers),
+    line("strangers", "one user, with 16 guessing clients", DEAR, Load::BesideStrangers),
     line("handshake", "full handshakes", CHEAP, Load::Handshakes(Handshake::Full)),
     line("resumed", "resumed handshakes", CHEAP, Load::Handshakes(Handshake::Resumed)),
     line("idle", "idle connections", OPEN, Load::Idle),
@@ -110,7 +110,7 @@ impl Workload {
         matches!(self.load, Load::RealPull | Load::RealPush | Load::RealGets)
     }
 
-    /// Starts the peer anew and loads it once.
+    /// Starts a fresh peer and applies the load once.
     pub async fn run(
         &self,
         peer: Peer,

@@ -1,4 +1,4 @@
-//! Blobs that go to clients.
+//! Blobs that clients receive.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::probe::Probes;
 use crate::target::{Protocol, Reads};
 use crate::upstream::digest_of_size;
 
-/// That part of a blob goes before it, so that buffers and windows have grown when it is measured.
+/// The fraction of a blob to pull before the measurement, so that buffers and windows have grown.
 const WARM_UP: u64 = 16;
 
 const PULLS: usize = 8;
-/// Each of so many connections asks once in that time, a hundred times a second in all: rarely enough that
-/// none waits for its own last one.
+/// The interval between two requests of one connection. All together make a hundred requests per
+/// second, rarely enough that no connection still waits for its previous answer.
 const PROBES: u32 = 8;
 const EVERY: Duration = Duration::from_millis(80);
 
@@ -46,7 +46,7 @@ pub async fn one(stage: &Stage<'_>, protocol: Protocol, size: u64) -> Outcome<Me
     }
 }
 
-/// Eight at once, and how long a small request waits beside them.
+/// Eight pulls at once, and the latency of a small request beside them.
 pub async fn several(stage: &Stage<'_>) -> Outcome<Measured> {
     let target = &stage.front.target;
     let size = stage.scale.several_blob;

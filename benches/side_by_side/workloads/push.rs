@@ -1,4 +1,4 @@
-//! Blobs that come from clients.
+//! Blobs that clients send.
 
 use super::Stage;
 use crate::blob::Blob;
@@ -33,12 +33,12 @@ pub async fn http2(stage: &Stage<'_>) -> Outcome<Measured> {
     Ok(measured)
 }
 
-/// The upstream has counted every byte.
+/// Checks that the upstream received every byte.
 pub fn arrived(range: Option<&str>, size: u64) -> Outcome<()> {
     if range == Some(&format!("0-{}", size - 1)) {
         return Ok(());
     }
-    Err(format!("of {size} bytes the upstream has {}", range.unwrap_or("none")).into())
+    Err(format!("of {size} bytes, the upstream received {}", range.unwrap_or("none")).into())
 }
 
 fn pushed(meter: &Meter<'_>, size: u64) -> Outcome<Measured> {

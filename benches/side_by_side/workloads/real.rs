@@ -1,4 +1,5 @@
-//! The same through a real registry. Whoever comes first puts there what is to be pulled.
+//! Pulls, pushes and small requests through a real registry. The first run pushes the content that
+//! later runs pull.
 
 use serde_json::json;
 
@@ -9,7 +10,7 @@ use crate::http1::{Answer, Framing, Http1, Request};
 use crate::meter::{Measured, Meter};
 use crate::target::{Reads, Target};
 
-/// A registry reads and writes on the same machine: more would only wait for it.
+/// The registry reads and writes on the same machine, so more connections would only wait for it.
 const CONNECTIONS: usize = 8;
 const MANIFEST: &str = "/v2/bench/manifests/latest";
 const MEDIA_TYPE: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -29,7 +30,7 @@ pub async fn pull(stage: &Stage<'_>) -> Outcome<Measured> {
 
 pub async fn push(stage: &Stage<'_>) -> Outcome<Measured> {
     let (target, size) = (&stage.front.target, stage.scale.registry_blob);
-    // Computed before, because it takes as long as the push.
+    // Computed beforehand, because it takes as long as the push.
     let digest = Blob::of_size(size).digest();
     let mut client = Http1::connect(target, Reads::Small).await?;
     let meter = Meter::start(&stage.front.process)?;
@@ -50,7 +51,7 @@ pub async fn gets(stage: &Stage<'_>) -> Outcome<Measured> {
     gets::repeated(stage, CONNECTIONS, &manifest, answer.bytes).await
 }
 
-/// A blob as docker pushes it: POST, PATCH with the bytes, PUT with the digest.
+/// Pushes a blob as docker does: POST, PATCH with the bytes, PUT with the digest.
 async fn upload(client: &mut Http1, target: &Target, size: u64, digest: &str) -> Outcome<()> {
     let begun = Request::with_fields("POST", "/v2/bench/blobs/uploads/", target, "content-length: 0\r\n");
     let place = place(&client.expect(&begun, 202).await?)?;
@@ -63,7 +64,7 @@ async fn upload(client: &mut Http1, target: &Target, size: u64, digest: &str) ->
     Ok(())
 }
 
-/// Path and query of `Location`, which a registry may write as a whole address.
+/// The path and query of `Location`, which a registry may write as an absolute URL.
 fn place(answer: &Answer) -> Outcome<String> {
     let location = answer.field("location").ok_or("an upload has no location")?;
     let path = location.find("/v2/").ok_or("an upload is nowhere in the registry")?;

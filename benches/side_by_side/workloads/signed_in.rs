@@ -1,5 +1,5 @@
-//! One user who has signed in, alone and beside strangers who try wrong passwords: how long his requests
-//! take at a fixed rate, and how many he can make.
+//! One user who has signed in, alone and beside strangers who try wrong passwords: the latency of
+//! the user's requests at a fixed rate, and the most requests per second.
 
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use crate::meter::Measured;
 use crate::probe::Probes;
 use crate::target::{Reads, Target};
 
-/// His connections; each asks once in [`EVERY`], which is 50 requests a second in all.
+/// The user's connections. Each sends a request every [`EVERY`], which is 50 requests a second in
+/// all.
 const CONNECTIONS: u32 = 4;
 const EVERY: Duration = Duration::from_millis(80);
 
 pub async fn run(stage: &Stage<'_>, strangers: usize) -> Outcome<Measured> {
     let target = &stage.front.target;
-    // They go on until the set is dropped.
+    // The strangers go on until the set is dropped.
     let mut guesses = JoinSet::new();
     for number in 0..strangers {
         guesses.spawn(guess(target.clone(), number));
@@ -29,20 +30,20 @@ pub async fn run(stage: &Stage<'_>, strangers: usize) -> Outcome<Measured> {
     let mut measured = probes.finish()?;
     measured.extend(gets::manifests(stage, CONNECTIONS as usize).await?);
     match guesses.try_join_next() {
-        Some(ended) => Err(format!("a stranger was not refused: {:?}", ended?).into()),
+        Some(ended) => Err(format!("a guessing client was not refused: {:?}", ended?).into()),
         None => Ok(measured),
     }
 }
 
-/// Wrong passwords, each another one, until one is not refused as it should be.
+/// Tries a different wrong password each time, until an answer is not the expected refusal.
 async fn guess(target: Target, number: usize) -> Outcome<()> {
     let mut client = Http1::connect(&target, Reads::Small).await?;
     for attempt in 0_u64.. {
         let target = target.stranger(&format!("guess {number} {attempt}"));
         let answer = client.send(&Request::new("GET", "/v2/", &target)).await?;
-        // 429 and 503 are what a proxy says that limits guessing.
+        // Proxies answer 429 or 503 when they limit guessing.
         if !matches!(answer.status, 401 | 429 | 503) {
-            return Err(format!("a wrong password is answered {}", answer.status).into());
+            return Err(format!("a wrong password was answered with {}", answer.status).into());
         }
         if answer.closes {
             client = Http1::connect(&target, Reads::Small).await?;
