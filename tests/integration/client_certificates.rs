@@ -7,7 +7,7 @@ use rcgen::{ExtendedKeyUsagePurpose, KeyPair, SerialNumber};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
-use crate::harness::holders::Holders;
+use crate::harness::client_ca::ClientCa;
 use crate::harness::http1::Client;
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
@@ -15,24 +15,24 @@ use crate::harness::tls::Tls;
 use crate::harness::tools::{Run, run, run_reading, succeed};
 use crate::harness::{PASSWORD, USER, basic};
 
-/// A tidegate that wants certificates of `holders`.
-struct House {
+/// A tidegate that wants certificates of `client_ca`.
+struct Setup {
     recorder: Recorder,
-    holders: Holders,
+    client_ca: ClientCa,
     tidegate: Tidegate,
 }
 
-impl House {
+impl Setup {
     /// No passwords; certificates are required unless `change` says otherwise.
-    fn start(change: impl FnOnce(Settings) -> Settings) -> House {
+    fn start(change: impl FnOnce(Settings) -> Settings) -> Setup {
         let recorder = Recorder::start();
         let settings = Settings::for_upstream(&recorder.url())
             .set("auth.mode", r#""off""#)
             .set("tls.client.verify", r#""required""#)
             .set("tls.client.ca", r#""clients.crt""#)
             .set("tls.client.crl", r#"["clients.crl"]"#);
-        let holders = Holders::new(settings.path());
-        House { recorder, holders, tidegate: Tidegate::start(change(settings)) }
+        let client_ca = ClientCa::new(settings.path());
+        Setup { recorder, client_ca, tidegate: Tidegate::start(change(settings)) }
     }
 
     /// What curl gets: status and body.
@@ -45,10 +45,10 @@ impl House {
 
     fn try_curl(&self, who: Option<&str>, options: &[&str]) -> Run {
         let url = format!("https://{}/v2/", self.tidegate.host());
-        let ca = self.holders.file("ca.crt");
+        let ca = self.client_ca.file("ca.crt");
         let mut all = vec!["--silent", "--show-error", "--max-time", "30", "--cacert", &ca];
         all.extend(["--write-out", "\n%{http_code}"]);
-        let files = who.map(|who| ["crt", "key"].map(|end| self.holders.file(&format!("{who}.{end}"))));
+        let files = who.map(|who| ["crt", "key"].map(|end| self.client_ca.file(&format!("{who}.{end}"))));
         if let Some([certificate, key]) = &files {
             all.extend(["--cert", certificate, "--key", key]);
         }
@@ -75,9 +75,9 @@ impl House {
         let request = self.tidegate.settings.path().join("request");
         fs::write(&request, format!("GET /v2/ HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
             .unwrap();
-        let (ca, address) = (self.holders.file("ca.crt"), self.tidegate.address.to_string());
+        let (ca, address) = (self.client_ca.file("ca.crt"), self.tidegate.address.to_string());
         let mut all = vec!["s_client", "-ign_eof", "-connect", &address, "-CAfile", &ca];
-        let files = who.map(|who| ["crt", "key"].map(|end| self.holders.file(&format!("{who}.{end}"))));
+        let files = who.map(|who| ["crt", "key"].map(|end| self.client_ca.file(&format!("{who}.{end}"))));
         if let Some([certificate, key]) = &files {
             all.extend(["-cert", certificate, "-cert_chain", certificate, "-key", key]);
         }
@@ -100,22 +100,22 @@ fn status(said: &str) -> Option<u16> {
 }
 
 /// The table of the Apache recipe and more: who shows what, and why he is not let in, if he is not.
-fn write_table(holders: &Holders) -> Vec<(&'static str, Option<&'static str>)> {
+fn write_table(client_ca: &ClientCa) -> Vec<(&'static str, Option<&'static str>)> {
     let now = OffsetDateTime::now_utc();
-    holders.issue("right", |_| ());
-    holders.issue_below("below");
-    holders.issue_for("ed25519", &key(&["-algorithm", "ED25519"]));
-    holders.issue_for("p384", &key(&["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]));
-    holders.issue_for("rsa", &key(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]));
-    holders.self_signed("self-signed");
-    holders.issue("expired", |params| params.not_after = now - Duration::MINUTE);
-    holders.issue("too-early", |params| params.not_before = now + Duration::HOUR);
-    holders.issue("revoked", |params| params.serial_number = Some(SerialNumber::from(77)));
-    holders.revoke(&[77]);
-    holders.issue("wrong-usage", |params| {
+    client_ca.issue("right", |_| ());
+    client_ca.issue_below("below");
+    client_ca.issue_for("ed25519", &key(&["-algorithm", "ED25519"]));
+    client_ca.issue_for("p384", &key(&["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]));
+    client_ca.issue_for("rsa", &key(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]));
+    client_ca.self_signed("self-signed");
+    client_ca.issue("expired", |params| params.not_after = now - Duration::MINUTE);
+    client_ca.issue("too-early", |params| params.not_before = now + Duration::HOUR);
+    client_ca.issue("revoked", |params| params.serial_number = Some(SerialNumber::from(77)));
+    client_ca.revoke(&[77]);
+    client_ca.issue("wrong-usage", |params| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     });
-    let v1 = |file: &str| holders.file(file);
+    let v1 = |file: &str| client_ca.file(file);
     // Without an extension file openssl makes certificates of version 1.
     succeed(
         "openssl",
@@ -159,8 +159,8 @@ fn key(options: &[&str]) -> KeyPair {
 #[test]
 fn the_table_of_the_recipe_by_curl_and_openssl_over_both_versions() {
     for refused in [403, 404] {
-        let house = House::start(|settings| settings.set("tls.client.reject_status", &refused.to_string()));
-        for (who, reason) in write_table(&house.holders) {
+        let setup = Setup::start(|settings| settings.set("tls.client.reject_status", &refused.to_string()));
+        for (who, reason) in write_table(&setup.client_ca) {
             let expected = if reason.is_none() { 200 } else { refused };
             for options in [
                 &["--tls-max", "1.2", "--http1.1"][..],
@@ -168,50 +168,50 @@ fn the_table_of_the_recipe_by_curl_and_openssl_over_both_versions() {
                 &["--tlsv1.3", "--http1.1"],
                 &["--tlsv1.3", "--http2"],
             ] {
-                let start = house.tidegate.access.len();
-                assert_eq!(house.curl(Some(who), options).0, expected, "{who} {options:?}");
-                let line = house.tidegate.access.wait_after(start, "its line", |line| line.contains("curl"));
+                let start = setup.tidegate.access.len();
+                assert_eq!(setup.curl(Some(who), options).0, expected, "{who} {options:?}");
+                let line = setup.tidegate.access.wait_after(start, "its line", |line| line.contains("curl"));
                 let line: Value = serde_json::from_str(&line).unwrap();
                 assert_eq!(line["certificate"], who);
                 assert_eq!(line["reason"].as_str(), reason, "{line}");
                 assert_eq!(line["user"].as_str(), reason.is_none().then_some(who));
             }
             for version in ["-tls1_2", "-tls1_3"] {
-                let said = house.openssl(Some(who), &[version]);
+                let said = setup.openssl(Some(who), &[version]);
                 assert_eq!(status(&said), Some(expected), "{who} {version}: {said}");
             }
         }
         for version in ["-tls1_2", "-tls1_3"] {
-            let said = house.openssl(None, &[version]);
+            let said = setup.openssl(None, &[version]);
             assert_eq!(status(&said), Some(refused), "{said}");
             let names = said.split("Acceptable client certificate CA names").nth(1).unwrap();
             assert!(names.trim_start().starts_with("CN = the clients' CA"), "{said}");
         }
-        let (status, body) = house.curl(None, &[]);
+        let (status, body) = setup.curl(None, &[]);
         let body: Value = serde_json::from_str(&body).unwrap();
         let code = if refused == 404 { "NAME_UNKNOWN" } else { "DENIED" };
         assert_eq!((status, body["errors"][0]["code"].as_str()), (refused, Some(code)));
         let reason = r#""reason":"no client certificate""#;
-        house.tidegate.access.wait_for("the reason", |line| line.contains(reason));
+        setup.tidegate.access.wait_for("the reason", |line| line.contains(reason));
     }
 }
 
 #[test]
 fn the_registry_is_told_the_name_in_the_certificate() {
-    let house = House::start(|settings| settings);
-    house.holders.issue("Build Machine 7", |_| ());
-    assert_eq!(house.curl(Some("Build Machine 7"), &[]).0, 200);
-    let seen = house.recorder.wait_for("the request", |_| true);
+    let setup = Setup::start(|settings| settings);
+    setup.client_ca.issue("Build Machine 7", |_| ());
+    assert_eq!(setup.curl(Some("Build Machine 7"), &[]).0, 200);
+    let seen = setup.recorder.wait_for("the request", |_| true);
     assert_eq!(seen.all("authorization"), [basic("Build Machine 7", "")]);
 }
 
 #[test]
 fn a_password_or_a_certificate() {
-    let house = House::start(|settings| {
+    let setup = Setup::start(|settings| {
         settings.set("auth.mode", r#""basic""#).set("tls.client.verify", r#""optional""#)
     });
-    house.holders.issue("machine", |_| ());
-    house.holders.self_signed("stranger");
+    setup.client_ca.issue("machine", |_| ());
+    setup.client_ca.self_signed("stranger");
     let right = format!("{USER}:{PASSWORD}");
     for (who, password, expected, user) in [
         (None, None, 401, None),
@@ -223,7 +223,7 @@ fn a_password_or_a_certificate() {
         (Some("stranger"), None, 403, None),
         (Some("stranger"), Some(&*right), 403, None),
     ] {
-        let (status, line) = house.log_in(who, password);
+        let (status, line) = setup.log_in(who, password);
         assert_eq!(status, expected, "{who:?} {password:?}");
         assert_eq!(line["user"].as_str(), user, "{line}");
     }
@@ -231,11 +231,11 @@ fn a_password_or_a_certificate() {
 
 #[test]
 fn a_password_and_a_certificate() {
-    let house = House::start(|settings| {
+    let setup = Setup::start(|settings| {
         settings.set("auth.mode", r#""basic""#).set("auth.client_certificate", r#""both""#)
     });
-    house.holders.issue("machine", |_| ());
-    house.holders.self_signed("stranger");
+    setup.client_ca.issue("machine", |_| ());
+    setup.client_ca.self_signed("stranger");
     let right = format!("{USER}:{PASSWORD}");
     for (who, password, expected) in [
         (None, None, 403),
@@ -245,7 +245,7 @@ fn a_password_and_a_certificate() {
         (Some("machine"), Some(&*right), 200),
         (Some("stranger"), Some(&*right), 403),
     ] {
-        let (status, line) = house.log_in(who, password);
+        let (status, line) = setup.log_in(who, password);
         assert_eq!(status, expected, "{who:?} {password:?}");
         if status == 200 {
             assert_eq!((line["user"].as_str(), line["certificate"].as_str()), (Some(USER), Some("machine")));
@@ -255,13 +255,13 @@ fn a_password_and_a_certificate() {
 
 #[test]
 fn only_the_names_that_want_certificates_ask_for_them() {
-    let house = House::start(|settings| {
+    let setup = Setup::start(|settings| {
         settings.authority.issue_for("both", &["localhost", "open.example"]).write(settings.path(), "server");
         settings.set("tls.client.names", r#"["localhost"]"#)
     });
-    house.holders.issue("machine", |_| ());
+    setup.client_ca.issue("machine", |_| ());
     let ask = |who, name: &str, host: &str| {
-        let said = house.openssl_asking(who, &["-servername", name], host);
+        let said = setup.openssl_asking(who, &["-servername", name], host);
         (said.contains("Acceptable client certificate CA names"), status(&said).unwrap())
     };
     assert_eq!(ask(None, "open.example", "open.example"), (false, 200));
@@ -270,65 +270,65 @@ fn only_the_names_that_want_certificates_ask_for_them() {
     assert_eq!(ask(Some("machine"), "LocalHost", "localhost:5043"), (true, 200));
     assert_eq!(ask(Some("machine"), "open.example", "localhost"), (false, 421));
     assert_eq!(ask(None, "localhost", "open.example"), (true, 200));
-    let said = house.openssl_asking(Some("machine"), &["-noservername"], "localhost");
+    let said = setup.openssl_asking(Some("machine"), &["-noservername"], "localhost");
     assert_eq!(status(&said), Some(200), "an IP address is asked for without a name");
     assert_eq!(
-        house.logged(421)["reason"],
+        setup.logged(421)["reason"],
         Value::from("this host name needs a separate connection with a client certificate")
     );
 }
 
 /// The session of a connection with `options`, and whether the next one resumes it with `later`.
-fn resumes(house: &House, options: &[&str], later: &[&str]) -> (bool, Option<u16>) {
-    let session = house.holders.file("session");
+fn resumes(setup: &Setup, options: &[&str], later: &[&str]) -> (bool, Option<u16>) {
+    let session = setup.client_ca.file("session");
     let _ = fs::remove_file(&session);
-    let said = house.openssl(None, &[options, &["-sess_out", &session]].concat());
+    let said = setup.openssl(None, &[options, &["-sess_out", &session]].concat());
     assert!(said.contains("HTTP/1.1 "), "{said}");
     // Without a ticket there is no session to resume.
     let from = if fs::exists(&session).unwrap() { &["-sess_in", &session][..] } else { &[] };
-    let said = house.openssl(None, &[later, from].concat());
+    let said = setup.openssl(None, &[later, from].concat());
     (said.contains("Reused, TLSv1"), status(&said))
 }
 
 #[test]
 fn a_session_without_a_certificate_opens_nothing_that_needs_one() {
-    let house = House::start(|settings| {
+    let setup = Setup::start(|settings| {
         settings.authority.issue_for("both", &["localhost", "open.example"]).write(settings.path(), "server");
         settings.set("tls.client.names", r#"["localhost"]"#)
     });
-    house.holders.issue("machine", |_| ());
-    let (certificate, key) = (house.holders.file("machine.crt"), house.holders.file("machine.key"));
+    setup.client_ca.issue("machine", |_| ());
+    let (certificate, key) = (setup.client_ca.file("machine.crt"), setup.client_ca.file("machine.key"));
     let machine = ["-cert", &certificate, "-key", &key];
     for version in ["-tls1_2", "-tls1_3"] {
         let with = |rest: &[&'static str]| [&[version], rest].concat();
         let (open, private) = (with(&["-servername", "open.example"]), with(&["-servername", "localhost"]));
-        assert!(resumes(&house, &open, &open).0, "{version}");
-        assert_eq!(resumes(&house, &open, &private), (false, Some(403)), "{version}");
+        assert!(resumes(&setup, &open, &open).0, "{version}");
+        assert_eq!(resumes(&setup, &open, &private), (false, Some(403)), "{version}");
         let machine: Vec<_> = private.iter().chain(&machine).copied().collect();
-        assert_eq!(resumes(&house, &open, &machine), (false, Some(200)), "{version}");
-        assert_eq!(resumes(&house, &private, &machine), (false, Some(200)), "{version}");
-        assert_eq!(resumes(&house, &machine, &private), (false, Some(403)), "{version}");
-        assert!(!resumes(&house, &machine, &open).0, "{version}");
+        assert_eq!(resumes(&setup, &open, &machine), (false, Some(200)), "{version}");
+        assert_eq!(resumes(&setup, &private, &machine), (false, Some(200)), "{version}");
+        assert_eq!(resumes(&setup, &machine, &private), (false, Some(403)), "{version}");
+        assert!(!resumes(&setup, &machine, &open).0, "{version}");
     }
 }
 
 #[test]
 fn sessions_and_connections_from_before_certificates_were_wanted_open_nothing() {
-    let house = House::start(|settings| settings.set("tls.client.verify", r#""off""#));
-    let session = house.holders.file("session");
-    let said = house.openssl(None, &["-servername", "localhost", "-sess_out", &session]);
+    let setup = Setup::start(|settings| settings.set("tls.client.verify", r#""off""#));
+    let session = setup.client_ca.file("session");
+    let said = setup.openssl(None, &["-servername", "localhost", "-sess_out", &session]);
     assert_eq!(status(&said), Some(200));
-    let mut old = Client::connect(&house.tidegate);
+    let mut old = Client::connect(&setup.tidegate);
     assert_eq!(old.exchange("GET /v2/", &[]).status, 200);
-    let settings = fs::read_to_string(house.tidegate.settings.file()).unwrap();
-    let start = house.tidegate.log.len();
+    let settings = fs::read_to_string(setup.tidegate.settings.file()).unwrap();
+    let start = setup.tidegate.log.len();
     fs::write(
-        house.tidegate.settings.file(),
+        setup.tidegate.settings.file(),
         settings.replace(r#"verify = "off""#, r#"verify = "required""#),
     )
     .unwrap();
-    house.tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
-    let said = house.openssl(None, &["-servername", "localhost", "-sess_in", &session]);
+    setup.tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
+    let said = setup.openssl(None, &["-servername", "localhost", "-sess_in", &session]);
     assert!(!said.contains("Reused, TLSv1") && status(&said) == Some(403), "{said}");
     assert_eq!(old.exchange("GET /v2/", &[]).status, 421);
     assert!(old.ends(), "the connection is of no use any more");
@@ -336,21 +336,21 @@ fn sessions_and_connections_from_before_certificates_were_wanted_open_nothing() 
 
 #[test]
 fn a_revoked_certificate_is_out_at_the_next_request_of_its_connection() {
-    let house = House::start(|settings| settings);
-    house.holders.issue("machine", |params| params.serial_number = Some(SerialNumber::from(5)));
-    let config = house.tidegate.settings.authority.client_showing(&house.holders.file("machine"));
-    let mut connection = Client::over(Tls::connect_with(house.tidegate.address, config).unwrap());
+    let setup = Setup::start(|settings| settings);
+    setup.client_ca.issue("machine", |params| params.serial_number = Some(SerialNumber::from(5)));
+    let config = setup.tidegate.settings.authority.client_showing(&setup.client_ca.file("machine"));
+    let mut connection = Client::over(Tls::connect_with(setup.tidegate.address, config).unwrap());
     let mut status = || connection.exchange("GET /v2/", &[]).status;
     for _ in 0..3 {
         assert_eq!(status(), 200);
-        house.holders.revoke(&[5]);
+        setup.client_ca.revoke(&[5]);
         assert_eq!(status(), 403);
-        house.holders.revoke(&[6]);
+        setup.client_ca.revoke(&[6]);
     }
     assert_eq!(status(), 200);
-    fs::write(house.holders.file("clients.crl"), "half a l").unwrap();
+    fs::write(setup.client_ca.file("clients.crl"), "half a l").unwrap();
     assert_eq!(status(), 200, "a broken list leaves the old one");
-    house
+    setup
         .tidegate
         .log
         .wait_for("the complaint", |line| line.contains("the list of revoked certificates cannot be used"));
@@ -362,7 +362,7 @@ fn mistakes_with_client_certificates_are_told_at_the_start() {
         let settings = Settings::for_upstream("http://127.0.0.1:1")
             .set("tls.client.verify", r#""required""#)
             .set("tls.client.ca", r#""clients.crt""#);
-        Holders::new(settings.path());
+        ClientCa::new(settings.path());
         let refusal = change(settings).refused();
         (refusal.code, refusal.output.join("\n"))
     };

@@ -12,19 +12,19 @@ use crate::harness::tools::{self, succeed};
 
 const CREDENTIALS: &str = "testuser:testpass";
 
-struct House {
+struct Setup {
     _registry: Registry,
     tidegate: Tidegate,
 }
 
-impl House {
-    fn start() -> House {
+impl Setup {
+    fn start() -> Setup {
         let registry = Registry::start();
         let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
         let trust = tidegate.settings.path().join("trust");
         fs::create_dir(&trust).unwrap();
         fs::write(trust.join("ca.crt"), tidegate.settings.authority.pem()).unwrap();
-        House { _registry: registry, tidegate }
+        Setup { _registry: registry, tidegate }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -42,11 +42,11 @@ impl House {
 
 #[test]
 fn skopeo_pushes_and_pulls() {
-    let house = House::start();
-    let digest = write_image(&house.path("image"), "one");
-    let trust = house.text("trust");
-    let there = house.image("team/app:one");
-    let oci = format!("oci:{}:one", house.text("image"));
+    let setup = Setup::start();
+    let digest = write_image(&setup.path("image"), "one");
+    let trust = setup.text("trust");
+    let there = setup.image("team/app:one");
+    let oci = format!("oci:{}:one", setup.text("image"));
     succeed(
         "skopeo",
         &["--insecure-policy", "copy", "--dest-creds", CREDENTIALS, "--dest-cert-dir", &trust, &oci, &there],
@@ -54,21 +54,21 @@ fn skopeo_pushes_and_pulls() {
     let inspected = succeed("skopeo", &["inspect", "--creds", CREDENTIALS, "--cert-dir", &trust, &there]);
     let inspected: Value = serde_json::from_str(&inspected).unwrap();
     assert_eq!(inspected["Digest"], digest.as_str());
-    let back = format!("oci:{}:one", house.text("back"));
+    let back = format!("oci:{}:one", setup.text("back"));
     succeed(
         "skopeo",
         &["--insecure-policy", "copy", "--src-creds", CREDENTIALS, "--src-cert-dir", &trust, &there, &back],
     );
-    for blob in fs::read_dir(house.path("image/blobs/sha256")).unwrap() {
+    for blob in fs::read_dir(setup.path("image/blobs/sha256")).unwrap() {
         let name = blob.unwrap().file_name();
-        let bytes = fs::read(house.path("back/blobs/sha256").join(&name)).expect("every blob came back");
+        let bytes = fs::read(setup.path("back/blobs/sha256").join(&name)).expect("every blob came back");
         assert_eq!(sha256(&bytes), name.to_str().unwrap());
     }
     succeed("skopeo", &["delete", "--creds", CREDENTIALS, "--cert-dir", &trust, &there]);
 
     let refused = tools::run(
         "skopeo",
-        &["inspect", "--creds", "testuser:wrong", "--cert-dir", &trust, &house.image("team/app:one")],
+        &["inspect", "--creds", "testuser:wrong", "--cert-dir", &trust, &setup.image("team/app:one")],
     );
     assert!(!refused.success);
     assert!(
@@ -80,16 +80,16 @@ fn skopeo_pushes_and_pulls() {
 
 #[test]
 fn podman_logs_in_pushes_and_pulls() {
-    let house = House::start();
-    write_image(&house.path("image"), "one");
-    let folder = house.text("");
+    let setup = Setup::start();
+    write_image(&setup.path("image"), "one");
+    let folder = setup.text("");
     // In the folder, because podman makes a name of the path of an OCI layout, and names are lower case.
     let podman = |command: &str| {
         let storage = format!("--root {folder}storage --runroot {folder}state --storage-driver vfs");
         let command = format!("--chdir {folder} podman {storage} --events-backend none {command}");
         succeed("env", &command.split(' ').collect::<Vec<_>>()).trim().to_owned()
     };
-    let (host, there) = (house.tidegate.host(), house.image("team/app:one"));
+    let (host, there) = (setup.tidegate.host(), setup.image("team/app:one"));
     let trust = "--authfile auth.json --cert-dir trust";
     podman(&format!("login {trust} --username testuser --password testpass {host}"));
     let made = podman("pull --quiet oci:image:one");
@@ -100,12 +100,12 @@ fn podman_logs_in_pushes_and_pulls() {
 }
 
 /// One upload with curl: how the bytes travel is the difference.
-fn curl_round_trip(house: &House, protocol: &str, chunked: bool) {
+fn curl_round_trip(setup: &Setup, protocol: &str, chunked: bool) {
     let blob = noise(3 << 20);
-    let (blob_file, ca) = (house.path("blob"), house.path("trust/ca.crt"));
+    let (blob_file, ca) = (setup.path("blob"), setup.path("trust/ca.crt"));
     fs::write(&blob_file, &blob).unwrap();
     let digest = format!("sha256:{}", sha256(&blob));
-    let base = format!("https://{}/v2/team/blobs", house.tidegate.host());
+    let base = format!("https://{}/v2/team/blobs", setup.tidegate.host());
     let curl = |arguments: &[&str]| {
         let mut all = vec![
             protocol,
@@ -132,7 +132,7 @@ fn curl_round_trip(house: &House, protocol: &str, chunked: bool) {
     } else {
         location(curl(&["--upload-file", blob_file.to_str().unwrap(), &finish(&upload)]), 201);
     }
-    let back = house.text("back");
+    let back = setup.text("back");
     let get = [
         "--output",
         &back,
@@ -147,10 +147,10 @@ fn curl_round_trip(house: &House, protocol: &str, chunked: bool) {
 
 #[test]
 fn curl_uploads_chunked_and_with_a_length_over_both_protocols() {
-    let house = House::start();
+    let setup = Setup::start();
     for protocol in ["--http1.1", "--http2"] {
         for chunked in [true, false] {
-            curl_round_trip(&house, protocol, chunked);
+            curl_round_trip(&setup, protocol, chunked);
         }
     }
 }

@@ -3,24 +3,24 @@
 use std::fs;
 use std::path::Path;
 
+use crate::harness::client_ca::ClientCa;
 use crate::harness::engine::{ADDRESS, Engine};
-use crate::harness::holders::Holders;
 use crate::harness::registry::Registry;
 use crate::harness::tidegate::Tidegate;
 use crate::harness::tools::{Run, succeed};
 
 /// An engine, and beside it a tidegate that lets in machines with certificates alone.
-struct House {
+struct Setup {
     engine: Engine,
     _registry: Registry,
-    holders: Holders,
+    client_ca: ClientCa,
     tidegate: Tidegate,
     /// Where it is.
     host: String,
 }
 
-impl House {
-    fn start() -> Option<House> {
+impl Setup {
+    fn start() -> Option<Setup> {
         let engine = Engine::start()?;
         let registry = Registry::on_a_socket();
         let settings = engine
@@ -28,21 +28,21 @@ impl House {
             .set("auth.mode", r#""off""#)
             .set("tls.client.verify", r#""required""#)
             .set("tls.client.ca", r#""clients.crt""#);
-        let holders = Holders::new(settings.path());
-        holders.issue("machine", |_| ());
-        holders.self_signed("elsewhere");
+        let client_ca = ClientCa::new(settings.path());
+        client_ca.issue("machine", |_| ());
+        client_ca.self_signed("elsewhere");
         let tidegate = Tidegate::start(settings);
         let host = tidegate.address.to_string();
-        Some(House { engine, _registry: registry, holders, tidegate, host })
+        Some(Setup { engine, _registry: registry, client_ca, tidegate, host })
     }
 
     /// Lays out certs.d for this host: the server's CA, and pairs by the names of their files.
     fn lay_out(&self, pairs: &[(&str, &str)]) {
         let folder = self.engine.certificates(&self.host);
-        fs::copy(self.holders.file("ca.crt"), folder.join("ca.crt")).unwrap();
+        fs::copy(self.client_ca.file("ca.crt"), folder.join("ca.crt")).unwrap();
         for (name, who) in pairs {
             let copy = |from: &str, to: &str| {
-                fs::copy(self.holders.file(&format!("{who}.{from}")), folder.join(format!("{name}.{to}")))
+                fs::copy(self.client_ca.file(&format!("{who}.{from}")), folder.join(format!("{name}.{to}")))
                     .unwrap();
             };
             copy("crt", "cert");
@@ -74,29 +74,29 @@ impl House {
 }
 
 /// Makes an image of one small file and pushes it.
-fn push(house: &House) {
-    let root = house.engine.path().join("root");
+fn push(setup: &Setup) {
+    let root = setup.engine.path().join("root");
     fs::create_dir(&root).unwrap();
     fs::write(root.join("hello"), "hello").unwrap();
-    let tar = house.text("image.tar");
+    let tar = setup.text("image.tar");
     succeed("tar", &["--create", "--file", &tar, "--directory", root.to_str().unwrap(), "hello"]);
-    for arguments in [&["import", &tar, &house.image()][..], &["push", &house.image()]] {
-        let run = house.engine.docker(arguments);
+    for arguments in [&["import", &tar, &setup.image()][..], &["push", &setup.image()]] {
+        let run = setup.engine.docker(arguments);
         assert!(run.success, "{arguments:?}: {}", run.stderr);
     }
 }
 
 #[test]
 fn clients_pull_with_the_certificate_of_their_host_and_are_told_why_without() {
-    let Some(house) = House::start() else { return };
-    house.lay_out(&[("client", "machine")]);
-    push(&house);
-    for (client, run) in house.pulls() {
+    let Some(setup) = Setup::start() else { return };
+    setup.lay_out(&[("client", "machine")]);
+    push(&setup);
+    for (client, run) in setup.pulls() {
         assert!(run.success, "{client}: {}", run.stderr);
     }
 
-    house.lay_out(&[]);
-    for (client, run) in house.pulls() {
+    setup.lay_out(&[]);
+    for (client, run) in setup.pulls() {
         assert!(!run.success, "{client}");
         // These two show no body of a refusal to the first request.
         let readable = match client {
@@ -107,24 +107,24 @@ fn clients_pull_with_the_certificate_of_their_host_and_are_told_why_without() {
     }
 
     // The first by name is not ours, and of no use: the client picks by the names of the CAs.
-    house.lay_out(&[("a", "elsewhere"), ("b", "machine")]);
-    for (client, run) in house.pulls() {
+    setup.lay_out(&[("a", "elsewhere"), ("b", "machine")]);
+    for (client, run) in setup.pulls() {
         assert!(run.success, "{client}: {}", run.stderr);
     }
-    let users = house.tidegate.access.so_far();
+    let users = setup.tidegate.access.so_far();
     assert!(users.iter().any(|line| line.contains(r#""user":"machine""#)), "{users:?}");
 }
 
 #[test]
 fn what_cert_client_makes_is_copied_as_it_is() {
-    let Some(house) = House::start() else { return };
-    let folder = house.tidegate.settings.path();
+    let Some(setup) = Setup::start() else { return };
+    let folder = setup.tidegate.settings.path();
     let tidegate = |arguments: &[&str]| succeed(env!("CARGO_BIN_EXE_tidegate"), arguments);
     let at = |name: &str| folder.join(name).display().to_string();
     tidegate(&["cert", "ca", "--crl", "--out", &at("ca")]);
     tidegate(&["cert", "server", "--ca", &at("ca"), "--out", &at("certs"), ADDRESS]);
     tidegate(&["cert", "client", "--ca", &at("ca"), "--out", &at("build1"), "build1"]);
-    let start = house.tidegate.log.len();
+    let start = setup.tidegate.log.len();
     replace(
         folder,
         &[
@@ -133,14 +133,14 @@ fn what_cert_client_makes_is_copied_as_it_is() {
             ("certs/domain.key", "server.key"),
         ],
     );
-    house.tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
-    let certificates = house.engine.certificates(&house.host);
+    setup.tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
+    let certificates = setup.engine.certificates(&setup.host);
     for file in fs::read_dir(folder.join("build1")).unwrap() {
         let file = file.unwrap();
         fs::copy(file.path(), certificates.join(file.file_name())).unwrap();
     }
-    push(&house);
-    for (client, run) in house.pulls() {
+    push(&setup);
+    for (client, run) in setup.pulls() {
         assert!(run.success, "{client}: {}", run.stderr);
     }
 }

@@ -39,7 +39,7 @@ fn an_upload_reset_without_an_error_never_looks_whole_to_the_registry() {
         upload.send_reset(h2::Reason::NO_ERROR);
         recorder.wait_for("the end of the request", |seen| seen.state != State::Running);
         let seen = recorder.record().requests;
-        assert!(seen.iter().all(|seen| seen.state == State::Torn), "{method}: {seen:#?}");
+        assert!(seen.iter().all(|seen| seen.state == State::Truncated), "{method}: {seen:#?}");
         assert_cut_by_the_client(&tidegate, "resetter/1");
     }
 }
@@ -66,7 +66,7 @@ fn an_upload_of_its_whole_length_whose_end_never_comes_never_looks_whole_to_the_
         ending(&client, &mut upload);
         let over = |seen: &Seen| seen.head.method == "POST" && seen.state != State::Running;
         let seen = recorder.wait_for("the end of the upload", over);
-        assert_eq!(seen.state, State::Torn, "{name}");
+        assert_eq!(seen.state, State::Truncated, "{name}");
     }
 }
 

@@ -77,7 +77,7 @@ fn get(kind: &str, length: usize, field: &str) -> Vec<u8> {
     http1::head(&format!("GET /v2/a/manifests/{kind}-{length}"), &[&authorized(), field]).into_bytes()
 }
 
-fn house() -> (Fake, Sender<()>, Tidegate) {
+fn setup() -> (Fake, Sender<()>, Tidegate) {
     let (fake, resume) = registry();
     let tidegate = Tidegate::start(Settings::for_upstream(&fake.url()));
     (fake, resume, tidegate)
@@ -85,7 +85,7 @@ fn house() -> (Fake, Sender<()>, Tidegate) {
 
 #[test]
 fn openssl_pulls_with_every_suite_and_sees_a_clean_end() {
-    let (_fake, _resume, tidegate) = house();
+    let (_fake, _resume, tidegate) = setup();
     for options in [AES_128, AES_256, CHACHA20, OLD_AES_128, OLD_AES_256, OLD_CHACHA20] {
         let mut client = OpenSsl::connect(&tidegate, &options);
         client.said.wait_for("the suite", |line| line.ends_with(options[2]));
@@ -98,7 +98,7 @@ fn openssl_pulls_with_every_suite_and_sees_a_clean_end() {
 
 #[test]
 fn keys_change_in_the_middle_of_a_pull() {
-    let (_fake, resume, tidegate) = house();
+    let (_fake, resume, tidegate) = setup();
     for options in [AES_128, AES_256, CHACHA20] {
         let mut client = OpenSsl::connect(&tidegate, &options);
         for both in [true, false, true, true] {
@@ -160,7 +160,7 @@ fn a_client_cuts_and_pads_its_records_as_it_likes() {
 
 #[test]
 fn curl_gets_answers_of_every_length_around_a_record() {
-    let (_fake, _resume, tidegate) = house();
+    let (_fake, _resume, tidegate) = setup();
     let ca = tidegate.settings.path().join("ca.crt");
     let record = 16_384;
     let around = |edge: usize| [edge - 2, edge - 1, edge, edge + 1, edge + 2];
@@ -190,7 +190,7 @@ fn curl_gets_answers_of_every_length_around_a_record() {
 
 #[test]
 fn a_pull_that_the_registry_cuts_short_is_no_clean_end_for_openssl_and_curl() {
-    let (_fake, _resume, tidegate) = house();
+    let (_fake, _resume, tidegate) = setup();
     for options in [AES_128, AES_256, OLD_AES_128] {
         let mut client = OpenSsl::connect(&tidegate, &options);
         client.send(&get("halved", LARGE, "Accept: */*"));
@@ -209,7 +209,7 @@ fn a_pull_that_the_registry_cuts_short_is_no_clean_end_for_openssl_and_curl() {
 
 #[test]
 fn a_forged_record_is_answered_with_an_alert_and_the_end() {
-    let (_fake, _resume, tidegate) = house();
+    let (_fake, _resume, tidegate) = setup();
     let mut socket = TcpStream::connect(tidegate.address).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     let config = tidegate.settings.authority.client(&["http/1.1"]);
@@ -237,7 +237,7 @@ fn a_forged_record_is_answered_with_an_alert_and_the_end() {
 
 #[test]
 fn a_client_that_refuses_the_certificate_leaves_with_an_alert_and_the_next_is_served() {
-    let (_fake, _resume, tidegate) = house();
+    let (_fake, _resume, tidegate) = setup();
     for suite in [AES_128, AES_256] {
         // The later option counts: a store without our authority.
         let mut stranger = OpenSsl::connect(&tidegate, &[&suite[..], &["-CAfile", "/dev/null"]].concat());

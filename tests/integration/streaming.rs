@@ -104,7 +104,7 @@ fn a_push_that_the_client_cuts_short_never_looks_whole_to_the_registry() {
                 client.tls.finish();
             }
             drop(client);
-            recorder.wait_for("the end of the connection", |seen| seen.state == State::Torn);
+            recorder.wait_for("the end of the connection", |seen| seen.state == State::Truncated);
             tidegate.access.wait_for("who cut it", |line| line.contains(r#""cut":"client""#));
         }
     }
@@ -120,14 +120,14 @@ fn a_push_that_the_client_resets_over_http2_never_looks_whole_to_the_registry() 
         client.data(&mut upload, b"first", false).unwrap();
         recorder.wait_for("the first bytes", |seen| seen.body == b"first");
         upload.send_reset(h2::Reason::CANCEL);
-        recorder.wait_for("the end of the connection", |seen| seen.state == State::Torn);
+        recorder.wait_for("the end of the connection", |seen| seen.state == State::Truncated);
 
         let (_answer, mut upload) = client.send(http2::request("PUT", "localhost", UPLOAD, &fields), false);
         client.data(&mut upload, b"next", false).unwrap();
         recorder.wait_for("the next bytes", |seen| seen.body == b"next");
         drop(client);
         recorder.wait_for("the end with the connection", |seen| {
-            seen.state == State::Torn && seen.body == b"next"
+            seen.state == State::Truncated && seen.body == b"next"
         });
     }
 }
@@ -218,7 +218,7 @@ fn a_pull_that_the_registry_cuts_short_never_looks_whole_to_the_client() {
                 Ok(response) if response.status == 502 => {}
                 Ok(response) => {
                     assert!(!response.complete, "{answer:?} looks whole: {:?}", response.text());
-                    assert!(client.ends(), "the connection goes on after a torn body");
+                    assert!(client.ends(), "the connection goes on after a truncated body");
                 }
                 Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof),
             }

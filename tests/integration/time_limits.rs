@@ -181,7 +181,7 @@ fn a_push_that_stops_is_ended() {
     client.send(b"first");
     recorder.wait_for("the first bytes", |seen| seen.body == b"first");
     let start = Instant::now();
-    recorder.wait_for("the end of the push", |seen| seen.state == State::Torn);
+    recorder.wait_for("the end of the push", |seen| seen.state == State::Truncated);
     let said = String::from_utf8_lossy(&assert_ends(client.tls)).into_owned();
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 408 "), "{said}");
     assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
@@ -195,7 +195,7 @@ fn a_push_over_http2_that_stops_is_ended_and_the_connection_goes_on() {
     client.data(&mut upload, b"first", false).unwrap();
     recorder.wait_for("the first bytes", |seen| seen.body == b"first");
     let start = Instant::now();
-    recorder.wait_for("the end of the push", |seen| seen.state == State::Torn);
+    recorder.wait_for("the end of the push", |seen| seen.state == State::Truncated);
     match client.answer(answer) {
         Ok(answer) => assert_eq!(answer.status(), 408),
         Err(error) => assert!(error.is_reset() || error.is_go_away() || error.is_io(), "{error}"),
@@ -315,7 +315,7 @@ fn a_push_slower_than_the_least_rate_is_ended() {
         }
         assert!(start.elapsed() < Duration::from_secs(45), "it trickles on");
     }
-    recorder.wait_for("the end of the push", |seen| seen.state == State::Torn);
+    recorder.wait_for("the end of the push", |seen| seen.state == State::Truncated);
 }
 
 #[test]

@@ -35,15 +35,15 @@ actions = ["pull", "push"]
 const ALICE: (&str, &str) = ("alice", "wonderland");
 const BOB: (&str, &str) = ("bob", "builder");
 
-struct House {
+struct Setup {
     engine: Engine,
     _registry: Registry,
     tidegate: Tidegate,
     host: String,
 }
 
-impl House {
-    fn start() -> Option<House> {
+impl Setup {
+    fn start() -> Option<Setup> {
         let engine = Engine::start()?;
         let registry = Registry::on_a_socket();
         let settings = engine
@@ -59,7 +59,7 @@ impl House {
         let trust = engine.certificates(&host).join("ca.crt");
         fs::copy(tidegate.settings.path().join("ca.crt"), trust).unwrap();
         write_image(&engine.path().join("image"), "one");
-        Some(House { engine, _registry: registry, tidegate, host })
+        Some(Setup { engine, _registry: registry, tidegate, host })
     }
 
     fn text(&self, name: &str) -> String {
@@ -85,11 +85,11 @@ type Who = Option<(&'static str, &'static str)>;
 /// What one kind of client does.
 trait Client {
     fn name(&self) -> &'static str;
-    fn login(&self, house: &House, user: (&str, &str)) -> Run;
+    fn login(&self, setup: &Setup, user: (&str, &str)) -> Run;
     /// Pushes an image of its own making.
-    fn push(&self, house: &House, who: Who, repository: &str) -> Run;
+    fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run;
     /// Pulls it, whatever it has of it already.
-    fn pull(&self, house: &House, who: Who, repository: &str) -> Run;
+    fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run;
 }
 
 fn label(who: Who) -> &'static str {
@@ -97,7 +97,7 @@ fn label(who: Who) -> &'static str {
 }
 
 /// The whole story, with a repository of each client's own.
-fn tell(house: &House, client: &dyn Client) {
+fn tell(setup: &Setup, client: &dyn Client) {
     let name = client.name();
     let (public, private) = (format!("public/{name}:one"), format!("team/{name}:one"));
     let good = |what: &str, run: Run| assert!(run.success, "{name}, {what}: {}{}", run.stdout, run.stderr);
@@ -110,31 +110,31 @@ fn tell(house: &House, client: &dyn Client) {
 
     refused(
         "wrong password",
-        client.login(house, ("alice", "wrong")),
+        client.login(setup, ("alice", "wrong")),
         &["unauthorized", "401", "invalid username/password"],
     );
-    good("login", client.login(house, ALICE));
-    good("login", client.login(house, BOB));
-    good("push", client.push(house, Some(ALICE), &public));
-    good("push", client.push(house, Some(ALICE), &private));
-    good("anonymous pull", client.pull(house, None, &public));
-    good("pull of what everybody may", client.pull(house, Some(BOB), &public));
-    good("pull", client.pull(house, Some(ALICE), &private));
+    good("login", client.login(setup, ALICE));
+    good("login", client.login(setup, BOB));
+    good("push", client.push(setup, Some(ALICE), &public));
+    good("push", client.push(setup, Some(ALICE), &private));
+    good("anonymous pull", client.pull(setup, None, &public));
+    good("pull of what everybody may", client.pull(setup, Some(BOB), &public));
+    good("pull", client.pull(setup, Some(ALICE), &private));
     let denied = ["denied", "insufficient_scope"];
     // What is there already containerd does not push again, and calls it a success.
     let another = format!("public/{name}/another:one");
-    refused("anonymous push", client.push(house, None, &another), &denied);
-    refused("push", client.push(house, Some(BOB), &another), &denied);
-    refused("anonymous pull of the team's", client.pull(house, None, &private), &denied);
-    refused("pull of the team's", client.pull(house, Some(BOB), &private), &denied);
+    refused("anonymous push", client.push(setup, None, &another), &denied);
+    refused("push", client.push(setup, Some(BOB), &another), &denied);
+    refused("anonymous pull of the team's", client.pull(setup, None, &private), &denied);
+    refused("pull of the team's", client.pull(setup, Some(BOB), &private), &denied);
 }
 
 struct Docker;
 
 impl Docker {
-    fn run(house: &House, who: Who, arguments: &[&str]) -> Run {
-        let config = house.text(&format!("docker-{}", label(who)));
-        house.engine.docker(&[&["--config", &config], arguments].concat())
+    fn run(setup: &Setup, who: Who, arguments: &[&str]) -> Run {
+        let config = setup.text(&format!("docker-{}", label(who)));
+        setup.engine.docker(&[&["--config", &config], arguments].concat())
     }
 }
 
@@ -143,25 +143,25 @@ impl Client for Docker {
         "docker"
     }
 
-    fn login(&self, house: &House, (user, password): (&str, &str)) -> Run {
-        let config = house.text(&format!("docker-{user}"));
-        let words = ["--config", &config, "login", "--username", user, "--password", password, &house.host];
-        house.engine.docker(&words)
+    fn login(&self, setup: &Setup, (user, password): (&str, &str)) -> Run {
+        let config = setup.text(&format!("docker-{user}"));
+        let words = ["--config", &config, "login", "--username", user, "--password", password, &setup.host];
+        setup.engine.docker(&words)
     }
 
-    fn push(&self, house: &House, who: Who, repository: &str) -> Run {
-        let image = house.image(repository);
-        let tar = house.text("docker.tar");
-        succeed("tar", &["--create", "--file", &tar, "--directory", &house.text("image/rootfs"), "noise"]);
-        let made = house.engine.docker(&["import", &tar, &image]);
+    fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+        let image = setup.image(repository);
+        let tar = setup.text("docker.tar");
+        succeed("tar", &["--create", "--file", &tar, "--directory", &setup.text("image/rootfs"), "noise"]);
+        let made = setup.engine.docker(&["import", &tar, &image]);
         assert!(made.success, "{}", made.stderr);
-        Docker::run(house, who, &["push", &image])
+        Docker::run(setup, who, &["push", &image])
     }
 
-    fn pull(&self, house: &House, who: Who, repository: &str) -> Run {
-        let image = house.image(repository);
-        house.engine.docker(&["rmi", "--force", &image]);
-        Docker::run(house, who, &["pull", &image])
+    fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+        let image = setup.image(repository);
+        setup.engine.docker(&["rmi", "--force", &image]);
+        Docker::run(setup, who, &["pull", &image])
     }
 }
 
@@ -169,16 +169,16 @@ impl Client for Docker {
 struct Containerd;
 
 impl Containerd {
-    fn run(house: &House, arguments: &[&str]) -> Run {
-        let socket = house.text("exec/containerd/containerd.sock");
-        house.engine.run("ctr", &[&["--address", &socket, "images"], arguments].concat())
+    fn run(setup: &Setup, arguments: &[&str]) -> Run {
+        let socket = setup.text("exec/containerd/containerd.sock");
+        setup.engine.run("ctr", &[&["--address", &socket, "images"], arguments].concat())
     }
 
     fn credentials(who: Who) -> Vec<String> {
         who.map_or_else(Vec::new, |(user, password)| vec!["--user".to_owned(), format!("{user}:{password}")])
     }
 
-    fn with(house: &House, credentials: &[String], command: &str, image: &str) -> Run {
+    fn with(setup: &Setup, credentials: &[String], command: &str, image: &str) -> Run {
         let trust = Path::new("/etc/docker/certs.d").display().to_string();
         let mut words = vec![command, "--hosts-dir", &trust];
         if command == "pull" {
@@ -186,7 +186,7 @@ impl Containerd {
         }
         words.extend(credentials.iter().map(String::as_str));
         words.push(image);
-        Containerd::run(house, &words)
+        Containerd::run(setup, &words)
     }
 }
 
@@ -196,17 +196,17 @@ impl Client for Containerd {
     }
 
     /// There is none: credentials go along with each command, so one with them stands for it.
-    fn login(&self, house: &House, (user, password): (&str, &str)) -> Run {
-        let url = format!("https://{}/v2/", house.host);
-        let ca = house.tidegate.settings.path().join("ca.crt").display().to_string();
+    fn login(&self, setup: &Setup, (user, password): (&str, &str)) -> Run {
+        let url = format!("https://{}/v2/", setup.host);
+        let ca = setup.tidegate.settings.path().join("ca.crt").display().to_string();
         let pair = format!("{user}:{password}");
-        house
+        setup
             .engine
             .run("curl", &["--fail", "--silent", "--show-error", "--cacert", &ca, "--user", &pair, &url])
     }
 
-    fn push(&self, house: &House, who: Who, repository: &str) -> Run {
-        let (tar, image) = (house.text("image.oci.tar"), house.image(repository));
+    fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+        let (tar, image) = (setup.text("image.oci.tar"), setup.image(repository));
         succeed(
             "tar",
             &[
@@ -214,36 +214,36 @@ impl Client for Containerd {
                 "--file",
                 &tar,
                 "--directory",
-                &house.text("image"),
+                &setup.text("image"),
                 "blobs",
                 "index.json",
                 "oci-layout",
             ],
         );
         let name = image.rsplit_once(':').unwrap().0;
-        let made = Containerd::run(house, &["import", "--no-unpack", "--base-name", name, &tar]);
+        let made = Containerd::run(setup, &["import", "--no-unpack", "--base-name", name, &tar]);
         let made =
-            if made.success { made } else { Containerd::run(house, &["import", "--base-name", name, &tar]) };
+            if made.success { made } else { Containerd::run(setup, &["import", "--base-name", name, &tar]) };
         assert!(made.success, "{}", made.stderr);
-        Containerd::with(house, &Containerd::credentials(who), "push", &image)
+        Containerd::with(setup, &Containerd::credentials(who), "push", &image)
     }
 
-    fn pull(&self, house: &House, who: Who, repository: &str) -> Run {
-        let image = house.image(repository);
-        Containerd::run(house, &["rm", "--sync", &image]);
-        Containerd::with(house, &Containerd::credentials(who), "pull", &image)
+    fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+        let image = setup.image(repository);
+        Containerd::run(setup, &["rm", "--sync", &image]);
+        Containerd::with(setup, &Containerd::credentials(who), "pull", &image)
     }
 }
 
 struct Podman;
 
 impl Podman {
-    fn run(house: &House, arguments: &[&str]) -> Run {
-        let (storage, state) = (house.text("storage"), house.text("state"));
+    fn run(setup: &Setup, arguments: &[&str]) -> Run {
+        let (storage, state) = (setup.text("storage"), setup.text("state"));
         let own =
             ["--root", &storage, "--runroot", &state, "--storage-driver", "vfs", "--events-backend", "none"];
-        let folder = house.engine.path().display().to_string();
-        house.engine.run("env", &[&["--chdir", &folder, "podman"], &own[..], arguments].concat())
+        let folder = setup.engine.path().display().to_string();
+        setup.engine.run("env", &[&["--chdir", &folder, "podman"], &own[..], arguments].concat())
     }
 }
 
@@ -252,28 +252,28 @@ impl Client for Podman {
         "podman"
     }
 
-    fn login(&self, house: &House, (user, password): (&str, &str)) -> Run {
-        let file = auth_file(house, "podman", user);
+    fn login(&self, setup: &Setup, (user, password): (&str, &str)) -> Run {
+        let file = auth_file(setup, "podman", user);
         Podman::run(
-            house,
-            &["login", "--authfile", &file, "--username", user, "--password", password, &house.host],
+            setup,
+            &["login", "--authfile", &file, "--username", user, "--password", password, &setup.host],
         )
     }
 
-    fn push(&self, house: &House, who: Who, repository: &str) -> Run {
-        let made = Podman::run(house, &["pull", "--quiet", "oci:image:one"]);
+    fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+        let made = Podman::run(setup, &["pull", "--quiet", "oci:image:one"]);
         assert!(made.success, "{}", made.stderr);
-        let image = format!("docker://{}", house.image(repository));
+        let image = format!("docker://{}", setup.image(repository));
         Podman::run(
-            house,
-            &["push", "--authfile", &auth_file(house, "podman", label(who)), made.stdout.trim(), &image],
+            setup,
+            &["push", "--authfile", &auth_file(setup, "podman", label(who)), made.stdout.trim(), &image],
         )
     }
 
-    fn pull(&self, house: &House, who: Who, repository: &str) -> Run {
-        Podman::run(house, &["rmi", "--force", "--all"]);
-        let image = format!("docker://{}", house.image(repository));
-        Podman::run(house, &["pull", "--authfile", &auth_file(house, "podman", label(who)), &image])
+    fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+        Podman::run(setup, &["rmi", "--force", "--all"]);
+        let image = format!("docker://{}", setup.image(repository));
+        Podman::run(setup, &["pull", "--authfile", &auth_file(setup, "podman", label(who)), &image])
     }
 }
 
@@ -284,35 +284,35 @@ impl Client for Skopeo {
         "skopeo"
     }
 
-    fn login(&self, house: &House, (user, password): (&str, &str)) -> Run {
-        let file = auth_file(house, "skopeo", user);
-        house.engine.run(
+    fn login(&self, setup: &Setup, (user, password): (&str, &str)) -> Run {
+        let file = auth_file(setup, "skopeo", user);
+        setup.engine.run(
             "skopeo",
-            &["login", "--authfile", &file, "--username", user, "--password", password, &house.host],
+            &["login", "--authfile", &file, "--username", user, "--password", password, &setup.host],
         )
     }
 
-    fn push(&self, house: &House, who: Who, repository: &str) -> Run {
-        let from = format!("oci:{}:one", house.text("image"));
-        let to = format!("docker://{}", house.image(repository));
-        let file = auth_file(house, "skopeo", label(who));
-        house.engine.run("skopeo", &["--insecure-policy", "copy", "--authfile", &file, &from, &to])
+    fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+        let from = format!("oci:{}:one", setup.text("image"));
+        let to = format!("docker://{}", setup.image(repository));
+        let file = auth_file(setup, "skopeo", label(who));
+        setup.engine.run("skopeo", &["--insecure-policy", "copy", "--authfile", &file, &from, &to])
     }
 
-    fn pull(&self, house: &House, who: Who, repository: &str) -> Run {
-        let back = house.text("back");
+    fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+        let back = setup.text("back");
         let _ = fs::remove_dir_all(&back);
-        let from = format!("docker://{}", house.image(repository));
-        let file = auth_file(house, "skopeo", label(who));
-        house
+        let from = format!("docker://{}", setup.image(repository));
+        let file = auth_file(setup, "skopeo", label(who));
+        setup
             .engine
             .run("skopeo", &["--insecure-policy", "copy", "--authfile", &file, &from, &format!("dir:{back}")])
     }
 }
 
 /// Where a client keeps what one user logged in with.
-fn auth_file(house: &House, client: &str, user: &str) -> String {
-    let file = house.engine.path().join(format!("{client}-{user}.json"));
+fn auth_file(setup: &Setup, client: &str, user: &str) -> String {
+    let file = setup.engine.path().join(format!("{client}-{user}.json"));
     if !file.exists() {
         fs::write(&file, "{}").unwrap();
     }
@@ -321,47 +321,47 @@ fn auth_file(house: &House, client: &str, user: &str) -> String {
 
 #[test]
 fn docker_containerd_podman_and_skopeo_do_what_their_users_may() {
-    let Some(house) = House::start() else { return };
+    let Some(setup) = Setup::start() else { return };
     let clients: [&dyn Client; 4] = [&Docker, &Containerd, &Podman, &Skopeo];
     for client in clients {
-        tell(&house, client);
+        tell(&setup, client);
     }
 }
 
 #[test]
 fn docker_stores_an_identity_token_that_outlives_a_restart_and_not_the_password() {
-    let Some(mut house) = House::start() else { return };
-    assert!(Docker.login(&house, ALICE).success);
-    let config = fs::read_to_string(house.engine.path().join("docker-alice/config.json")).unwrap();
+    let Some(mut setup) = Setup::start() else { return };
+    assert!(Docker.login(&setup, ALICE).success);
+    let config = fs::read_to_string(setup.engine.path().join("docker-alice/config.json")).unwrap();
     let config: Value = serde_json::from_str(&config).unwrap();
-    let stored = &config["auths"][&house.host];
+    let stored = &config["auths"][&setup.host];
     assert!(stored["identitytoken"].as_str().is_some_and(|token| !token.is_empty()), "{config}");
     assert!(!config.to_string().contains("d29uZGVybGFuZA"), "the password is there: {config}");
 
-    house.tidegate.restart();
-    let run = Docker.push(&house, Some(ALICE), "team/docker:one");
+    setup.tidegate.restart();
+    let run = Docker.push(&setup, Some(ALICE), "team/docker:one");
     assert!(run.success, "{}", run.stderr);
-    let run = Docker.pull(&house, Some(ALICE), "team/docker:one");
+    let run = Docker.pull(&setup, Some(ALICE), "team/docker:one");
     assert!(run.success, "{}", run.stderr);
 
-    house.tidegate.settings.write_users(&[("alice", "changed"), BOB]);
-    let run = Docker.pull(&house, Some(ALICE), "team/docker:one");
+    setup.tidegate.settings.write_users(&[("alice", "changed"), BOB]);
+    let run = Docker.pull(&setup, Some(ALICE), "team/docker:one");
     assert!(!run.success && run.stderr.contains("log in again"), "{}{}", run.stdout, run.stderr);
 }
 
 #[test]
 fn docker_mounts_where_it_may_and_uploads_where_not() {
-    let Some(house) = House::start() else { return };
-    assert!(Docker.login(&house, ALICE).success && Docker.login(&house, BOB).success);
+    let Some(setup) = Setup::start() else { return };
+    assert!(Docker.login(&setup, ALICE).success && Docker.login(&setup, BOB).success);
     // The engine has one memory for all its users of where it has pushed a layer.
     let pushes = [(ALICE, "team/app"), (ALICE, "alice/app"), (BOB, "bob/app")];
     for (user, repository) in pushes {
-        let run = Docker.push(&house, Some(user), &format!("{repository}:one"));
+        let run = Docker.push(&setup, Some(user), &format!("{repository}:one"));
         assert!(run.success, "{repository}: {}", run.stderr);
     }
     let begun = |repository: &str| {
         let of_it = |line: &Value| line["operation"] == "upload-start" && line["repository"] == repository;
-        let lines = house.tidegate.access.so_far();
+        let lines = setup.tidegate.access.so_far();
         let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap()).filter(of_it);
         lines.map(|line: Value| line["status"].as_u64().unwrap()).collect::<Vec<_>>()
     };
@@ -372,22 +372,22 @@ fn docker_mounts_where_it_may_and_uploads_where_not() {
 
 #[test]
 fn containerd_comes_with_an_identity_token() {
-    let Some(house) = House::start() else { return };
-    let url = format!("https://{}/auth/token?offline_token=true&scope=", house.host);
-    let answer = house.json(&["--user", "alice:wonderland", &url]);
+    let Some(setup) = Setup::start() else { return };
+    let url = format!("https://{}/auth/token?offline_token=true&scope=", setup.host);
+    let answer = setup.json(&["--user", "alice:wonderland", &url]);
     let token = answer["refresh_token"].as_str().unwrap().to_owned();
-    assert!(Containerd.push(&house, Some(ALICE), "team/app:one").success);
-    let image = house.image("team/app:one");
-    let run = Containerd::with(&house, &["--refresh".to_owned(), token], "pull", &image);
+    assert!(Containerd.push(&setup, Some(ALICE), "team/app:one").success);
+    let image = setup.image("team/app:one");
+    let run = Containerd::with(&setup, &["--refresh".to_owned(), token], "pull", &image);
     assert!(run.success, "{}", run.stderr);
 }
 
 #[test]
 fn curl_takes_a_token_or_shows_a_password() {
-    let Some(house) = House::start() else { return };
-    let v2 = format!("https://{}/v2/", house.host);
+    let Some(setup) = Setup::start() else { return };
+    let v2 = format!("https://{}/v2/", setup.host);
     let status = |arguments: &[&str]| {
-        let ca = house.tidegate.settings.path().join("ca.crt").display().to_string();
+        let ca = setup.tidegate.settings.path().join("ca.crt").display().to_string();
         let words = [
             "--silent",
             "--cacert",
@@ -397,20 +397,20 @@ fn curl_takes_a_token_or_shows_a_password() {
             "--write-out",
             "%{http_code} %header{www-authenticate}",
         ];
-        house.engine.run("curl", &[&words, arguments].concat()).stdout
+        setup.engine.run("curl", &[&words, arguments].concat()).stdout
     };
-    assert!(Skopeo.login(&house, ALICE).success);
+    assert!(Skopeo.login(&setup, ALICE).success);
     for repository in ["public/app:one", "team/app:one"] {
-        assert!(Skopeo.push(&house, Some(ALICE), repository).success);
+        assert!(Skopeo.push(&setup, Some(ALICE), repository).success);
     }
-    let asked = format!(r#"401 Bearer realm="https://{}/auth/token",service="{}""#, house.host, house.host);
+    let asked = format!(r#"401 Bearer realm="https://{}/auth/token",service="{}""#, setup.host, setup.host);
     assert_eq!(status(&[&v2]), asked);
     let manifest = |repository: &str| format!("{v2}{repository}/manifests/one");
     let accept = "Accept: application/vnd.oci.image.manifest.v1+json";
     let pull = |repository: &str, user: &[&str]| {
         let scope = format!("scope=repository:{repository}:pull");
-        let url = format!("https://{}/auth/token?service={}&{scope}", house.host, house.host);
-        let answer = house.json(&[user, &[&url]].concat());
+        let url = format!("https://{}/auth/token?service={}&{scope}", setup.host, setup.host);
+        let answer = setup.json(&[user, &[&url]].concat());
         let bearer = format!("Authorization: Bearer {}", answer["token"].as_str().unwrap());
         status(&["--header", &bearer, "--header", accept, &manifest(repository)])
     };

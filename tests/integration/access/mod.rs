@@ -40,13 +40,13 @@ actions = ["*"]
 "#;
 
 /// A registry, and in front of it tidegate with [`RULES`]. Everybody has the same password.
-struct House {
+struct Setup {
     registry: Registry,
     tidegate: Tidegate,
 }
 
-impl House {
-    fn start() -> House {
+impl Setup {
+    fn start() -> Setup {
         let registry = Registry::start();
         let settings = Settings::for_upstream(&registry.url()).tables(RULES);
         settings.write_users(&["alice", "bob", "carol", "robot", "root"].map(|user| (user, PASSWORD)));
@@ -54,7 +54,7 @@ impl House {
         let trust = tidegate.settings.path().join("trust");
         fs::create_dir(&trust).unwrap();
         fs::write(trust.join("ca.crt"), tidegate.settings.authority.pem()).unwrap();
-        House { registry, tidegate }
+        Setup { registry, tidegate }
     }
 
     /// `user` sends a request; an empty name is no user.
@@ -122,12 +122,12 @@ fn path(response: &Response) -> String {
 }
 
 /// An image in the folder of the settings, pushed by somebody who may.
-fn with_images(repositories: &[&str]) -> House {
-    let house = House::start();
-    write_image(&house.tidegate.settings.path().join("image"), "one");
+fn with_images(repositories: &[&str]) -> Setup {
+    let setup = Setup::start();
+    write_image(&setup.tidegate.settings.path().join("image"), "one");
     for repository in repositories {
-        let run = house.skopeo("root", &format!("push {repository}:one"));
+        let run = setup.skopeo("root", &format!("push {repository}:one"));
         assert!(run.success, "{}", run.stderr);
     }
-    house
+    setup
 }

@@ -2,19 +2,19 @@
 
 use std::fs;
 
-use super::{House, path};
+use super::{Setup, path};
 use crate::harness::PASSWORD;
 use crate::harness::image::{noise, sha256};
 use crate::harness::tools::succeed;
 
 #[test]
 fn a_blob_is_mounted_only_from_where_it_may_be_pulled() {
-    let house = House::start();
+    let setup = Setup::start();
     let bytes = noise(1000);
-    let secret = house.push_blob("root", "secret/base");
-    let shared = house.push_blob("root", "team/base");
+    let secret = setup.push_blob("root", "secret/base");
+    let shared = setup.push_blob("root", "team/base");
     let mount = |query: String| {
-        house.ask("alice", &format!("POST /v2/team/app/blobs/uploads/?{query}"), &["Content-Length: 0"])
+        setup.ask("alice", &format!("POST /v2/team/app/blobs/uploads/?{query}"), &["Content-Length: 0"])
     };
     for query in [
         format!("mount={secret}&from=secret/base"),
@@ -24,25 +24,25 @@ fn a_blob_is_mounted_only_from_where_it_may_be_pulled() {
     ] {
         let answer = mount(query.clone());
         assert_eq!(answer.status, 202, "{query}");
-        assert_eq!(house.status("alice", &format!("HEAD /v2/team/app/blobs/{secret}")), 404, "{query}");
+        assert_eq!(setup.status("alice", &format!("HEAD /v2/team/app/blobs/{secret}")), 404, "{query}");
         let digest = format!("sha256:{}", sha256(&bytes));
-        assert_eq!(house.finish("alice", &answer, &bytes, &digest), 201, "the push goes on");
+        assert_eq!(setup.finish("alice", &answer, &bytes, &digest), 201, "the push goes on");
     }
     let left_out = |line: &str| line.contains(r#""status":202"#) && line.contains("the mount was left out");
-    house.tidegate.access.wait_for("the reason", left_out);
+    setup.tidegate.access.wait_for("the reason", left_out);
     assert_eq!(mount(format!("mount={secret};from=secret/base")).status, 400);
     assert_eq!(mount(format!("from=team%2Fbase&mount={shared}")).status, 201);
-    assert_eq!(house.status("alice", &format!("HEAD /v2/team/app/blobs/{shared}")), 200);
+    assert_eq!(setup.status("alice", &format!("HEAD /v2/team/app/blobs/{shared}")), 200);
     let line = format!("POST /v2/team/app/blobs/uploads/?mount={secret}&from=secret/base");
-    assert_eq!(house.status("root", &line), 201);
+    assert_eq!(setup.status("root", &line), 201);
 }
 
 /// Go takes the parameters of a form in the body before those of the query.
 #[test]
 fn a_mount_in_the_body_is_none() {
-    let house = House::start();
-    let secret = house.push_blob("root", "secret/base");
-    let folder = house.tidegate.settings.path();
+    let setup = Setup::start();
+    let secret = setup.push_blob("root", "secret/base");
+    let folder = setup.tidegate.settings.path();
     let ca = folder.join("ca.crt").display().to_string();
     let form = format!("mount={secret}&from=secret/base");
     let kind = |kind: &str| format!("Content-Type: {kind}");
@@ -67,24 +67,24 @@ fn a_mount_in_the_body_is_none() {
             ];
             succeed("curl", &[&start, &body[..], arguments].concat())
         };
-        let direct = format!("{}/v2/direct/blobs/uploads/", house.registry.url());
+        let direct = format!("{}/v2/direct/blobs/uploads/", setup.registry.url());
         assert_eq!(post(&[&direct]), "201", "without us it is one: {body:?}");
-        let url = format!("https://{}/v2/team/app/blobs/uploads/", house.tidegate.host());
+        let url = format!("https://{}/v2/team/app/blobs/uploads/", setup.tidegate.host());
         let user = format!("alice:{PASSWORD}");
         assert_eq!(post(&["--cacert", &ca, "--user", &user, &url]), "202", "{body:?}");
     }
-    assert_eq!(house.status("alice", &format!("HEAD /v2/team/app/blobs/{secret}")), 404);
+    assert_eq!(setup.status("alice", &format!("HEAD /v2/team/app/blobs/{secret}")), 404);
 }
 
 /// curl calls every body a form, which the registry would swallow.
 #[test]
 fn a_chunk_is_never_a_form() {
-    let house = House::start();
-    let start = house.ask("alice", "POST /v2/team/app/blobs/uploads/", &["Content-Length: 0"]);
-    let folder = house.tidegate.settings.path();
+    let setup = Setup::start();
+    let start = setup.ask("alice", "POST /v2/team/app/blobs/uploads/", &["Content-Length: 0"]);
+    let folder = setup.tidegate.settings.path();
     fs::write(folder.join("blob"), noise(1000)).unwrap();
     let digest = sha256(&fs::read(folder.join("blob")).unwrap());
-    let url = format!("https://{}{}&digest=sha256:{digest}", house.tidegate.host(), path(&start));
+    let url = format!("https://{}{}&digest=sha256:{digest}", setup.tidegate.host(), path(&start));
     let body = format!("@{}", folder.join("blob").display());
     let (ca, user) = (folder.join("ca.crt"), format!("alice:{PASSWORD}"));
     let arguments = [

@@ -1,6 +1,6 @@
 //! Odd spellings of requests, and what is no request at all.
 
-use super::{House, RULES};
+use super::{RULES, Setup};
 use crate::harness::PASSWORD;
 use crate::harness::http1::Client;
 use crate::harness::registry::Registry;
@@ -8,23 +8,23 @@ use crate::harness::tidegate::{Settings, Tidegate};
 
 #[test]
 fn an_odd_spelling_of_a_request_means_the_same() {
-    let house = House::start();
-    let digest = house.push_blob("alice", "team/an-app");
+    let setup = Setup::start();
+    let digest = setup.push_blob("alice", "team/an-app");
     let hex = &digest["sha256:".len()..];
     for path in [
         format!("/v2/team/an-app/blobs/sha256%3A{hex}"),
         format!("/v2/team/an%2dapp/blobs/{digest}"),
         format!("/%762/%74eam/an-app/%62lobs/{digest}"),
     ] {
-        assert_eq!(house.status("alice", &format!("GET {path}")), 200, "{path}");
-        assert_eq!(house.status("alice", &format!("HEAD {path}")), 200, "{path}");
-        assert_eq!(house.status("bob", &format!("GET {path}")), 403, "{path}");
-        assert_eq!(house.status("", &format!("GET {path}")), 401, "{path}");
-        assert_eq!(house.status("alice", &format!("DELETE {path}?_method=GET")), 403, "{path}");
+        assert_eq!(setup.status("alice", &format!("GET {path}")), 200, "{path}");
+        assert_eq!(setup.status("alice", &format!("HEAD {path}")), 200, "{path}");
+        assert_eq!(setup.status("bob", &format!("GET {path}")), 403, "{path}");
+        assert_eq!(setup.status("", &format!("GET {path}")), 401, "{path}");
+        assert_eq!(setup.status("alice", &format!("DELETE {path}?_method=GET")), 403, "{path}");
     }
-    let line = house.tidegate.access.wait_for("the path as it was sent", |line| line.contains("an%2dapp"));
+    let line = setup.tidegate.access.wait_for("the path as it was sent", |line| line.contains("an%2dapp"));
     assert!(line.contains(r#""team/an-app""#), "{line}");
-    let overridden = house.ask(
+    let overridden = setup.ask(
         "alice",
         &format!("POST /v2/team/an-app/blobs/{digest}"),
         &[
@@ -36,7 +36,7 @@ fn an_odd_spelling_of_a_request_means_the_same() {
     );
     assert_eq!(overridden.status, 405);
     assert_eq!(
-        house.status("alice", &format!("GET /v2/team/an-app/blobs/{digest}")),
+        setup.status("alice", &format!("GET /v2/team/an-app/blobs/{digest}")),
         200,
         "it is still there"
     );
@@ -44,7 +44,7 @@ fn an_odd_spelling_of_a_request_means_the_same() {
 
 #[test]
 fn what_is_no_request_of_the_api_is_refused_and_a_stranger_learns_nothing() {
-    let house = House::start();
+    let setup = Setup::start();
     let name = "a".repeat(256);
     let paths = [
         "/v2/second",
@@ -64,10 +64,10 @@ fn what_is_no_request_of_the_api_is_refused_and_a_stranger_learns_nothing() {
     ];
     for path in paths {
         for method in ["GET", "PUT", "DELETE"] {
-            let response = house.ask("root", &format!("{method} {path}"), &["Content-Length: 0"]);
+            let response = setup.ask("root", &format!("{method} {path}"), &["Content-Length: 0"]);
             assert_eq!(response.status, 404, "{method} {path}");
             assert!(response.text().contains("not a request of the registry API"), "{}", response.text());
-            assert_eq!(house.status("", &format!("{method} {path}")), 401, "{method} {path}");
+            assert_eq!(setup.status("", &format!("{method} {path}")), 401, "{method} {path}");
         }
     }
     let digest = format!("sha256:{}", "0".repeat(64));
@@ -79,10 +79,10 @@ fn what_is_no_request_of_the_api_is_refused_and_a_stranger_learns_nothing() {
         ("PUT /v2/team/app/blobs/uploads/", "POST"),
         ("POST /v2/team/app/blobs/uploads/x", "GET, HEAD, PATCH, PUT, DELETE"),
     ] {
-        let response = house.ask("bob", line, &["Content-Length: 0"]);
+        let response = setup.ask("bob", line, &["Content-Length: 0"]);
         assert_eq!((response.status, response.error_code().as_str()), (405, "UNSUPPORTED"), "{line}");
         assert_eq!(response.all("Allow"), [methods], "{line}");
-        assert_eq!(house.status("", line), 401, "{line}");
+        assert_eq!(setup.status("", line), 401, "{line}");
     }
 }
 

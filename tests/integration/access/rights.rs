@@ -2,112 +2,112 @@
 
 use serde_json::{Value, json};
 
-use super::{House, path, with_images};
+use super::{Setup, path, with_images};
 use crate::harness::image::sha256;
 
 #[test]
 fn everybody_pulls_what_is_public_and_nobody_pushes_it() {
-    let house = with_images(&["public/app"]);
+    let setup = with_images(&["public/app"]);
     for user in ["", "bob"] {
-        let run = house.skopeo(user, "inspect public/app:one");
+        let run = setup.skopeo(user, "inspect public/app:one");
         assert!(run.success, "{user}: {}", run.stderr);
     }
-    let run = house.skopeo("", "push public/app:two");
+    let run = setup.skopeo("", "push public/app:two");
     assert!(!run.success && run.stderr.contains("unauthorized"), "{}", run.stderr);
-    let run = house.skopeo("bob", "push public/app:two");
+    let run = setup.skopeo("bob", "push public/app:two");
     assert!(!run.success && run.stderr.contains("denied"), "{}", run.stderr);
 
-    let push = house.ask("", "PUT /v2/public/app/manifests/two", &["Content-Length: 0"]);
+    let push = setup.ask("", "PUT /v2/public/app/manifests/two", &["Content-Length: 0"]);
     assert_eq!((push.status, push.error_code().as_str()), (401, "UNAUTHORIZED"));
     assert!(push.text().contains("authentication required"), "{}", push.text());
 
-    assert_eq!(house.status("", "GET /v2/public/app/tags/list"), 200);
-    let ping = house.ask("", "GET /v2/", &[]);
+    assert_eq!(setup.status("", "GET /v2/public/app/tags/list"), 200);
+    let ping = setup.ask("", "GET /v2/", &[]);
     assert_eq!(ping.status, 401, "or docker never sends the password that it has");
     assert_eq!(ping.all("WWW-Authenticate"), [r#"Basic realm="registry.localhost""#]);
 }
 
 #[test]
 fn a_private_repository_is_for_those_to_whom_it_is_granted() {
-    let house = with_images(&["team/app"]);
-    let run = house.skopeo("alice", "inspect team/app:one");
+    let setup = with_images(&["team/app"]);
+    let run = setup.skopeo("alice", "inspect team/app:one");
     assert!(run.success, "{}", run.stderr);
-    let run = house.skopeo("bob", "inspect team/app:one");
+    let run = setup.skopeo("bob", "inspect team/app:one");
     assert!(
         !run.success && run.stderr.contains("denied: this user may not pull from team/app"),
         "{}",
         run.stderr
     );
-    let run = house.skopeo("", "inspect team/app:one");
+    let run = setup.skopeo("", "inspect team/app:one");
     assert!(!run.success && run.stderr.contains("unauthorized"), "{}", run.stderr);
-    let run = house.skopeo("carol", "push team/tool:one");
+    let run = setup.skopeo("carol", "push team/tool:one");
     assert!(run.success, "{}", run.stderr);
     for (user, status) in [("", 401), ("bob", 403), ("robot", 403), ("alice", 200)] {
-        assert_eq!(house.status(user, "GET /v2/team/app/tags/list"), status, "{user}");
+        assert_eq!(setup.status(user, "GET /v2/team/app/tags/list"), status, "{user}");
         let accept = "Accept: application/vnd.oci.image.manifest.v1+json";
-        let manifest = house.ask(user, "HEAD /v2/team/app/manifests/one", &[accept]);
+        let manifest = setup.ask(user, "HEAD /v2/team/app/manifests/one", &[accept]);
         assert_eq!(manifest.status, status, "{user}");
         // This registry is older than referrers.
         let referrers = format!("GET /v2/team/app/referrers/sha256:{}", "0".repeat(64));
-        assert_eq!(house.status(user, &referrers), if status == 200 { 404 } else { status }, "{user}");
+        assert_eq!(setup.status(user, &referrers), if status == 200 { 404 } else { status }, "{user}");
     }
 }
 
 #[test]
 fn a_refusal_names_the_right_and_the_repository() {
-    let house = with_images(&["team/app"]);
+    let setup = with_images(&["team/app"]);
     for (user, line, sentence, actions) in [
         ("alice", "DELETE /v2/team/app/manifests/one", "delete from", &["delete"][..]),
         ("bob", "PUT /v2/team/app/manifests/one", "push to", &["pull", "push"]),
         ("robot", "POST /v2/team/app/blobs/uploads/", "pull from", &["pull"]),
     ] {
-        let response = house.ask(user, line, &["Content-Length: 0"]);
+        let response = setup.ask(user, line, &["Content-Length: 0"]);
         assert_eq!((response.status, response.error_code().as_str()), (403, "DENIED"), "{line}");
         let body: Value = serde_json::from_slice(&response.body).unwrap();
         assert_eq!(body["errors"][0]["message"], format!("this user may not {sentence} team/app"));
         let entry = |action| json!({"Type": "repository", "Class": "", "Name": "team/app", "Action": action});
         assert_eq!(body["errors"][0]["detail"], actions.iter().map(entry).collect::<Value>());
     }
-    let line = house.tidegate.access.wait_for("the refusal", |line| line.contains("manifest-delete"));
+    let line = setup.tidegate.access.wait_for("the refusal", |line| line.contains("manifest-delete"));
     assert!(line.contains(r#""reason":"this user may not do this""#) && line.contains("team/app"), "{line}");
     // This registry deletes by digest alone.
-    assert_eq!(house.status("root", "DELETE /v2/team/app/manifests/one"), 400);
+    assert_eq!(setup.status("root", "DELETE /v2/team/app/manifests/one"), 400);
 }
 
 #[test]
 fn who_may_push_cancels_an_upload_and_who_may_delete_deletes() {
-    let house = House::start();
-    let start = |user: &str| house.ask(user, "POST /v2/team/app/blobs/uploads/", &["Content-Length: 0"]);
+    let setup = Setup::start();
+    let start = |user: &str| setup.ask(user, "POST /v2/team/app/blobs/uploads/", &["Content-Length: 0"]);
     let upload = path(&start("alice"));
-    assert_eq!(house.status("robot", &format!("GET {upload}")), 403);
-    assert_eq!(house.status("bob", &format!("DELETE {upload}")), 403);
-    assert_eq!(house.status("", &format!("DELETE {upload}")), 401);
-    assert_eq!(house.status("robot", &format!("DELETE {upload}")), 204);
+    assert_eq!(setup.status("robot", &format!("GET {upload}")), 403);
+    assert_eq!(setup.status("bob", &format!("DELETE {upload}")), 403);
+    assert_eq!(setup.status("", &format!("DELETE {upload}")), 401);
+    assert_eq!(setup.status("robot", &format!("DELETE {upload}")), 204);
     let upload = path(&start("alice"));
-    assert_eq!(house.status("alice", &format!("GET {upload}")), 204);
-    assert_eq!(house.status("alice", &format!("DELETE {upload}")), 204);
+    assert_eq!(setup.status("alice", &format!("GET {upload}")), 204);
+    assert_eq!(setup.status("alice", &format!("DELETE {upload}")), 204);
 
-    let digest = house.push_blob("alice", "team/app");
-    assert_eq!(house.status("alice", &format!("DELETE /v2/team/app/blobs/{digest}")), 403);
-    assert_eq!(house.status("root", &format!("DELETE /v2/team/app/blobs/{digest}")), 202);
+    let digest = setup.push_blob("alice", "team/app");
+    assert_eq!(setup.status("alice", &format!("DELETE /v2/team/app/blobs/{digest}")), 403);
+    assert_eq!(setup.status("root", &format!("DELETE /v2/team/app/blobs/{digest}")), 202);
 }
 
 /// The registry signs into the state which repository an upload belongs to.
 #[test]
 fn an_upload_goes_on_only_in_the_repository_in_which_it_began() {
-    let house = House::start();
-    let begun = house.ask("root", "POST /v2/secret/app/blobs/uploads/", &["Content-Length: 0"]);
+    let setup = Setup::start();
+    let begun = setup.ask("root", "POST /v2/secret/app/blobs/uploads/", &["Content-Length: 0"]);
     let (theirs, digest) = (path(&begun), format!("sha256:{}", sha256(b"ours")));
-    assert_eq!(house.status("alice", &format!("GET {theirs}")), 403);
-    assert_eq!(house.finish("alice", &begun, b"ours", &digest), 403);
+    assert_eq!(setup.status("alice", &format!("GET {theirs}")), 403);
+    assert_eq!(setup.finish("alice", &begun, b"ours", &digest), 403);
     let moved = theirs.replace("/secret/", "/team/");
-    let own = path(&house.ask("alice", "POST /v2/team/app/blobs/uploads/", &["Content-Length: 0"]));
+    let own = path(&setup.ask("alice", "POST /v2/team/app/blobs/uploads/", &["Content-Length: 0"]));
     let state = own.split_once('?').unwrap().1;
     let mixed = format!("{}?{state}", moved.split_once('?').unwrap().0);
     for target in [&moved, &mixed, &format!("{mixed}&{}", theirs.split_once('?').unwrap().1)] {
-        assert_eq!(house.status("alice", &format!("GET {target}")), 404, "{target}");
-        assert_eq!(house.status("alice", &format!("PUT {target}&digest={digest}")), 404, "{target}");
-        assert_eq!(house.status("alice", &format!("DELETE {target}")), 404, "{target}");
+        assert_eq!(setup.status("alice", &format!("GET {target}")), 404, "{target}");
+        assert_eq!(setup.status("alice", &format!("PUT {target}&digest={digest}")), 404, "{target}");
+        assert_eq!(setup.status("alice", &format!("DELETE {target}")), 404, "{target}");
     }
-    assert_eq!(house.status("root", &format!("GET {theirs}")), 204, "it is still there");
+    assert_eq!(setup.status("root", &format!("GET {theirs}")), 204, "it is still there");
 }

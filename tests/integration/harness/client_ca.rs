@@ -12,19 +12,19 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 /// The CA of the clients, whose certificate is `clients.crt` in its folder, and whose list is `clients.crl`.
-pub struct Holders {
+pub struct ClientCa {
     folder: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
-impl Holders {
-    pub fn new(folder: &Path) -> Holders {
+impl ClientCa {
+    pub fn new(folder: &Path) -> ClientCa {
         let key = KeyPair::generate().unwrap();
         let params = ca_params("the clients' CA");
         fs::write(folder.join("clients.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
-        let holders = Holders { folder: folder.to_owned(), issuer: Issuer::new(params, key) };
-        holders.revoke(&[]);
-        holders
+        let ca = ClientCa { folder: folder.to_owned(), issuer: Issuer::new(params, key) };
+        ca.revoke(&[]);
+        ca
     }
 
     /// A certificate that counts, changed; named after its file.

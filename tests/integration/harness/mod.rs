@@ -3,11 +3,11 @@
 
 pub mod authority;
 pub mod child;
+pub mod client_ca;
 pub mod door;
 pub mod engine;
 pub mod fake;
 pub mod frames;
-pub mod holders;
 pub mod http1;
 pub mod http2;
 pub mod image;

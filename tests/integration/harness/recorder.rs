@@ -1,4 +1,4 @@
-//! The strict recorder: answers 200 to everything, keeps every request it understood, whole or torn, and
+//! The strict recorder: answers 200 to everything, keeps every request it understood, whole or truncated, and
 //! notes whatever in its input is not canonical HTTP/1.1.
 
 use std::sync::{Arc, Condvar, Mutex};
@@ -23,7 +23,7 @@ pub enum State {
     Running,
     Complete,
     /// The connection ended before the request did.
-    Torn,
+    Truncated,
 }
 
 impl Seen {
@@ -121,7 +121,7 @@ impl Connection<'_> {
             Framing::Length(length) => Ok(self.body(index, length as usize)),
             Framing::Chunked => self.chunks(index),
         };
-        let state = if whole == Ok(true) { State::Complete } else { State::Torn };
+        let state = if whole == Ok(true) { State::Complete } else { State::Truncated };
         self.change(|record| {
             if let Some(seen) = record.requests.get_mut(index) {
                 seen.state = state;

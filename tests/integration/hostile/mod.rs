@@ -83,7 +83,7 @@ pub enum Phase {
     /// Nothing.
     #[default]
     Head,
-    /// A torn request.
+    /// A truncated request.
     Body,
 }
 

@@ -86,7 +86,7 @@ fn accepted(record: &Record, outcome: &Outcome) -> Result<(), String> {
         return Err(format!("the registry saw {} requests", outcome.seen.len()));
     }
     if outcome.seen.iter().any(|seen| seen.state != State::Complete) {
-        return Err("the registry saw a torn request".to_owned());
+        return Err("the registry saw a truncated request".to_owned());
     }
     body(record, first)?;
     fields(record, first)
@@ -174,7 +174,10 @@ mod tests {
         assert!(judge(&ok, &passed(200, whole())).is_ok());
         assert!(judge(&ok, &answered(200)).is_err(), "it never arrived");
         assert!(judge(&ok, &answered(400)).is_err(), "it was refused");
-        assert!(judge(&ok, &passed(200, seen("/v2/", "", State::Torn))).is_err(), "it arrived torn");
+        assert!(
+            judge(&ok, &passed(200, seen("/v2/", "", State::Truncated))).is_err(),
+            "it arrived truncated"
+        );
         let twice = Outcome { seen: vec![whole(), whole()], ..answered(200) };
         assert!(judge(&ok, &twice).is_err(), "it arrived twice");
         let body = record(r#"{"expect":"ok","raw":"HELLO"}"#);
@@ -192,14 +195,14 @@ mod tests {
         assert!(judge(&reject, &answered(401)).is_err(), "the password was right");
         assert!(judge(&reject, &answered(502)).is_err(), "never the registry's fault");
         assert!(judge(&reject, &passed(400, whole())).is_err(), "refused, and passed on all the same");
-        assert!(judge(&reject, &passed(400, seen("/v2/", "", State::Torn))).is_err());
+        assert!(judge(&reject, &passed(400, seen("/v2/", "", State::Truncated))).is_err());
         assert!(judge(&reject, &passed(200, whole())).is_err());
     }
 
     #[test]
     fn a_fault_in_the_body_may_reach_the_registry_torn_but_never_whole() {
         let reject = record(r#"{"expect":"reject","phase":"body"}"#);
-        assert!(judge(&reject, &passed(400, seen("/v2/", "", State::Torn))).is_ok());
+        assert!(judge(&reject, &passed(400, seen("/v2/", "", State::Truncated))).is_ok());
         assert!(judge(&reject, &passed(400, whole())).is_err());
     }
 
@@ -238,8 +241,9 @@ mod tests {
                 ..Outcome::default()
             };
             assert!(judge(&record, &smuggled).unwrap_err().contains("smuggled"));
-            let torn = Outcome { seen: vec![seen("/v2/smuggled", "", State::Torn)], ..answered(400) };
-            assert!(judge(&record, &torn).unwrap_err().contains("smuggled"));
+            let truncated =
+                Outcome { seen: vec![seen("/v2/smuggled", "", State::Truncated)], ..answered(400) };
+            assert!(judge(&record, &truncated).unwrap_err().contains("smuggled"));
             let odd = Outcome { faults: vec!["a line".to_owned()], ..answered(400) };
             assert!(judge(&record, &odd).unwrap_err().contains("canonical"));
             let waiting = Outcome { unsettled: true, ..answered(400) };
