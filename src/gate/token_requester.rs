@@ -83,15 +83,15 @@ impl RequestContext<'_> {
     ) -> Result<Identity, Refusal> {
         let users = users.current();
         let verified = tokens.verify_login(token, &self.service(tokens), &users, SystemTime::now());
-        verified.map(Identity::User).map_err(|ended| {
-            let claimed = tokens.claimed_user(token).unwrap_or_default();
+        verified.map(Identity::User).map_err(|refused| {
+            let claimed = refused.user.unwrap_or_default();
             self.log_claimed(claimed.as_bytes(), &users);
             let (network, account) = (Network::of(self.client.address), Account::Login(claimed.as_bytes()));
             match self.gate.shared.throttle.charge(network, account, Instant::now()) {
                 Ok(charge) => charge.keep(),
                 Err(left) => return Refusal::Throttled(left),
             }
-            let reason = ended.reason();
+            let reason = refused.ended.reason();
             let message = format!("{reason}; log in again: docker login {}", self.authority.as_str());
             self.challenge_password(reason, Some(message))
         })

@@ -1,4 +1,5 @@
-//! What stands in an access token, as distribution's "Token Authentication Implementation" names it.
+//! The claims of tokens; those of an access token are named in distribution's "Token Authentication
+//! Implementation".
 
 use serde::{Deserialize, Serialize};
 
@@ -7,16 +8,17 @@ use crate::registry::scope::{Resource, Scope};
 
 /// The `typ` of an access token.
 pub(super) const ACCESS: &str = "JWT";
-/// The `typ` of an identity token, so that neither is taken for the other (RFC 8725 section 3.11).
+/// The `typ` of an identity token. It differs, so that neither kind passes for the other (RFC 8725
+/// section 3.11).
 pub(super) const IDENTITY: &str = "tidegate-identity+jwt";
 
 /// The claims of an access token; all of them are required. Times are seconds since 1970.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Claims {
     pub(super) iss: String,
-    /// Empty for nobody.
+    /// The user; empty for an anonymous client.
     pub(super) sub: String,
-    /// One string and no list: registries of version 2 read nothing else.
+    /// A string, not a list: distribution 2 cannot read a list.
     pub(super) aud: String,
     pub(super) exp: u64,
     pub(super) nbf: u64,
@@ -25,7 +27,7 @@ pub(super) struct Claims {
     pub(super) access: Vec<Access>,
 }
 
-/// One resource, and what may be done with it.
+/// One resource, and what the user may do with it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Access {
     #[serde(rename = "type")]
@@ -47,7 +49,7 @@ impl From<&Scope> for Access {
 }
 
 impl Access {
-    /// The scope that this is; `None` for what tidegate knows nothing of.
+    /// `None` for a resource or actions that tidegate does not know.
     pub(super) fn scope(&self) -> Option<Scope> {
         let scope = Scope::parse(&format!("{}:{}:{}", self.kind, self.name, self.actions.join(",")))?;
         (scope.rights != Rights::NONE).then_some(scope)
@@ -59,13 +61,14 @@ impl Access {
 pub(super) struct IdentityClaims {
     pub(super) iss: String,
     pub(super) sub: String,
-    /// `refresh:` and the service: no registry is called that.
+    /// `refresh:` and the service. No registry has such a name, so none accepts the token.
     pub(super) aud: String,
     pub(super) exp: u64,
     pub(super) iat: u64,
     pub(super) jti: String,
-    /// When it was given, in milliseconds since 1970: a login right after a revocation counts.
+    /// When it was issued, in milliseconds since 1970, so that a login in the second of a
+    /// revocation but after it is not ended.
     pub(super) given: u64,
-    /// Ties it to the user's password as it was then.
+    /// Ties the token to the user's password at that time.
     pub(super) binding: String,
 }

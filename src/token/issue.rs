@@ -1,4 +1,4 @@
-//! Giving access tokens.
+//! Issues access tokens, and signs tokens of both kinds.
 
 use std::time::SystemTime;
 
@@ -16,35 +16,37 @@ use crate::header::credentials::MAX_BEARER;
 use crate::registry::scope::Scope;
 use crate::secret::Secret;
 
-/// A token counts from so many seconds before it was given: the clock of the registry may be behind, and zot allows for
-/// nothing.
+/// Seconds by which `nbf` and `iat` are dated back: the clock of the registry may be behind, and
+/// zot tolerates no difference.
 const DATED_BACK: u64 = 10;
 
-/// A token, and what a client is told of it.
+/// An access token, and the lifetime that the client is told.
 #[derive(Debug)]
 pub struct AccessToken {
-    /// The token itself, text.
+    /// ASCII text.
     pub token: Secret,
-    /// Seconds that it counts.
+    /// Seconds from now.
     pub expires_in: u64,
 }
 
-/// Why no token was given.
+/// Why no token was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotIssued {
-    /// It would be longer than [`MAX_BEARER`].
+    /// The token would be longer than [`MAX_BEARER`].
     TooLong,
     /// The cryptographic library refuses.
     Unsigned,
 }
 
 impl Tokens {
-    /// Whether it takes milliseconds to make a token, for which others should not have to wait: RSA.
+    /// Whether signing takes milliseconds, as with RSA. Do not sign on a thread that serves
+    /// requests then.
     pub fn are_slow(&self) -> bool {
         self.key.is_slow()
     }
 
-    /// An access token for `subject`, nobody when that is empty, at `service`, that allows `scopes`.
+    /// An access token for `service` that allows `scopes` to `subject`, which is empty for an
+    /// anonymous client.
     pub fn issue(
         &self,
         subject: &str,
@@ -76,10 +78,10 @@ impl Tokens {
         let signature = self.key.sign(token.as_bytes()).ok_or(NotIssued::Unsigned)?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-        match token.len() > MAX_BEARER {
-            true => Err(NotIssued::TooLong),
-            false => Ok(Secret::new(token.into_bytes())),
+        if token.len() > MAX_BEARER {
+            return Err(NotIssued::TooLong);
         }
+        Ok(Secret::new(token.into_bytes()))
     }
 }
 
@@ -88,7 +90,7 @@ fn part(content: &impl Serialize) -> Result<String, NotIssued> {
     Ok(URL_SAFE_NO_PAD.encode(json))
 }
 
-/// 128 random bits, so that no two tokens are alike.
+/// 128 random bits in hexadecimal, so that no two tokens are the same.
 pub(super) fn random() -> Result<String, NotIssued> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).map_err(|_| NotIssued::Unsigned)?;

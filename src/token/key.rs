@@ -1,4 +1,4 @@
-//! The key that tokens are signed with (RFC 7518), and what names it to those who verify them.
+//! The key that signs tokens (RFC 7518), and how registries identify it.
 
 use std::path::Path;
 
@@ -22,31 +22,32 @@ use crate::pki::pair::{self, Certificate};
 use crate::pki::pkcs1;
 use crate::problem::{Problem, Problems};
 
-/// Bytes of all certificates together: they are in every token, and a token has to fit into a header.
+/// Bytes of all certificates together. They are part of every token, which must fit into a header.
 const LONGEST_CHAIN: usize = 4096;
 
-/// A key, the one algorithm it is used with, and its certificates.
+/// A key, its only algorithm, and its certificates.
 pub(super) struct Key {
     pub(super) algorithm: Algorithm,
     signing: Signing,
     pub(super) verifying: DecodingKey,
     pub(super) id: String,
-    /// The certificate and those above it as a header has them, in base64; empty when there is none.
+    /// The header `x5c`: the certificate and those above it, in base64; empty without a
+    /// certificate.
     pub(super) chain: Vec<String>,
-    /// Made of the private key: the same after a restart, and whatever form the file has.
+    /// Derived from the private key, so the same after a restart and for each form of key file.
     binding: hmac::Key,
-    /// What works today and deserves a line in the log.
+    /// Problems that do not prevent use.
     pub(super) warnings: Vec<Problem>,
 }
 
-/// Read once: to read a key takes longer than to sign with it.
+/// Parsed once, because parsing takes longer than signing.
 enum Signing {
     Ecdsa(EcdsaKeyPair),
     Rsa(RsaKeyPair),
 }
 
 impl Key {
-    /// Reads the key that `settings` name, and its certificate; `None` when they name none.
+    /// Reads the key and the certificate that `settings` name; `None` if they name no key.
     pub(super) fn read(settings: &config::Token) -> Result<Option<Key>, Problems> {
         let Some(path) = &settings.key else { return Ok(None) };
         let (key, chain) = match &settings.certificate {
@@ -61,16 +62,16 @@ impl Key {
             }
         };
         let mut read = Key::new(&key).ok_or_else(|| {
-            let message = "holds a private key of a kind that no registry verifies tokens with; make it ECDSA on P-256 or \
-                           P-384, or RSA: `tidegate token` makes one";
+            let message = "holds a private key of a kind that registries do not support for tokens; use ECDSA \
+                           on P-256 or P-384, or RSA: `tidegate token` makes one";
             Problem::at(path, message)
         })?;
         if let Some(certificate) = &settings.certificate {
             let length: usize = chain.iter().map(|certificate| certificate.der.len()).sum();
             if length > LONGEST_CHAIN {
                 let message = format!(
-                    "holds {length} bytes of certificates, which would make each token too long; leave {LONGEST_CHAIN} at \
-                     most, the key's own first"
+                    "holds {length} bytes of certificates, which would make each token too long; keep at most \
+                     {LONGEST_CHAIN} bytes, starting with the certificate of the key"
                 );
                 return Err(Problem::at(certificate, message).into());
             }
@@ -80,7 +81,7 @@ impl Key {
         Ok(Some(read))
     }
 
-    /// A new key that no file holds, on P-256.
+    /// A new key on P-256, kept in memory only.
     pub(super) fn fresh() -> Option<Key> {
         let made = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok()?.to_pkcs8v1().ok()?;
         let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.as_ref().to_vec()));
@@ -88,7 +89,7 @@ impl Key {
         Key::new(&pair::Key { der, signing })
     }
 
-    /// `None` for a key of a kind that is not used for tokens.
+    /// `None` if the key is not ECDSA on P-256 or P-384, or RSA.
     fn new(key: &pair::Key) -> Option<Key> {
         let public = key.signing.public_key()?;
         let is_for = |scheme| key.signing.choose_scheme(&[scheme]).is_some();
@@ -116,7 +117,7 @@ impl Key {
         })
     }
 
-    /// The signature of `message` in the form of RFC 7518; `None` when the cryptographic library refuses.
+    /// The signature of `message` as in RFC 7518; `None` if the cryptographic library refuses.
     pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let random = SystemRandom::new();
         match &self.signing {
@@ -134,12 +135,12 @@ impl Key {
         matches!(self.signing, Signing::Rsa(_))
     }
 
-    /// What ties something to `parts`. Nobody without the private key can tell from it what they are.
+    /// A keyed hash of `parts`. Without the private key, it reveals nothing about them.
     pub(super) fn bind(&self, parts: &[&[u8]]) -> String {
         STANDARD.encode(self.bound(parts))
     }
 
-    /// Whether `binding` is what [`Key::bind`] made of these parts.
+    /// Whether `binding` is the result of [`Key::bind`] for `parts`, compared in constant time.
     pub(super) fn is_bound(&self, binding: &str, parts: &[&[u8]]) -> bool {
         let expected = self.bound(parts);
         STANDARD
@@ -157,21 +158,21 @@ impl Key {
     }
 }
 
-/// What signs, and the private key in PKCS#8: the same bytes whatever form the file has.
+/// The signing key, and the private key in PKCS#8: the same bytes for each form of key file.
 fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm, key: &PrivateKeyDer<'_>) -> Option<(Signing, Vec<u8>)> {
     let pair = EcdsaKeyPair::from_private_key_der(algorithm, key.secret_der()).ok()?;
     let private = pair.to_pkcs8v1().ok()?.as_ref().to_vec();
     Some((Signing::Ecdsa(pair), private))
 }
 
-/// The same for RSA, in PKCS#1.
+/// The signing key, and the private key in PKCS#1.
 fn rsa(key: &PrivateKeyDer<'_>) -> Option<(Signing, Vec<u8>)> {
     let private = pkcs1(key)?;
     Some((Signing::Rsa(RsaKeyPair::from_der(&private).ok()?), private))
 }
 
-/// As libtrust names keys, by which distribution 2.8 finds one: twelve groups of four, of the first 240 bits of the
-/// SHA-256 of the SubjectPublicKeyInfo.
+/// The key ID as libtrust makes it, by which distribution 2.8 finds a key: the first 240 bits of
+/// the SHA-256 of the SubjectPublicKeyInfo, as twelve groups of four characters.
 fn id(public: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA256, public);
     let text = BASE32_NOPAD.encode(&hash.as_ref()[..30]);
@@ -182,7 +183,8 @@ fn id(public: &[u8]) -> String {
 fn outdated(path: &Path, certificate: &Certificate) -> Option<Problem> {
     (!certificate.facts.is_current(OffsetDateTime::now_utc())).then(|| {
         let message = format!(
-            "the certificate of {} is not valid today; a registry that has it in rootcertbundle refuses all tokens",
+            "the certificate of {} is not valid today; a registry with it in rootcertbundle refuses all tokens, so \
+             make a new key and certificate with `tidegate token`",
             certificate.facts.label
         );
         Problem::at(path, message)

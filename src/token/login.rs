@@ -1,6 +1,7 @@
 //! Identity tokens: what `docker login` keeps in place of a password.
 //!
-//! One ends with the password it was given for, with its user, by being revoked, and when its time is over.
+//! An identity token ends when it expires or is revoked, when the user's password changes, and when
+//! the user is removed.
 
 use std::time::SystemTime;
 
@@ -13,28 +14,29 @@ use crate::auth::{Htpasswd, Person};
 use crate::secret::Secret;
 use crate::user::User;
 
-/// Why an identity token does not count.
+/// Why a login is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// As a token of any kind.
+    /// The token is refused for a reason that any token can have.
     Invalid(Invalid),
     /// The password was changed, or the user removed.
     Password,
-    /// `tidegate token revoke`
+    /// `tidegate token revoke` ended it.
     Revoked,
-    /// `token.refresh_ttl = "0s"`, or a key that does not last.
-    None,
+    /// This tidegate issues no identity tokens: `token.refresh_ttl = "0s"`, or no key in a file.
+    NotKept,
 }
 
 impl Ended {
-    /// In words for people. Who was removed and who has a new password cannot be told apart.
+    /// The reason for the client. It does not tell whether the user was removed or has a new
+    /// password.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Invalid(Invalid::Expired) => "the login has expired",
             Self::Invalid(invalid) => invalid.reason(),
             Self::Password => "the password was changed",
             Self::Revoked => "the login was revoked",
-            Self::None => "logins are not kept here",
+            Self::NotKept => "this registry does not keep logins",
         }
     }
 }
@@ -45,9 +47,17 @@ impl From<Invalid> for Ended {
     }
 }
 
+/// A refused identity token.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RefusedLogin {
+    pub ended: Ended,
+    /// The user that the token names; `None` if it is not an identity token signed with our key.
+    pub user: Option<String>,
+}
+
 impl Tokens {
-    /// An identity token for use at `service`, by one whose password was found right; `None` where there are none,
-    /// and for a name that is not UTF-8.
+    /// An identity token for a user whose password was right; `None` if this tidegate issues none,
+    /// or if the name is not UTF-8.
     pub fn issue_login(
         &self,
         person: &Person,
@@ -70,16 +80,31 @@ impl Tokens {
         self.sign(IDENTITY, &claims).map(Some)
     }
 
-    /// The user whose login `token` proves at `service`, if he is still among `users` with the password of then.
+    /// The user whose login `token` proves at `service`. They must still be among `users`, with the
+    /// password that the token was issued for.
     pub fn verify_login(
         &self,
         token: &Secret,
         service: &str,
         users: &Htpasswd,
         now: SystemTime,
+    ) -> Result<User, RefusedLogin> {
+        let claims = self.open::<IdentityClaims>(token, IDENTITY).map_err(|invalid| RefusedLogin {
+            ended: if self.has_identities() { invalid.into() } else { Ended::NotKept },
+            user: None,
+        })?;
+        self.check_login(&claims, service, users, now)
+            .map_err(|ended| RefusedLogin { ended, user: Some(claims.sub) })
+    }
+
+    fn check_login(
+        &self,
+        claims: &IdentityClaims,
+        service: &str,
+        users: &Htpasswd,
+        now: SystemTime,
     ) -> Result<User, Ended> {
-        let revoked = self.revoked.as_ref().filter(|_| self.has_identities()).ok_or(Ended::None)?;
-        let claims: IdentityClaims = self.open(token, IDENTITY)?;
+        let revoked = self.revoked.as_ref().filter(|_| self.has_identities()).ok_or(Ended::NotKept)?;
         if claims.iss != self.settings.issuer {
             return Err(Invalid::Issuer.into());
         }
@@ -95,11 +120,6 @@ impl Tokens {
             return Err(Ended::Revoked);
         }
         Ok(person.user)
-    }
-
-    /// The user whom an identity token names, whether or not it still counts; `None` where it is not one of ours.
-    pub fn claimed_user(&self, token: &Secret) -> Option<String> {
-        self.open(token, IDENTITY).ok().map(|claims: IdentityClaims| claims.sub)
     }
 
     fn has_identities(&self) -> bool {

@@ -1,7 +1,8 @@
-//! The tokens of `auth.mode = "token"`: who may do what for a while, signed.
+//! The signed tokens of `auth.mode = "token"`.
 //!
-//! An access token says who it is for and what it allows, and is good for minutes; registries that verify tokens themselves
-//! know its form. An identity token proves a login and gets access tokens, instead of the password, for months.
+//! An access token names a user and what they may do, and is valid for minutes. Its form is
+//! distribution's, so that a registry can verify it too. An identity token proves a login: for
+//! months, a client gets access tokens with it instead of the password.
 
 mod claims;
 mod issue;

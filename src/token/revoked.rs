@@ -1,6 +1,7 @@
-//! The identity tokens that were ended before their time: one `user time` a line, in a file beside the key.
+//! The revoked logins: a file beside the key with a line `user time` for each user.
 //!
-//! All tokens of that user that were given up to that time are ended; the user `*` is everybody.
+//! Identity tokens issued to that user up to that time are ended. The user `*` stands for all
+//! users.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,15 +14,18 @@ use time::macros::format_description;
 use crate::live_file::LiveFile;
 use crate::problem::{Problem, Problems};
 
-/// Who is meant by `--all`.
+/// What `--all` writes as the user.
 const EVERYBODY: &str = "*";
 
-/// Until when the identity tokens of whom are ended, in milliseconds since 1970.
+/// For each user, the time up to which identity tokens are ended, in milliseconds since 1970.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Revoked(HashMap<String, i128>);
 
 impl Revoked {
-    /// Reads a whole file. Blank lines and those that begin with `#` are skipped.
+    /// Reads the text of the file. Blank lines and lines that begin with `#` are skipped.
+    ///
+    /// # Errors
+    /// The number of each bad line, and what to write there.
     pub(crate) fn parse(text: &[u8]) -> Result<Revoked, Vec<(usize, &'static str)>> {
         let mut revoked: HashMap<String, i128> = HashMap::new();
         let mut bad = Vec::new();
@@ -38,22 +42,22 @@ impl Revoked {
         if bad.is_empty() { Ok(Revoked(revoked)) } else { Err(bad) }
     }
 
-    /// Whether a token of `user` that was given at this time, in milliseconds since 1970, is ended.
+    /// Whether a token is ended that was issued to `user` at `given`, in milliseconds since 1970.
     pub(crate) fn ends(&self, user: &str, given: u64) -> bool {
         let until = |user| self.0.get(user).is_some_and(|until| i128::from(given) <= *until);
         until(EVERYBODY) || until(user)
     }
 }
 
-/// Where the file is for the key at `key`.
+/// The path of the file that belongs to the key file `key`.
 pub(crate) fn beside(key: &Path) -> PathBuf {
     let mut path = key.as_os_str().to_owned();
     path.push(".revoked");
     path.into()
 }
 
-/// Follows the file for the key at `key`: an edit of it counts at the next look. As long as there never was one, nobody is
-/// revoked.
+/// Follows the file that belongs to the key file `key`: an edit takes effect at the next look. No
+/// login is revoked until the file first exists.
 pub(crate) fn open(key: &Path) -> Result<LiveFile<Revoked>, Problems> {
     let parse = |path: &Path, text: &[u8]| {
         let place = |line: usize| format!("{}:{line}", path.display());
@@ -69,8 +73,8 @@ pub(crate) fn open(key: &Path) -> Result<LiveFile<Revoked>, Problems> {
     )
 }
 
-/// The text of the file with all tokens of these users ended that were given up to `now`; of everybody when there are none.
-/// Comments stay, and lines that say no more than the new ones go.
+/// The new text of the file, in which the logins of `users` up to `now` are ended; those of all
+/// users if `users` is empty. Comments stay. Lines that the new ones make redundant are dropped.
 pub(crate) fn revoke(text: &str, users: &[String], now: SystemTime) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     let time = OffsetDateTime::from(now).format(format).unwrap_or_default();
@@ -85,7 +89,7 @@ pub(crate) fn revoke(text: &str, users: &[String], now: SystemTime) -> String {
     kept.chain(new).map(|line| line + "\n").collect()
 }
 
-/// One line: nothing, or user and time. A user's name may hold spaces.
+/// User and time of one line; `None` for a comment or a blank line. A user name may hold spaces.
 fn entry(line: &[u8]) -> Result<Option<(&str, i128)>, &'static str> {
     const WANTED: &str = "write a user, a space and a time, such as: alice 2027-01-31T12:00:00.000Z";
     let line = std::str::from_utf8(line).map_err(|_| WANTED)?.trim_ascii();
@@ -94,7 +98,7 @@ fn entry(line: &[u8]) -> Result<Option<(&str, i128)>, &'static str> {
     }
     let (user, time) = line.rsplit_once(' ').ok_or(WANTED)?;
     let time = OffsetDateTime::parse(time, &Rfc3339).map_err(|_| WANTED)?;
-    // What is finer than a millisecond counts as the whole of it.
+    // Fractions of a millisecond are dropped: tokens are dated in whole milliseconds.
     Ok(Some((user.trim_ascii(), time.unix_timestamp_nanos().div_euclid(1_000_000))))
 }
 

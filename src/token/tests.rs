@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::issue::NotIssued;
 use super::key::Key;
-use super::login::Ended;
+use super::login::{Ended, RefusedLogin};
 use super::revoked;
 use super::tokens::Tokens;
 use super::verify::Invalid;
@@ -259,6 +259,14 @@ fn users(first: bool) -> Htpasswd {
     Htpasswd::parse(format!("alice:{hash}\nbob:{hash}\n").as_bytes(), true).unwrap()
 }
 
+/// The result without the user: each of these tokens is signed, and names alice.
+fn ended(result: Result<User, RefusedLogin>) -> Result<User, Ended> {
+    result.map_err(|refused| {
+        assert_eq!(refused.user.as_deref(), Some("alice"));
+        refused.ended
+    })
+}
+
 fn login(tokens: &Tokens, users: &Htpasswd, now: SystemTime) -> Secret {
     tokens.issue_login(&users.person(b"alice").unwrap(), SERVICE, now).unwrap().unwrap()
 }
@@ -270,7 +278,8 @@ fn a_login_lasts_until_the_password_changes_or_its_time_is_over() {
     let token = login(&tokens, &users_now, now);
     let after_restart = built(&settings(Some(folder.path("token.key"))));
     for tokens in [&tokens, &after_restart] {
-        let check = |users: &Htpasswd, service: &str, now| tokens.verify_login(&token, service, users, now);
+        let check =
+            |users: &Htpasswd, service: &str, now| ended(tokens.verify_login(&token, service, users, now));
         assert_eq!(check(&users_now, SERVICE, now), Ok(alice()));
         assert_eq!(check(&users(false), SERVICE, now), Err(Ended::Password));
         let nobody = Htpasswd::parse(b"", false).unwrap();
@@ -289,7 +298,7 @@ fn a_login_is_no_token_and_a_token_is_no_login() {
     assert_eq!(tokens.verify(&login, SERVICE, now), Err(Invalid::Foreign));
     assert_eq!(tokens.verify(&login, &format!("refresh:{SERVICE}"), now), Err(Invalid::Foreign));
     let taken = tokens.verify_login(&token, SERVICE, &users, now);
-    assert_eq!(taken, Err(Ended::Invalid(Invalid::Foreign)));
+    assert_eq!(taken, Err(RefusedLogin { ended: Ended::Invalid(Invalid::Foreign), user: None }));
 }
 
 #[test]
@@ -297,7 +306,7 @@ fn a_revocation_counts_at_once_and_stays_when_its_file_vanishes() {
     let (folder, tokens) = with_key(&made(&PKCS_ECDSA_P256_SHA256).serialize_pem());
     let (now, users) = (SystemTime::now(), users(true));
     let token = login(&tokens, &users, now);
-    let check = |tokens: &Tokens, token| tokens.verify_login(token, SERVICE, &users, now);
+    let check = |tokens: &Tokens, token| ended(tokens.verify_login(token, SERVICE, &users, now));
     assert!(check(&tokens, &token).is_ok());
     let file = revoked::beside(&folder.path("token.key"));
     fs::write(&file, revoked::revoke("", &["bob".to_owned()], now)).unwrap();
@@ -319,7 +328,8 @@ fn without_a_key_that_lasts_there_are_no_logins() {
     let (now, users) = (SystemTime::now(), users(true));
     let (token, alice) = (login(&tokens, &users, now), users.person(b"alice").unwrap());
     tokens.settings.refresh_ttl = Duration::ZERO;
-    assert_eq!(tokens.verify_login(&token, SERVICE, &users, now), Err(Ended::None));
+    let refused = RefusedLogin { ended: Ended::NotKept, user: Some("alice".to_owned()) };
+    assert_eq!(tokens.verify_login(&token, SERVICE, &users, now), Err(refused));
     for tokens in [tokens, built(&settings(None))] {
         assert_eq!(tokens.issue_login(&alice, SERVICE, now), Ok(None));
     }

@@ -12,20 +12,23 @@ use crate::header::authority::{Authority, HostPort};
 use crate::live_file::LiveFile;
 use crate::problem::{Problem, Problems};
 
-/// Gives tokens and takes them, under one key and in one name. What it has verified it remembers, and is replaced with.
+/// Issues and verifies tokens with one key, as one issuer. A reload makes a new value, and with it
+/// an empty memory of verified tokens.
 pub struct Tokens {
     pub(super) key: Arc<Key>,
-    /// What ended identity tokens; `None` where there are none, because the key does not outlive the process.
+    /// The revoked logins. `None` if the key is in no file: it ends with the process, so there are
+    /// no identity tokens.
     pub(super) revoked: Option<Arc<LiveFile<Revoked>>>,
     pub(super) settings: config::Token,
     pub(super) verified: VerifiedTokens,
 }
 
 impl Tokens {
-    /// Reads the key. One that is in no file is taken over from `before`, so that the tokens given stay good.
+    /// Reads the key. Without a key file, the key of `before` is kept, so that its tokens stay
+    /// valid.
     ///
     /// # Errors
-    /// All that is wrong with key, certificate and the file of what was revoked.
+    /// Everything that is wrong with the key, its certificate and the list of revoked logins.
     pub fn build(settings: &config::Token, before: Option<&Tokens>) -> Result<Tokens, Problems> {
         let key = match (Key::read(settings)?, before) {
             (Some(key), _) => Arc::new(key),
@@ -40,8 +43,8 @@ impl Tokens {
         Ok(Tokens { key, revoked, settings: settings.clone(), verified: VerifiedTokens::default() })
     }
 
-    /// The service that tokens given or taken under `authority` are for: the configured one, else the
-    /// host and port that the client asked for, without the port of https.
+    /// The service that tokens issued or verified under `authority` are for: the configured one,
+    /// else the host and port that the client asked for, without the port of https.
     pub(crate) fn service<'a>(&'a self, authority: &'a Authority) -> Cow<'a, str> {
         match &self.settings.service {
             Some(service) => service.as_str().into(),
@@ -57,13 +60,13 @@ impl Tokens {
         }
     }
 
-    /// What works today and deserves a line in the log.
+    /// Settings that work but need the operator's attention.
     pub fn warnings(&self) -> Vec<Problem> {
         let mut warnings = self.key.warnings.clone();
         if let (Some(certificate), None) = (&self.settings.certificate, &self.settings.service) {
             let message = format!(
-                "without it, tokens are for whatever host a client asks for, also for another registry that trusts {}; write \
-                 the service that the registry has in its auth.token",
+                "is not set, so a token is valid for whatever host the client asked for, even another \
+                 registry that trusts {}; write the service from the registry's auth.token",
                 certificate.display()
             );
             warnings.push(Problem::new("token.service", message));
@@ -73,5 +76,5 @@ impl Tokens {
 }
 
 fn no_key() -> Problem {
-    Problem::new("token.key", "the system gives no random numbers to make a key of")
+    Problem::new("token.key", "the system gives no random numbers for a key; try again, or name a key file")
 }

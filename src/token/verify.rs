@@ -1,5 +1,5 @@
-//! Taking tokens. The algorithm is that of the key and never of the token, and the key is ours, whatever key or certificate the
-//! token brings along (RFC 8725 sections 3.1 and 3.10).
+//! Verifies tokens, always with our key and its algorithm: the algorithm, key and certificate in a
+//! token's header are ignored (RFC 8725 sections 3.1 and 3.10).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use crate::header::credentials::MAX_BEARER;
 use crate::secret::Secret;
 use crate::user::User;
 
-/// Seconds that the clocks of those who share a key may differ.
+/// Seconds by which the clocks of tidegates that share a key may differ.
 pub(super) const LEEWAY: u64 = 10;
 
-/// Why a token does not count.
+/// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
-    /// It is none, or not signed with our key, or not one of this kind.
+    /// Not a token of this kind that is signed with our key.
     Foreign,
-    /// Its time is over.
+    /// `exp` has passed.
     Expired,
-    /// Its time has not begun.
+    /// `nbf` has not come.
     Early,
-    /// It was given in another name.
+    /// `iss` is another issuer.
     Issuer,
-    /// It is for another registry.
+    /// `aud` is another registry.
     Service,
 }
 
 impl Invalid {
-    /// In words for people that fit into a header.
+    /// The reason for the client, fit for a quoted string in a header.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Foreign => "the token is not one of this registry",
@@ -48,7 +48,8 @@ impl Invalid {
 }
 
 impl Tokens {
-    /// What `token` allows at `service`. A signature is checked once and remembered; its dates count at each use.
+    /// What `token` allows at `service`. The signature is checked once and the result remembered;
+    /// the dates are checked at each use.
     pub fn verify(&self, token: &Secret, service: &str, now: SystemTime) -> Result<Arc<Verified>, Invalid> {
         if token.expose().len() > MAX_BEARER {
             return Err(Invalid::Foreign);
@@ -76,8 +77,8 @@ impl Tokens {
         })
     }
 
-    /// The claims of a token of this kind with a right signature. Nothing else is checked: each kind has its own rules, and
-    /// they count at each use.
+    /// The claims of a token of this kind whose signature is right. Issuer, service and dates are
+    /// not checked.
     pub(super) fn open<T: DeserializeOwned>(&self, token: &Secret, kind: &str) -> Result<T, Invalid> {
         if token.expose().len() > MAX_BEARER {
             return Err(Invalid::Foreign);
@@ -86,16 +87,16 @@ impl Tokens {
         validation.required_spec_claims = HashSet::new();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        let opened = jsonwebtoken::decode(token.expose(), &self.key.verifying, &validation);
-        let data = opened.map_err(|_| Invalid::Foreign)?;
-        match data.header.typ.as_deref() == Some(kind) && data.header.crit.is_none() {
-            true => Ok(data.claims),
-            false => Err(Invalid::Foreign),
+        let data = jsonwebtoken::decode(token.expose(), &self.key.verifying, &validation)
+            .map_err(|_| Invalid::Foreign)?;
+        if data.header.typ.as_deref() != Some(kind) || data.header.crit.is_some() {
+            return Err(Invalid::Foreign);
         }
+        Ok(data.claims)
     }
 }
 
-/// Whether now lies between the two, give or take [`LEEWAY`].
+/// Refuses a time outside `begins..expires`, with [`LEEWAY`] on both sides.
 pub(super) fn expect_current(begins: u64, expires: u64, now: SystemTime) -> Result<(), Invalid> {
     let now = seconds(now);
     if now >= expires.saturating_add(LEEWAY) {
