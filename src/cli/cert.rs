@@ -1,11 +1,12 @@
-//! `tidegate cert`: a private CA, and the certificates of servers and clients signed by it.
+//! `tidegate cert`: a private CA, and certificates of servers and clients signed by it.
 
-pub(super) mod authority;
+mod authority;
 mod ca;
 mod client;
 mod common_name;
 pub(super) mod error;
 pub(super) mod files;
+pub(super) mod issued;
 mod list;
 mod name;
 mod revoke;
@@ -23,53 +24,55 @@ use self::revoke::Revoke;
 use self::server::Server;
 use super::exit;
 
-/// Make the certificates a registry needs when nobody gave you any
+/// Make the certificates that a registry needs, signed by a private CA of your own
 ///
-/// First a CA of your own, once; then a certificate for the server, signed by it.
-/// Clients trust the CA, so renewing the server's certificate changes nothing for
-/// them.
+/// Make the CA once, and then a certificate for the server, signed by the CA. Clients
+/// trust the CA, so nothing changes for them when the server's certificate is renewed.
 ///
 ///   tidegate cert ca --out ca
 ///   tidegate cert server --ca ca --out certs registry.example.com 10.0.0.5
 ///
-/// Clients can have certificates too, one each, and prove with them who they are.
-/// One whose key was lost or stolen is revoked.
+/// Clients can have certificates too, one each, that prove who they are. Revoke a
+/// certificate when its key is lost or stolen.
 ///
 ///   tidegate cert client --ca ca --out build1 build1.example.com
 ///   tidegate cert revoke --ca ca build1/client.cert
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
 pub(crate) enum Cert {
-    /// Make a private CA: ca.crt, which every client gets, and ca.key, which nobody gets
+    /// Make a private CA: ca.crt for every client, and ca.key, which stays secret
     ///
-    /// Both are written with an ECDSA P-256 key that may sign certificates of servers and clients, but no
-    /// further CA; ca.key with mode 0600. Whoever has it can pose as any server to those who trust ca.crt: keep it
-    /// off the registry's machine if you can.
+    /// The key is ECDSA P-256, in a file with mode 0600. It can sign certificates of servers and
+    /// clients, but no further CA. Whoever has ca.key can pose as any server to clients that trust
+    /// ca.crt: if you can, keep it off the registry's machine.
     Ca(Ca),
     /// Make a server certificate signed by that CA: domain.crt and domain.key
     ///
-    /// It is good for exactly the names given: put in every name and address by which clients reach the registry,
-    /// without port. The files go where `tls.certificate` and `tls.key` point; domain.key has mode 0600, so make it
-    /// the property of the user that tidegate runs as, or of a group of that user with mode 0640.
+    /// It is valid for exactly the names given: name every host name and address by which clients
+    /// reach the registry, without port. Put the files where `tls.certificate` and `tls.key` point.
+    /// domain.key has mode 0600: make the user that tidegate runs as its owner, or give it to a
+    /// group of that user, with mode 0640.
     Server(Server),
     /// Make a client certificate signed by that CA: client.cert, client.key and ca.crt
     ///
-    /// The directory is ready to be copied to /etc/docker/certs.d/HOST:PORT on the client; docker takes the
-    /// files by these endings. Give each machine or person a certificate, so that each can be revoked alone. NAME
-    /// becomes the common name: the user under which the registry knows whoever holds client.key.
+    /// Copy the directory to /etc/docker/certs.d/HOST:PORT on the client: docker finds the files by
+    /// these endings. Give each machine or person their own certificate, so that each can be
+    /// revoked alone. NAME becomes the common name: the user that the registry sees.
     ///
-    /// The server asks for such certificates when `tls.client.verify` is set and `tls.client.ca` names the CA's ca.crt.
+    /// For the server to ask for such certificates, set `tls.client.verify`, and name the CA's
+    /// ca.crt in `tls.client.ca`.
     Client(Client),
-    /// Revoke certificates of that CA: put them into ca.crl, which the server reads
+    /// Revoke certificates of that CA: add them to ca.crl, which the server reads
     ///
-    /// The server refuses them as soon as it has the new ca.crl: name it in `tls.client.crl`, or copy it to where that
-    /// points. Nothing is written when one of the certificates cannot be revoked. There is no way back: who is
-    /// to come in again gets a new certificate.
+    /// The server refuses them as soon as it has the new ca.crl: name the file in `tls.client.crl`,
+    /// or copy it to the path named there. If one of the certificates cannot be revoked, nothing is
+    /// written. A revocation is final: to let the client in again, make a new certificate.
     Revoke(Revoke),
 }
 
-/// Does what the command says and tells what it wrote on stdout, or what went wrong on stderr. The exit code
-/// follows sysexits: 65 a CA, certificate or list cannot be used, 66 it is not there, 73 a file cannot be made, 70 anything else.
+/// Runs the command, and prints what it wrote, or what went wrong. The exit code follows
+/// sysexits(3): 65 a CA, certificate or list cannot be used, 66 a file is missing, 73 a file cannot
+/// be written, 70 another failure.
 pub(crate) fn run(command: &Cert) -> ExitCode {
     exit::finish(execute(command), CertError::exit_code)
 }

@@ -13,25 +13,28 @@ use crate::pki::date;
 use crate::registry::name;
 use crate::state::State;
 
-/// Nothing is allowed.
+/// `--as`: the user has no right to the repository.
 const DENIED: u8 = 1;
 
-/// Read the settings and every file they name, and say all that is wrong.
+/// Check the settings and every file they name, and report everything that is wrong.
 ///
-/// Does everything that serve does before it listens. Errors and warnings are printed as
-/// file:line:column: message. Exits with 0, with 66 when all that is wrong is a missing file, else with 78.
+/// Does everything that `serve` does before it listens. Errors and warnings are printed as
+/// file:line:column: message. Exits with 0 if there is no error, with 66 if the only errors are
+/// missing files, else with 78.
 #[derive(Args)]
 pub(super) struct Check {
-    /// The settings; proxy.toml.example explains every key.
+    /// The settings; proxy.toml.example explains every key
     #[arg(short, long, value_name = "FILE", default_value = "proxy.toml", env = "TIDEGATE_CONFIG")]
     config: PathBuf,
-    /// Print the settings in force, defaults and environment included.
+    /// Print the settings in effect, with defaults and environment variables
     #[arg(long)]
     dump: bool,
-    /// Say what USER may do with REPOSITORY, and by which rule; USER is anonymous for who comes without a password.
+    /// Show what USER may do with REPOSITORY, and which rules allow it
     ///
-    /// Prints a line for each right, pull, push and delete, and what the policies take away. Exits with 1 when nothing is allowed.
-    /// Rules add up, and where there is one, what none grants is denied. For instance: tidegate check --as alice team/app
+    /// The user `anonymous` stands for clients without credentials. Prints a line for each right
+    /// (pull, push and delete), and what the policies forbid. Exits with 1 if nothing is allowed.
+    /// Rights of several rules add up. As soon as there is a rule, what no rule grants is denied.
+    /// Example: tidegate check --as alice team/app
     #[arg(long = "as", num_args = 2, value_names = ["USER", "REPOSITORY"], conflicts_with = "dump")]
     caller: Vec<String>,
 }
@@ -74,7 +77,7 @@ impl Check {
 fn rights(state: &State, user: &str, repository: &str) -> ExitCode {
     if !name::is_repository(repository) {
         eprintln!(
-            "error: found {repository:?}, which is no repository; write its name without host and tag, as in team/app"
+            "error: {repository:?} is not the name of a repository; write it without host and tag, as in team/app"
         );
         return ExitCode::from(USAGE);
     }

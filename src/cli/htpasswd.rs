@@ -1,4 +1,4 @@
-//! `tidegate htpasswd`: the users of an htpasswd file, without Apache's tools.
+//! `tidegate htpasswd`: edits an htpasswd file, without Apache's tools.
 
 mod error;
 mod password;
@@ -18,18 +18,19 @@ use crate::auth::{HIGHEST_COST, LOWEST_COST, StoredHash};
 use crate::disk::{self, Rewrite};
 use crate::secret::Secret;
 
-/// The mode of a file that did not exist: its group may read it, which is how a service gets at it.
+/// The mode of a new file. A service gets access through the group.
 const NEW_MODE: u32 = 0o640;
 
 /// Manage the users of an htpasswd file
 ///
-/// A running tidegate takes every change at its next request; nothing has to be restarted.
+/// A running tidegate applies every change at the next request, without a restart.
 ///
-/// Passwords are asked for on the terminal, or read as one line from standard input when that is a pipe or a
-/// file. They are never arguments: those are seen by everybody on the machine and kept in the shell's history.
+/// The command asks for passwords on the terminal, or reads one line from standard input if that is
+/// a pipe or a file. A password is never an argument: every user of the machine could see it, and
+/// the shell would keep it in its history.
 ///
-/// Exit codes: 0 done; 1 the password is wrong or there is no such user; 64 usage; 66 the file is missing;
-/// 74 reading or writing failed; 78 the file holds a line that cannot be used.
+/// Exit codes: 0 success; 1 the password is wrong or there is no such user; 64 wrong usage; 66 the
+/// file is missing; 74 reading or writing failed; 78 the file holds an invalid line.
 #[derive(Args, Debug)]
 pub(crate) struct Htpasswd {
     #[command(subcommand)]
@@ -38,50 +39,53 @@ pub(crate) struct Htpasswd {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Add a user, or give one who is there a new password
+    /// Add a user, or change the password of an existing one
     ///
-    /// The file is made when it does not exist, with mode 0640. Otherwise it is replaced in one step, so that
-    /// nobody reads half of it; its mode, its owner and every other line stay as they are.
+    /// A missing file is created with mode 0640. An existing file is replaced in one step, so that
+    /// no program reads half of it; its mode, its owner and every other line stay the same.
     Add {
         /// The htpasswd file
         file: PathBuf,
         /// The user's name: any bytes but a colon and control characters
         user: OsString,
-        /// How slow bcrypt is made: each step doubles the time of a check and of every guess
+        /// The cost of bcrypt: each step doubles the time of a login and of every guess
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(i64::from(LOWEST_COST)..=i64::from(HIGHEST_COST)))]
         cost: u32,
     },
-    /// Remove a user; he is out at his next request
+    /// Remove a user; access ends with the next request
     Remove {
         /// The htpasswd file
         file: PathBuf,
         /// The user's name
         user: OsString,
     },
-    /// Tell whether a password is the user's: exit code 0 when it is, 1 when not
+    /// Check the password of a user: exit code 0 if it is right, 1 if it is wrong
     Verify {
         /// The htpasswd file
         file: PathBuf,
         /// The user's name
         user: OsString,
     },
-    /// Print the users, one per line: the name, a tab, the kind of hash
+    /// Print the users, one per line: name, tab, kind of hash
     List {
         /// The htpasswd file
         file: PathBuf,
     },
 }
 
-/// Runs the command on the real standard input, output and error.
+/// Runs the command with the standard streams of the process.
 pub(crate) fn run(args: Htpasswd) -> ExitCode {
-    let done = execute(args.command, &mut io::stdout().lock(), password::read);
-    let Err(failure) = done else { return ExitCode::SUCCESS };
-    // With standard error gone there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "{failure}");
-    ExitCode::from(failure.exit_code())
+    match execute(args.command, &mut io::stdout().lock(), password::read) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If standard error is closed too, the exit code has to do.
+            _ = writeln!(io::stderr(), "{error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
 }
 
-/// `ask` gets the password of the user it is given the name of, a new one when the flag says so.
+/// Runs `command`. `ask` returns the password of the named user; with `true`, a new password.
 fn execute(
     command: Command,
     out: &mut dyn Write,
@@ -119,7 +123,7 @@ fn add(
     print(
         out,
         match (new, replaced) {
-            (true, _) => format!("made {file} with user {name}\n"),
+            (true, _) => format!("created {file} with user {name}\n"),
             (_, false) => format!("added user {name} to {file}\n"),
             (_, true) => format!("changed the password of user {name} in {file}\n"),
         },
@@ -129,7 +133,7 @@ fn add(
 fn remove(file: &Path, user: &[u8], out: &mut dyn Write) -> Result<(), HtpasswdError> {
     let at = |error| HtpasswdError::File(file.into(), error);
     let rewrite = Rewrite::begin(file, None).map_err(at)?;
-    let text = remove_user(rewrite.text(), user).ok_or_else(|| nobody(file, user))?;
+    let text = remove_user(rewrite.text(), user).ok_or_else(|| no_such_user(file, user))?;
     expect_good(file, rewrite.text(), &text)?;
     rewrite.commit(&text).map_err(at)?;
     print(out, format!("removed user {} from {}\n", String::from_utf8_lossy(user), file.display()))
@@ -146,10 +150,10 @@ fn verify(
         .users()
         .into_iter()
         .find(|(known, _)| known.as_bytes() == user)
-        .ok_or_else(|| nobody(file, user))?;
+        .ok_or_else(|| no_such_user(file, user))?;
     let name = user.to_string();
     let password = ask(&name, false)?;
-    // The proxy takes no control characters either.
+    // As the proxy does: no password with a control character is right.
     if password.expose().iter().any(u8::is_ascii_control) || !stored.matches(password.expose()) {
         return Err(HtpasswdError::No(format!("the password of user {name} is wrong")));
     }
@@ -160,9 +164,10 @@ fn list(file: &Path, out: &mut dyn Write) -> Result<(), HtpasswdError> {
     let mut text = Vec::new();
     for (user, stored) in read(file)?.users() {
         text.extend_from_slice(user.as_bytes());
-        let kind = match stored.is_legacy() {
-            false => format!("bcrypt, cost {}", stored.cost()),
-            true => format!("{}, legacy", stored.name()),
+        let kind = if stored.is_legacy() {
+            format!("{}, legacy", stored.name())
+        } else {
+            format!("bcrypt, cost {}", stored.cost())
         };
         text.extend_from_slice(format!("\t{kind}\n").as_bytes());
     }
@@ -174,22 +179,26 @@ fn read(file: &Path) -> Result<Users, HtpasswdError> {
     parse(file, &content.bytes)
 }
 
-/// Legacy hashes are as good as others here: whether the proxy takes them is a matter of its settings.
+/// Legacy hashes are allowed here; whether the proxy accepts them depends on its settings.
 fn parse(file: &Path, text: &[u8]) -> Result<Users, HtpasswdError> {
     Users::parse(text, true).map_err(|bad| HtpasswdError::Bad(file.into(), bad))
 }
 
-/// A change that leaves a bad line is refused: the proxy would keep the old users, and nobody would know why.
-/// The lines are counted in the file as it is.
+/// Refuses a change that leaves a bad line in the file, because the proxy would keep the old users.
+/// The line numbers in the error are those of the unchanged file.
 fn expect_good(file: &Path, old: &[u8], new: &[u8]) -> Result<(), HtpasswdError> {
     parse(file, new).or_else(|failure| parse(file, old).and(Err(failure))).map(drop)
 }
 
-fn nobody(file: &Path, user: &[u8]) -> HtpasswdError {
-    HtpasswdError::No(format!("there is no user {} in {}", String::from_utf8_lossy(user), file.display()))
+fn no_such_user(file: &Path, user: &[u8]) -> HtpasswdError {
+    HtpasswdError::No(format!(
+        "there is no user {} in {}; `tidegate htpasswd list` prints the users",
+        String::from_utf8_lossy(user),
+        file.display()
+    ))
 }
 
-/// A reader that has gone, as `head` does, has read enough.
+/// A closed pipe is not an error: its reader, such as `head`, has read enough.
 fn print(out: &mut dyn Write, text: impl AsRef<[u8]>) -> Result<(), HtpasswdError> {
     match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

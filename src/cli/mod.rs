@@ -1,4 +1,4 @@
-//! The commands.
+//! The command line: `tidegate COMMAND`, one file per command.
 
 mod check;
 mod exit;
@@ -19,8 +19,8 @@ use self::exit::USAGE;
 #[derive(Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Start here: deploy/quickstart.sh sets up a registry with TLS and a password.\n\
-    Exit codes: 0 fine, 64 usage, 66 a file is missing, 70 a worker has failed, 71 cannot listen, 78 an error in \
-    the settings.")]
+    Exit codes: 0 success, 64 wrong usage, 66 a file is missing, 70 an internal failure,\n\
+    71 the system refuses something, such as an address in use, 78 an error in the settings.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -36,7 +36,7 @@ enum Command {
     Token(token::Token),
 }
 
-/// Runs the command that `arguments` name, the program's own name first.
+/// Runs the command that `arguments` name. The first argument is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments.command,

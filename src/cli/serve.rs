@@ -8,19 +8,19 @@ use clap::Args;
 use crate::app::{self, AppError};
 use crate::server::StopError;
 
-/// sysexits(3): an internal error, here a thread or a task that has failed.
+/// sysexits(3): an internal error; here, a thread or a task has failed.
 const SOFTWARE: u8 = 70;
-/// sysexits(3): the system refuses something that is not a matter of the settings.
+/// sysexits(3): the system refuses something although the settings are right.
 const OS_ERROR: u8 = 71;
 
 /// Run the proxy in the foreground.
 ///
-/// SIGHUP reads the settings and all files anew (a changed file is also noticed by itself); with an
-/// error anywhere, what runs stays. SIGTERM and SIGINT let running transfers finish within
-/// server.drain_timeout; a second one stops at once.
+/// SIGHUP reloads the settings and every file they name; changed files are also noticed without it.
+/// If anything is wrong, the settings in use stay. SIGTERM and SIGINT let running transfers finish
+/// within server.drain_timeout; a second signal stops at once.
 #[derive(Args)]
 pub(super) struct Serve {
-    /// The settings; proxy.toml.example explains every key.
+    /// The settings; proxy.toml.example explains every key
     #[arg(short, long, value_name = "FILE", default_value = "proxy.toml", env = "TIDEGATE_CONFIG")]
     config: PathBuf,
 }

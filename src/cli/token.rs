@@ -1,4 +1,6 @@
-//! `tidegate token`: the key that signs tokens, and the end of logins before their time.
+//! `tidegate token`: makes the key that signs tokens, and revokes logins.
+
+mod signer;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,73 +9,75 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
-use super::cert::authority::{self, Issued};
 use super::cert::error::CertError;
 use super::cert::files::{self, Content};
+use super::cert::issued::Issued;
 use super::exit;
 use crate::auth::htpasswd;
 use crate::disk::Rewrite;
 use crate::token::revoked::{self, Revoked};
 
-/// Anybody may know whose logins are ended, and the server has to.
+/// The server must be able to read the list, which is not a secret.
 const LIST_MODE: u32 = 0o644;
 
-/// Make the key that signs tokens, and its certificate; or end logins
+/// Make the key that signs tokens, and its certificate; or revoke logins
 ///
 ///   tidegate token certs/token.key
 ///
-/// writes certs/token.key with mode 0600, and beside it certs/token.crt, the certificate
-/// that belongs to it, and says where to name them in proxy.toml. The key is needed where
-/// logins are to last (`docker login` then keeps an identity token instead of the
-/// password), where several tidegates serve one name, and where the registry behind
-/// verifies tokens itself: it gets the certificate, never the key.
+/// writes certs/token.key with mode 0600, and its certificate certs/token.crt, and shows
+/// how to name them in proxy.toml. You need a key file if logins are to last (`docker
+/// login` then keeps an identity token instead of the password), if several tidegates
+/// serve one name, or if the registry verifies tokens itself: give it the certificate,
+/// never the key.
 ///
 ///   tidegate token revoke certs/token.key alice
 ///
-/// ends all logins of alice; her next one counts again.
+/// ends all logins of alice up to now; they can log in again with their password.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Token {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Where to write the key, for `token.key`; a file that is there is not replaced
+    /// Where to write the key, for `token.key`; an existing file is not replaced
     #[arg(value_name = "KEYFILE", required = true)]
     key: Option<PathBuf>,
-    /// RSA of 3072 bits instead of ECDSA on P-256
+    /// Use RSA of 3072 bits instead of ECDSA on P-256
     ///
-    /// For a registry that does not know ECDSA. Each token then takes a hundred times the work to sign, and is longer.
+    /// For a registry that does not support ECDSA. Signing then takes a hundred times the work, and
+    /// tokens are longer.
     #[arg(long)]
     rsa: bool,
     /// How long the certificate is valid
     ///
-    /// A registry refuses every token once it has expired, and nothing renews it: it is trusted because it is named, not
-    /// because of who signed it, so nothing is gained by a short life.
+    /// After that, a registry refuses every token, and nothing renews the certificate. A short life
+    /// gains nothing: the registry trusts the certificate because its settings name it.
     #[arg(long, default_value_t = 3650, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36500))]
     days: u16,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// End the logins that users have now: the identity tokens that were given for their passwords
+    /// Revoke the current logins of users: the identity tokens that clients keep for them
     ///
-    /// Written into KEYFILE.revoked beside the key; a running tidegate takes it up at once. Access tokens that are in use
-    /// count on until `token.ttl` is over. A new password, and removing the user, end his logins too. Names are taken as
-    /// they are: nobody looks whether there is such a user.
+    /// Writes KEYFILE.revoked beside the key; a running tidegate applies it at once. Access tokens
+    /// in use stay valid until `token.ttl` has passed. A new password, or the removal of a user,
+    /// ends their logins too. The command does not check that a user of this name exists.
     Revoke {
         /// The key, as in `token.key`
         #[arg(value_name = "KEYFILE")]
         key: PathBuf,
-        /// Whose logins
+        /// The users whose logins end
         #[arg(value_name = "USER", required_unless_present = "all", value_parser = user)]
         users: Vec<String>,
-        /// Everybody's
+        /// End the logins of all users
         #[arg(long, conflicts_with = "users")]
         all: bool,
     },
 }
 
-/// Does what the command says and tells what it wrote on stdout, or what went wrong on stderr. The exit code follows sysexits:
-/// 64 a name that cannot be used, 65 a list that cannot be read, 66 there is no such key, 73 a file cannot be made, 70 anything else.
+/// Runs the command, and prints what it wrote, or what went wrong. The exit code follows
+/// sysexits(3): 64 a file name cannot be used, 65 the list cannot be parsed, 66 the key is missing,
+/// 73 a file cannot be written, 70 another failure.
 pub(crate) fn run(command: &Token) -> ExitCode {
     let result = match (&command.command, &command.key) {
         (Some(Command::Revoke { key, users, .. }), _) => revoke(key, users),
@@ -87,9 +91,9 @@ pub(crate) fn run(command: &Token) -> ExitCode {
 enum TokenError {
     #[error("{0}")]
     Make(#[from] CertError),
-    #[error("{}: there is no such key; name the file that token.key names", .0.display())]
+    #[error("{}: there is no such key; write the path that token.key has in proxy.toml", .0.display())]
     NoKey(PathBuf),
-    #[error("{}: a key cannot be called that; write a name that ends with .key", .0.display())]
+    #[error("{}: the file name must end in .key, as in certs/token.key", .0.display())]
     Name(PathBuf),
     #[error("{}:{line}: {message}", .path.display())]
     BadList { path: PathBuf, line: usize, message: &'static str },
@@ -110,7 +114,7 @@ impl TokenError {
 }
 
 fn make(key: &Path, command: &Token) -> Result<String, TokenError> {
-    let Issued { certificate, key: secret, .. } = authority::token_signer(command.rsa, command.days)?;
+    let Issued { certificate, key: secret, .. } = signer::issue(command.rsa, command.days)?;
     let beside = key.with_extension("crt");
     let directory = key.parent().unwrap_or(Path::new(""));
     let is_named = key.extension().is_some() && beside != key;
@@ -118,7 +122,7 @@ fn make(key: &Path, command: &Token) -> Result<String, TokenError> {
         return Err(TokenError::Name(key.to_owned()));
     };
     let files = [(certificate_name, Content::Public(&certificate)), (key_name, Content::Private(&secret))];
-    files::write(directory, &files, false, "choose another name: with a new key all tokens and logins end")?;
+    files::write(directory, &files, false, "choose another name: a new key ends all tokens and logins")?;
     Ok(report(key, &beside))
 }
 
@@ -132,13 +136,13 @@ fn report(key: &Path, certificate: &Path) -> String {
         "wrote {key}  the key, for the user that tidegate runs as\n\
          wrote {certificate}  its certificate, for a registry that verifies tokens itself\n\
          \n\
-         In proxy.toml, where paths begin in its own folder:\n\
+         In proxy.toml, where paths are relative to its directory:\n\
          \x20 [auth]\n\
          \x20 mode = \"token\"\n\
          \x20 [token]\n\
          \x20 key = {key:?}\n\
          \n\
-         For a registry that verifies tokens itself, to [token] also:\n\
+         If the registry verifies tokens itself, add to [token]:\n\
          \x20 certificate = {certificate:?}\n\
          \x20 service = \"registry.example.com\"\n\
          to [upstream]:\n\
@@ -155,25 +159,25 @@ fn report(key: &Path, certificate: &Path) -> String {
 }
 
 fn revoke(key: &Path, users: &[String]) -> Result<String, TokenError> {
-    // With a wrong name the list would lie where nobody looks.
+    // tidegate would not find a list beside a mistyped key.
     if !key.is_file() {
         return Err(TokenError::NoKey(key.to_owned()));
     }
     let path = revoked::beside(key);
-    let file = |error| TokenError::File { path: path.clone(), error };
-    let rewrite = Rewrite::begin(&path, Some(LIST_MODE)).map_err(file)?;
+    let failed = |error| TokenError::File { path: path.clone(), error };
+    let rewrite = Rewrite::begin(&path, Some(LIST_MODE)).map_err(failed)?;
     Revoked::parse(rewrite.text()).map_err(|bad| {
-        let (line, message) = bad.into_iter().next().unwrap_or((1, "it cannot be read"));
+        let (line, message) = bad.into_iter().next().unwrap_or((1, "cannot be parsed"));
         TokenError::BadList { path: path.clone(), line, message }
     })?;
     let text = String::from_utf8_lossy(rewrite.text());
     let text = revoked::revoke(&text, users, SystemTime::now());
-    rewrite.commit(text.as_bytes()).map_err(file)?;
-    let whose = if users.is_empty() { "everybody".to_owned() } else { users.join(", ") };
+    rewrite.commit(text.as_bytes()).map_err(failed)?;
+    let whose = if users.is_empty() { "all users".to_owned() } else { users.join(", ") };
     Ok(format!("ended the logins of {whose} up to now, in {}\n", path.display()))
 }
 
-/// What the list can name.
+/// A user name that can stand in the list.
 fn user(name: &str) -> Result<String, String> {
     htpasswd::user(name.as_bytes()).map(|_| name.to_owned()).map_err(|bad| bad.to_string())
 }

@@ -11,7 +11,8 @@ use crate::harness::registry::Registry;
 use crate::harness::tidegate::Tidegate;
 use crate::harness::tools::{Run, succeed};
 
-/// Everybody may pull what is public, alice may push that and what is the team's, and everybody has a place of his own.
+/// All clients can pull what is public. Alice can push that and what belongs to the team, and each
+/// user has repositories of their own.
 const RULES: &str = r#"
 [groups]
 team = ["alice"]

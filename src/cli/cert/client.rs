@@ -5,32 +5,34 @@ use std::path::PathBuf;
 use clap::Args;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType};
 
-use super::authority::{self, Authority, Issued};
+use super::authority::{self, Authority};
 use super::common_name::{CommonName, Kind};
 use super::error::CertError;
 use super::files::{self, Content};
+use super::issued::Issued;
 
-// Docker looks for exactly these endings.
+// Docker finds the files by these endings.
 const CERTIFICATE: &str = "client.cert";
 const KEY: &str = "client.key";
 
-/// What `tidegate cert client` is told.
+/// The arguments of `tidegate cert client`.
 #[derive(Debug, Args)]
 pub(crate) struct Client {
     /// Directory with ca.crt and ca.key, as `tidegate cert ca` writes them
     #[arg(long, value_name = "DIR")]
     pub ca: PathBuf,
-    /// Directory to write client.cert, client.key and ca.crt into; it is made when missing
+    /// Directory to write client.cert, client.key and ca.crt into; it is created if missing
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// The user that the registry sees: a machine (build1.example.com), a mail address, or any name without a colon
+    /// The user that the registry sees: a machine (build1.example.com), a mail address, or any name
+    /// without a colon
     pub name: CommonName,
     /// How long the certificate is valid, never longer than the CA
     #[arg(long, default_value_t = 397, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36500))]
     pub days: u16,
-    /// Replace the files that are there, keeping owner and permissions
+    /// Replace existing files, keeping their owner and permissions
     ///
-    /// The certificate that was there stays good until it expires; revoke it first if it must not.
+    /// The old certificate stays valid until it expires; to prevent that, revoke it first.
     #[arg(long)]
     pub renew: bool,
 }
@@ -44,16 +46,16 @@ pub(super) fn run(command: &Client) -> Result<String, CertError> {
             remedy: "name another directory with --out",
         });
     }
-    let made = issue(&authority, &command.name, command.days)?;
-    let certificate = format!("{}{}", made.certificate, authority.intermediates());
+    let issued = issue(&authority, &command.name, command.days)?;
+    let certificate = format!("{}{}", issued.certificate, authority.intermediates());
     let ca = authority.pem();
     let files = [
         (CERTIFICATE, Content::Public(&certificate)),
-        (KEY, Content::Private(&made.key)),
+        (KEY, Content::Private(&issued.key)),
         (authority::CERTIFICATE, Content::Public(&ca)),
     ];
     files::write(&command.out, &files, command.renew, "`--renew` replaces it")?;
-    Ok(report(command, &made))
+    Ok(report(command, &issued))
 }
 
 fn issue(authority: &Authority, name: &CommonName, days: u16) -> Result<Issued, CertError> {
@@ -67,33 +69,33 @@ fn issue(authority: &Authority, name: &CommonName, days: u16) -> Result<Issued, 
     authority.issue(params, name.as_str(), days)
 }
 
-fn report(command: &Client, made: &Issued) -> String {
+fn report(command: &Client, issued: &Issued) -> String {
     let place = |name| command.out.join(name).display().to_string();
     format!(
         "wrote {certificate}  the client's certificate, for the user {name}\n\
          wrote {key}  its private key, for this client only\n\
-         wrote {ca}  the CA's certificate, by which it knows the server\n\
+         wrote {ca}  the CA's certificate, which proves the server to it\n\
          serial number {serial}\n\
          {note}\
          \n\
-         Copy the three files to the client, each in its own way (<port> is left out when it is 443):\n\
+         Copy the three files to the client (leave out :<port> if it is 443):\n\
          \x20 docker          into /etc/docker/certs.d/<host>:<port>/\n\
          \x20 podman, skopeo  into /etc/containers/certs.d/<host>:<port>/\n\
          \x20 containerd      into /etc/containerd/certs.d/<host>:<port>/, and in the hosts.toml there:\n\
          \x20                   ca = \"ca.crt\"\n\
          \x20                   client = [[\"client.cert\", \"client.key\"]]\n\
          \x20 curl            curl --cert {certificate} --key {key} --cacert {ca} https://<host>:<port>/v2/\n\
-         If the server's certificate is of another CA, ca.crt there must be that one's.\n\
+         If another CA signed the server's certificate, replace ca.crt on the client by that CA's.\n\
          \n\
-         When the key is lost or stolen, or the client has gone:\n\
+         If the key is lost or stolen, or the client is retired:\n\
          \x20 tidegate cert revoke --ca {directory} {certificate}\n\
          \x20 tidegate cert revoke --ca {directory} --serial {serial}\n",
         certificate = place(CERTIFICATE),
         key = place(KEY),
         ca = place(authority::CERTIFICATE),
         name = command.name,
-        serial = made.serial,
-        note = made.note(command.days),
+        serial = issued.serial,
+        note = issued.note(command.days),
         directory = command.ca.display(),
     )
 }

@@ -1,4 +1,4 @@
-//! The user that a client certificate stands for.
+//! The user that a client certificate names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,14 +15,14 @@ pub(crate) struct CommonName(String);
 
 /// Why a text cannot be the name in a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unusable {
+pub(crate) enum BadCommonName {
     #[error(transparent)]
     Name(#[from] BadName),
     #[error("a name in a certificate has 1 to {LONGEST} printable characters")]
     X520,
 }
 
-/// What a name is, beside being one, for the subject alternative name.
+/// The form of a name, which decides the subject alternative name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `build1.example.com`, `build1`
@@ -48,13 +48,13 @@ impl CommonName {
 }
 
 impl FromStr for CommonName {
-    type Err = Unusable;
+    type Err = BadCommonName;
 
-    fn from_str(text: &str) -> Result<Self, Unusable> {
+    fn from_str(text: &str) -> Result<Self, BadCommonName> {
         let name = text.trim();
         User::local(name)?;
         if name.chars().count() > LONGEST || name.contains(char::is_control) {
-            return Err(Unusable::X520);
+            return Err(BadCommonName::X520);
         }
         Ok(Self(name.to_owned()))
     }
@@ -66,13 +66,13 @@ impl fmt::Display for CommonName {
     }
 }
 
-/// Wildcards, addresses and a last dot are no names of a client.
+/// Wildcards, IP addresses and names with a trailing dot do not name a client.
 fn is_host(text: &str) -> bool {
     !text.starts_with('*')
         && matches!(text.parse(), Ok(HostName::Dns(name)) if name.eq_ignore_ascii_case(text))
 }
 
-/// The `dot-string` of RFC 5321 section 4.1.2; nobody's address needs the quoted form.
+/// The `dot-string` of RFC 5321 section 4.1.2; the quoted form is not in use.
 fn is_local_part(text: &str) -> bool {
     text.split('.').all(|atom| {
         !atom.is_empty()
@@ -115,8 +115,8 @@ mod tests {
             ("", BadName::Empty.into()),
             (" ", BadName::Empty.into()),
             ("a\tb", BadName::Control.into()),
-            ("a\u{85}b", Unusable::X520),
-            (&"x".repeat(65), Unusable::X520),
+            ("a\u{85}b", BadCommonName::X520),
+            (&"x".repeat(65), BadCommonName::X520),
         ] {
             assert_eq!(text.parse::<CommonName>(), Err(expected), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Puts files that belong together in place, all of them or none.
+//! Writes files that belong together: all of them or none.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use super::error::CertError;
 use crate::disk::Staged;
 use crate::secret::Secret;
 
-/// What goes into a file, and who may read it when it is new.
+/// The content of a file, and the mode of a new one.
 pub(in crate::cli) enum Content<'a> {
     /// Mode 0644.
     Public(&'a str),
@@ -16,11 +16,11 @@ pub(in crate::cli) enum Content<'a> {
     Private(&'a Secret),
 }
 
-/// Writes `files`, names and contents, into `directory`, which is made when missing. Refuses when one of them is
-/// there, unless `replace`; `remedy` tells the user how to ask for that.
+/// Writes `files` (names and contents) into `directory`, which is created if missing. Unless
+/// `replace` is set, an existing file is an error, with `remedy` as the advice.
 ///
-/// All are on disk under other names before the first gets its own. Files that are replaced keep their owner and
-/// mode, so a service that could read the old key can read the new one.
+/// All files are complete under temporary names before the first is renamed. Replaced files keep
+/// their owner and mode, so a service that could read the old key can read the new one.
 pub(in crate::cli) fn write(
     directory: &Path,
     files: &[(&str, Content<'_>)],

@@ -17,9 +17,12 @@ use crate::pki::pem;
 use crate::pki::{Crl, Entry};
 use crate::problem::Problem;
 
+/// The number of a CA's first list.
+const FIRST: [u8; 1] = [1];
+
 type Entries = BTreeMap<Vec<u8>, Entry>;
 
-/// A CA's list, which no other command changes until this is dropped.
+/// The list of a CA. It is locked: no other command changes it until this value is dropped.
 pub(super) struct RevocationList<'a> {
     authority: &'a Authority,
     pub(super) path: PathBuf,
@@ -29,19 +32,21 @@ pub(super) struct RevocationList<'a> {
 }
 
 impl<'a> RevocationList<'a> {
-    /// The list in `directory`, an empty one when there is none. A file that is not this CA's list is refused.
+    /// Reads the list in `directory`; it is empty if there is no file.
+    ///
+    /// # Errors
+    /// The file is not the list of this CA, or cannot be locked.
     pub(super) fn open(authority: &'a Authority, directory: &Path) -> Result<Self, CertError> {
         let path = directory.join(REVOCATION_LIST);
         let file = Rewrite::begin(&path, Some(0o644)).map_err(|error| failed(&path, error))?;
-        let (next_number, entries) = match file.is_new() {
-            true => (FIRST.to_vec(), Entries::new()),
-            false => {
-                let crl = read(file.text(), authority).map_err(|fault| {
-                    let sentence = format!("{fault}; nothing was written, move it away to begin a new list");
-                    CertError::BadFiles(Problem::at(&path, sentence).into())
-                })?;
-                (crl.next_number, crl.entries)
-            }
+        let (next_number, entries) = if file.is_new() {
+            (FIRST.to_vec(), Entries::new())
+        } else {
+            let crl = read(file.text(), authority).map_err(|fault| {
+                let message = format!("{fault}; nothing was written, move it away to begin a new list");
+                CertError::BadFiles(Problem::at(&path, message).into())
+            })?;
+            (crl.next_number, crl.entries)
         };
         Ok(Self { authority, path, file, next_number, entries })
     }
@@ -51,18 +56,18 @@ impl<'a> RevocationList<'a> {
         self.entries.len()
     }
 
-    /// Since when the certificate is revoked.
+    /// When the certificate was revoked; `None` if it is not in the list.
     pub(super) fn revoked(&self, serial: &Serial) -> Option<OffsetDateTime> {
         self.entries.get(serial.as_bytes()).map(|entry| entry.revoked)
     }
 
-    /// Adds a certificate that is not in the list.
+    /// Adds a certificate, revoked now.
     pub(super) fn revoke(&mut self, serial: &Serial) {
         let entry = Entry { revoked: OffsetDateTime::now_utc(), reason: None, invalid_since: None };
         self.entries.insert(serial.as_bytes().to_vec(), entry);
     }
 
-    /// Signs the list anew, with the next number, and puts it in the place of the old one.
+    /// Signs the list with the next number, and replaces the file.
     pub(super) fn write(self) -> Result<(), CertError> {
         let text = sign(self.authority, &self.next_number, &self.entries)?;
         self.file.commit(text.as_bytes()).map_err(|error| failed(&self.path, error))
@@ -74,14 +79,11 @@ pub(super) fn first(authority: &Authority) -> Result<String, CertError> {
     sign(authority, &FIRST, &Entries::new())
 }
 
-/// The number of a CA's first list.
-const FIRST: [u8; 1] = [1];
-
-/// The one list in the file, which must be this CA's, and whole.
+/// The list in the file. There must be exactly one, signed by this CA.
 fn read(text: &[u8], authority: &Authority) -> Result<Crl, String> {
     let lists = pem::revocation_lists(text).map_err(|fault| fault.to_string())?;
     let [list] = lists.as_slice() else {
-        return Err(format!("holds {} revocation lists; leave only the one of this CA", lists.len()));
+        return Err(format!("holds {} revocation lists; keep only the one of this CA", lists.len()));
     };
     let crl = Crl::read(list).map_err(|fault| fault.to_string())?;
     let facts = &authority.certificate.facts;
@@ -90,7 +92,7 @@ fn read(text: &[u8], authority: &Authority) -> Result<Crl, String> {
     }
     if !crl.is_signed_by(&facts.public_key) {
         let fault =
-            "is not signed with this CA's key: it was changed, or is of another CA with the same name";
+            "is not signed with this CA's key: it was changed, or belongs to another CA with the same name";
         return Err(fault.to_owned());
     }
     Ok(crl)
@@ -100,7 +102,7 @@ fn sign(authority: &Authority, number: &[u8], entries: &Entries) -> Result<Strin
     let facts = &authority.certificate.facts;
     let list = CertificateRevocationListParams {
         this_update: OffsetDateTime::now_utc(),
-        // It is written when a certificate is revoked, and good until then.
+        // A new list is written only when a certificate is revoked, so this one must not expire.
         next_update: facts.not_after,
         crl_number: SerialNumber::from_slice(number),
         issuing_distribution_point: None,
@@ -111,7 +113,7 @@ fn sign(authority: &Authority, number: &[u8], entries: &Entries) -> Result<Strin
         Err(rcgen::Error::IssuerNotCrlSigner) => Err(unable("its key usage lacks cRLSign")),
         signed => Ok(signed?.pem()?),
     }?;
-    // Whoever verifies goes by the same name and signature; the name of an exotic CA may not survive rcgen.
+    // rcgen writes the name of the CA anew; an unusual name can come out different.
     read(text.as_bytes(), authority).map_err(unable)?;
     Ok(text)
 }

@@ -1,4 +1,4 @@
-//! A name that a server certificate can bear.
+//! The names that a server certificate can hold.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,65 +6,66 @@ use std::str::FromStr;
 
 use crate::header::authority::within_brackets;
 
-/// A host name, perhaps with `*` for its first label, or an IP address: what RFC 9525 lets a client look for.
+/// A host name or an IP address (RFC 9525). The first label of a host name can be `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HostName {
     /// Lower case, without a trailing dot.
     Dns(String),
-    /// Version 4 or 6.
     Address(IpAddr),
 }
 
-/// Why a text is no such name; the sentence says what to write.
+/// Why a text is not such a name; the sentence says what to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unusable {
+pub(crate) enum BadHostName {
     /// `https://registry.example.com`
     #[error("write the host name alone, without scheme and path")]
     Url,
     /// `registry.example.com:5000`
-    #[error("write the host name without the port: a certificate is good for every port")]
+    #[error("write the host name without the port: a certificate is valid for every port")]
     Port,
     /// `10.0.0.300`
-    #[error("this is neither an IP address nor a host name: the last part of a host name is not a number")]
+    #[error("not an IP address, and not a host name either: its last part cannot be a number")]
     Address,
     /// `*`, `*.com`, `a.*.com`, `r*.example.com`
-    #[error("a wildcard stands for the whole first part of a name with at least two more: *.example.com")]
+    #[error(
+        "a wildcard replaces the whole first part of a name that has at least two more, as in *.example.com"
+    )]
     Wildcard,
     /// Anything else.
     #[error(
-        "a host name is made of letters, digits, hyphens and dots, 253 characters at most, 63 between two dots"
+        "a host name has letters, digits, hyphens and dots: at most 253 characters, and 63 between two dots"
     )]
     Name,
 }
 
 impl FromStr for HostName {
-    type Err = Unusable;
+    type Err = BadHostName;
 
-    fn from_str(text: &str) -> Result<Self, Unusable> {
+    fn from_str(text: &str) -> Result<Self, BadHostName> {
         let bare = within_brackets(text).unwrap_or(text);
         if let Ok(address) = bare.parse() {
             return Ok(Self::Address(address));
         }
         if text.contains('/') {
-            return Err(Unusable::Url);
+            return Err(BadHostName::Url);
         }
         if text.contains(':') {
-            return Err(Unusable::Port);
+            return Err(BadHostName::Port);
         }
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         let plain = match name.strip_prefix("*.") {
             Some(parent) if parent.contains('.') => parent,
-            Some(_) => return Err(Unusable::Wildcard),
+            Some(_) => return Err(BadHostName::Wildcard),
             None => &name,
         };
         if plain.contains('*') {
-            return Err(Unusable::Wildcard);
+            return Err(BadHostName::Wildcard);
         }
         if name.len() > 253 || !plain.split('.').all(is_label) {
-            return Err(Unusable::Name);
+            return Err(BadHostName::Name);
         }
         if plain.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
-            return Err(Unusable::Address);
+            return Err(BadHostName::Address);
         }
         Ok(Self::Dns(name))
     }
@@ -79,7 +80,7 @@ impl fmt::Display for HostName {
     }
 }
 
-/// RFC 1123 section 2.1, and the underscore that names inside compose networks have.
+/// RFC 1123 section 2.1, and the underscore, which names in compose networks can hold.
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && !label.starts_with('-')
@@ -91,7 +92,7 @@ fn is_label(label: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<String, Unusable> {
+    fn parse(text: &str) -> Result<String, BadHostName> {
         text.parse().map(|name: HostName| name.to_string())
     }
 
@@ -114,20 +115,20 @@ mod tests {
     #[test]
     fn says_what_is_wrong_with_others() {
         for (text, expected) in [
-            ("https://registry.example.com", Unusable::Url),
-            ("registry.example.com:5000", Unusable::Port),
-            ("10.0.0.300", Unusable::Address),
-            ("*", Unusable::Wildcard),
-            ("*.com", Unusable::Wildcard),
-            ("r*.example.com", Unusable::Wildcard),
-            ("*.*.example.com", Unusable::Wildcard),
-            ("", Unusable::Name),
-            (".", Unusable::Name),
-            ("a..b", Unusable::Name),
-            ("-a.example.com", Unusable::Name),
-            ("bücher.example", Unusable::Name),
-            (&"a".repeat(64), Unusable::Name),
-            (&["a"; 128].join("."), Unusable::Name),
+            ("https://registry.example.com", BadHostName::Url),
+            ("registry.example.com:5000", BadHostName::Port),
+            ("10.0.0.300", BadHostName::Address),
+            ("*", BadHostName::Wildcard),
+            ("*.com", BadHostName::Wildcard),
+            ("r*.example.com", BadHostName::Wildcard),
+            ("*.*.example.com", BadHostName::Wildcard),
+            ("", BadHostName::Name),
+            (".", BadHostName::Name),
+            ("a..b", BadHostName::Name),
+            ("-a.example.com", BadHostName::Name),
+            ("bücher.example", BadHostName::Name),
+            (&"a".repeat(64), BadHostName::Name),
+            (&["a"; 128].join("."), BadHostName::Name),
         ] {
             assert_eq!(parse(text), Err(expected), "{text}");
         }

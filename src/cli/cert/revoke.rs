@@ -1,4 +1,4 @@
-//! `tidegate cert revoke`: certificates that are no longer good, in the list that their CA signs.
+//! `tidegate cert revoke`: adds certificates to the revocation list of their CA.
 
 use std::path::{Path, PathBuf};
 
@@ -13,25 +13,26 @@ use crate::pki::is_issued_by;
 use crate::pki::pair;
 use crate::problem::{Problem, Problems};
 
-/// What `tidegate cert revoke` is told.
+/// The arguments of `tidegate cert revoke`.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
-    /// Directory with ca.crt and ca.key, and with ca.crl, which is made when missing
+    /// Directory with ca.crt and ca.key, and with ca.crl, which is created if missing
     #[arg(long, value_name = "DIR")]
     pub ca: PathBuf,
-    /// A certificate of this CA, such as build1/client.cert; the first one in the file counts
+    /// A certificate of this CA, such as build1/client.cert; only the first one in the file is
+    /// revoked
     #[arg(value_name = "CERTIFICATE", required_unless_present = "serials")]
     pub certificates: Vec<PathBuf>,
-    /// The serial number of a certificate whose file is lost, in hexadecimal; may be given several times
+    /// The serial number, in hexadecimal, of a certificate whose file is lost; can be repeated
     ///
     /// `tidegate cert client` prints it, and so does `openssl x509 -serial`.
     #[arg(long = "serial", value_name = "HEX")]
     pub serials: Vec<Serial>,
 }
 
-const OWN: &str = "is the certificate of the CA itself, which cannot revoke itself";
+const OWN: &str = "is the certificate of the CA itself, which cannot revoke itself; name another one";
 
-/// A certificate, and what to call it.
+/// A certificate to revoke, and its name in the report.
 struct Revoked {
     serial: Serial,
     label: String,
@@ -45,7 +46,7 @@ pub(super) fn run(command: &Revoke) -> Result<String, CertError> {
     let mut report = String::new();
     for Revoked { serial, label } in &certificates {
         match list.revoked(serial) {
-            Some(since) => report += &format!("{label} is revoked already, since {}\n", since.date()),
+            Some(since) => report += &format!("{label} was revoked already on {}\n", since.date()),
             None => {
                 list.revoke(serial);
                 report += &format!("revoked {label}\n");
@@ -60,7 +61,7 @@ pub(super) fn run(command: &Revoke) -> Result<String, CertError> {
     Ok(format!("{report}wrote {path}  the list of revoked certificates\n\n{}", list_setting(&path)))
 }
 
-/// All that are named, or everything that is wrong with them.
+/// The certificates that the command names, or everything that is wrong with them.
 fn certificates(command: &Revoke, authority: &Authority) -> Result<Vec<Revoked>, CertError> {
     let (mut certificates, mut problems) = (Vec::new(), Vec::new());
     for path in &command.certificates {
@@ -81,12 +82,12 @@ fn certificates(command: &Revoke, authority: &Authority) -> Result<Vec<Revoked>,
 
 fn read(path: &Path, authority: &Authority) -> Result<Revoked, Problem> {
     let Some(certificate) = pair::certificates(path)?.into_iter().next() else {
-        return Err(Problem::at(path, "holds no certificate"));
+        return Err(Problem::at(path, "holds no certificate; name a file such as client.cert"));
     };
     if !is_issued_by(&certificate.der, &authority.certificate.facts) {
         let ca = &authority.certificate.facts.label;
-        let sentence = format!("is not signed by this CA ({ca}); only the CA that signed it can revoke it");
-        return Err(Problem::at(path, sentence));
+        let message = format!("is not signed by this CA ({ca}); only the CA that signed it can revoke it");
+        return Err(Problem::at(path, message));
     }
     let serial = Serial::of(&certificate.facts);
     if authority.is_own(&serial) {

@@ -1,4 +1,4 @@
-//! The number by which a CA knows a certificate (RFC 5280 section 4.1.2.2).
+//! Serial numbers, by which a CA identifies its certificates (RFC 5280 section 4.1.2.2).
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,10 +12,10 @@ pub(crate) struct Serial(
     Vec<u8>,
 );
 
-/// The text is no such number.
+/// The text is not a serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a serial number is written in hexadecimal, 40 digits at most: 3FA96C or 3f:a9:6c")]
-pub(crate) struct NoSerial;
+#[error("write a serial number of at most 40 hexadecimal digits, such as 3FA96C or 3f:a9:6c")]
+pub(crate) struct BadSerial;
 
 impl Serial {
     pub(super) fn of(certificate: &Facts) -> Self {
@@ -28,16 +28,16 @@ impl Serial {
 }
 
 impl FromStr for Serial {
-    type Err = NoSerial;
+    type Err = BadSerial;
 
-    fn from_str(text: &str) -> Result<Self, NoSerial> {
+    fn from_str(text: &str) -> Result<Self, BadSerial> {
         let digits: Vec<u32> = text
             .chars()
             .filter(|char| *char != ':')
-            .map(|char| char.to_digit(16).ok_or(NoSerial))
+            .map(|char| char.to_digit(16).ok_or(BadSerial))
             .skip_while(|digit| *digit == Ok(0))
             .collect::<Result<_, _>>()?;
-        // Whole bytes are counted from the end.
+        // Of an odd number of digits, the first is a byte alone.
         let (first, rest) = digits.split_at(digits.len() % 2);
         let bytes: Vec<u8> = first
             .chunks(1)
@@ -45,7 +45,7 @@ impl FromStr for Serial {
             .map(|byte| byte.iter().fold(0, |sum, digit| sum << 4 | digit))
             .filter_map(|byte| u8::try_from(byte).ok())
             .collect();
-        if (1..=20).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(NoSerial) }
+        if (1..=20).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(BadSerial) }
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
             assert_eq!(serial.to_string().parse(), Ok(serial));
         }
         for text in ["", "0", "00:00", "0x10", "serial=10", "-1", "1 2", &"f".repeat(41)] {
-            assert_eq!(text.parse::<Serial>(), Err(NoSerial), "{text}");
+            assert_eq!(text.parse::<Serial>(), Err(BadSerial), "{text}");
         }
     }
 }

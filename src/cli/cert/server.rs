@@ -5,21 +5,22 @@ use std::path::PathBuf;
 use clap::Args;
 use rcgen::{CertificateParams, CrlDistributionPoint, ExtendedKeyUsagePurpose, SanType};
 
-use super::authority::{Authority, Issued};
+use super::authority::Authority;
 use super::error::CertError;
 use super::files::{self, Content};
+use super::issued::Issued;
 use super::name::HostName;
 
 const CERTIFICATE: &str = "domain.crt";
 const KEY: &str = "domain.key";
 
-/// What `tidegate cert server` is told.
+/// The arguments of `tidegate cert server`.
 #[derive(Debug, Args)]
 pub(crate) struct Server {
     /// Directory with ca.crt and ca.key, as `tidegate cert ca` writes them
     #[arg(long, value_name = "DIR")]
     pub ca: PathBuf,
-    /// Directory to write domain.crt and domain.key into; it is made when missing
+    /// Directory to write domain.crt and domain.key into; it is created if missing
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// A host name (registry.example.com, *.example.com) or an IP address (10.0.0.5, fd00::5)
@@ -28,28 +29,30 @@ pub(crate) struct Server {
     /// How long the certificate is valid, never longer than the CA
     #[arg(long, default_value_t = 397, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36500))]
     pub days: u16,
-    /// Where clients can get the CA's list of revoked certificates, such as http://pki.example.com/ca.crl
+    /// Where clients can get the CA's list of revoked certificates, such as
+    /// http://pki.example.com/ca.crl
     ///
-    /// For those who publish the `ca.crl` of `tidegate cert ca --crl`, under plain http as is the custom. docker, podman and
-    /// curl do not look there; scanners of TLS complain when a certificate names no such place.
+    /// Use it if you publish the `ca.crl` of `tidegate cert ca --crl`, usually over plain http.
+    /// docker, podman and curl do not read it; TLS scanners complain about a certificate without
+    /// it.
     #[arg(long, value_name = "URL", value_parser = url)]
     pub crl_url: Option<String>,
-    /// Replace the certificate and key that are there, keeping owner and permissions
+    /// Replace existing files, keeping their owner and permissions
     ///
-    /// A running tidegate picks up the new ones by itself.
+    /// A running tidegate notices the new certificate by itself.
     #[arg(long)]
     pub renew: bool,
 }
 
 pub(super) fn run(command: &Server) -> Result<String, CertError> {
     let authority = Authority::read(&command.ca)?;
-    let made = issue(&authority, command)?;
-    let files = [(CERTIFICATE, Content::Public(&made.certificate)), (KEY, Content::Private(&made.key))];
+    let issued = issue(&authority, command)?;
+    let files = [(CERTIFICATE, Content::Public(&issued.certificate)), (KEY, Content::Private(&issued.key))];
     files::write(&command.out, &files, command.renew, "`--renew` replaces it")?;
-    Ok(report(command, &made))
+    Ok(report(command, &issued))
 }
 
-/// The file needs no chain: the CA is what clients have.
+/// The file needs no chain, because clients have the CA.
 fn issue(authority: &Authority, command: &Server) -> Result<Issued, CertError> {
     let mut params = CertificateParams::default();
     for name in &command.names {
@@ -62,9 +65,9 @@ fn issue(authority: &Authority, command: &Server) -> Result<Issued, CertError> {
         }
     }
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let list = command.crl_url.iter().map(|url| CrlDistributionPoint { uris: vec![url.clone()] });
-    params.crl_distribution_points = list.collect();
-    // Only people read the common name, in a list of certificates.
+    params.crl_distribution_points =
+        command.crl_url.iter().map(|url| CrlDistributionPoint { uris: vec![url.clone()] }).collect();
+    // Clients ignore the common name; people see it in lists of certificates.
     let common_name = command.names.iter().map(ToString::to_string).find(|name| name.len() <= 64);
     authority.issue(params, common_name.as_deref().unwrap_or("registry"), command.days)
 }
@@ -76,7 +79,7 @@ fn url(text: &str) -> Result<String, String> {
     }
 }
 
-fn report(command: &Server, made: &Issued) -> String {
+fn report(command: &Server, issued: &Issued) -> String {
     let names: Vec<_> = command.names.iter().map(ToString::to_string).collect();
     let certificate = command.out.join(CERTIFICATE).display().to_string();
     let key = command.out.join(KEY).display().to_string();
@@ -90,6 +93,6 @@ fn report(command: &Server, made: &Issued) -> String {
          \x20 certificate = {certificate:?}\n\
          \x20 key = {key:?}\n",
         names = names.join(", "),
-        note = made.note(command.days),
+        note = issued.note(command.days),
     )
 }

@@ -1,4 +1,4 @@
-//! What somebody may do with a repository, and why.
+//! What a user may do with a repository, and why.
 
 use std::fmt::Write as _;
 
@@ -8,23 +8,23 @@ use crate::registry::rights::Rights;
 use crate::state::State;
 use crate::user::{BadName, User};
 
-/// The name of those who are not known, as in `access.users`.
+/// The name for clients without credentials, as in `access.users`.
 const ANONYMOUS: &str = "anonymous";
 
-/// What there is to say about one user and one repository.
+/// The answer for one user and one repository.
 pub(super) struct Answer {
-    /// For people, with a line for each right.
+    /// A line for each right, for people.
     pub(super) text: String,
-    /// Why it may not be what was meant to be asked.
+    /// Why the question may be a mistake.
     pub(super) warning: Option<String>,
-    /// Whether anything is allowed.
+    /// Whether the user has any right.
     pub(super) allows_anything: bool,
 }
 
 /// What `user` may do with `repository`.
 ///
 /// # Errors
-/// No user can have this name.
+/// `user` cannot be the name of a user.
 pub(super) fn answer(state: &State, user: &str, repository: &str) -> Result<Answer, BadName> {
     let identity = match user {
         ANONYMOUS => Identity::Anonymous,
@@ -44,8 +44,8 @@ pub(super) fn answer(state: &State, user: &str, repository: &str) -> Result<Answ
 
 fn without_rules(config: &Config) -> String {
     let who = match config.auth.mode {
-        AuthMode::Off => "everybody may do everything",
-        AuthMode::Basic | AuthMode::Token => "every user may do everything, and nobody else anything",
+        AuthMode::Off => "every client may do everything",
+        AuthMode::Basic | AuthMode::Token => "every user may do everything, anonymous clients nothing",
     };
     format!("there is no [[access]] rule: {who}\n")
 }
@@ -64,14 +64,14 @@ fn by_rules(rules: &Rules, identity: &Identity, repository: &str) -> String {
             places => format!("by the rules at {}", places.join(", ")),
         };
         if right == Rights::PUSH && is_blind && !places.is_empty() {
-            reason.push_str(", but to push takes pull too");
+            reason.push_str(", but pushing also requires pull");
         }
         _ = writeln!(text, "{name:<7} {reason}");
     }
     text
 }
 
-/// What `[policy]` takes away from all.
+/// What `[policy]` forbids every user.
 fn limits(policy: &Policy, rights: Rights, repository: &str) -> String {
     let mut text = String::new();
     let changes = Rights::PUSH | Rights::DELETE;
@@ -85,7 +85,7 @@ fn limits(policy: &Policy, rights: Rights, repository: &str) -> String {
         let tags = &immutable.tags;
         _ = writeln!(
             text,
-            "but policy.immutable_tags: nobody may overwrite or delete a tag that fits {tags}"
+            "but policy.immutable_tags: nobody may overwrite or delete a tag that matches {tags}"
         );
     }
     text
@@ -97,11 +97,11 @@ fn doubt(state: &State, user: &str) -> Option<String> {
         _ if user == ANONYMOUS => None,
         Some(users) if users.current().person(user.as_bytes()).is_some() => None,
         Some(_) if has_certificates => Some(format!(
-            "{user} is not in {}; only a client certificate can name him",
+            "{user} is not in {}; only a client certificate can prove this name",
             state.config.auth.htpasswd.display()
         )),
         Some(_) => Some(format!("{user} is not in {}", state.config.auth.htpasswd.display())),
         None if has_certificates => None,
-        None => Some(format!("auth.mode is \"off\": nobody is asked for a name, so ask about {ANONYMOUS}")),
+        None => Some(format!("auth.mode is \"off\", so every client is anonymous; ask about {ANONYMOUS}")),
     }
 }

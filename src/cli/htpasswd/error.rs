@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::auth::htpasswd::BadLine;
 
-/// Why it was not done, in words for standard error.
+/// Why a command about an htpasswd file failed; the sentence is for standard error.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HtpasswdError {
+    /// The answer is no: a wrong password, or no such user.
     #[error("{0}")]
     No(String),
     #[error("{0}")]
@@ -21,7 +22,7 @@ pub(super) enum HtpasswdError {
 }
 
 impl HtpasswdError {
-    /// After sysexits.h.
+    /// The exit code, after sysexits(3).
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::No(_) => 1,
@@ -35,7 +36,7 @@ impl HtpasswdError {
 
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::NotFound => "the file, or the folder it is in, does not exist".into(),
+        ErrorKind::NotFound => "the file or its directory does not exist; check the path".into(),
         _ => error.to_string(),
     }
 }

@@ -11,7 +11,7 @@ struct CommandLine {
     htpasswd: Htpasswd,
 }
 
-/// Runs a command line with `FILE` in it, gives it `password`, and returns what it printed or why it failed.
+/// Runs a command line in which `FILE` stands for `file`, with `password` as its input.
 fn htpasswd(file: &Path, line: &str, password: &str) -> Result<String, HtpasswdError> {
     let words = line.split(' ').map(|word| if word == "FILE" { file.as_os_str() } else { word.as_ref() });
     let parsed = CommandLine::try_parse_from(std::iter::once("htpasswd".as_ref()).chain(words));
@@ -32,7 +32,7 @@ fn adds_changes_verifies_lists_and_removes() {
     let shown = file.display();
     let said = |line, password| htpasswd(file, line, password).unwrap();
 
-    assert_eq!(said("add --cost 4 FILE alice", "one\n"), format!("made {shown} with user alice\n"));
+    assert_eq!(said("add --cost 4 FILE alice", "one\n"), format!("created {shown} with user alice\n"));
     assert_eq!(said("add --cost 4 FILE bob", "two\r\n"), format!("added user bob to {shown}\n"));
     assert_eq!(
         said("add --cost 5 FILE alice", "three"),

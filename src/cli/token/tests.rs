@@ -65,7 +65,7 @@ fn revoking_needs_the_key_and_says_whose() {
     assert_eq!(revoke(&key, &alice).unwrap_err().exit_code(), 66);
     fs::write(&key, "a key").unwrap();
     assert!(revoke(&key, &alice).unwrap().starts_with("ended the logins of alice"));
-    assert!(revoke(&key, &[]).unwrap().starts_with("ended the logins of everybody"));
+    assert!(revoke(&key, &[]).unwrap().starts_with("ended the logins of all users"));
     let list = fs::read(revoked::beside(&key)).unwrap();
     let revoked = Revoked::parse(&list).unwrap();
     assert!(revoked.ends("bob", 0) && !revoked.ends("bob", u64::MAX));

@@ -30,7 +30,7 @@ fn check_says_who_may_do_what_by_which_rule() {
     assert_eq!(run.stdout, format!("pull    {by}\npush    {by}\ndelete  not allowed\n"), "{}", run.stderr);
     assert_eq!(run.code, Some(0));
     let run = ask("robot", "team/app");
-    let lame = format!("push    by the rule at {}, but to push takes pull too\n", place(2));
+    let lame = format!("push    by the rule at {}, but pushing also requires pull\n", place(2));
     assert_eq!(run.stdout, format!("pull    not allowed\n{lame}delete  not allowed\n"));
     let run = ask("root", "public/app");
     let both = format!("by the rules at {}, {}", place(0), place(3));
@@ -38,7 +38,7 @@ fn check_says_who_may_do_what_by_which_rule() {
     assert_eq!(run.stdout, format!("pull    {both}\npush    {by}\ndelete  {by}\n"));
     assert_eq!(ask("anonymous", "public/app").code, Some(0));
     let run = ask("robot", "team/app");
-    let push = format!("push    by the rule at {}, but to push takes pull too", place(2));
+    let push = format!("push    by the rule at {}, but pushing also requires pull", place(2));
     assert_eq!(run.stdout, format!("pull    not allowed\n{push}\ndelete  not allowed\n"));
     let run = ask("bob", "team/app");
     assert_eq!(
@@ -48,11 +48,7 @@ fn check_says_who_may_do_what_by_which_rule() {
     let run = ask("carol", "team/app");
     assert!(run.success && run.stderr.contains("warning: carol is not in "), "{}", run.stderr);
     let run = ask("alice", "team/app:latest");
-    assert!(
-        run.code == Some(64) && run.stderr.contains("write its name without host and tag"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.code == Some(64) && run.stderr.contains("write it without host and tag"), "{}", run.stderr);
 
     let settings = settings
         .set("policy.read_only", "true")
@@ -60,7 +56,7 @@ fn check_says_who_may_do_what_by_which_rule() {
     fs::write(settings.file(), settings.toml()).unwrap();
     let run = ask("alice", "team/app");
     let limits = "but policy.read_only is on: nobody may push or delete\n\
-                  but policy.immutable_tags: nobody may overwrite or delete a tag that fits v*\n";
+                  but policy.immutable_tags: nobody may overwrite or delete a tag that matches v*\n";
     assert!(run.stdout.ends_with(limits), "{}{}", run.stdout, run.stderr);
 
     let settings = Settings::for_upstream("http://127.0.0.1:1");
@@ -69,7 +65,7 @@ fn check_says_who_may_do_what_by_which_rule() {
     let ask = |user: &str| {
         tools::run(env!("CARGO_BIN_EXE_tidegate"), &["check", "--config", &file, "--as", user, "a"])
     };
-    let everything = "there is no [[access]] rule: every user may do everything, and nobody else anything\n";
+    let everything = "there is no [[access]] rule: every user may do everything, anonymous clients nothing\n";
     assert_eq!((ask("testuser").code, &*ask("testuser").stdout), (Some(0), everything));
     assert_eq!((ask("anonymous").code, &*ask("anonymous").stdout), (Some(1), everything));
 }

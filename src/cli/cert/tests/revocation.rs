@@ -121,14 +121,14 @@ fn revoked_certificates_are_added_to_the_list_once() {
 
     let text = fs::read(folder.path("ca/ca.crl")).unwrap();
     let report = cert(&folder, "revoke --ca @/ca @/a/client.cert").unwrap();
-    assert!(report.contains(" is revoked already, since 20"), "{report}");
+    assert!(report.contains(" was revoked already on 20"), "{report}");
     assert_eq!(fs::read(folder.path("ca/ca.crl")).unwrap(), text);
 
     // The same certificate twice at once, and with it one that has been revoked.
     let b = serial(&folder, "b/client.cert");
     let arguments = format!("revoke --ca @/ca @/a/client.cert @/b/client.cert --serial {b}");
     let report = cert(&folder, &arguments).unwrap();
-    assert_eq!(report.matches(" is revoked already").count(), 2, "{report}");
+    assert_eq!(report.matches(" was revoked already").count(), 2, "{report}");
     assert_eq!(content(&folder), (2, in_order([a, b])));
 }
 
@@ -184,7 +184,7 @@ fn what_this_ca_did_not_sign_is_refused_and_nothing_written() {
         )
     );
     assert_eq!(refusal(&folder, "revoke --ca @/ca @/missing").1, 66);
-    let own = "is the certificate of the CA itself, which cannot revoke itself";
+    let own = "is the certificate of the CA itself, which cannot revoke itself; name another one";
     assert_eq!(refusal(&folder, "revoke --ca @/ca @/ca/ca.crt"), (format!("@/ca/ca.crt: {own}"), 65));
     let number = serial(&folder, "ca/ca.crt");
     assert!(refusal(&folder, &format!("revoke --ca @/ca --serial {number}")).0.ends_with(own));
@@ -203,9 +203,9 @@ fn a_file_that_is_not_this_cas_list_is_never_replaced() {
         (other.clone(), "is the revocation list of another CA"),
         (
             same.clone(),
-            "is not signed with this CA's key: it was changed, or is of another CA with the same name",
+            "is not signed with this CA's key: it was changed, or belongs to another CA with the same name",
         ),
-        (format!("{same}{other}"), "holds 2 revocation lists; leave only the one of this CA"),
+        (format!("{same}{other}"), "holds 2 revocation lists; keep only the one of this CA"),
         (
             read("ca/ca.crt"),
             "holds no list of revoked certificates (X509 CRL); `tidegate cert ca --crl` makes one",
