@@ -1,4 +1,4 @@
-//! One line per request, written when its body has ended, with everything but secrets.
+//! One line per request, written after its body has ended, with everything but secrets.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::harness::{basic, http2};
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 const UPLOAD: &str = "/v2/team/app/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
 
-/// The line of the request whose user agent is `agent`.
+/// The log line of the request with the user agent `agent`.
 fn line(tidegate: &Tidegate, agent: &str) -> Value {
     let line = tidegate.access.wait_for(agent, |line| line.contains(agent));
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"))

@@ -1,4 +1,4 @@
-//! Certificates from a directory, as Pebble is one.
+//! Certificates from an ACME directory, with Pebble as the directory.
 
 use std::fs;
 use std::net::TcpStream;
@@ -22,7 +22,7 @@ use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tls::Tls;
 use crate::harness::{BASIC, DEADLINE, tools};
 
-/// Settings for two names, with the state in a folder that outlives the process.
+/// Settings for two names. The state folder outlives the process.
 fn settings(recorder: &Recorder, pebble: &Pebble, state: &Path) -> Settings {
     Settings::for_upstream(&recorder.url())
         .unset("tls.certificate")
@@ -35,7 +35,7 @@ fn settings(recorder: &Recorder, pebble: &Pebble, state: &Path) -> Settings {
         .set("acme.accept_terms", "true")
 }
 
-/// The chain that a client is shown who asks for `name`, if it is one that `config` trusts.
+/// The certificate chain for `name`, or `None` if `config` does not trust it.
 fn shown(
     tidegate: &Tidegate,
     config: &Arc<ClientConfig>,
@@ -57,7 +57,7 @@ fn wait_for_certificate(tidegate: &Tidegate, start: usize) {
     tidegate.log.wait_after(start, "the new certificate in use", taken_up);
 }
 
-/// What `tidegate check` prints to stdout and to stderr.
+/// The stdout and stderr of `tidegate check`.
 fn check(settings: &Settings) -> (String, String) {
     let file = settings.file();
     let run = tools::run(env!("CARGO_BIN_EXE_tidegate"), &["check", "--config", file.to_str().unwrap()]);
@@ -65,7 +65,7 @@ fn check(settings: &Settings) -> (String, String) {
     (run.stdout, run.stderr)
 }
 
-/// The names of the files in a folder, and that all of them are for their owner alone.
+/// The names of the files in a folder. Checks that each is readable by its owner only.
 fn private_files(folder: &Path) -> Vec<String> {
     assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
@@ -178,7 +178,7 @@ fn a_certificate_is_renewed_in_time_and_no_request_is_lost() {
                 }
             });
         }
-        // Most of its life later.
+        // By then, most of its lifetime has passed.
         tidegate.log.wait_after(start, "the renewal", |line| line.contains("a new order"));
         wait_for_certificate(&tidegate, start);
         over.store(true, Ordering::Relaxed);
@@ -230,7 +230,7 @@ fn what_the_directory_finds_wrong_is_told_and_tried_again() {
     let (_, warned) = check(&tidegate.settings);
     assert!(warned.contains("has issued no certificate in 1 attempts; last error: "), "{warned}");
 
-    // Killed in between: the pause is kept, and the error is not forgotten.
+    // Killed during the pause: the pause is kept, and the error is not forgotten.
     kill(tidegate);
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
     tidegate.log.wait_for("the warning at the start", |line| {
@@ -267,7 +267,7 @@ fn an_order_goes_on_where_it_was_killed() {
         tidegate.log.wait_for("the answers on offer", |line| line.contains("ready for validation"));
     };
 
-    // In the middle of validation: Pebble's connections wait at the door.
+    // Killed during validation: Pebble's connections wait at the door.
     let tidegate = start();
     looked_at(&tidegate);
     let order = fs::read(folder.path().join("order.json")).unwrap();
@@ -279,7 +279,7 @@ fn an_order_goes_on_where_it_was_killed() {
     wait_for_certificate(&tidegate, 0);
     kill(tidegate);
 
-    // Before the certificate was on the disk.
+    // Killed before the certificate was on the disk.
     fs::remove_file(folder.path().join("certificate.pem")).unwrap();
     fs::remove_file(folder.path().join("renewal.json")).unwrap();
     fs::write(folder.path().join("order.json"), order).unwrap();
@@ -297,13 +297,13 @@ fn an_account_that_the_directory_has_lost_is_made_anew() {
     wait_for_certificate(&tidegate, 0);
     kill(tidegate);
 
-    // Another directory under the same URL, as far as its memory goes: the account is one it never made.
+    // A fresh directory under the same URL, which does not know the account.
     let other = Pebble::start();
     let account = fs::read_to_string(folder.path().join("account.json")).unwrap();
     let origin = |pebble: &Pebble| pebble.directory().trim_end_matches("dir").to_owned();
     let account = account.replace(&origin(&pebble), &origin(&other));
     fs::write(folder.path().join("account.json"), account).unwrap();
-    // The first that this account is used for is to change the contact.
+    // The first request with this account changes the contact.
     let settings = settings(&recorder, &other, folder.path());
     let tidegate = Tidegate::start(settings.set("acme.contact", r#"["mailto:admin@registry.test"]"#));
     assert!(shown(&tidegate, &pebble.client(), "registry.test").is_some(), "the old certificate serves on");
@@ -388,7 +388,7 @@ fn the_answer_is_a_handshake_and_nothing_more() {
             [&deadline, "openssl", "s_client", "-ign_eof", "-connect", &address, "-servername", name];
         tools::run("timeout", &[&s_client[..], &["-alpn", protocol]].concat())
     };
-    // It ends because the connection does: this client would wait.
+    // The answer ends because the connection does; this client would wait.
     let answer = ask("registry.test", "acme-tls/1");
     assert!(answer.success, "{}", answer.stderr);
     assert!(answer.stdout.contains("ALPN protocol: acme-tls/1"), "{}", answer.stdout);

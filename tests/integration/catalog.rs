@@ -1,4 +1,5 @@
-//! The catalog shows to everybody what he may pull, in pages, and nothing of the rest.
+//! The catalog shows each client the repositories that the client may pull, in pages, and no
+//! others.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
@@ -17,7 +18,7 @@ use crate::harness::tls::Tls;
 use crate::harness::{DEADLINE, PASSWORD, USER, basic, http2, tools};
 
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
-/// The user may pull what ends in `-open`, and somebody else everything.
+/// The user may pull repositories that end in `-open`; the admin may pull everything.
 const RULES: &str = r#"
 [[access]]
 users = ["testuser"]
@@ -51,7 +52,7 @@ fn names(response: &Response) -> Vec<String> {
     body["repositories"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
-/// The target of the one `Link` of an answer.
+/// The target of the only `Link` of an answer.
 fn next(response: &Response) -> Option<String> {
     let links = response.all("link");
     assert!(links.len() <= 1, "{links:?}");
@@ -59,7 +60,7 @@ fn next(response: &Response) -> Option<String> {
     Some(link.strip_suffix(r#">; rel="next""#).unwrap().to_owned())
 }
 
-/// All pages from `first` on.
+/// Follows all pages from `first` on.
 fn follow(client: &mut Client, first: &str) -> Vec<Vec<String>> {
     let (mut pages, mut target) = (Vec::new(), Some(first.to_owned()));
     while let Some(here) = target {
@@ -89,7 +90,7 @@ fn pages_hold_what_the_user_may_pull_and_cost_about_one_reading_of_the_whole() {
     eprintln!("{} names in {} requests", given.names, given.asked.len());
     assert!(given.names < 2 * 5000 && given.asked.len() < 20, "{} in {}", given.names, given.asked.len());
 
-    // A page that just takes all is the last, however far the registry's catalog goes on.
+    // A page that holds exactly the rest is the last, however long the registry's catalog is.
     for n in [37, 38, 1000] {
         assert_eq!(
             follow(&mut client, &format!("/v2/_catalog?n={n}")),
@@ -101,7 +102,7 @@ fn pages_hold_what_the_user_may_pull_and_cost_about_one_reading_of_the_whole() {
     assert_eq!(follow(&mut client, "/v2/_catalog").concat(), expected);
     library.given();
 
-    // Who may see all that there is costs no more than the page itself.
+    // For a user who may see every name, a page costs no more than itself.
     let tidegate = Tidegate::start(
         Settings::for_upstream(&library.fake.url())
             .tables("[[access]]\nusers = [\"*\"]\nrepositories = [\"team/**\"]\nactions = [\"pull\"]\n"),
@@ -145,14 +146,14 @@ fn the_answer_is_the_same_over_http2_and_its_line_in_the_log_is_right() {
     assert_eq!(answer.body, get.body);
     let answer = client.exchange(http2::request("HEAD", "localhost", target, &[AUTH]));
     assert_eq!((answer.status(), answer.body.len()), (200, 0));
-    // A body where there can be none is refused here as anywhere; an empty frame is none.
+    // A body is refused here as on any GET; an empty frame is not a body.
     for (body, status) in [(&b"body"[..], 400), (b"", 200)] {
         let (answer, mut stream) = client.send(http2::request("GET", "localhost", target, &[AUTH]), false);
         client.data(&mut stream, body, true).unwrap();
         assert_eq!(client.answer(answer).unwrap().status(), status);
     }
 
-    // What the registry is told is what it is told of any request.
+    // The registry gets the same fields as with any request.
     let asked = library.given().asked.concat().join("\n").to_ascii_lowercase();
     for field in
         ["host: localhost", "x-forwarded-proto: https", "x-forwarded-for: 127.0.0.1", "x-real-ip: 127.0.0.1"]
@@ -192,7 +193,8 @@ fn what_is_no_number_is_told_so_and_a_large_one_is_taken_for_the_largest() {
 fn registries_that_know_no_pages_or_shorter_ones_are_read_to_their_end() {
     let all = shelf();
     let expected = visible(&all);
-    // They give everything at any time, a hundred at most, or a full page without saying that more follows.
+    // These registries always return everything, or at most a hundred names, or a full page without
+    // a Link.
     let whole = Library::start(all.clone(), |_, ask| Ok((ask.names.to_vec(), false)));
     let short = Library::start(all.clone(), |_, ask| owned(ask.in_pages(100, 100)));
     let mute =
@@ -217,7 +219,7 @@ fn whether_a_name_exists_that_may_not_be_seen_does_not_show_in_where_the_list_be
     let all = shelf();
     let expected = visible(&all);
     let whole = Library::start(all.clone(), |_, ask| Ok((ask.names.to_vec(), false)));
-    // As zot does: nothing comes after a name that does not exist.
+    // As with zot: the answer is empty after a name that does not exist.
     let exact = Library::start(all.clone(), |_, ask| {
         let Some(last) = &ask.last else { return owned(ask.in_pages(100, 1000)) };
         if ask.names.contains(last) { owned(ask.in_pages(100, 1000)) } else { Ok((Vec::new(), false)) }
@@ -275,7 +277,7 @@ fn a_registry_without_a_catalog_is_heard_and_one_that_fails_on_the_way_is_not() 
         assert_eq!(client.exchange("GET /v2/_catalog?n=0", &[AUTH]).status, 200);
     }
     let redirecting = Library::start(Vec::new(), |_, _| Err("307 Temporary Redirect".to_owned()));
-    // Its words may hold a name: distribution tells where it failed.
+    // The registry's message may contain a name: distribution says where it failed.
     let broken = Library::start(Vec::new(), |_, _| Err("500 Internal Server Error".to_owned()));
     let failing = Library::start(shelf(), |_, ask| match &ask.last {
         None => owned(ask.in_pages(100, 1000)),
@@ -316,7 +318,7 @@ fn a_catalog_that_is_off_is_off_for_everybody_who_is_known() {
     assert!(library.given().asked.is_empty());
 }
 
-/// A library whose every page after the first waits until the test lets it go.
+/// A registry that delays every page after the first until the test continues.
 fn patient() -> (Library, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
     let ((begin, begun), (go, gone)) = (channel(), channel());
     let (begin, gone) = (Mutex::new(begin), Mutex::new(gone));
@@ -333,7 +335,8 @@ fn patient() -> (Library, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender
 #[test]
 fn nobody_is_too_slow_while_the_registry_is_read() {
     let (library, begun, go) = patient();
-    // Each page takes longer than clients are waited for, and all together longer than the registry is for one.
+    // Each page takes longer than the client's time limit, and all pages together take longer than
+    // the registry's time limit for one answer.
     let settings = settings(&library.fake.url())
         .set("limits.handshake_timeout", r#""1s""#)
         .set("limits.header_timeout", r#""1s""#)
@@ -344,7 +347,7 @@ fn nobody_is_too_slow_while_the_registry_is_read() {
     client.send(http1::head("GET /v2/_catalog?n=1000", &[AUTH]));
     for _ in 0..5 {
         begun.recv_timeout(DEADLINE).expect("the next page is asked for");
-        // That one who says nothing is let go tells that the time is over.
+        // The end of an idle connection shows that the time limit has passed.
         Tls::connect(&tidegate, "http/1.1").receive_to_end();
         go.send(()).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Which certificate a client is shown, and which TLS is spoken.
+//! Which certificate and which TLS version a client gets.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tls::Tls;
 use crate::harness::tools::succeed;
 
-/// The common name of the certificate that a client is shown who asks for `name`.
+/// The common name of the certificate for `name`.
 fn shown(tidegate: &Tidegate, name: &str) -> String {
     let config = tidegate.settings.authority.client(&["h2"]);
     let mut socket = std::net::TcpStream::connect(tidegate.address).unwrap();
@@ -72,7 +72,7 @@ fn keys_of_every_usual_kind_are_read() {
         let tidegate = Tidegate::start(settings);
         assert_eq!(shown(&tidegate, "localhost"), "any");
     }
-    // As openssl writes them: PKCS#1, and SEC1 with its parameters in front.
+    // openssl's formats: PKCS#1, and SEC1 with a parameters block before the key.
     for command in ["genrsa -traditional 2048", "ecparam -name prime256v1 -genkey"] {
         let settings = Settings::for_upstream(&recorder.url());
         let arguments: Vec<&str> = command.split(' ').collect();
@@ -86,7 +86,7 @@ fn keys_of_every_usual_kind_are_read() {
     }
 }
 
-/// The kind of key in the certificate that `openssl s_client` is shown.
+/// The kind of key in the certificate that `openssl s_client` receives.
 fn kind(tidegate: &Tidegate, options: &str) -> &'static str {
     let said = talk(tidegate, &options.split(' ').collect::<Vec<_>>());
     match (said.contains("a:PKEY: rsaEncryption"), said.contains("a:PKEY: id-ecPublicKey")) {
@@ -121,7 +121,7 @@ fn of_two_keys_for_one_name_a_client_is_shown_the_one_it_can_verify() {
     }
 }
 
-/// The same key in the one form that the test's own library reads.
+/// The same key in the only format that the test's own library reads.
 fn pkcs8(pem: &str, folder: &std::path::Path) -> String {
     let file = folder.join("any.key");
     std::fs::write(&file, pem).unwrap();

@@ -1,4 +1,5 @@
-//! What is told of certificates that clients will refuse, now or soon: by `check`, at start and at a reload.
+//! Warnings and errors about certificates that clients will refuse, now or soon: from `check`, at
+//! start and at a reload.
 
 use std::fs;
 
@@ -8,7 +9,7 @@ use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tools::{Run, run};
 
-/// Settings that name `chain.crt` and `leaf.key`; the leaf is what `intermediate` issues for `days`.
+/// Settings with `chain.crt` and `leaf.key`, where `intermediate` issued the leaf for `days`.
 fn settings(days: u32, extensions: &[&str]) -> (Settings, Pki) {
     let settings = Settings::for_upstream("http://127.0.0.1:1")
         .set("tls.certificate", r#""chain.crt""#)
@@ -24,13 +25,13 @@ fn check(settings: &Settings) -> Run {
     run(env!("CARGO_BIN_EXE_tidegate"), &["check", "--config", settings.file().to_str().unwrap()])
 }
 
-/// `check` finds nothing to say.
+/// `check` reports nothing.
 fn assert_fine(settings: &Settings) {
     let run = check(settings);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
 }
 
-/// `check` and a start tell this one sentence and go on.
+/// `check` and a start report this one warning and continue.
 fn assert_warned(settings: Settings, sentence: &str) {
     let run = check(&settings);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
@@ -40,7 +41,7 @@ fn assert_warned(settings: Settings, sentence: &str) {
     tidegate.log.wait_for("the warning", |line| line.contains("WARN") && line.contains(sentence));
 }
 
-/// `check` and a start tell this one sentence and do not go on.
+/// `check` and a start report this one error and fail.
 fn assert_refused(settings: &Settings, sentence: &str) {
     let run = check(settings);
     assert_eq!(run.code, Some(78));

@@ -1,4 +1,5 @@
-//! Who comes in by certificate, and what the others are told. The Apache recipe's table, and what lies around it.
+//! Which clients get in by certificate, and what the others are told. Covers the table of the
+//! Apache recipe and its edge cases.
 
 use std::fs::{self, File};
 use std::process::Stdio;
@@ -15,7 +16,7 @@ use crate::harness::tls::Tls;
 use crate::harness::tools::{Run, run, run_reading, succeed};
 use crate::harness::{PASSWORD, USER, basic};
 
-/// A tidegate that wants certificates of `client_ca`.
+/// A tidegate that trusts certificates of `client_ca`.
 struct Setup {
     recorder: Recorder,
     client_ca: ClientCa,
@@ -35,7 +36,7 @@ impl Setup {
         Setup { recorder, client_ca, tidegate: Tidegate::start(change(settings)) }
     }
 
-    /// What curl gets: status and body.
+    /// The status and body of a request with curl.
     fn curl(&self, who: Option<&str>, options: &[&str]) -> (u16, String) {
         let run = self.try_curl(who, options);
         assert!(run.success, "{who:?} {options:?}: {}", run.stderr);
@@ -57,7 +58,8 @@ impl Setup {
         run("curl", &all)
     }
 
-    /// What curl gets with a certificate or a password or both: the status, and the line in the access log.
+    /// Sends a request with curl, with a certificate, a password or both. Returns the status and
+    /// the line in the access log.
     fn log_in(&self, who: Option<&str>, password: Option<&str>) -> (u16, Value) {
         let start = self.tidegate.access.len();
         let options: Vec<_> = password.iter().flat_map(|password| ["--user", password]).collect();
@@ -66,7 +68,7 @@ impl Setup {
         (status, serde_json::from_str(&line).unwrap())
     }
 
-    /// What `openssl s_client` gets: its output, which holds the answer.
+    /// The output of `openssl s_client`, which includes the answer.
     fn openssl(&self, who: Option<&str>, options: &[&str]) -> String {
         self.openssl_asking(who, options, "localhost")
     }
@@ -86,7 +88,7 @@ impl Setup {
         format!("{}\n{}", run.stdout, run.stderr)
     }
 
-    /// The next line of the access log with this status.
+    /// Waits for the next line of the access log with this status.
     fn logged(&self, status: u16) -> Value {
         let wanted = format!("\"status\":{status}");
         let line = self.tidegate.access.wait_for("the line of the request", |line| line.contains(&wanted));
@@ -94,12 +96,13 @@ impl Setup {
     }
 }
 
-/// s_client prints the answer in the middle of a line, when it comes in the middle of what it has to say itself.
+/// The status in the output of s_client, which may print the answer in the middle of its own lines.
 fn status(said: &str) -> Option<u16> {
     said.split("HTTP/1.1 ").nth(1)?.get(..3)?.parse().ok()
 }
 
-/// The table of the Apache recipe and more: who shows what, and why he is not let in, if he is not.
+/// Writes the certificates of the Apache recipe's table and more. Returns their names, each with
+/// the reason for its rejection, if any.
 fn write_table(client_ca: &ClientCa) -> Vec<(&'static str, Option<&'static str>)> {
     let now = OffsetDateTime::now_utc();
     client_ca.issue("right", |_| ());
@@ -116,7 +119,7 @@ fn write_table(client_ca: &ClientCa) -> Vec<(&'static str, Option<&'static str>)
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     });
     let v1 = |file: &str| client_ca.file(file);
-    // Without an extension file openssl makes certificates of version 1.
+    // Without an extension file, openssl issues certificates of version 1.
     succeed(
         "openssl",
         &[
@@ -151,7 +154,7 @@ fn write_table(client_ca: &ClientCa) -> Vec<(&'static str, Option<&'static str>)
     ]
 }
 
-/// As openssl makes it: what others write, it does not always read.
+/// Made by openssl, because it cannot read every key that other libraries write.
 fn key(options: &[&str]) -> KeyPair {
     KeyPair::from_pem(&succeed("openssl", &[&["genpkey"], options].concat())).unwrap()
 }
@@ -278,13 +281,13 @@ fn only_the_names_that_want_certificates_ask_for_them() {
     );
 }
 
-/// The session of a connection with `options`, and whether the next one resumes it with `later`.
+/// The session of a connection with `options`, and whether a connection with `later` resumes it.
 fn resumes(setup: &Setup, options: &[&str], later: &[&str]) -> (bool, Option<u16>) {
     let session = setup.client_ca.file("session");
     let _ = fs::remove_file(&session);
     let said = setup.openssl(None, &[options, &["-sess_out", &session]].concat());
     assert!(said.contains("HTTP/1.1 "), "{said}");
-    // Without a ticket there is no session to resume.
+    // Without a ticket, there is no session to resume.
     let from = if fs::exists(&session).unwrap() { &["-sess_in", &session][..] } else { &[] };
     let said = setup.openssl(None, &[later, from].concat());
     (said.contains("Reused, TLSv1"), status(&said))

@@ -83,7 +83,7 @@ fn podman_logs_in_pushes_and_pulls() {
     let setup = Setup::start();
     write_image(&setup.path("image"), "one");
     let folder = setup.text("");
-    // In the folder, because podman makes a name of the path of an OCI layout, and names are lower case.
+    // Run in the folder, because podman derives a lower-case name from the path of an OCI layout.
     let podman = |command: &str| {
         let storage = format!("--root {folder}storage --runroot {folder}state --storage-driver vfs");
         let command = format!("--chdir {folder} podman {storage} --events-backend none {command}");
@@ -99,7 +99,7 @@ fn podman_logs_in_pushes_and_pulls() {
     assert_eq!(pulled, made, "the image comes back with the same id");
 }
 
-/// One upload with curl: how the bytes travel is the difference.
+/// One upload with curl; `chunked` decides how the body is sent.
 fn curl_round_trip(setup: &Setup, protocol: &str, chunked: bool) {
     let blob = noise(3 << 20);
     let (blob_file, ca) = (setup.path("blob"), setup.path("trust/ca.crt"));

@@ -1,4 +1,4 @@
-//! From nothing to a running front door with the program's own commands, as the README tells it.
+//! From nothing to a running proxy with the program's own commands, as the README describes it.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::harness::tools::{self, Run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegate");
 
-/// Runs a command line of tidegate's, its words split at blanks; `input` is its standard input.
+/// Runs a tidegate command line, split at blanks, with `input` as its standard input.
 fn tidegate(line: &str, input: &str, folder: &Path) -> Run {
     let file = folder.join("input");
     fs::write(&file, input).unwrap();
@@ -40,7 +40,7 @@ fn what_the_commands_write_is_what_serve_needs() {
     fs::write(settings.file(), settings.toml()).unwrap();
     succeed(format!("check --config {here}/proxy.toml"), "");
 
-    // What is printed as the settings in force can be read again, and means the same.
+    // The printed settings can be read again, and mean the same.
     let dump = succeed(format!("check --dump --config {here}/proxy.toml"), "");
     fs::write(folder.join("again.toml"), &dump).unwrap();
     assert_eq!(succeed(format!("check --dump --config {here}/again.toml"), ""), dump);

@@ -1,4 +1,5 @@
-//! Docker, podman and skopeo with certificates in `/etc/docker/certs.d`, as their documentation lays them out.
+//! Docker, podman and skopeo with certificates in `/etc/docker/certs.d`, laid out as their
+//! documentation says.
 
 use std::fs;
 use std::path::Path;
@@ -9,13 +10,13 @@ use crate::harness::registry::Registry;
 use crate::harness::tidegate::Tidegate;
 use crate::harness::tools::{Run, succeed};
 
-/// An engine, and beside it a tidegate that lets in machines with certificates alone.
+/// A Docker engine, and a tidegate that admits only machines with certificates.
 struct Setup {
     engine: Engine,
     _registry: Registry,
     client_ca: ClientCa,
     tidegate: Tidegate,
-    /// Where it is.
+    /// tidegate's host and port.
     host: String,
 }
 
@@ -36,7 +37,7 @@ impl Setup {
         Some(Setup { engine, _registry: registry, client_ca, tidegate, host })
     }
 
-    /// Lays out certs.d for this host: the server's CA, and pairs by the names of their files.
+    /// Lays out certs.d for this host: the server's CA, and pairs of files by name.
     fn lay_out(&self, pairs: &[(&str, &str)]) {
         let folder = self.engine.certificates(&self.host);
         fs::copy(self.client_ca.file("ca.crt"), folder.join("ca.crt")).unwrap();
@@ -54,7 +55,7 @@ impl Setup {
         format!("{}/team/app:one", self.host)
     }
 
-    /// What each client says when it pulls.
+    /// Pulls with each client and returns their output.
     fn pulls(&self) -> [(&str, Run); 3] {
         let image = format!("docker://{}", self.image());
         let (storage, state) = (self.text("storage"), self.text("state"));
@@ -73,7 +74,7 @@ impl Setup {
     }
 }
 
-/// Makes an image of one small file and pushes it.
+/// Builds an image of one small file and pushes it.
 fn push(setup: &Setup) {
     let root = setup.engine.path().join("root");
     fs::create_dir(&root).unwrap();
@@ -98,7 +99,7 @@ fn clients_pull_with_the_certificate_of_their_host_and_are_told_why_without() {
     setup.lay_out(&[]);
     for (client, run) in setup.pulls() {
         assert!(!run.success, "{client}");
-        // These two show no body of a refusal to the first request.
+        // These two do not show the body when their first request is refused.
         let readable = match client {
             "docker" => "denied: a valid client certificate of an accepted CA is required",
             _ => "403 (Forbidden)",
@@ -106,7 +107,8 @@ fn clients_pull_with_the_certificate_of_their_host_and_are_told_why_without() {
         assert!(run.stderr.contains(readable), "{client}: {}", run.stderr);
     }
 
-    // The first by name is not ours, and of no use: the client picks by the names of the CAs.
+    // The first pair by name is from another CA and useless here: the client picks a certificate by
+    // the names of the CAs.
     setup.lay_out(&[("a", "elsewhere"), ("b", "machine")]);
     for (client, run) in setup.pulls() {
         assert!(run.success, "{client}: {}", run.stderr);

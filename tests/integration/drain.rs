@@ -1,4 +1,4 @@
-//! The end of the process: who is waited for, and for how long.
+//! Shutdown: which requests are finished, and how long that may take.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
 const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// The status of one short request over a connection of its own; `None` when nobody serves it.
+/// The status of one short request over a new connection, or `None` when nothing accepts it.
 fn ask(tidegate: &Tidegate) -> Option<u16> {
     let config = tidegate.settings.authority.client(&["http/1.1"]);
     let mut client = Client::over(Tls::connect_with(tidegate.address, config).ok()?);
@@ -34,7 +34,7 @@ fn short_requests_that_follow_one_another_are_all_answered_while_it_drains() {
         .set("server.drain_timeout", r#""10s""#)
         .set("limits.handshake_timeout", r#""60s""#);
     let mut tidegate = Tidegate::start(settings);
-    // It says nothing, and is let go as soon as no more requests are waited for.
+    // This connection is idle, and closes as soon as no more requests are expected.
     let silent = TcpStream::connect(tidegate.address).unwrap();
     for _ in 0..20 {
         assert_eq!(ask(&tidegate), Some(200));
@@ -42,7 +42,7 @@ fn short_requests_that_follow_one_another_are_all_answered_while_it_drains() {
     let start = Instant::now();
     tidegate.signal(Signal::TERM);
     let mut answered = 0;
-    // A client that thinks between two requests: they are seldom under way when somebody looks.
+    // A client that pauses between requests, so that a check rarely finds one in flight.
     while start.elapsed() < Duration::from_secs(3) {
         assert_eq!(ask(&tidegate), Some(200), "after {answered} requests and {:?}", start.elapsed());
         answered += 1;
@@ -89,7 +89,7 @@ fn connections_that_say_nothing_do_not_hold_up_the_end() {
     let multiplexed = Tls::connect(&tidegate, "h2");
     let mut preface = Tls::connect(&tidegate, "h2");
     preface.send(frames::PREFACE).unwrap();
-    // They are accepted in order, so those before it are too.
+    // Connections are accepted in order, so the earlier ones are accepted too.
     assert_eq!(ask(&tidegate), Some(200));
     let start = Instant::now();
     tidegate.signal(Signal::TERM);

@@ -1,4 +1,4 @@
-//! What the registry tells others of its requests: who did it.
+//! The registry's notifications name the user of each request.
 
 use std::fs;
 

@@ -1,11 +1,11 @@
-//! What the registry is told of a client.
+//! What the registry learns about a client.
 
 use crate::harness::http1::{self, authorized};
 use crate::harness::http2;
 use crate::harness::recorder::{Recorder, Seen};
 use crate::harness::tidegate::{Settings, Tidegate};
 
-/// What a client may claim, and nobody believes.
+/// Fields with which a client may lie about itself.
 const CLAIMS: [&str; 12] = [
     "Forwarded: for=9.9.9.9;host=evil;proto=http",
     "X-Forwarded-For: 9.9.9.9",

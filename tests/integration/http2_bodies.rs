@@ -1,4 +1,4 @@
-//! Where an HTTP/2 body ends: at END_STREAM, whatever frame it stands on, and nowhere else.
+//! An HTTP/2 body ends at END_STREAM, on whatever frame it is, and nowhere else.
 
 use crate::harness::frames::{self, Frame, Frames};
 use crate::harness::http2::{Answer, Client, request};
@@ -17,7 +17,8 @@ fn recorded() -> (Recorder, Tidegate) {
     (recorder, tidegate)
 }
 
-/// The line of the access log for a request whose agent is `agent`: the client cut it, and nobody blames the registry.
+/// The access log line of the request with the user agent `agent`. The client cut the request, so
+/// the registry must not be blamed.
 fn assert_cut_by_the_client(tidegate: &Tidegate, agent: &str) {
     let line = tidegate.access.wait_for(agent, |line| line.contains(agent));
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -59,7 +60,7 @@ fn an_upload_of_its_whole_length_whose_end_never_comes_never_looks_whole_to_the_
         let (_answer, mut upload) = client.send(request("POST", "localhost", START, &fields), false);
         client.data(&mut upload, b"HELLO", false).unwrap();
         recorder.wait_for("the upload", |seen| seen.head.method == "POST");
-        // By the end of other requests the bytes would have gone on as well.
+        // By the time other requests are answered, these bytes would have been forwarded too.
         for _ in 0..3 {
             assert_eq!(client.exchange(request("GET", "localhost", "/v2/", &[AUTH])).status(), 200);
         }
@@ -84,8 +85,9 @@ fn an_upload_of_its_whole_length_may_end_in_a_frame_of_its_own() {
     assert_eq!((seen.body.as_slice(), seen.state), (&b"HELLO"[..], State::Complete));
 }
 
-/// Sends the head of a request that says `content-length: 0` and does not end, and sees another request of the same
-/// connection through: by then the first would have reached the registry, if it were taken for whole.
+/// Sends the head of a request with `content-length: 0` and without END_STREAM. Then completes
+/// another request on the same connection: by then, the first would have reached the registry if
+/// tidegate took it for complete.
 fn begin_empty_upload(client: &mut Client) -> (h2::client::ResponseFuture, h2::SendStream<bytes::Bytes>) {
     let upload = client.send(request("POST", "localhost", START, &[AUTH, "content-length: 0"]), false);
     for _ in 0..3 {
@@ -169,7 +171,7 @@ fn a_refused_head_request_ends_with_its_headers() {
     assert_eq!((length(&head), head.body.len()), (read.body.len(), 0));
 }
 
-/// curl takes the end of a stream on which it is still sending for a fault, and shows no answer.
+/// curl reports an error, and no answer, when a stream ends while curl still sends on it.
 #[test]
 fn a_short_body_that_is_on_its_way_is_let_come_before_its_request_is_refused() {
     let (_recorder, tidegate) = recorded();
@@ -190,7 +192,7 @@ fn a_short_body_that_is_on_its_way_is_let_come_before_its_request_is_refused() {
         ping(b"the head"),
     ];
     frames.tls.send(&opening.concat()).unwrap();
-    // What has come of the stream when a ping comes back.
+    // The frames of the stream that arrive before a ping is answered.
     let until = |frames: &mut Frames, name: &[u8]| {
         let mut answer: Vec<Frame> = Vec::new();
         loop {

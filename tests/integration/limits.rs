@@ -1,4 +1,4 @@
-//! Sizes and numbers that are bounded.
+//! Limits on sizes and numbers.
 
 use crate::harness::http1::{self, Client, Response};
 use crate::harness::http2;
@@ -31,7 +31,8 @@ fn a_head_that_is_too_long_or_has_too_many_fields_is_refused() {
     assert!(recorder.record().requests.is_empty());
 }
 
-/// What every refusal has: the OCI error, the API version once, a line in the access log.
+/// Checks what every refusal has: the OCI error, the API version once, and a line in the access
+/// log.
 fn assert_told_and_logged(tidegate: &Tidegate, response: &Response, agent: &str) {
     assert_eq!(response.status, 431, "{agent}");
     assert_eq!(response.error_code(), "UNSUPPORTED", "{agent}");
@@ -130,7 +131,7 @@ fn one_address_gets_no_more_than_its_share_of_connections() {
     }
     let config = tidegate.settings.authority.client(&["http/1.1"]);
     assert!(Tls::connect_with(tidegate.address, config).is_err(), "the fourth is turned away");
-    // One leaves, one may come: as soon as tidegate has seen the end.
+    // When one client leaves, another may come, as soon as tidegate has noticed.
     let mut leaver = clients.pop().unwrap();
     leaver.send(http1::head("GET /v2/", &[AUTH, "Connection: close"]));
     assert_eq!(leaver.response(false).unwrap().status, 200);
@@ -152,7 +153,7 @@ fn beyond_the_most_connections_newcomers_wait_and_are_served_later() {
     assert_eq!(second.exchange("GET /v2/", &[AUTH]).status, 200);
     std::thread::scope(|scope| {
         let third = scope.spawn(|| Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status);
-        // Those inside work on while the third waits.
+        // The connected clients keep working while the third waits.
         for _ in 0..10 {
             assert_eq!(second.exchange("GET /v2/", &[AUTH]).status, 200);
         }

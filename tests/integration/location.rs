@@ -1,4 +1,4 @@
-//! Where the registry's answers send a client.
+//! Where the registry's `Location` fields send a client.
 
 use crate::harness::fake::Fake;
 use crate::harness::http1::{self, authorized};

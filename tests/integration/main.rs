@@ -1,5 +1,5 @@
-//! tidegate as its users meet it: the built program, real TLS, real clients, and fakes of the registry
-//! that are named by what they do.
+//! Tests of tidegate as its users meet it: the built program, real TLS, real clients, and fake
+//! registries named by their behaviour.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What an operator is told who wrote something wrong.
+//! Messages to an operator who made a mistake in the settings.
 
 use std::fs;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ fn settings() -> Settings {
     Settings::for_upstream("http://127.0.0.1:1")
 }
 
-/// The lines of the output that hold all of `words`.
+/// The lines of the output that contain all of `words`.
 fn lines_with<'a>(refusal: &'a Refusal, words: &[&str]) -> Vec<&'a String> {
     let found = refusal.output.iter().filter(|line| words.iter().all(|word| line.contains(word)));
     found.collect()

@@ -1,4 +1,5 @@
-//! What two readers could read in two ways is refused, or written anew in the one way.
+//! A request that two readers could understand differently is refused, or rewritten so that they
+//! cannot.
 
 use crate::harness::http1::{Client, head};
 use crate::harness::http2;
@@ -30,7 +31,7 @@ fn a_content_length_with_leading_zeros_reaches_the_registry_without_them() {
         let status = client.response(false).unwrap().status;
         let record = recorder.settle().unwrap();
         assert!(record.faults.is_empty(), "{length}: {:?}", record.faults);
-        // A number that long may be refused, and then it goes no further.
+        // A number this long may be refused, but must not be forwarded.
         if status == 400 && length.len() > 20 {
             assert!(record.requests.is_empty(), "{record:#?}");
             continue;
@@ -90,7 +91,7 @@ fn a_field_of_one_value_does_not_come_twice() {
     for twice in [
         ["Content-Type: application/json", "Content-Type: text/plain"],
         ["User-Agent: curl/8", "User-Agent: curl/8"],
-        // The list of old clients must not be asked about one and the registry about the other.
+        // The user agent rules must not see one value and the registry another.
         ["User-Agent: docker/24", "User-Agent: docker/1.4.0"],
         ["User-Agent: docker/1.4.0", "User-Agent: docker/24"],
     ] {

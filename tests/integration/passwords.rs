@@ -1,4 +1,4 @@
-//! What passwords cost.
+//! The cost of checking passwords.
 
 use crate::harness::basic;
 use crate::harness::http1::{Client, authorized};
@@ -20,7 +20,7 @@ fn a_thousand_requests_with_one_password_cost_one_hash() {
     assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 200);
     let one_hash = tidegate.cpu_seconds() - before;
     for request in 1..1000 {
-        // Now and then a new connection: what is remembered belongs to the process.
+        // Reconnect now and then: the cache belongs to the process, not to the connection.
         if request % 100 == 0 {
             client = Client::connect(&tidegate);
         }

@@ -1,4 +1,4 @@
-//! Plain HTTP: the way to https and nothing else.
+//! Plain HTTP only redirects to https.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ fn start(recorder: &Recorder) -> Tidegate {
     Tidegate::start(settings)
 }
 
-/// Everything that comes back until the connection ends.
+/// Reads everything until the connection ends.
 fn answer(tidegate: &Tidegate, request: &str) -> String {
     let mut socket = TcpStream::connect(tidegate.plain()).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -1,4 +1,4 @@
-//! What stays as it is whoever asks: a read-only registry, and tags that are immutable.
+//! Rules that apply to every user: a read-only registry, and immutable tags.
 
 use std::fs;
 use std::sync::mpsc::channel;
@@ -37,7 +37,7 @@ fn immutable(upstream: &str) -> Tidegate {
     Tidegate::start(settings(upstream).set("policy.immutable_tags", r#"["team/**:v*", "other:*"]"#))
 }
 
-/// Has tidegate take up proxy.toml with `this` in the place of `that`.
+/// Reloads tidegate after replacing `that` by `this` in proxy.toml.
 fn reload(tidegate: &Tidegate, that: &str, this: &str) {
     let text = fs::read_to_string(tidegate.settings.file()).unwrap();
     assert!(text.contains(that), "{text}");
@@ -55,7 +55,7 @@ fn pushed(client: &mut Client, repository: &str, reference: &str, note: &str) ->
     put_manifest(client, AUTH, repository, reference, &tiny_manifest(b"{}", note).0)
 }
 
-/// The digest that a tag points at.
+/// The digest that a tag refers to.
 fn digest(client: &mut Client, repository: &str, tag: &str) -> String {
     let accept = "Accept: application/vnd.oci.image.manifest.v1+json";
     let found = client.exchange(&format!("HEAD /v2/{repository}/manifests/{tag}"), &[AUTH, accept]);
@@ -85,7 +85,7 @@ fn a_registry_becomes_read_only_in_the_middle_of_an_upload_which_goes_to_its_end
     };
     let (goes_on, cancelled) = (begin(&mut client), begin(&mut client));
 
-    // The first half of a chunk is sent before, the second after.
+    // Half of a chunk is sent before the reload, the rest after it.
     let mut uploading = Client::connect(&tidegate);
     uploading.send(http1::head(&format!("PATCH {goes_on}"), &[AUTH, "Content-Length: 6"]));
     uploading.send(b"sec");
@@ -113,7 +113,7 @@ fn a_registry_becomes_read_only_in_the_middle_of_an_upload_which_goes_to_its_end
         assert_eq!((refused.status, refused.error_code().as_str()), (405, "UNSUPPORTED"), "{line}");
         assert_eq!(refused.all("allow"), [allow], "{line}");
         assert!(refused.text().contains("this registry is read-only at the moment"), "{}", refused.text());
-        // Who may not push does not learn of it.
+        // A user without the right to push is not told that the registry is read-only.
         let reader = format!("Authorization: {}", basic("reader", PASSWORD));
         assert_eq!(client.exchange(&line, &[&reader, "Content-Length: 0"]).status, 403, "{line}");
         assert_eq!(client.exchange(&line, &["Content-Length: 0"]).status, 401, "{line}");
@@ -137,7 +137,7 @@ fn an_immutable_tag_is_pushed_once() {
     let mut client = Client::connect(&tidegate);
     let exists = |tag: &str| format!("tag {tag} of team/app exists and is immutable; push another tag");
     let first = push_tiny(&mut client, AUTH, "team/app", "v1");
-    // Neither another manifest nor the same one.
+    // Another manifest is refused, and so is the same one.
     assert_kept(&pushed(&mut client, "team/app", "v1", "other"), &exists("v1"));
     let mut client = Client::connect(&tidegate);
     assert_kept(&pushed(&mut client, "team/app", "v1", "v1"), &exists("v1"));
@@ -154,7 +154,7 @@ fn an_immutable_tag_is_pushed_once() {
     for note in ["one", "two"] {
         assert_eq!(pushed(&mut client, "elsewhere", "v1", note).status, 201, "nor does this repository");
     }
-    // Newer registries set the tags in the query.
+    // Newer registries accept tags in the query.
     assert_kept(
         &pushed(&mut client, "team/app", &format!("{by_digest}?tag=v3&tag=v2"), "other"),
         &exists("v2"),
@@ -253,7 +253,7 @@ fn of_two_pushes_of_a_new_immutable_tag_at_the_same_moment_one_succeeds() {
     }
 }
 
-/// A registry without any manifest, which keeps a PUT waiting until the test lets it go.
+/// A registry without manifests that delays the answer to a PUT until the test continues.
 fn slow() -> (Fake, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
     let ((begin, begun), (go, gone)) = (channel(), channel::<()>());
     let (begin, gone) = (Mutex::new(begin), Mutex::new(gone));
@@ -286,7 +286,7 @@ fn a_tag_that_is_being_pushed_is_nobody_elses_until_the_registry_has_answered() 
     assert_kept(&delete(&mut second, "team/app", "v1"), busy);
     go.send(()).unwrap();
     assert_eq!(first.response(false).unwrap().status, 201);
-    // Let go; and also by one who leaves.
+    // The tag is released by an answer, and by a client that leaves.
     first.send(format!("{head}{{}}"));
     begun.recv_timeout(DEADLINE).expect("the push reaches the registry");
     drop(first);
@@ -316,7 +316,7 @@ fn an_immutable_tag_is_not_deleted_by_its_name_nor_by_its_digest() {
     );
     assert_eq!(delete(&mut client, "team/app", &free).status, 202);
     assert_eq!(digest(&mut client, "team/app", "v1"), kept);
-    // What does not exist is the registry's to say.
+    // What does not exist is answered by the registry.
     let nothing = format!("sha256:{}", "0".repeat(64));
     assert_eq!(delete(&mut client, "team/app", &nothing).status, 404);
     assert_eq!(delete(&mut client, "team/none", &nothing).status, 404);
@@ -326,7 +326,8 @@ fn an_immutable_tag_is_not_deleted_by_its_name_nor_by_its_digest() {
     assert_eq!(delete(&mut client, "team/app", &kept).status, 202);
 }
 
-/// Answers by the line of a request: a status line's end with fields, and a body.
+/// A registry that derives each answer from the request line: the status with header fields, and
+/// the body.
 fn script(answer: impl Fn(&str) -> (String, String) + Send + Sync + 'static) -> Fake {
     Fake::start(move |conversation: &mut Conversation| {
         while let Some(head) = conversation.read_head() {

@@ -1,4 +1,5 @@
-//! The table of the registry documentation's nginx recipe, row by row, over HTTP/1.1 and HTTP/2.
+//! The table of the nginx recipe in the registry's documentation, row by row, over HTTP/1.1 and
+//! HTTP/2.
 
 use crate::harness::fake::{Fake, refusing};
 use crate::harness::http1::{self, authorized};
@@ -9,7 +10,7 @@ use crate::harness::{basic, http2};
 const VERSION: &str = "Docker-Distribution-Api-Version";
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 
-/// What a row of the table looks at, from either protocol.
+/// The parts of an answer that the table describes, for both protocols.
 struct Row {
     status: u16,
     versions: Vec<String>,
@@ -18,7 +19,7 @@ struct Row {
     body: Vec<u8>,
 }
 
-/// The same request over both protocols; both answers must agree on what the table looks at.
+/// Sends the same request over both protocols. Both answers must agree on what the table describes.
 fn ask(tidegate: &Tidegate, method: &str, path: &str, fields: &[&str]) -> Row {
     let owned = |values: Vec<&str>| values.into_iter().map(str::to_owned).collect::<Vec<_>>();
     let host = format!("Host: {}", tidegate.host());
@@ -43,7 +44,7 @@ fn ask(tidegate: &Tidegate, method: &str, path: &str, fields: &[&str]) -> Row {
 
 fn start() -> (Recorder, Tidegate) {
     let recorder = Recorder::start();
-    // The expression of the recipe as the two lists it becomes; they are also the defaults.
+    // The recipe's regular expression, split into its two lists. They are also the defaults.
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     (recorder, tidegate)
 }
@@ -109,7 +110,7 @@ fn whoever_does_not_prove_himself_is_challenged() {
         Some("Basic !!!not-base64!!!"),
         // "testuser", without a colon
         Some("Basic dGVzdHVzZXI="),
-        // "testuser:testpass" and a NUL, which bcrypt would take for the end
+        // "testuser:testpass" and a NUL, where bcrypt would stop reading
         Some("Basic dGVzdHVzZXI6dGVzdHBhc3MA"),
         Some("Basic"),
         Some("Bearer dGVzdHVzZXI6dGVzdHBhc3M="),
@@ -144,7 +145,7 @@ fn a_refused_head_request_has_no_body() {
     let (_recorder, tidegate) = start();
     let mut client = http1::Client::connect(&tidegate);
     assert_eq!(client.exchange("HEAD /v2/a/manifests/latest", &[]).status, 401);
-    // The connection is still in step: what follows is the next answer, not a body.
+    // The connection is still in step: the next bytes are the next answer, not a body.
     assert_eq!(client.exchange("HEAD /v2/", &[AUTH]).status, 200);
 }
 
@@ -208,7 +209,7 @@ fn a_client_is_told_its_protocol_by_alpn() {
     assert_eq!(negotiated(&["http/1.1"]).unwrap().as_deref(), Some("http/1.1"));
     assert_eq!(negotiated(&[]).unwrap(), None);
     assert!(negotiated(&["spdy/3"]).is_err(), "no protocol in common");
-    // No ALPN at all is HTTP/1.1.
+    // Without ALPN, the protocol is HTTP/1.1.
     let plain = crate::harness::tls::Tls::connect_with(tidegate.address, authority.client(&[])).unwrap();
     assert_eq!(http1::Client::over(plain).exchange("GET /v2/", &[AUTH]).status, 200);
 }

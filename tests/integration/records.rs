@@ -1,4 +1,4 @@
-//! TLS records as clients of another make send and receive them: OpenSSL, alone and inside curl.
+//! TLS records from and to another implementation: OpenSSL, alone and inside curl.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -24,12 +24,12 @@ const OLD_AES_256: [&str; 3] = ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SH
 const OLD_CHACHA20: [&str; 3] = ["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"];
 
 const LARGE: usize = 4 << 20;
-/// As much as the recorder keeps.
+/// The most that the recorder keeps of a body.
 const PUSHED: usize = 1 << 20;
 const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
 
-/// A registry whose manifests are as long as their tags say: `whole-5`, `chunked-5`; `halved-5` ends after the half,
-/// and `paused-5` waits there for a word.
+/// A registry whose manifests have the length in their tag: `whole-5`, `chunked-5`. `halved-5` ends
+/// halfway, and `paused-5` pauses there until the test continues.
 fn registry() -> (Fake, Sender<()>) {
     let (resume, paused) = channel();
     let paused = Mutex::new(paused);
@@ -66,7 +66,7 @@ fn answer_in_chunks(conversation: &mut Conversation, content: &[u8]) {
     conversation.write(b"0\r\n\r\n");
 }
 
-/// Digits and lines, so that no byte is an order to `s_client`; a displaced piece shows.
+/// Digits and line ends, so that no byte is a command for `s_client`, and a misplaced piece shows.
 fn content(length: usize) -> &'static [u8] {
     static LONGEST: LazyLock<Vec<u8>> =
         LazyLock::new(|| (0_u32..).flat_map(|at| format!("{at:07}\n").into_bytes()).take(LARGE).collect());
@@ -179,7 +179,7 @@ fn curl_gets_answers_of_every_length_around_a_record() {
             }
             tools::curl(&ca, &arguments.iter().map(String::as_str).collect::<Vec<_>>(), None);
             for length in &lengths {
-                // curl makes no file of an answer without a body.
+                // curl creates no file for an empty body.
                 let body = fs::read(got(length)).unwrap_or_default();
                 assert!(body == content(*length), "{suite} {kind} {protocol} {length}");
                 let _ = fs::remove_file(got(length));
@@ -239,7 +239,7 @@ fn a_forged_record_is_answered_with_an_alert_and_the_end() {
 fn a_client_that_refuses_the_certificate_leaves_with_an_alert_and_the_next_is_served() {
     let (_fake, _resume, tidegate) = setup();
     for suite in [AES_128, AES_256] {
-        // The later option counts: a store without our authority.
+        // The later option wins: a store without the test's authority.
         let mut stranger = OpenSsl::connect(&tidegate, &[&suite[..], &["-CAfile", "/dev/null"]].concat());
         assert!(!stranger.ends_cleanly());
         let mut client = OpenSsl::connect(&tidegate, &suite);

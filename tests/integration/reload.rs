@@ -1,4 +1,4 @@
-//! Changes while transfers run, and the end of the process.
+//! Reloads while transfers run, and shutdown.
 
 use std::fs;
 use std::mem::MaybeUninit;
@@ -26,8 +26,8 @@ const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 const PIECE: usize = 1 << 20;
 const PIECES: usize = 6;
 
-/// A registry with one blob, which it sends a piece at a time, each when the test says so, and one
-/// upload, of which it tells the test each piece that has come. Anything else is answered 200.
+/// A registry with one blob and one upload. It sends a piece of the blob whenever the test says so,
+/// and reports each piece of the upload that arrives. Other requests are answered 200.
 struct Paced {
     fake: Fake,
     send: Sender<()>,
@@ -66,13 +66,13 @@ impl Paced {
         Paced { fake, send, received }
     }
 
-    /// Waits until `pieces` of the upload have come.
+    /// Waits until `pieces` of the upload have arrived.
     fn wait_for(&self, pieces: usize) {
         while self.received.recv_timeout(DEADLINE).expect("the upload goes on") < pieces * PIECE {}
     }
 }
 
-/// A pull and a push that go on piece by piece.
+/// A pull and a push that advance piece by piece.
 struct Transfers<'a> {
     registry: &'a Paced,
     pull: Client,
@@ -94,7 +94,7 @@ impl<'a> Transfers<'a> {
         transfers
     }
 
-    /// One more piece of each goes all the way.
+    /// Transfers one more piece in both directions.
     fn step(&mut self) {
         self.done += 1;
         self.registry.send.send(()).unwrap();
@@ -112,7 +112,7 @@ impl<'a> Transfers<'a> {
     }
 }
 
-/// Does something, then waits for what the log says of the reload.
+/// Makes a change, then waits for the reload's log line with `word`.
 fn reload(tidegate: &Tidegate, word: &str, change: impl FnOnce()) -> String {
     let start = tidegate.log.len();
     change();
@@ -127,8 +127,6 @@ fn shown_to_newcomers(tidegate: &Tidegate) -> String {
 #[test]
 fn a_pull_and_a_push_outlive_every_reload_and_the_end_of_the_process() {
     let registry = Paced::start();
-    // A watch on the files would do what the signal is to be seen to do, or see a half-made change: the
-    // certificate is replaced key first, and the signal comes right after.
     let mut tidegate = Tidegate::start(Settings::for_upstream(&registry.fake.url()));
     let mut transfers = Transfers::begin(&tidegate, &registry);
     assert_eq!(shown_to_newcomers(&tidegate), "first");
@@ -162,7 +160,7 @@ fn a_pull_and_a_push_outlive_every_reload_and_the_end_of_the_process() {
     reload(&tidegate, "draining", || tidegate.signal(Signal::TERM));
     transfers.step();
     assert!(tidegate.is_running(), "it waits for the transfers");
-    // Who is in the middle of a push sends his next request, maybe over a new connection.
+    // A client in the middle of a push sends the next request, maybe over a new connection.
     assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[&other]).status, 200);
     transfers.finish();
     assert_eq!(tidegate.wait().code(), Some(0));
@@ -194,7 +192,7 @@ fn http2_transfers_outlive_the_end_of_the_process_too() {
 fn with_nothing_running_the_end_comes_at_once() {
     let recorder = Recorder::start();
     let mut tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
-    // An idle connection is nothing to wait for.
+    // An idle connection does not delay the end.
     let mut idle = Client::connect(&tidegate);
     assert_eq!(idle.exchange("GET /v2/", &[AUTH]).status, 200);
     let start = std::time::Instant::now();
@@ -263,7 +261,7 @@ fn a_broken_htpasswd_keeps_the_old_one_and_is_reported_with_its_line() {
     assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
 }
 
-/// The htpasswd with a line at its end that is none.
+/// The htpasswd file with an invalid line at its end.
 fn break_htpasswd(tidegate: &Tidegate, users: &[(&str, &str)]) {
     fs::write(tidegate.settings.path().join("htpasswd"), format!("{}broken\n", htpasswd(users, 4))).unwrap();
 }
@@ -279,7 +277,8 @@ fn a_certificate_renewed_while_the_htpasswd_is_broken_is_taken_up_when_it_is_rep
         tidegate.settings.authority.issue("second").write(tidegate.settings.path(), "server");
     });
     tidegate.log.wait_after(start, "the bad line", |line| line.contains("htpasswd:2"));
-    // The line has another number: that it is told shows that the third certificate was there when it failed again.
+    // The invalid line has moved. The message with its new number shows that the third certificate
+    // was in place when the reload failed again.
     reload(&tidegate, "htpasswd:3", || {
         tidegate.settings.authority.issue("third").write(tidegate.settings.path(), "server");
         break_htpasswd(&tidegate, &[user, ("other", "secret")]);
@@ -289,7 +288,7 @@ fn a_certificate_renewed_while_the_htpasswd_is_broken_is_taken_up_when_it_is_rep
     assert_eq!(shown_to_newcomers(&tidegate), "third");
 }
 
-/// Tells when a file is opened, by whomever.
+/// Reports when any process opens a file.
 struct Opened(OwnedFd);
 
 impl Opened {
@@ -299,7 +298,8 @@ impl Opened {
         Opened(watch)
     }
 
-    /// Waits until the file was opened once more. The kernel makes one of equal events that nobody has read.
+    /// Waits until the file was opened once more. The kernel merges equal events that were not read
+    /// yet.
     fn wait(&self) {
         let deadline = Timespec { tv_sec: DEADLINE.as_secs() as i64, tv_nsec: 0 };
         let ready = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&deadline)).unwrap();
@@ -322,7 +322,7 @@ fn a_certificate_that_appears_after_its_settings_is_taken_up_and_its_absence_tol
         fs::rename(folder.join("next.toml"), tidegate.settings.file()).unwrap();
     });
     let opened = Opened::watch(&tidegate.settings.file());
-    // Tried again, and once more, so that the first of them has come to its end.
+    // Two more attempts: when the second begins, the first has ended.
     opened.wait();
     opened.wait();
     assert_eq!(shown_to_newcomers(&tidegate), "first");
@@ -337,7 +337,8 @@ fn a_certificate_that_appears_after_its_settings_is_taken_up_and_its_absence_tol
     assert_eq!((count("not reloaded"), count("later/server.crt")), (1, 1), "{lines:#?}");
 }
 
-/// A volume as Kubernetes lays it: the files are symlinks through `..data`, which is swapped whole.
+/// A volume as Kubernetes lays it out: the files are symlinks through `..data`, which is swapped
+/// atomically.
 struct Volume<'a> {
     folder: &'a Path,
 }
@@ -387,7 +388,7 @@ fn changed_settings_are_taken_up_without_a_signal() {
 
 #[test]
 fn new_connections_are_served_while_a_reload_takes_its_time() {
-    /// Each pair that does not belong together is read again for a tenth of a second.
+    /// Each mismatched pair is read again for a tenth of a second.
     const PAIRS: usize = 20;
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url());

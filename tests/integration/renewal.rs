@@ -16,7 +16,7 @@ use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tls::Tls;
 
-/// A client that never resumes, so that it sees the certificate of each connection.
+/// A client that never resumes a session, so that every connection shows the certificate.
 fn client(tidegate: &Tidegate) -> Arc<rustls::ClientConfig> {
     let mut config = Arc::unwrap_or_clone(tidegate.settings.authority.client(&["http/1.1"]));
     config.resumption = Resumption::disabled();
@@ -27,7 +27,7 @@ fn shown(tidegate: &Tidegate) -> String {
     Tls::connect_with(tidegate.address, client(tidegate)).unwrap().peer_name()
 }
 
-/// Does something, waits for what the log says of the reload, and gives all that it said.
+/// Makes a change, waits for the reload's log line with `word`, and returns all new lines.
 fn after(tidegate: &Tidegate, word: &str, change: impl FnOnce()) -> String {
     let start = tidegate.log.len();
     change();
@@ -35,7 +35,7 @@ fn after(tidegate: &Tidegate, word: &str, change: impl FnOnce()) -> String {
     tidegate.log.so_far().split_off(start).join("\n")
 }
 
-/// `/etc/letsencrypt`: links in `live` to the version in `archive`.
+/// The layout of `/etc/letsencrypt`: links in `live` to the version in `archive`.
 struct Certbot<'a> {
     folder: &'a Path,
 }
@@ -49,7 +49,7 @@ impl Certbot<'_> {
         fs::rename(folder.join("new.crt"), folder.join(format!("fullchain{version}.pem"))).unwrap();
     }
 
-    /// As certbot does it: the old link is removed, then there is none, then there is the new one.
+    /// Replaces a link as certbot does: for a moment, there is none.
     fn link(&self, name: &str, version: usize) {
         let link = self.folder.join("live/localhost").join(format!("{name}.pem"));
         fs::create_dir_all(link.parent().unwrap()).unwrap();
@@ -79,7 +79,7 @@ fn a_renewal_by_certbot_is_taken_up_without_a_signal() {
     assert_eq!(shown(&tidegate), "two");
     assert!(!told.contains("ERROR"), "{told}");
 
-    // Interrupted between the two links.
+    // Interrupted after the first of the two links.
     certbot.archive(3, &tidegate.settings.authority.issue("three"));
     let told = after(&tidegate, "not reloaded", || certbot.link("privkey", 3));
     assert!(told.contains("privkey.pem: does not match the certificate in"), "{told}");
@@ -105,8 +105,8 @@ fn a_file_that_is_written_in_place_is_taken_up_when_it_is_whole() {
     assert_eq!(shown(&tidegate), "next");
 }
 
-/// Full handshakes, one after the other, until told to stop; each proves that the certificate and the key belong
-/// together.
+/// Makes full handshakes, one after the other, until told to stop. Each proves that certificate and
+/// key belong together.
 fn connect_on(address: SocketAddr, client: Arc<rustls::ClientConfig>, stop: &AtomicBool, done: &AtomicUsize) {
     while !stop.load(Ordering::Relaxed) {
         Tls::connect_with(address, client.clone()).expect("no handshake fails");
@@ -123,7 +123,7 @@ fn no_handshake_fails_while_certificate_and_key_are_replaced_one_after_the_other
     let client = client(&tidegate);
     let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
-        // Whatever ends the test ends the clients.
+        // However the test ends, the clients stop.
         struct Stop<'a>(&'a AtomicBool);
         impl Drop for Stop<'_> {
             fn drop(&mut self) {
@@ -139,7 +139,7 @@ fn no_handshake_fails_while_certificate_and_key_are_replaced_one_after_the_other
             let mut seen_lines = tidegate.log.len();
             fs::rename(folder.join("next.key"), folder.join("server.key")).unwrap();
             if swap % 4 == 0 {
-                // A reload of which nobody knows whether it finds one new file, or two.
+                // A reload that may find one new file, or both.
                 tidegate.signal(Signal::HUP);
             }
             fs::rename(folder.join("next.crt"), folder.join("server.crt")).unwrap();

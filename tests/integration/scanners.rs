@@ -1,4 +1,4 @@
-//! What the scanners that people judge servers by say of the default settings.
+//! What popular TLS scanners report about the default settings.
 
 use std::fs;
 
@@ -9,7 +9,8 @@ use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tools::{run, succeed};
 
-/// Default settings, with an RSA certificate beside the ECDSA one, so that the suites of both are on offer.
+/// Default settings, with an RSA and an ECDSA certificate, so that the cipher suites of both are
+/// offered.
 fn start(recorder: &Recorder) -> Tidegate {
     let settings = Settings::for_upstream(&recorder.url());
     let rsa = rcgen::KeyPair::from_pem(&succeed("openssl", &["genpkey", "-algorithm", "RSA"])).unwrap();
@@ -19,7 +20,8 @@ fn start(recorder: &Recorder) -> Tidegate {
     Tidegate::start(settings.unset("tls.certificate").unset("tls.key").set("tls.certificates", &pairs))
 }
 
-/// Those of Mozilla's intermediate list, version 5.7, that have forward secrecy without finite-field Diffie-Hellman.
+/// Mozilla's intermediate list, version 5.7: the suites with forward secrecy, without finite-field
+/// Diffie-Hellman.
 const INTERMEDIATE: [&str; 9] = [
     "TLS_AES_128_GCM_SHA256",
     "TLS_AES_256_GCM_SHA384",
@@ -66,7 +68,7 @@ fn testssl_finds_nothing_of_medium_severity_or_worse() {
     let settings = Settings::for_upstream(&recorder.url())
         .set("tls.certificate", r#""leaf.crt""#)
         .set("tls.key", r#""leaf.key""#);
-    // A CA that says where its list of revoked certificates is: without, testssl blames the certificate.
+    // The CA has a CRL distribution point, because testssl reports certificates without one.
     let crl = "crlDistributionPoints=URI:http://ca.test/ca.crl";
     Pki::new(&settings).make("leaf", Some("root"), 90, &[SERVER, &[crl]].concat());
     let tidegate = Tidegate::start(settings);
@@ -74,7 +76,7 @@ fn testssl_finds_nothing_of_medium_severity_or_worse() {
     let (ca, file, host) = (at("ca.crt"), at("findings.json"), tidegate.host());
     let quietly = ["--warnings", "off", "--color", "0", "--quiet", "--nodns", "none", "--ip", "127.0.0.1"];
     let scope = ["-p", "-s", "-f", "-P", "-S", "-h", "-R", "-C", "-B", "-H", "-I", "-T", "-W", "-F"];
-    // Its patience, in seconds, for a machine that has other things to do.
+    // Timeouts in seconds, long enough for a busy machine.
     let patience = ["HEADER_MAXSLEEP=60", "MAX_WAITSOCK=60", "CCS_MAX_WAITSOCK=60"];
     let mut arguments = [&patience[..], &["testssl"]].concat();
     arguments.extend(["--openssl", "/usr/bin/openssl", "--add-ca", &ca, "--jsonfile", &file]);
@@ -89,7 +91,7 @@ fn testssl_finds_nothing_of_medium_severity_or_worse() {
     let bad: Vec<_> =
         findings.iter().filter(|one| is(one, &["MEDIUM", "HIGH", "CRITICAL", "WARN", "FATAL"])).collect();
     assert!(bad.is_empty(), "{bad:#?}");
-    // It has looked, and not given up.
+    // testssl completed the scan and did not give up.
     for id in
         ["TLS1_3", "cipher_order", "cert_chain_of_trust", "secure_client_renego", "X-Content-Type-Options"]
     {

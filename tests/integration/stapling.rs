@@ -1,4 +1,4 @@
-//! OCSP responses beside the certificate, made and looked at by openssl.
+//! Stapled OCSP responses, made and checked by openssl.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tools::{run, succeed};
 
-/// Has the CA answer for `server.crt`, with `V` for valid or `R` for revoked, and gives the response.
+/// Makes the CA's OCSP response for `server.crt`: `V` for valid, `R` for revoked.
 fn response(settings: &Settings, status: char) -> Vec<u8> {
     let at = |name: &str| settings.path().join(name).display().to_string();
     fs::write(at("ca.crt"), settings.authority.pem()).unwrap();
@@ -28,7 +28,7 @@ fn response(settings: &Settings, status: char) -> Vec<u8> {
     fs::read(out).unwrap()
 }
 
-/// Whether a client that asks for it is shown a response that it can verify.
+/// Whether a client that asks for a response gets one that it can verify.
 fn is_stapled(tidegate: &Tidegate, version: &str) -> bool {
     let said = talk(tidegate, &[version, "-status"]);
     if said.contains("OCSP response: no response sent") {
@@ -79,7 +79,7 @@ fn a_response_may_come_and_go_while_tidegate_runs() {
 
     after(&|| fs::write(staple(folder), &good).unwrap());
     assert!(is_stapled(&tidegate, "-tls1_3"));
-    // The response is about the certificate before.
+    // This response is about the previous certificate.
     let told = after(&|| tidegate.settings.authority.issue("second").write(folder, "server"));
     assert!(told.contains("server.crt.ocsp: is about another certificate;"), "{told}");
     assert!(!is_stapled(&tidegate, "-tls1_3"));

@@ -1,4 +1,5 @@
-//! Bodies: they pass while they come, keep their framing, and never look whole when they are not.
+//! Bodies are forwarded while they arrive, keep their framing, and never look complete when they
+//! are not.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
@@ -20,7 +21,7 @@ fn recorded() -> (Recorder, Tidegate) {
     (recorder, tidegate)
 }
 
-/// A chunk as HTTP/1.1 frames it.
+/// A chunk in HTTP/1.1 framing.
 fn chunk(data: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{:X}\r\n", data.len()).into_bytes();
     bytes.extend_from_slice(data);
@@ -132,7 +133,8 @@ fn a_push_that_the_client_resets_over_http2_never_looks_whole_to_the_registry() 
     }
 }
 
-/// A registry whose answer is `head`, then what the test sends it, until the test lets go.
+/// A registry that answers with `head`, then with the pieces that the test sends, until the test
+/// drops the sender.
 fn gated(head: &str) -> (Fake, Sender<Vec<u8>>) {
     let (sender, pieces) = channel::<Vec<u8>>();
     let (head, pieces) = (head.to_owned(), Mutex::new(pieces));
@@ -213,7 +215,7 @@ fn a_pull_that_the_registry_cuts_short_never_looks_whole_to_the_client() {
             let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
             let mut client = Client::connect(&tidegate);
             client.send(http1::head(&format!("GET {BLOB}"), &[AUTH]));
-            // The end may overtake the head: then it is a bad gateway, or nothing came at all.
+            // The end may overtake the head. Then the answer is a 502, or nothing arrives.
             match client.response(false) {
                 Ok(response) if response.status == 502 => {}
                 Ok(response) => {
@@ -227,7 +229,7 @@ fn a_pull_that_the_registry_cuts_short_never_looks_whole_to_the_client() {
             match client.answer(answer) {
                 Ok(answer) if answer.status() == 502 => {}
                 Ok(answer) => assert!(answer.end.is_err(), "{:?} looks whole over HTTP/2", answer.body),
-                // The reset of the stream may overtake the head as well.
+                // The stream's reset may overtake the head as well.
                 Err(error) => assert!(error.is_reset(), "{error}"),
             }
             if !reset {
@@ -267,7 +269,8 @@ fn bytes_after_an_answer_are_no_answer_to_the_next_request() {
     let first = Mutex::new(true);
     let registry = Fake::start(move |conversation| {
         while conversation.read_head().is_some() {
-            // In one piece: what comes later than the next request is an answer to it for anybody.
+            // In one piece: bytes that arrive after the next request are its answer for every
+            // reader.
             let mut answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_vec();
             if std::mem::take(&mut *first.lock().unwrap()) {
                 answer.extend(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL");
@@ -326,7 +329,7 @@ fn when_the_client_leaves_a_pull_the_registry_is_let_go() {
     told.recv_timeout(crate::harness::DEADLINE).expect("the upstream connection ends");
 }
 
-/// The most memory the process has held, in KiB.
+/// The peak memory of the process, in KiB.
 fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -377,7 +380,7 @@ fn a_registry_that_stops_reading_stops_the_client_and_fills_no_memory() {
     });
     let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
     let mut client = Client::connect(&tidegate);
-    // A blocked rustls stream looks for something to read as well before it gives up.
+    // A blocked rustls stream also tries to read before it gives up.
     let patience = Some(std::time::Duration::from_secs(1));
     client.tls.socket().set_write_timeout(patience).unwrap();
     client.tls.socket().set_read_timeout(patience).unwrap();

@@ -1,4 +1,4 @@
-//! Registries that do not read what is sent to them, and whose fault that is in the end.
+//! Registries that do not read a request body, and who is blamed for it.
 
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,8 @@ use crate::harness::tidegate::{Settings, Tidegate};
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
 
-/// Sends a body as clients do who look for an answer meanwhile: until it is all sent, or there is one.
+/// Sends a body as clients do that watch for an early answer: until everything is sent, or an
+/// answer arrives.
 fn push(client: &mut Client, size: usize, chunked: bool) {
     const PIECE: usize = 256 << 10;
     for _ in 0..size / PIECE {
@@ -53,8 +54,8 @@ fn a_registry_that_refuses_a_large_upload_and_closes_is_heard() {
     }
 }
 
-/// A registry that answers anything but an upload. Of an upload it reads the head, and the rest when it is told to; then
-/// it tells how much that was.
+/// A registry that does not read uploads. Of an upload it reads the head, and the rest when the
+/// test says so; then it reports the length of the rest. It answers all other requests.
 struct Deaf {
     fake: Fake,
     begun: Receiver<()>,
@@ -98,7 +99,8 @@ fn uploads_of_one_connection_that_wait_for_the_registry_are_not_too_slow() {
         answers.push(answer);
         let sent = client.feed(upload, SIZE);
         registry.begun.recv_timeout(DEADLINE).expect("the upload reaches the registry");
-        // Those before keep what they have of the connection's window: this one is the next to be stuck.
+        // The earlier uploads keep their share of the connection's window, so this one gets stuck
+        // next.
         let mut still = 0;
         let mut before = 0;
         while still < 20 {
@@ -124,7 +126,7 @@ fn a_client_that_resets_its_connection_while_the_registry_does_not_read_is_seen_
         &[AUTH, "User-Agent: leaver/1", "Content-Length: 10000000000"],
     ));
     registry.begun.recv_timeout(DEADLINE).expect("the upload reaches the registry");
-    // A blocked rustls stream looks for something to read as well before it gives up.
+    // A blocked rustls stream also tries to read before it gives up.
     let patience = Some(Duration::from_secs(1));
     client.tls.socket().set_write_timeout(patience).unwrap();
     client.tls.socket().set_read_timeout(patience).unwrap();

@@ -1,4 +1,4 @@
-//! Too many wrong passwords, and who is not to suffer from them.
+//! Throttling of wrong passwords, and the users who must not suffer from it.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::{PASSWORD, USER, basic};
 
-/// A registry for two users, behind a load balancer on this machine that is believed.
+/// A registry for two users, behind a trusted load balancer on this machine.
 fn start(failures: usize, cost: u32) -> (Recorder, Tidegate) {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url())
@@ -19,7 +19,7 @@ fn start(failures: usize, cost: u32) -> (Recorder, Tidegate) {
     (recorder, Tidegate::start(settings))
 }
 
-/// One login, of somebody at `address`.
+/// One login by a client at `address`.
 fn login(client: &mut Client, address: &str, user: &str, password: &str) -> Response {
     let credentials = format!("Authorization: {}", basic(user, password));
     client.exchange("GET /v2/", &[&credentials, &format!("X-Forwarded-For: {address}")])
@@ -55,7 +55,7 @@ fn of_a_thousand_wrong_passwords_ten_are_computed() {
     let line = tidegate.access.wait_for("a line", |line| line.contains("429"));
     assert!(line.contains("too many failed logins"), "{line}");
     assert!(line.contains(&format!(r#""claimed":"{USER}""#)) && !line.contains(r#""user":"#), "{line}");
-    // Who types his password where the name belongs does not find it in the log.
+    // A password typed in place of the user name must not be logged.
     client.exchange("GET /v2/", &[&format!("Authorization: {}", basic("hunter2", ""))]);
     let line = tidegate
         .access
@@ -72,7 +72,8 @@ fn nobody_else_is_shut_out_and_nobody_who_is_in() {
     assert_eq!(login("2001:db8::1", "other", "secret"), 200);
     for address in ["192.0.2.1", "2001:db8::1"] {
         for user in [USER, "other", "unknown"] {
-            // Not the same from both: the second time it would be answered from memory, and count nothing.
+            // Different passwords from the two addresses: the second answer would come from the
+            // cache and not count.
             for wrong in ["a", "b", "c"] {
                 assert_eq!(login(address, user, &format!("{wrong} {address}")), 401, "{address} {user}");
             }

@@ -1,4 +1,4 @@
-//! Sessions that are resumed: over a reload, and at another replica.
+//! Session resumption after a reload, and at another replica.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,8 +9,8 @@ use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tools::succeed;
 
-/// One request of `openssl s_client`, which begins with the session in `from` and writes the one it gets to `to`.
-/// Whether it resumed.
+/// Sends one request with `openssl s_client`, offering the session in `from` and writing the new
+/// one to `to`. Returns whether the session was resumed.
 fn resumes(tidegate: &Tidegate, version: &str, from: Option<&Path>, to: Option<&Path>) -> bool {
     let mut options = vec![version];
     for (option, file) in [("-sess_in", from), ("-sess_out", to)] {
@@ -25,7 +25,7 @@ fn write_secret(folder: &Path) {
     fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
 }
 
-/// The same settings, certificate and CA in a folder of its own.
+/// The same settings, certificate and CA in another folder.
 fn replica(of: &Settings, upstream: &str) -> Settings {
     let replica = Settings::for_upstream(upstream);
     for file in ["server.crt", "server.key", "ca.crt"] {

@@ -1,4 +1,4 @@
-//! Clients that stall are let go within their limit, and keep nobody else from working.
+//! Stalled clients are disconnected within their limit, and do not disturb others.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -18,8 +18,8 @@ const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
 const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// The limit of every wait in these tests' tidegate, and what a busy machine may take instead. Without a
-/// limit, or with a default one, none of the connections would end in that time.
+/// tidegate's time limits in these tests, and the tolerance for a busy machine. With a default
+/// limit or none, no connection would end in that time.
 const LIMIT: &str = r#""1s""#;
 const AT_MOST: Duration = Duration::from_secs(9);
 
@@ -37,7 +37,7 @@ fn recorded() -> (Recorder, Tidegate) {
     (recorder, tidegate)
 }
 
-/// The first half of a TLS hello.
+/// The first half of a TLS ClientHello.
 fn half_a_hello(tidegate: &Tidegate) -> Vec<u8> {
     let name = "localhost".try_into().unwrap();
     let config = tidegate.settings.authority.client(&["h2", "http/1.1"]);
@@ -47,7 +47,7 @@ fn half_a_hello(tidegate: &Tidegate) -> Vec<u8> {
     hello
 }
 
-/// How long the server takes to end the connection.
+/// The time until the server closes the connection.
 fn time_to_end(mut socket: TcpStream) -> Duration {
     let start = Instant::now();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -94,7 +94,7 @@ fn a_connection_between_two_requests_goes_on_with_a_head_that_was_begun() {
     let head = http1::head("GET /v2/", &[AUTH]);
     let (begun, rest) = head.split_at(head.len() / 2);
     client.send(begun);
-    // That another one has ended tells that this one has been without a request for long enough to rest.
+    // When another idle connection has ended, this one has been idle long enough.
     assert_ends(Tls::connect(&tidegate, "http/1.1"));
     client.send(rest);
     assert_eq!(client.response(false).unwrap().status, 200);
@@ -126,7 +126,7 @@ fn who_leaves_http2_headers_unfinished_is_let_go() {
     let (_recorder, tidegate) = recorded();
     let mut tls = Tls::connect(&tidegate, "h2");
     let settings = Frame::new(frames::SETTINGS, 0, 0, &[]).bytes();
-    // `:method: GET` of a block whose END_HEADERS never comes.
+    // `:method: GET` in a header block whose END_HEADERS never arrives.
     let headers = Frame::new(frames::HEADERS, frames::END_STREAM, 1, &[0x82]).bytes();
     tls.send(&[frames::PREFACE, &settings, &headers].concat()).unwrap();
     assert_ends(tls);
@@ -143,7 +143,7 @@ fn who_sends_a_head_byte_by_byte_is_let_go() {
     let mut bytes = head.bytes();
     loop {
         let sent = tls.send(&[bytes.next().expect("the limit comes before the end of the head")]);
-        // The wait between two bytes is a wait for the end of the connection.
+        // The pause between two bytes also waits for the end of the connection.
         if sent.is_err() || tls.receive(&mut buffer).is_ok_and(|read| read == 0) {
             break;
         }
@@ -161,7 +161,7 @@ fn a_connection_kept_alive_for_nothing_is_let_go() {
 
     let mut frames = Frames::over(Tls::connect(&tidegate, "h2"));
     let settings = Frame::new(frames::SETTINGS, 0, 0, &[]).bytes();
-    // GET, https, /, and no authority: refused, which is an answer like another.
+    // GET, https, / and no authority: refused, which is an ordinary answer here.
     let headers = Frame::new(frames::HEADERS, 5, 1, &[0x82, 0x87, 0x84]).bytes();
     frames.tls.send(&[frames::PREFACE, &settings, &headers].concat()).unwrap();
     loop {
@@ -203,7 +203,8 @@ fn a_push_over_http2_that_stops_is_ended_and_the_connection_goes_on() {
     assert!(start.elapsed() < AT_MOST, "{:?}", start.elapsed());
 }
 
-/// A registry with an endless blob, which tells how much of it was taken when it is let go.
+/// A registry with an endless blob. It reports how many bytes were taken before the connection
+/// ended.
 fn endless() -> (Fake, Receiver<usize>) {
     let (gone, told) = channel();
     let gone = Mutex::new(gone);
@@ -288,7 +289,8 @@ fn a_reader_that_opens_its_http2_window_in_small_steps_is_not_let_go() {
                 assert!(frame.kind != frames::RST_STREAM && frame.kind != frames::GOAWAY, "{frame:?}");
             }
             Ok(None) => panic!("the connection ends after {taken} bytes"),
-            // Nothing more comes through the window: forty times the least rate is a step each time.
+            // Each step sends forty times the minimum rate, since nothing more fits through the
+            // window.
             Err(_) if room == 0 => {
                 frames.tls.send(&opened(1, STEP)).unwrap();
                 room = STEP;
@@ -308,7 +310,7 @@ fn a_push_slower_than_the_least_rate_is_ended() {
     client.tls.socket().set_read_timeout(Some(Duration::from_millis(250))).unwrap();
     let start = Instant::now();
     let mut buffer = [0; 1024];
-    // 80 bytes a second, where 500 are asked for, looked at from the twentieth second on.
+    // 80 bytes per second, where the minimum is 500, checked from the twentieth second on.
     while client.tls.send(&[7; 20]).is_ok() {
         if client.tls.receive(&mut buffer).is_ok() {
             break;
@@ -321,7 +323,7 @@ fn a_push_slower_than_the_least_rate_is_ended() {
 #[test]
 fn fifty_stalled_clients_keep_nobody_from_working() {
     let recorder = Recorder::start();
-    // With the default limits: they all stay for the length of the test.
+    // With the default limits, they all stay connected for the length of the test.
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let mut sockets = Vec::new();
     let mut connections = Vec::new();

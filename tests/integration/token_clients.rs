@@ -1,4 +1,4 @@
-//! Token mode as the clients see it: anonymous pull, login, push, and who is refused what.
+//! Token mode with real clients: anonymous pull, login, push, and refusals.
 
 use std::fs;
 use std::path::Path;
@@ -71,7 +71,7 @@ impl Setup {
         format!("{}/{repository}", self.host)
     }
 
-    /// The JSON that an address answers with, asked by curl.
+    /// The JSON at an address, requested with curl.
     fn json(&self, arguments: &[&str]) -> Value {
         let ca = self.tidegate.settings.path().join("ca.crt").display().to_string();
         let run = self.engine.run("curl", &[&["--silent", "--cacert", &ca], arguments].concat());
@@ -80,16 +80,16 @@ impl Setup {
     }
 }
 
-/// Somebody at a client; `None` has never logged in.
+/// The user who is logged in at a client; `None` for anonymous.
 type Who = Option<(&'static str, &'static str)>;
 
-/// What one kind of client does.
+/// One kind of client.
 trait Client {
     fn name(&self) -> &'static str;
     fn login(&self, setup: &Setup, user: (&str, &str)) -> Run;
-    /// Pushes an image of its own making.
+    /// Builds an image and pushes it.
     fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run;
-    /// Pulls it, whatever it has of it already.
+    /// Pulls an image, even if the client has it already.
     fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run;
 }
 
@@ -97,7 +97,7 @@ fn label(who: Who) -> &'static str {
     who.map_or("nobody", |(name, _)| name)
 }
 
-/// The whole story, with a repository of each client's own.
+/// Runs the whole sequence with separate repositories for each client.
 fn tell(setup: &Setup, client: &dyn Client) {
     let name = client.name();
     let (public, private) = (format!("public/{name}:one"), format!("team/{name}:one"));
@@ -122,7 +122,7 @@ fn tell(setup: &Setup, client: &dyn Client) {
     good("pull of what everybody may", client.pull(setup, Some(BOB), &public));
     good("pull", client.pull(setup, Some(ALICE), &private));
     let denied = ["denied", "insufficient_scope"];
-    // What is there already containerd does not push again, and calls it a success.
+    // containerd skips a push of content that already exists, and reports success.
     let another = format!("public/{name}/another:one");
     refused("anonymous push", client.push(setup, None, &another), &denied);
     refused("push", client.push(setup, Some(BOB), &another), &denied);
@@ -166,7 +166,7 @@ impl Client for Docker {
     }
 }
 
-/// containerd, the engine's own.
+/// The engine's own containerd.
 struct Containerd;
 
 impl Containerd {
@@ -196,7 +196,8 @@ impl Client for Containerd {
         "ctr"
     }
 
-    /// There is none: credentials go along with each command, so one with them stands for it.
+    /// containerd has no login; credentials are passed with each command. So a command with
+    /// credentials stands in for it.
     fn login(&self, setup: &Setup, (user, password): (&str, &str)) -> Run {
         let url = format!("https://{}/v2/", setup.host);
         let ca = setup.tidegate.settings.path().join("ca.crt").display().to_string();
@@ -311,7 +312,7 @@ impl Client for Skopeo {
     }
 }
 
-/// Where a client keeps what one user logged in with.
+/// Where a client stores a user's login.
 fn auth_file(setup: &Setup, client: &str, user: &str) -> String {
     let file = setup.engine.path().join(format!("{client}-{user}.json"));
     if !file.exists() {
@@ -354,7 +355,7 @@ fn docker_stores_an_identity_token_that_outlives_a_restart_and_not_the_password(
 fn docker_mounts_where_it_may_and_uploads_where_not() {
     let Some(setup) = Setup::start() else { return };
     assert!(Docker.login(&setup, ALICE).success && Docker.login(&setup, BOB).success);
-    // The engine has one memory for all its users of where it has pushed a layer.
+    // The engine remembers for all users where it has pushed a layer.
     let pushes = [(ALICE, "team/app"), (ALICE, "alice/app"), (BOB, "bob/app")];
     for (user, repository) in pushes {
         let run = Docker.push(&setup, Some(user), &format!("{repository}:one"));
@@ -423,7 +424,7 @@ fn curl_takes_a_token_or_shows_a_password() {
         assert!(refused.contains(r#"scope="repository:team/app:pull""#), "{refused}");
         assert!(refused.contains(r#"error="insufficient_scope""#), "{refused}");
     }
-    // And without any token.
+    // And without a token.
     let shown = |user: &str| status(&["--user", user, "--header", accept, &manifest("team/app")]);
     assert_eq!(shown("alice:wonderland"), "200 ");
     assert_eq!(shown("bob:builder"), "403 ");

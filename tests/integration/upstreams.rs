@@ -1,4 +1,4 @@
-//! The ways to the registry, and what a lost connection to it costs.
+//! Connections to the registry, and the effect of losing one.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
@@ -17,7 +17,7 @@ use crate::harness::tidegate::{Settings, Tidegate};
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
-/// Reads request heads from `stream` and answers each 200.
+/// Reads request heads from `stream` and answers each with 200.
 fn answer_heads(stream: impl std::io::Read + Write) {
     let mut stream = BufReader::new(stream);
     loop {
@@ -54,7 +54,7 @@ fn a_registry_on_a_unix_socket_is_reached() {
     }
 }
 
-/// A registry that speaks TLS, with a certificate for localhost.
+/// A registry with TLS and a certificate for localhost.
 fn secure(authority: &Authority) -> Fake {
     let identity = authority.issue("registry");
     let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
@@ -86,7 +86,8 @@ fn a_registry_with_tls_is_reached_when_its_authority_is_known_and_only_then() {
     }
 }
 
-/// A registry whose first connection answers once and dies over the second request. Counts requests.
+/// A registry whose first connection answers once and closes during the second request. Counts
+/// requests.
 fn forgetful() -> (Fake, Arc<AtomicUsize>) {
     let connections = AtomicUsize::new(0);
     let requests = Arc::new(AtomicUsize::new(0));
@@ -129,7 +130,7 @@ fn a_write_is_never_sent_twice() {
         let tidegate = on_one_core(&registry.url());
         let mut client = Client::connect(&tidegate);
         assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
-        // An upload that has begun has no POST.
+        // Only a POST has no upload to refer to.
         let id = if method == "POST" { "" } else { "0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c" };
         let line = format!("{method} /v2/a/blobs/uploads/{id}");
         let response = client.exchange(&line, &[AUTH, "Content-Length: 0"]);

@@ -1,5 +1,5 @@
-//! A worker thread that dies: the process must not go on without it. Only debug builds have a way
-//! to kill one.
+//! A worker thread that panics: the process must not continue without it. Only debug builds have a
+//! way to make one panic.
 #![cfg(debug_assertions)]
 
 use std::fs;
@@ -27,13 +27,14 @@ fn a_worker_that_panics_ends_the_process_with_an_error() {
     let trigger = settings.path().join("panic");
     let settings = settings.environment("TIDEGATE_TEST_PANIC", trigger.to_str().unwrap());
     let mut tidegate = Tidegate::start(settings);
-    // One transfer for each worker; the third connection meets its end at one of them.
+    // One transfer for each worker; the third connection makes one of them panic.
     let transfers: Vec<Client> = (0..2).map(|_| transfer(&tidegate)).collect();
     fs::write(&trigger, "").unwrap();
     let mut unlucky = TcpStream::connect(tidegate.address).unwrap();
     tidegate.log.wait_for("the panic", |line| line.contains("a panic for a test"));
     let start = Instant::now();
-    // From then on, a connection is refused or served, but not accepted and reset for long.
+    // From then on, connections are refused or served. They must not be accepted and reset for
+    // long.
     while let Ok(mut socket) = TcpStream::connect(tidegate.address) {
         _ = socket.read(&mut [0]);
         assert!(start.elapsed() < Duration::from_secs(1), "it still accepts connections");

@@ -1,4 +1,4 @@
-//! Who may do what, in front of a real registry, where a password is the proof.
+//! Access rules in front of a real registry, with passwords.
 
 mod check;
 mod mounts;
@@ -39,7 +39,7 @@ repositories = ["**"]
 actions = ["*"]
 "#;
 
-/// A registry, and in front of it tidegate with [`RULES`]. Everybody has the same password.
+/// A registry, and a tidegate with [`RULES`] in front. All users have the same password.
 struct Setup {
     registry: Registry,
     tidegate: Tidegate,
@@ -57,7 +57,7 @@ impl Setup {
         Setup { registry, tidegate }
     }
 
-    /// `user` sends a request; an empty name is no user.
+    /// Sends a request as `user`; anonymously if the name is empty.
     fn ask(&self, user: &str, line: &str, fields: &[&str]) -> Response {
         let proof = format!("Authorization: {}", basic(user, PASSWORD));
         let proof = (!user.is_empty()).then_some(&*proof);
@@ -94,7 +94,7 @@ impl Setup {
         tools::run("skopeo", &words.split(' ').collect::<Vec<_>>())
     }
 
-    /// Stores a blob as `user` does who may push; its digest.
+    /// Stores a blob as `user`, who has the right to push. Returns its digest.
     fn push_blob(&self, user: &str, repository: &str) -> String {
         let bytes = noise(1000);
         let start = self.ask(user, &format!("POST /v2/{repository}/blobs/uploads/"), &["Content-Length: 0"]);
@@ -104,7 +104,7 @@ impl Setup {
         digest
     }
 
-    /// Ends the upload that `start` was the answer to with its only chunk.
+    /// Completes the upload that `start` began, with a single chunk.
     fn finish(&self, user: &str, start: &Response, bytes: &[u8], digest: &str) -> u16 {
         let line = format!("PUT {}&digest={digest}", path(start));
         let mut client = Client::connect(&self.tidegate);
@@ -115,13 +115,13 @@ impl Setup {
     }
 }
 
-/// Path and query of the Location.
+/// The path and query of the Location.
 fn path(response: &Response) -> String {
     let location = response.all("Location")[0];
     location[location.find("/v2/").unwrap()..].to_owned()
 }
 
-/// An image in the folder of the settings, pushed by somebody who may.
+/// An image in the folder of the settings, pushed by a user with the right to push.
 fn with_images(repositories: &[&str]) -> Setup {
     let setup = Setup::start();
     write_image(&setup.tidegate.settings.path().join("image"), "one");

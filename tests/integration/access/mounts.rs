@@ -1,4 +1,4 @@
-//! Mounts, in the query and hidden in the body.
+//! Mounts in the query, and hidden in the body.
 
 use std::fs;
 
@@ -37,7 +37,7 @@ fn a_blob_is_mounted_only_from_where_it_may_be_pulled() {
     assert_eq!(setup.status("root", &line), 201);
 }
 
-/// Go takes the parameters of a form in the body before those of the query.
+/// Go prefers the parameters of a form in the body to those in the query.
 #[test]
 fn a_mount_in_the_body_is_none() {
     let setup = Setup::start();
@@ -46,7 +46,7 @@ fn a_mount_in_the_body_is_none() {
     let ca = folder.join("ca.crt").display().to_string();
     let form = format!("mount={secret}&from=secret/base");
     let kind = |kind: &str| format!("Content-Type: {kind}");
-    // To Go's ToLower the capital I with a dot is an i.
+    // Go's ToLower turns a capital I with a dot into an i.
     let kinds =
         [kind("application/x-www-form-urlencoded"), kind("APPL\u{130}CATION/x-www-form-urlencoded ; x")];
     let fields = [format!("mount={secret}"), "from=secret/base".to_owned()];
@@ -76,7 +76,7 @@ fn a_mount_in_the_body_is_none() {
     assert_eq!(setup.status("alice", &format!("HEAD /v2/team/app/blobs/{secret}")), 404);
 }
 
-/// curl calls every body a form, which the registry would swallow.
+/// curl declares every body a form, which the registry would parse and lose.
 #[test]
 fn a_chunk_is_never_a_form() {
     let setup = Setup::start();

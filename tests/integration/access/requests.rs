@@ -1,4 +1,4 @@
-//! Odd spellings of requests, and what is no request at all.
+//! Odd spellings of valid requests, and requests outside the API.
 
 use super::{RULES, Setup};
 use crate::harness::PASSWORD;

@@ -1,4 +1,4 @@
-//! Pulling, pushing and deleting, and the words of a refusal.
+//! The rights to pull, push and delete, and the messages of refusals.
 
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ fn a_private_repository_is_for_those_to_whom_it_is_granted() {
         let accept = "Accept: application/vnd.oci.image.manifest.v1+json";
         let manifest = setup.ask(user, "HEAD /v2/team/app/manifests/one", &[accept]);
         assert_eq!(manifest.status, status, "{user}");
-        // This registry is older than referrers.
+        // This registry predates referrers.
         let referrers = format!("GET /v2/team/app/referrers/sha256:{}", "0".repeat(64));
         assert_eq!(setup.status(user, &referrers), if status == 200 { 404 } else { status }, "{user}");
     }
@@ -70,7 +70,7 @@ fn a_refusal_names_the_right_and_the_repository() {
     }
     let line = setup.tidegate.access.wait_for("the refusal", |line| line.contains("manifest-delete"));
     assert!(line.contains(r#""reason":"this user may not do this""#) && line.contains("team/app"), "{line}");
-    // This registry deletes by digest alone.
+    // This registry deletes by digest only.
     assert_eq!(setup.status("root", "DELETE /v2/team/app/manifests/one"), 400);
 }
 
@@ -92,7 +92,7 @@ fn who_may_push_cancels_an_upload_and_who_may_delete_deletes() {
     assert_eq!(setup.status("root", &format!("DELETE /v2/team/app/blobs/{digest}")), 202);
 }
 
-/// The registry signs into the state which repository an upload belongs to.
+/// The registry signs the repository into the state of an upload.
 #[test]
 fn an_upload_goes_on_only_in_the_repository_in_which_it_began() {
     let setup = Setup::start();

@@ -33,7 +33,7 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), pem, der }
     }
 
-    /// A certificate for localhost and 127.0.0.1 whose common name tells it from others.
+    /// A certificate for localhost and 127.0.0.1. Its common name distinguishes it from others.
     pub fn issue(&self, name: &str) -> Identity {
         self.issue_for(name, &["localhost", "127.0.0.1"])
     }
@@ -48,7 +48,7 @@ impl Authority {
         self.sign(&KeyPair::generate().unwrap(), name, hosts)
     }
 
-    /// A certificate for a key that is there already.
+    /// A certificate for an existing key.
     pub fn sign(&self, key: &KeyPair, name: &str, hosts: &[&str]) -> Identity {
         let now = OffsetDateTime::now_utc();
         self.sign_dated(key, name, hosts, now - time::Duration::days(1), now + time::Duration::days(90))
@@ -90,7 +90,7 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// A client that shows what is in the files `stem`.crt and `stem`.key.
+    /// A client that presents the certificate in `stem`.crt, with the key in `stem`.key.
     pub fn client_showing(&self, stem: &str) -> Arc<rustls::ClientConfig> {
         let chain =
             CertificateDer::pem_file_iter(format!("{stem}.crt")).unwrap().map(Result::unwrap).collect();
@@ -110,7 +110,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// Writes `<stem>.crt` and `<stem>.key`, the key for its owner alone.
+    /// Writes `<stem>.crt` and `<stem>.key`, the key readable by its owner only.
     pub fn write(&self, folder: &Path, stem: &str) {
         write_private(&folder.join(format!("{stem}.key")), &self.key);
         fs::write(folder.join(format!("{stem}.crt")), &self.certificate).unwrap();
@@ -122,7 +122,7 @@ fn write_private(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// The common name of the certificate a server showed.
+/// The common name of the certificate that a server presented.
 pub fn common_name(certificate: &CertificateDer<'_>) -> String {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).unwrap();
     parsed.subject().iter_common_name().next().unwrap().as_str().unwrap().to_owned()

@@ -10,8 +10,9 @@ type Job = (Command, Sender<io::Result<Child>>);
 
 /// Starts `command` so that the kernel kills it when this process ends.
 ///
-/// The parent-death signal fires when the *thread* that started the child ends, and a test's thread ends
-/// with the test; so one thread that lives as long as the process starts them all.
+/// The kernel signals the parent's death when the *thread* that started the child ends, and a
+/// test's thread ends with the test. So one thread that lives as long as the process starts all
+/// children.
 pub fn spawn(mut command: Command) -> io::Result<Child> {
     static STARTER: OnceLock<Mutex<Sender<Job>>> = OnceLock::new();
     // SAFETY: the closure makes one prctl call between fork and exec, which is async-signal-safe.

@@ -1,4 +1,4 @@
-//! Certificates that clients show, good and bad, each as `NAME.crt` and `NAME.key` in a folder.
+//! Client certificates, good and bad, each as `NAME.crt` and `NAME.key` in a folder.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-/// The CA of the clients, whose certificate is `clients.crt` in its folder, and whose list is `clients.crl`.
+/// The CA of the clients. Its certificate is `clients.crt` in the folder, its CRL `clients.crl`.
 pub struct ClientCa {
     folder: PathBuf,
     issuer: Issuer<'static, KeyPair>,
@@ -27,7 +27,8 @@ impl ClientCa {
         ca
     }
 
-    /// A certificate that counts, changed; named after its file.
+    /// Issues a valid certificate after applying `change`. `name` is the common name and the file
+    /// name.
     pub fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Certificate {
         let mut params = client_params(name);
         change(&mut params);
@@ -37,13 +38,13 @@ impl ClientCa {
         certificate
     }
 
-    /// The same for a key of any kind.
+    /// Issues a certificate for an existing key of any kind.
     pub fn issue_for(&self, name: &str, key: &KeyPair) {
         let certificate = client_params(name).signed_by(key, &self.issuer).unwrap();
         self.write(name, &certificate.pem(), key);
     }
 
-    /// One of a CA below this one, whose certificate stands behind it in the file.
+    /// Issues a certificate from an intermediate CA, whose certificate follows in the same file.
     pub fn issue_below(&self, name: &str) {
         let (key, params) = (KeyPair::generate().unwrap(), ca_params("below"));
         let intermediate = params.signed_by(&key, &self.issuer).unwrap();
@@ -53,14 +54,14 @@ impl ClientCa {
         self.write(name, &(certificate.pem() + &intermediate.pem()), &key);
     }
 
-    /// One that nobody signed but its own key.
+    /// Makes a self-signed certificate.
     pub fn self_signed(&self, name: &str) {
         let key = KeyPair::generate().unwrap();
         let certificate = client_params(name).self_signed(&key).unwrap();
         self.write(name, &certificate.pem(), &key);
     }
 
-    /// Replaces the list by one of these serial numbers.
+    /// Replaces the CRL by one with these serial numbers.
     pub fn revoke(&self, serials: &[u64]) {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),

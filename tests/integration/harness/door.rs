@@ -1,4 +1,5 @@
-//! A port for those who were told of it before there was anybody behind it, and a DNS server that sends all names here.
+//! A port that is announced before anything serves behind it, and a DNS server that resolves every
+//! name to this machine.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -8,22 +9,22 @@ use super::DEADLINE;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Who comes waits.
+    /// Connections wait.
     Waiting,
-    /// Who comes is sent away.
+    /// Connections are closed.
     Shut,
-    /// Who comes is brought to this address.
+    /// Connections are forwarded to this address.
     Open(SocketAddr),
 }
 
-/// A listening port whose other end can be moved.
+/// A listening port whose target can change.
 pub struct Door {
     pub port: u16,
     shared: Arc<(Mutex<State>, Condvar)>,
 }
 
 impl Door {
-    /// One at which everybody waits until it is opened.
+    /// A door at which connections wait until it is opened.
     pub fn new() -> Door {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -73,7 +74,7 @@ fn bring(visitor: TcpStream, address: SocketAddr) {
     let _ = back.join();
 }
 
-/// The address of a DNS server that says 127.0.0.1 of every name.
+/// The address of a DNS server that resolves every name to 127.0.0.1.
 pub fn dns() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -88,7 +89,7 @@ pub fn dns() -> SocketAddr {
     address
 }
 
-/// RFC 1035 section 4: the question repeated, and for type A one answer.
+/// Answers a query (RFC 1035 section 4): repeats the question and, for type A, adds one answer.
 fn answer(query: &[u8]) -> Option<Vec<u8>> {
     const HEADER: usize = 12;
     let name = query.get(HEADER..)?.iter().position(|&length| length == 0)?;

@@ -1,5 +1,5 @@
-//! A Docker engine in a namespace of its own, where `/etc/docker` is the test's and 192.0.2.1 is this machine: docker reads no
-//! certificates for what it takes for the loopback.
+//! A Docker engine in a namespace with a private `/etc/docker`, where 192.0.2.1 is this machine.
+//! Docker does not read certs.d for loopback addresses.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::lines::Lines;
 use super::tidegate::Settings;
 use super::tools::{Run, run};
 
-/// The address of tidegate there: reserved for documentation (RFC 5737).
+/// tidegate's address in the namespace, reserved for documentation (RFC 5737).
 pub const ADDRESS: &str = "192.0.2.1";
 
 pub struct Engine {
@@ -24,7 +24,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts it, as only root may. Others are told so, and have the clients that need no root.
+    /// Starts the engine, which requires root. Without root, prints a note and returns `None`.
     pub fn start() -> Option<Engine> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("not root: nothing is tested with docker");
@@ -61,13 +61,13 @@ impl Engine {
         Some(Engine { folder, holder, daemon, log })
     }
 
-    /// What runs a program in the namespaces.
+    /// The command prefix that runs a program in the namespaces.
     pub fn runner(&self) -> Vec<String> {
         let namespaces = format!("--target={}", self.holder.id());
         ["nsenter", &namespaces, "--mount", "--net", "--"].map(str::to_owned).to_vec()
     }
 
-    /// Settings of a tidegate in there, on a port of the kernel's choice.
+    /// Settings of a tidegate in the namespace, on a free port.
     pub fn settings(&self, upstream: &str) -> Settings {
         let settings = Settings::for_upstream(upstream)
             .set("server.listen", &format!("[{:?}]", format!("{ADDRESS}:0")))
@@ -76,7 +76,7 @@ impl Engine {
         settings
     }
 
-    /// `/etc/docker/certs.d/HOST`, made anew.
+    /// Creates an empty `/etc/docker/certs.d/HOST`.
     pub fn certificates(&self, host: &str) -> PathBuf {
         let folder = self.folder.path().join("etc/certs.d").join(host);
         let _ = fs::remove_dir_all(&folder);
@@ -84,7 +84,7 @@ impl Engine {
         folder
     }
 
-    /// Runs a command of docker.
+    /// Runs a docker command.
     pub fn docker(&self, arguments: &[&str]) -> Run {
         let host = format!("unix://{}", self.folder.path().join("socket").display());
         run("docker", &[&["--host", &host], arguments].concat())
@@ -104,7 +104,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Asked to end, the engine takes its containerd with it.
+        // On SIGTERM, the engine also ends its containerd.
         let daemon = rustix::process::Pid::from_child(&self.daemon);
         let _ = rustix::process::kill_process(daemon, rustix::process::Signal::TERM);
         let _ = self.daemon.wait();

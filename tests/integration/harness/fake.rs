@@ -1,4 +1,4 @@
-//! Fakes of the registry that do one thing each.
+//! Fake registries that do one thing each.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::DEADLINE;
 
-/// A server on a port of its own; each connection gets a thread that runs its behaviour.
+/// A server on a free port; each connection gets a thread that runs its behaviour.
 pub struct Fake {
     pub address: SocketAddr,
     stopped: Arc<AtomicBool>,
@@ -37,7 +37,8 @@ impl Fake {
         Fake::start(|conversation| while conversation.read_some().is_some() {})
     }
 
-    /// Answers every request head with the same bytes, then closes when `then_close`.
+    /// Answers every request head with the same bytes. With `then_close`, it then closes the
+    /// connection.
     pub fn scripted(answer: impl Into<Vec<u8>>, then_close: bool) -> Fake {
         let answer = answer.into();
         Fake::start(move |conversation| {
@@ -50,7 +51,7 @@ impl Fake {
         })
     }
 
-    /// Answers with a Location.
+    /// Answers with a `Location`.
     pub fn location_teller(status: &str, location: &str) -> Fake {
         Fake::scripted(
             format!("HTTP/1.1 {status}\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"),
@@ -70,7 +71,7 @@ impl Drop for Fake {
     }
 }
 
-/// The address of a port on which nobody listens.
+/// The address of a port on which nothing listens.
 pub fn refusing() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -88,12 +89,12 @@ impl Conversation {
         Conversation { reader: BufReader::new(stream) }
     }
 
-    /// The address that tidegate connected to.
+    /// The local address of the connection.
     pub fn address(&self) -> SocketAddr {
         self.reader.get_ref().local_addr().unwrap()
     }
 
-    /// The connection itself, for a behaviour that speaks something else than plain HTTP.
+    /// The raw connection, for behaviours other than plain HTTP.
     pub fn socket(&self) -> TcpStream {
         self.reader.get_ref().try_clone().unwrap()
     }
@@ -114,7 +115,7 @@ impl Conversation {
         }
     }
 
-    /// Some bytes, `None` when the connection has ended.
+    /// Some bytes, or `None` when the connection has ended.
     pub fn read_some(&mut self) -> Option<Vec<u8>> {
         let mut buffer = vec![0; 16 * 1024];
         let read = self.reader.read(&mut buffer).ok().filter(|read| *read > 0)?;
@@ -122,7 +123,7 @@ impl Conversation {
         Some(buffer)
     }
 
-    /// False when the other side is gone.
+    /// Writes all bytes; false when the other side has closed.
     pub fn write(&mut self, bytes: &[u8]) -> bool {
         self.reader.get_mut().write_all(bytes).is_ok()
     }
@@ -133,7 +134,7 @@ impl Conversation {
         let _ = socket.set_linger(Some(std::time::Duration::ZERO));
     }
 
-    /// Reads nothing, and comes back when the other side is gone.
+    /// Reads nothing, and returns when the other side has closed.
     pub fn wait_for_end(&self) {
         let socket = self.reader.get_ref();
         let mut poll = [rustix::event::PollFd::new(socket, rustix::event::PollFlags::RDHUP)];

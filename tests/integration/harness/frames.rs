@@ -1,4 +1,4 @@
-//! Raw HTTP/2 frames: enough to send what no client library would, and to read what came back.
+//! Raw HTTP/2 frames: enough to send what no client library would, and to read the answers.
 
 use std::io;
 
@@ -39,7 +39,7 @@ impl Frame {
         bytes
     }
 
-    /// The first frame in `bytes`, taken out of it when it is all there.
+    /// Removes the first frame from `bytes` if it is complete.
     pub fn take(bytes: &mut Vec<u8>) -> Option<Frame> {
         let (head, rest) = bytes.split_at_checked(9)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
@@ -54,7 +54,7 @@ impl Frame {
     }
 }
 
-/// The head of a request in one frame, as literals that no table remembers (RFC 7541 section 6.2.2).
+/// A request head in one frame, in literals without indexing (RFC 7541 section 6.2.2).
 pub fn head(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Frame {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -78,7 +78,8 @@ impl Frames {
         Frames { tls, buffer: Vec::new() }
     }
 
-    /// The next frame, `None` at the end of the connection; `WouldBlock` when none comes in time.
+    /// The next frame, or `None` at the end of the connection. `WouldBlock` when none arrives in
+    /// time.
     pub fn next(&mut self) -> io::Result<Option<Frame>> {
         loop {
             if let Some(frame) = Frame::take(&mut self.buffer) {
@@ -105,8 +106,8 @@ impl Frames {
     }
 }
 
-/// The `:status` of an answer's HEADERS frame (RFC 7541), which must be the first on its connection: it
-/// can then refer to nothing but the static table.
+/// The `:status` in the HEADERS frame of an answer (RFC 7541). It must be the first on its
+/// connection, so that it can only refer to the static table.
 pub fn first_status(headers: &Frame) -> Option<u16> {
     const PADDED: u8 = 0x8;
     const PRIORITY: u8 = 0x20;
@@ -124,7 +125,7 @@ pub fn first_status(headers: &Frame) -> Option<u16> {
         indexed @ 0x88..=0x8e => {
             [200, 204, 206, 304, 400, 404, 500].get(usize::from(indexed - 0x88)).copied()
         }
-        // A literal whose name is one of the static entries 8 to 14, all of which are `:status`.
+        // A literal whose name is one of the static entries 8 to 14, which are all `:status`.
         0x48..=0x4e | 0x08..=0x0e | 0x18..=0x1e => literal_status(block.get(1..)?),
         _ => None,
     }
@@ -144,7 +145,8 @@ fn literal_status(value: &[u8]) -> Option<u16> {
     if value[0] & 0x80 == 0 { std::str::from_utf8(bytes).ok()?.parse().ok() } else { huffman_digits(bytes) }
 }
 
-/// Three digits of RFC 7541's Appendix B: 0 to 2 take five bits, 3 to 9 six.
+/// Decodes three digits with the Huffman code of RFC 7541, Appendix B: 0 to 2 take five bits, 3 to
+/// 9 six.
 fn huffman_digits(bytes: &[u8]) -> Option<u16> {
     let bits: Vec<u16> =
         bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| u16::from(byte >> bit & 1))).collect();

@@ -1,19 +1,20 @@
-//! An HTTP/1.1 client on raw bytes: requests as the test writes them, answers as they came.
+//! An HTTP/1.1 client on raw bytes: requests exactly as the test writes them, answers exactly as
+//! received.
 
 use std::io;
 
 use super::tidegate::Tidegate;
 use super::tls::Tls;
 
-/// One answer, with every field in its order and number.
+/// One answer, with all fields in order.
 #[derive(Debug, Clone, Default)]
 pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Whether the framing says that the body is all there.
+    /// Whether the body is complete according to its framing.
     pub complete: bool,
-    /// The interim (1xx) answers before it.
+    /// The statuses of the interim (1xx) answers before it.
     pub interim: Vec<u16>,
 }
 
@@ -61,13 +62,14 @@ impl Client {
         self.tls.send(bytes.as_ref()).unwrap();
     }
 
-    /// Sends a request head made of `line` (method and target) and `fields`, then gives the answer.
+    /// Sends a request head made of `line` (method and target) and `fields`, and returns the
+    /// answer.
     pub fn exchange(&mut self, line: &str, fields: &[&str]) -> Response {
         self.send(head(line, fields));
         self.response(line.starts_with("HEAD")).unwrap()
     }
 
-    /// The next final answer, or an error when there is none.
+    /// Reads the next final answer, or returns an error when there is none.
     pub fn response(&mut self, to_head: bool) -> io::Result<Response> {
         let mut interim = Vec::new();
         let head = loop {
@@ -91,12 +93,12 @@ impl Client {
         Ok(response)
     }
 
-    /// The status line and fields of the next answer, interim or final, and nothing of its body.
+    /// Reads the status and fields of the next answer, interim or final, and none of its body.
     pub fn head_only(&mut self) -> io::Result<(u16, Vec<(String, String)>)> {
         self.head().map(|head| (head.status, head.headers))
     }
 
-    /// At least one more byte of a body, as it comes; empty at the end of the connection.
+    /// Reads at least one more byte of a body; empty at the end of the connection.
     pub fn some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
             let _ = self.fill();
@@ -104,7 +106,7 @@ impl Client {
         std::mem::take(&mut self.buffer)
     }
 
-    /// `length` bytes of a body, or what there was of it, and whether it was all.
+    /// Reads `length` bytes of a body, or as many as arrive, and returns whether it was complete.
     pub fn exactly(&mut self, length: usize) -> (Vec<u8>, bool) {
         while self.buffer.len() < length {
             if !self.fill().unwrap_or(false) {
@@ -182,7 +184,7 @@ impl Client {
     }
 }
 
-/// A request head; a Host is added unless one is among `fields`.
+/// A request head. A Host field is added unless `fields` has one.
 pub fn head(line: &str, fields: &[&str]) -> String {
     let mut text = format!("{line} HTTP/1.1\r\n");
     if !fields.iter().any(|field| field.to_ascii_lowercase().starts_with("host:")) {
@@ -196,7 +198,7 @@ pub fn head(line: &str, fields: &[&str]) -> String {
     text
 }
 
-/// The Authorization field of the user every test knows.
+/// The Authorization field of the tests' user.
 pub fn authorized() -> String {
     format!("Authorization: {}", super::BASIC)
 }

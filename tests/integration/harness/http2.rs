@@ -1,4 +1,4 @@
-//! A blocking HTTP/2 client: the `h2` crate, driven by a thread of its own.
+//! A blocking HTTP/2 client: the `h2` crate, driven by a separate thread.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -25,7 +25,7 @@ pub struct Client {
     requests: SendRequest<Bytes>,
 }
 
-/// An answer and what became of its body: `Ok` when it ended with END_STREAM.
+/// An answer and the outcome of its body: `Ok` when it ended with END_STREAM.
 pub struct Answer {
     pub head: Response<()>,
     pub body: Vec<u8>,
@@ -42,7 +42,7 @@ impl Answer {
     }
 }
 
-/// The same answer as one of HTTP/1.1.
+/// The same answer as an HTTP/1.1 response.
 impl From<Answer> for http1::Response {
     fn from(answer: Answer) -> Self {
         let field = |(name, value): (&HeaderName, &HeaderValue)| {
@@ -63,7 +63,7 @@ impl Client {
         Client::connect_with(tidegate, 1 << 20)
     }
 
-    /// With a receive window, of the streams and of the connection, of `window` bytes.
+    /// Connects with a receive window of `window` bytes, for each stream and for the connection.
     pub fn connect_with(tidegate: &Tidegate, window: u32) -> Client {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -83,14 +83,14 @@ impl Client {
         Client { runtime, requests }
     }
 
-    /// Sends a request head. `end` says that no body follows.
+    /// Sends a request head. With `end`, no body follows.
     pub fn send(&mut self, request: Request<()>, end: bool) -> (ResponseFuture, SendStream<Bytes>) {
         let mut ready = self.requests.clone();
         self.runtime.block_on(limited(poll_fn(|context| ready.poll_ready(context)))).unwrap();
         self.requests.send_request(request, end).unwrap()
     }
 
-    /// Sends body bytes, as the window lets them.
+    /// Sends body bytes, as flow control permits.
     pub fn data(&self, stream: &mut SendStream<Bytes>, data: &[u8], end: bool) -> Result<(), h2::Error> {
         let mut rest = Bytes::copy_from_slice(data);
         self.runtime.block_on(limited(async {
@@ -110,7 +110,8 @@ impl Client {
         }))
     }
 
-    /// Sends `size` body bytes and no end, as the window lets it and while the test goes on; what is sent so far.
+    /// Sends `size` body bytes without an end, as flow control permits and while the test goes on.
+    /// Returns the counter of bytes sent.
     pub fn feed(&self, mut stream: SendStream<Bytes>, size: usize) -> Arc<AtomicUsize> {
         let sent = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&sent);
@@ -126,13 +127,13 @@ impl Client {
                 left -= room;
                 count.fetch_add(room, Ordering::SeqCst);
             }
-            // A stream that is dropped is reset.
+            // Dropping the stream resets it.
             std::future::pending::<()>().await;
         });
         sent
     }
 
-    /// The first of several answers, if one comes within `patience`.
+    /// Waits for the first of several answers, no longer than `patience`.
     pub fn first_answer(
         &self,
         answers: &mut [ResponseFuture],
@@ -145,12 +146,12 @@ impl Client {
         self.runtime.block_on(async { tokio::time::timeout(patience, first).await.ok() })
     }
 
-    /// The head of the answer.
+    /// Waits for the head of the answer.
     pub fn head(&self, response: ResponseFuture) -> Result<Response<RecvStream>, h2::Error> {
         self.runtime.block_on(limited(response))
     }
 
-    /// The next bytes of a body; `None` at its end.
+    /// The next bytes of a body, or `None` at its end.
     pub fn some(&self, body: &mut RecvStream) -> Option<Result<Bytes, h2::Error>> {
         self.runtime.block_on(limited(async {
             let data = body.data().await;
@@ -161,7 +162,7 @@ impl Client {
         }))
     }
 
-    /// The whole answer.
+    /// Waits for the whole answer.
     pub fn answer(&self, response: ResponseFuture) -> Result<Answer, h2::Error> {
         let (parts, mut stream) = self.head(response)?.into_parts();
         let mut body = Vec::new();
@@ -175,14 +176,14 @@ impl Client {
         Ok(Answer { head: Response::from_parts(parts, ()), body, end })
     }
 
-    /// A request without a body, and its answer.
+    /// Sends a request without a body and returns the answer.
     pub fn exchange(&mut self, request: Request<()>) -> Answer {
         let (response, _) = self.send(request, true);
         self.answer(response).unwrap()
     }
 }
 
-/// A request for `path` at `host` with fields written as `Name: value`.
+/// A request for `path` at `host`, with fields written as `Name: value`.
 pub fn request(method: &str, host: &str, path: &str, fields: &[&str]) -> Request<()> {
     let mut builder = Request::builder().method(method).uri(format!("https://{host}{path}"));
     for field in fields {

@@ -1,4 +1,4 @@
-//! Images made from nothing.
+//! Small images for tests.
 
 use std::fs;
 use std::path::Path;
@@ -8,20 +8,20 @@ use serde_json::json;
 use super::http1::{self, Client, Response};
 use super::tools::succeed;
 
-/// In hexadecimal, as digests have it.
+/// The SHA-256 digest in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `size` bytes that no compression shrinks.
+/// `size` bytes that do not compress.
 pub fn noise(size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size];
     aws_lc_rs::rand::fill(&mut bytes).unwrap();
     bytes
 }
 
-/// An OCI layout with one image of one layer, made from nothing; the digest of its manifest.
+/// Writes an OCI layout with an image of one layer. Returns the digest of its manifest.
 pub fn write_image(folder: &Path, tag: &str) -> String {
     let root = folder.join("rootfs");
     let blobs = folder.join("blobs/sha256");
@@ -63,7 +63,8 @@ pub fn write_image(folder: &Path, tag: &str) -> String {
     digest
 }
 
-/// Pushes the smallest image there is, request by request: the digest of its manifest, which is another for each tag.
+/// Pushes the smallest possible image, request by request. Returns the digest of its manifest,
+/// which is different for each tag.
 pub fn push_tiny(client: &mut Client, authorization: &str, repository: &str, tag: &str) -> String {
     let config = b"{}";
     upload(client, authorization, repository, config);

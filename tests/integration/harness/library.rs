@@ -1,4 +1,4 @@
-//! A registry that has nothing but a catalog, and how registries differ in giving it away in pages.
+//! A registry that has only a catalog, with the pagination of different registries.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::fake::{Conversation, Fake};
 
-/// What is asked for and how much was given, over all requests.
+/// The requests, and the number of names returned, over all requests.
 #[derive(Clone, Default)]
 pub struct Given {
     /// The heads of the requests, in order.
@@ -31,7 +31,7 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// As distribution answers, which takes no `n` over `most` and gives `usual` names without.
+    /// Pages as in distribution: `usual` names without an `n`, and an error for an `n` over `most`.
     pub fn in_pages(&self, usual: usize, most: usize) -> Result<Page<'a>, &'static str> {
         let n = self.n.unwrap_or(usual);
         if n > most {
@@ -44,7 +44,7 @@ impl<'a> Ask<'a> {
 }
 
 impl Library {
-    /// `answer` is called for each request; an error is a status line's end.
+    /// Calls `answer` for each request. An error is the status code and text.
     pub fn start(
         names: Vec<String>,
         answer: impl Fn(&mut Conversation, &Ask) -> Result<(Vec<String>, bool), String> + Send + Sync + 'static,
@@ -83,18 +83,18 @@ impl Library {
         Library { fake, given }
     }
 
-    /// One that answers as distribution does.
+    /// A registry with the pagination of distribution.
     pub fn in_pages(names: Vec<String>) -> Library {
         Library::start(names, |_, ask| owned(ask.in_pages(100, 1000)))
     }
 
-    /// What was asked and given since the last call.
+    /// The requests and answers since the last call.
     pub fn given(&self) -> Given {
         std::mem::take(&mut *self.given.lock().unwrap())
     }
 }
 
-/// A page to be given away.
+/// Copies a page, as the answer of a library.
 pub fn owned(page: Result<Page, &'static str>) -> Result<(Vec<String>, bool), String> {
     page.map(|(names, more)| (names.to_vec(), more)).map_err(str::to_owned)
 }

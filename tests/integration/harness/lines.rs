@@ -12,14 +12,14 @@ struct Output {
     ended: bool,
 }
 
-/// Everything a stream has said so far, and a way to wait for what it will say.
+/// The lines of a stream so far, and a way to wait for more.
 #[derive(Clone, Default)]
 pub struct Lines {
     shared: Arc<(Mutex<Output>, Condvar)>,
 }
 
 impl Lines {
-    /// Reads `stream` to its end in a thread of its own.
+    /// Reads `stream` to its end in a separate thread.
     pub fn follow(stream: impl Read + Send + 'static) -> Lines {
         let lines = Lines::default();
         let reader = lines.clone();
@@ -38,12 +38,12 @@ impl Lines {
         lines
     }
 
-    /// The first line for which `wanted` holds, waiting for it if need be.
+    /// Returns the first line for which `wanted` holds, and waits for it if necessary.
     pub fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         self.wait_after(0, what, wanted)
     }
 
-    /// The same, among the lines from number `start` on.
+    /// Like `wait_for`, among the lines from number `start` on.
     pub fn wait_after(&self, start: usize, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + DEADLINE;
         let mut output = self.shared.0.lock().unwrap();
@@ -65,7 +65,7 @@ impl Lines {
         }
     }
 
-    /// Waits until the stream has ended, then gives all of it.
+    /// Waits until the stream has ended, then returns all lines.
     pub fn to_end(&self) -> Vec<String> {
         let output = self.shared.0.lock().unwrap();
         let (output, waited) =
@@ -76,12 +76,12 @@ impl Lines {
         lines
     }
 
-    /// How many lines there are now: a place to wait from.
+    /// The number of lines so far, as a start for `wait_after`.
     pub fn len(&self) -> usize {
         self.shared.0.lock().unwrap().lines.len()
     }
 
-    /// Everything said so far.
+    /// All lines so far.
     pub fn so_far(&self) -> Vec<String> {
         self.shared.0.lock().unwrap().lines.clone()
     }

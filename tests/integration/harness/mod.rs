@@ -1,5 +1,5 @@
-//! What the tests stand on. Every wait is for an event and ends at a deadline; every listener is on a
-//! port of the kernel's choice; nothing outlives the test binary.
+//! The tools of the tests. Every wait is for an event and has a deadline, every listener is on a
+//! free port, and nothing outlives the test binary.
 
 pub mod authority;
 pub mod child;
@@ -26,16 +26,16 @@ pub mod tools;
 
 use std::time::Duration;
 
-/// How long any single event may take before the test gives up: far more than it needs, so that a busy
-/// machine fails nothing.
+/// The time limit for any single event: far longer than needed, so that a busy machine fails no
+/// test.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The user every test knows, and the header that proves it.
+/// The user of most tests, and the header with the password.
 pub const USER: &str = "testuser";
 pub const PASSWORD: &str = "testpass";
 pub const BASIC: &str = "Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 
-/// `Basic` credentials of any user.
+/// The `Basic` credentials of any user.
 pub fn basic(user: &str, password: &str) -> String {
     use base64::Engine as _;
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))

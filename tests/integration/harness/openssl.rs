@@ -1,4 +1,4 @@
-//! `openssl s_client`: the other TLS that clients are made of, and one that does as it is told.
+//! `openssl s_client`: another TLS implementation, and one that can be controlled precisely.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,7 +9,7 @@ use super::tidegate::Tidegate;
 use super::tools::run_reading;
 use super::{DEADLINE, child};
 
-/// One request over a connection of its own, and all that `s_client` says of both.
+/// Sends one request over a new connection. Returns everything that `s_client` prints about both.
 pub fn talk(tidegate: &Tidegate, options: &[&str]) -> String {
     let folder = tidegate.settings.path();
     let request = folder.join("request");
@@ -27,14 +27,15 @@ pub struct OpenSsl {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// What it says of the connection.
+    /// The lines about the connection.
     pub said: Lines,
 }
 
 impl OpenSsl {
-    /// A client that checks the certificate; `options` are `s_client`'s.
+    /// Starts a client that verifies the certificate; `options` are those of `s_client`.
     ///
-    /// A line that begins with one of the letters `B`, `K`, `k`, `Q` and `R` is an order to it and is not sent on.
+    /// A line that begins with one of the letters `B`, `K`, `k`, `Q` and `R` is a command to
+    /// `s_client` and is not sent.
     pub fn connect(tidegate: &Tidegate, options: &[&str]) -> OpenSsl {
         let mut command = Command::new("timeout");
         command.arg(DEADLINE.as_secs().to_string()).args(["openssl", "s_client", "-brief"]);
@@ -52,15 +53,16 @@ impl OpenSsl {
         self.input.write_all(bytes).unwrap();
     }
 
-    /// Changes the keys of what this side sends (RFC 8446, section 4.6.3), and with `both` has the other side change
-    /// its own too. All that was sent before must have arrived there, or the order may be taken for data.
+    /// Updates the keys for sending (RFC 8446, section 4.6.3). With `both`, asks the other side to
+    /// update its keys too. Everything sent before must have arrived there; otherwise the command
+    /// may be taken for data.
     pub fn update_keys(&mut self, both: bool) {
         let before = self.said.len();
         self.send(if both { b"K\n" } else { b"k\n" });
         self.said.wait_after(before, "the change of keys", |line| line == "KEYUPDATE");
     }
 
-    /// The status and length of the next answer, whose framing must be a length.
+    /// Reads the next answer, which must have a Content-Length. Returns its status and length.
     pub fn head(&mut self) -> (u16, usize) {
         let (mut status, mut length) = (0, 0);
         loop {
@@ -83,7 +85,7 @@ impl OpenSsl {
         body
     }
 
-    /// Whether the other side ends the connection with close_notify, and without another byte.
+    /// Whether the other side ends the connection with close_notify, without another byte.
     pub fn ends_cleanly(&mut self) -> bool {
         self.body(1).is_empty() && self.child.wait().unwrap().success()
     }

@@ -1,5 +1,5 @@
-//! Pebble, the ACME directory that Let's Encrypt tests clients with, as unkind as it can be: it refuses half of all nonces and has
-//! every name proven anew.
+//! Pebble, the ACME directory that Let's Encrypt provides for tests of clients, at its strictest:
+//! it rejects half of all nonces and validates every name again.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,14 +19,14 @@ use super::{DEADLINE, child, tools};
 
 pub struct Pebble {
     pub log: Lines,
-    /// Where it looks for tls-alpn-01, and for http-01.
+    /// The ports that it connects to for tls-alpn-01 and http-01.
     pub tls: Door,
     pub http: Door,
     server: Server,
     folder: TempDir,
 }
 
-/// The process and the two ports it listens on.
+/// The process and its two ports.
 struct Server {
     child: Child,
     directory: u16,
@@ -38,14 +38,15 @@ impl Pebble {
         Pebble::start_for(90 * 24 * 3600)
     }
 
-    /// One whose certificates are good for so many seconds.
+    /// A directory whose certificates are valid for this many seconds.
     pub fn start_for(seconds: u64) -> Pebble {
         let folder = TempDir::new().unwrap();
         let authority = Authority::new();
         authority.issue("pebble").write(folder.path(), "pebble");
         fs::write(folder.path().join("ca.crt"), authority.pem()).unwrap();
         let (tls, http, names) = (Door::new(), Door::new(), dns());
-        // It does not tell which port it got, so it is given two that were free a moment ago, until that works.
+        // Pebble does not report which port it got. So it gets two ports that were free a moment
+        // ago, until that works.
         loop {
             let (directory, management) = (free_port(), free_port());
             let settings = serde_json::json!({ "pebble": {
@@ -71,17 +72,17 @@ impl Pebble {
         format!("https://127.0.0.1:{}/dir", self.server.directory)
     }
 
-    /// The PEM file with the root of its own HTTPS.
+    /// The PEM file with the root certificate of its own HTTPS server.
     pub fn ca(&self) -> String {
         self.folder.path().join("ca.crt").to_str().unwrap().to_owned()
     }
 
-    /// How many orders it was asked for.
+    /// The number of orders it has received.
     pub fn orders(&self) -> usize {
         self.log.so_far().iter().filter(|line| line.contains("Added order")).count()
     }
 
-    /// A client that trusts the certificates it gives.
+    /// A client that trusts the certificates it issues.
     pub fn client(&self) -> Arc<rustls::ClientConfig> {
         let url = format!("https://127.0.0.1:{}/roots/0", self.server.management);
         let pem = tools::succeed("curl", &["--silent", "--show-error", "--cacert", &self.ca(), &url]);
@@ -98,7 +99,8 @@ impl Pebble {
 }
 
 impl Server {
-    /// Waits until both ports are open; false when the process ended instead, because somebody else has one.
+    /// Waits until both ports are open. False when the process ended instead, because a port was
+    /// taken.
     fn listens(&mut self) -> bool {
         let deadline = Instant::now() + DEADLINE;
         for port in [self.directory, self.management] {

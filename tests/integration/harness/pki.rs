@@ -1,4 +1,4 @@
-//! Chains of certificates, made by openssl in the folder of the settings.
+//! Certificate chains, made by openssl in the folder of the settings.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,16 +10,17 @@ pub struct Pki {
     folder: PathBuf,
 }
 
-/// Extensions of a CA.
+/// The extensions of a CA.
 pub const CA: &[&str] = &["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"];
-/// Extensions of the server.
+/// The extensions of the server certificate.
 pub const SERVER: &[&str] =
     &["basicConstraints=CA:FALSE", "subjectAltName=DNS:localhost", "extendedKeyUsage=serverAuth"];
-/// Where to get the issuer's certificate, as public CAs have it in all they issue.
+/// The URL of the issuer's certificate, as in certificates of public CAs.
 pub const ISSUER_URL: &str = "authorityInfoAccess=caIssuers;URI:http://ca.test/issuer.crt";
 
 impl Pki {
-    /// `root`, whose certificate is the `ca.crt` that clients trust, and `intermediate`, which it issued.
+    /// Creates `root`, whose certificate is the `ca.crt` that clients trust, and `intermediate`,
+    /// issued by it.
     pub fn new(settings: &Settings) -> Pki {
         let pki = Pki { folder: settings.path().to_owned() };
         fs::write(pki.file("minimal.cnf"), "[req]\ndistinguished_name=dn\n[dn]\n").unwrap();
@@ -29,7 +30,7 @@ impl Pki {
         pki
     }
 
-    /// Makes `NAME.crt` and `NAME.key`, signed by `issuer` or by itself.
+    /// Makes `NAME.crt` and `NAME.key`, signed by `issuer` or self-signed.
     pub fn make(&self, name: &str, issuer: Option<&str>, days: u32, extensions: &[&str]) {
         let at = |name: String| self.file(&name).display().to_string();
         let mut arguments: Vec<String> = vec!["req".to_owned(), "-x509".to_owned(), "-nodes".to_owned()];

@@ -1,5 +1,5 @@
-//! The strict recorder: answers 200 to everything, keeps every request it understood, whole or truncated, and
-//! notes whatever in its input is not canonical HTTP/1.1.
+//! A strict registry that answers every request with 200. It records each request that it
+//! understood, complete or truncated, and everything in its input that is not canonical HTTP/1.1.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
@@ -13,7 +13,7 @@ use super::strict::{self, Framing, Head};
 pub struct Seen {
     pub head: Head,
     pub body: Vec<u8>,
-    /// How many body bytes have come; `body` holds the first mebibyte of them.
+    /// The number of body bytes received; `body` holds the first mebibyte of them.
     pub received: u64,
     pub state: State,
 }
@@ -36,7 +36,7 @@ impl Seen {
 pub struct Record {
     pub requests: Vec<Seen>,
     pub faults: Vec<String>,
-    /// Connections that have sent a part of a request head and nothing more yet.
+    /// The number of connections that have sent part of a request head and nothing else yet.
     unfinished_heads: usize,
 }
 
@@ -70,8 +70,8 @@ impl Recorder {
         self.shared.0.lock().unwrap().clone()
     }
 
-    /// Waits until no request is half received, then gives and forgets what was recorded. `Err` when
-    /// one stays half received.
+    /// Waits until no request is half received, then returns and removes everything recorded. `Err`
+    /// when a request stays half received.
     pub fn settle(&self) -> Result<Record, Record> {
         let running = |record: &mut Record| {
             record.unfinished_heads > 0 || record.requests.iter().any(|seen| seen.state == State::Running)
@@ -84,7 +84,7 @@ impl Recorder {
         if waited.timed_out() { Err(settled) } else { Ok(settled) }
     }
 
-    /// Waits for a request in the wanted state and gives it as it is then.
+    /// Waits for a request in the wanted state and returns it as it is then.
     pub fn wait_for(&self, what: &str, wanted: impl Fn(&Seen) -> bool) -> Seen {
         let deadline = Instant::now() + DEADLINE;
         let mut record = self.shared.0.lock().unwrap();
@@ -106,7 +106,7 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    /// Reads one request and answers it; false when the connection is over.
+    /// Reads and answers one request; false when the connection has ended.
     fn request(&mut self) -> bool {
         let Some(head) = self.head() else { return false };
         let framing = head.framing;
@@ -167,7 +167,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Reads `left` body bytes; false when the connection ends before.
+    /// Reads `left` body bytes; false when the connection ends early.
     fn body(&mut self, index: usize, mut left: usize) -> bool {
         while left > 0 {
             if self.buffer.is_empty() && !self.fill() {
@@ -186,7 +186,7 @@ impl Connection<'_> {
         true
     }
 
-    /// Reads chunks to the last one; `Ok(false)` when the connection ends before, `Err` for a fault.
+    /// Reads all chunks. `Ok(false)` when the connection ends early, `Err` for bad framing.
     fn chunks(&mut self, index: usize) -> Result<bool, String> {
         loop {
             let end = loop {

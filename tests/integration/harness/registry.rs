@@ -1,4 +1,4 @@
-//! A real registry: Debian's `docker-registry` on a port of the kernel's choice.
+//! A real registry: Debian's `docker-registry` on a free port.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::child;
 use super::lines::Lines;
 
 pub struct Registry {
-    /// As `upstream.servers` has it.
+    /// Its URL for `upstream.servers`.
     url: String,
     child: Child,
     _folder: TempDir,
@@ -21,12 +21,13 @@ impl Registry {
         Registry::start_with("")
     }
 
-    /// With more lines for the `http` section of its configuration, each indented by two spaces.
+    /// Starts it with more lines in the `http` section of its configuration, each indented by two
+    /// spaces.
     pub fn start_with(http: &str) -> Registry {
         Registry::listen(|_| "127.0.0.1:0".to_owned(), http)
     }
 
-    /// On a socket of the file system, which is there in every network namespace.
+    /// Starts it on a Unix socket, which can be reached from every network namespace.
     pub fn on_a_socket() -> Registry {
         Registry::listen(|folder| format!("{}\n  net: unix", folder.join("socket").display()), "")
     }

@@ -1,4 +1,4 @@
-//! Tokens as a test writes them, true and forged.
+//! Tokens made by tests, genuine and forged.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 
-/// Whoever has a private key.
+/// The owner of a private key.
 pub enum Signer {
     Ecdsa(EcdsaKeyPair),
     Rsa(RsaKeyPair),
@@ -42,7 +42,7 @@ impl Signer {
         }
     }
 
-    /// SubjectPublicKeyInfo.
+    /// The public key as SubjectPublicKeyInfo.
     pub fn public(&self) -> Vec<u8> {
         match self {
             Signer::Ecdsa(pair) => {
@@ -56,7 +56,7 @@ impl Signer {
         }
     }
 
-    /// RFC 7517, of a P-256 key.
+    /// The public key as a JWK (RFC 7517), for P-256.
     pub fn jwk(&self) -> Value {
         let Signer::Ecdsa(pair) = self else { panic!("only for ECDSA") };
         let point = pair.public_key().as_ref();
@@ -64,7 +64,7 @@ impl Signer {
         json!({"kty": "EC", "crv": "P-256", "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y)})
     }
 
-    /// A token of these parts, whatever they say.
+    /// Signs a token with this header and these claims.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
         let message = message(header, claims);
         let signature = match self {
@@ -82,20 +82,20 @@ impl Signer {
     }
 }
 
-/// HS256 under any bytes.
+/// An HS256 token with any bytes as the key.
 pub fn sign_with_secret(secret: &[u8], header: &Value, claims: &Value) -> String {
     let message = message(header, claims);
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
-/// What a token has before its signature.
+/// The signed part of a token.
 pub fn message(header: &Value, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}", part(header), part(claims))
 }
 
-/// Header and claims of a token.
+/// The header and claims of a token.
 pub fn open(token: &str) -> (Value, Value) {
     let part = |text: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap();
     let mut parts = token.split('.').map(str::to_owned);

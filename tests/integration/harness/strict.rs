@@ -1,7 +1,7 @@
-//! HTTP/1.1 as a strict registry reads it: one canonical spelling, everything else is a fault of whoever
-//! wrote it.
+//! HTTP/1.1 as a strict registry reads it: one canonical spelling; everything else is the sender's
+//! fault.
 
-/// A request head that was canonical.
+/// A canonical request head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     pub method: String,
@@ -17,7 +17,8 @@ pub enum Framing {
     Chunked,
 }
 
-/// The head in `bytes`, which end with its empty line; `Err` names the fault. Values are read as Latin-1.
+/// Parses the head in `bytes`, which end with its empty line. `Err` names the fault. Values are
+/// read as Latin-1.
 pub fn head(bytes: &[u8]) -> Result<Head, String> {
     let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
     let text = text.strip_suffix("\r\n\r\n").ok_or("a head without its empty line")?;
@@ -32,7 +33,7 @@ pub fn head(bytes: &[u8]) -> Result<Head, String> {
     Ok(Head { method, target, headers, framing })
 }
 
-/// The size in a chunk's first line, without its line end.
+/// Parses the size in the first line of a chunk, without its line end.
 pub fn chunk_size(line: &[u8]) -> Result<usize, String> {
     let text = String::from_utf8_lossy(line);
     let canonical = !text.is_empty()

@@ -1,4 +1,4 @@
-//! The program under test, in a folder of its own.
+//! The program under test, in a temporary folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,14 +14,14 @@ use super::authority::Authority;
 use super::lines::Lines;
 use super::{DEADLINE, PASSWORD, USER, child};
 
-/// What stands in proxy.toml, and the folder it stands in.
+/// The content of proxy.toml, and its folder.
 pub struct Settings {
     pub folder: TempDir,
     pub authority: Authority,
     values: BTreeMap<String, BTreeMap<String, String>>,
     tables: String,
     environment: Vec<(String, String)>,
-    /// The program that runs it, with arguments; empty for none.
+    /// The wrapper command that runs the program, with arguments; empty for none.
     runner: Vec<String>,
 }
 
@@ -54,26 +54,26 @@ impl Settings {
         self
     }
 
-    /// Leaves `section.key` out.
+    /// Removes `section.key`.
     pub fn unset(mut self, key: &str) -> Settings {
         let (section, key) = key.split_once('.').unwrap();
         self.values.get_mut(section).unwrap().remove(key);
         self
     }
 
-    /// Adds text at the end: tables that are no section of keys, such as `[[access]]`.
+    /// Appends text: tables that are not sections of keys, such as `[[access]]`.
     pub fn tables(mut self, text: &str) -> Settings {
         self.tables.push_str(text);
         self
     }
 
-    /// Sets a variable of the program's environment.
+    /// Sets an environment variable of the program.
     pub fn environment(mut self, name: &str, value: &str) -> Settings {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Has it run by another program, which becomes it.
+    /// Runs it through a wrapper command that executes it.
     pub fn run_by(mut self, runner: Vec<String>) -> Settings {
         self.runner = runner;
         self
@@ -87,7 +87,7 @@ impl Settings {
         self.path().join("proxy.toml")
     }
 
-    /// Replaces the htpasswd file; cheap hashes, so that a test costs no time.
+    /// Replaces the htpasswd file, with cheap hashes so that tests are fast.
     pub fn write_users(&self, users: &[(&str, &str)]) {
         self.write_users_at_cost(users, 4);
     }
@@ -120,13 +120,13 @@ impl Settings {
         command
     }
 
-    /// Runs the program that is expected to refuse to start.
+    /// Runs the program, which must refuse to start.
     pub fn refused(&self) -> Refusal {
         fs::write(self.file(), self.toml()).unwrap();
         self.refused_as_written()
     }
 
-    /// The same, with proxy.toml as it lies in the folder.
+    /// Like `refused`, with the existing proxy.toml.
     pub fn refused_as_written(&self) -> Refusal {
         let mut child = child::spawn(self.command()).unwrap();
         let stdout = Lines::follow(child.stdout.take().unwrap());
@@ -168,7 +168,7 @@ impl Tidegate {
         Tidegate { settings, address, log, access, child }
     }
 
-    /// Ends the program in order and runs it again at the same address.
+    /// Stops the program gracefully and starts it again at the same address.
     pub fn restart(&mut self) {
         self.signal(rustix::process::Signal::TERM);
         self.wait();
@@ -189,13 +189,13 @@ impl Tidegate {
         (child, log, access, address.parse().unwrap())
     }
 
-    /// Where it takes plain HTTP.
+    /// The address for plain HTTP.
     pub fn plain(&self) -> SocketAddr {
         let line = self.log.wait_for("the plain listener", |line| line.contains("listening for plain HTTP"));
         line.split_once("address=").unwrap().1.parse().unwrap()
     }
 
-    /// The name clients use: localhost and the port.
+    /// The host that clients use: localhost and the port.
     pub fn host(&self) -> String {
         format!("localhost:{}", self.address.port())
     }
@@ -218,14 +218,14 @@ impl Tidegate {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// From now on no file takes a byte from it: a write to one fails.
+    /// From now on, the program cannot write to files: every write fails.
     pub fn forbid_files(&self) {
         let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, none).unwrap();
     }
 
-    /// User and system time used so far, in seconds.
+    /// User and system time so far, in seconds.
     pub fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();

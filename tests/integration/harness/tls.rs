@@ -1,4 +1,4 @@
-//! TLS on raw bytes: what a test wants to send is sent, byte for byte.
+//! TLS on raw bytes: sends exactly the bytes that a test wants to send.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -25,14 +25,14 @@ impl Tls {
         Tls::connect_for("localhost", address, config)
     }
 
-    /// A connection to a server of another name.
+    /// Connects to a server of another name.
     pub fn connect_for(name: &str, address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Tls> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         Tls::over(name, socket, config)
     }
 
-    /// The handshake over a socket that is already there.
+    /// The handshake over an existing socket.
     fn over(name: &str, mut socket: TcpStream, config: Arc<ClientConfig>) -> io::Result<Tls> {
         socket.set_read_timeout(Some(DEADLINE))?;
         socket.set_write_timeout(Some(DEADLINE))?;
@@ -44,7 +44,7 @@ impl Tls {
         Ok(Tls { stream: StreamOwned::new(connection, socket) })
     }
 
-    /// The common name of the server's certificate.
+    /// The common name in the server's certificate.
     pub fn peer_name(&self) -> String {
         super::authority::common_name(&self.stream.conn.peer_certificates().unwrap()[0])
     }
@@ -58,14 +58,14 @@ impl Tls {
         self.stream.flush()
     }
 
-    /// Says close_notify and ends this side's half of the TCP connection.
+    /// Sends close_notify and ends this side's half of the TCP connection.
     pub fn finish(&mut self) {
         self.stream.conn.send_close_notify();
         let _ = self.stream.flush();
         let _ = self.stream.sock.shutdown(Shutdown::Write);
     }
 
-    /// Whether something of the other side has arrived: data, or the end.
+    /// Whether anything has arrived from the other side: data, or the end.
     pub fn has_news(&mut self) -> bool {
         let StreamOwned { conn, sock } = &mut self.stream;
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -75,7 +75,7 @@ impl Tls {
                 return false;
             }
             let ended = conn.read_tls(sock).map_or(true, |read| read == 0);
-            // Session tickets are no news.
+            // Session tickets do not count.
             if ended || conn.process_new_packets().map_or(true, |state| state.plaintext_bytes_to_read() > 0) {
                 return true;
             }
@@ -86,8 +86,8 @@ impl Tls {
         &self.stream.sock
     }
 
-    /// The next bytes; `Ok(0)` when the connection has ended in whatever way. A connection that stays
-    /// open and silent past the socket's read timeout is an error of kind `WouldBlock`.
+    /// The next bytes, or `Ok(0)` when the connection has ended in any way. `WouldBlock` when it
+    /// stays open and silent past the socket's read timeout.
     pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.stream.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
@@ -99,7 +99,7 @@ impl Tls {
         }
     }
 
-    /// Everything until the connection ends; panics when it does not end in time.
+    /// Reads until the connection ends; panics when it does not end in time.
     pub fn receive_to_end(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         let mut buffer = [0; 16 * 1024];

@@ -1,4 +1,4 @@
-//! The programs that people use with a registry.
+//! The command-line programs that people use with a registry.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use super::child;
 use super::lines::Lines;
 
-/// What a program said and how it ended.
+/// The output of a program and how it ended.
 pub struct Run {
     pub success: bool,
     pub code: Option<i32>,
@@ -20,7 +20,7 @@ pub fn run(program: &str, arguments: &[&str]) -> Run {
     run_reading(program, arguments, Stdio::null())
 }
 
-/// The same, with a standard input.
+/// Runs `program` to its end with a standard input.
 pub fn run_reading(program: &str, arguments: &[&str], stdin: Stdio) -> Run {
     let mut command = Command::new(program);
     command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -36,7 +36,7 @@ pub fn run_reading(program: &str, arguments: &[&str], stdin: Stdio) -> Run {
     }
 }
 
-/// Runs `program`, which must succeed, and gives its output.
+/// Runs `program`, which must succeed, and returns its output.
 pub fn succeed(program: &str, arguments: &[&str]) -> String {
     finished(program, arguments, run(program, arguments))
 }
@@ -46,7 +46,7 @@ fn finished(program: &str, arguments: &[&str], run: Run) -> String {
     run.stdout
 }
 
-/// curl that trusts `ca` and proves itself as the user every test knows; `stdin` is what `-T -` sends.
+/// Runs curl with `ca` trusted and the tests' user logged in. `stdin` is the body for `-T -`.
 pub fn curl(ca: &Path, arguments: &[&str], stdin: Option<File>) -> String {
     let user = format!("{}:{}", super::USER, super::PASSWORD);
     let ca = ca.to_str().unwrap();

@@ -1,6 +1,7 @@
-//! Hostile and odd requests, record by record, over TLS, in front of the strict recorder.
+//! Hostile and odd requests, one record each, sent over TLS to a tidegate in front of the strict
+//! recorder.
 //!
-//! `tests/data/requests.json` holds the records; `cases` makes a test of each; `verdict` judges.
+//! `tests/data/requests.json` holds the records, `cases` has a test for each, and `verdict` judges.
 
 mod cases;
 mod observe;
@@ -21,27 +22,27 @@ pub struct Record {
     pub family: String,
     pub proto: Proto,
     pub method: String,
-    /// The bytes after the TLS handshake, each a character of Latin-1.
+    /// The bytes to send after the TLS handshake, each as a Latin-1 character.
     pub raw: String,
     pub expect: Expect,
     pub why: String,
-    /// What a careful proxy does where the record allows two things; not judged.
+    /// What a careful proxy does where the record allows two outcomes; not checked.
     #[serde(default, rename = "best")]
     _best: Option<String>,
-    /// How many complete requests the registry may see when the request is accepted.
+    /// The maximum number of complete requests at the registry when the request is accepted.
     #[serde(default = "one")]
     pub max_upstream: usize,
     #[serde(default)]
     pub phase: Phase,
-    /// The only statuses that count as refusal.
+    /// The only statuses accepted as a refusal.
     pub status: Option<Vec<u16>>,
-    /// Names, or name=value, that must not reach the registry.
+    /// Fields, as name or name=value, that must not reach the registry.
     #[serde(default)]
     pub absent: Vec<String>,
-    /// What must reach it, exactly once.
+    /// Fields that must reach it, exactly once.
     #[serde(default)]
     pub value: BTreeMap<String, String>,
-    /// What must be the last element of a list that reaches it.
+    /// Fields whose last list element must reach it as given.
     #[serde(default)]
     pub last: BTreeMap<String, String>,
     /// The connection must end after the answer.
@@ -50,13 +51,13 @@ pub struct Record {
     /// No 100 Continue may come.
     #[serde(default)]
     pub no100: bool,
-    /// Whether the record carries the valid password.
+    /// Whether the record contains the valid password.
     #[serde(default = "yes")]
     pub auth: bool,
-    /// The client ends here itself.
+    /// The client itself closes the connection here.
     #[serde(default)]
     pub eof: bool,
-    /// Passes when nothing reached the registry, whatever the answer.
+    /// Passes if nothing reached the registry, whatever the answer.
     #[serde(default)]
     pub upstream_only: bool,
 }
@@ -76,14 +77,13 @@ pub enum Expect {
     RejectOrNormalise,
 }
 
-/// Where the fault lies, and so what may have reached the registry when the request is refused.
+/// Where the fault is. This decides what may have reached the registry when the request is refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Nothing.
     #[default]
     Head,
-    /// A truncated request.
+    /// A truncated request may reach the registry.
     Body,
 }
 
@@ -100,10 +100,10 @@ static RECORDS: LazyLock<Vec<Record>> = LazyLock::new(|| {
     serde_json::from_str(text).expect("tests/data/requests.json holds records")
 });
 
-/// Stages that wait for their next record. They end with the process.
+/// Stages that wait for their next record. They live as long as the process.
 static STAGES: Mutex<Vec<Stage>> = Mutex::new(Vec::new());
 
-/// Runs one record and panics with what went wrong.
+/// Runs one record and panics if it was not withstood.
 fn run(id: &str) {
     let record = RECORDS.iter().find(|record| record.id == id).expect("a record of that id");
     let stage = STAGES.lock().unwrap().pop();

@@ -9,20 +9,20 @@ use crate::harness::recorder::{Recorder, Seen};
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tls::Tls;
 
-/// What came of a record.
+/// The outcome of a record.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The final statuses, in order.
+    /// The statuses of the final answers, in order.
     pub answers: Vec<u16>,
-    /// The interim ones.
+    /// The statuses of the interim answers.
     pub interim: Vec<u16>,
-    /// The HTTP/2 stream was reset, by either side, or the connection ended by GOAWAY.
+    /// Either side reset the HTTP/2 stream, or a GOAWAY ended the connection.
     pub reset: bool,
     /// The server ended the connection.
     pub ended: bool,
-    /// What the registry saw.
+    /// The requests that the registry saw.
     pub seen: Vec<Seen>,
-    /// What of it was not canonical.
+    /// Everything that was not canonical at the registry.
     pub faults: Vec<String>,
     /// The registry was left waiting for the rest of a request.
     pub unsettled: bool,
@@ -34,7 +34,7 @@ pub struct Stage {
     recorder: Recorder,
 }
 
-/// Longer than every limit of the stage's tidegate.
+/// Longer than every time limit of the stage's tidegate.
 const PATIENCE: Duration = Duration::from_secs(15);
 const BARRIER: &str = "x-barrier";
 
@@ -69,8 +69,8 @@ impl Stage {
         let mut client = Client::over(self.connect("http/1.1"));
         let mut outcome = Outcome::default();
         let expected = if record.expect == Expect::Ok { record.max_upstream } else { 1 };
-        // Where the server must end the connection, or might take up a second request that hides in the
-        // first, the client waits for it.
+        // Where the server must end the connection, or might read a second request that hides in
+        // the first, the client waits for the end.
         let left_to_server = record.close || record.eof || record.raw.contains("smuggled");
         let _ = client.tls.send(raw);
         if record.eof {
@@ -99,7 +99,7 @@ impl Stage {
         let (stream, cancelled) = described(raw);
         let _ = connection.tls.send(raw);
         if cancelled {
-            // No answer will come on the stream: the answer to a ping says that it has been dealt with.
+            // The stream gets no answer. The answer to a ping shows that it was processed.
             let _ = connection.tls.send(&Frame::new(frames::PING, 0, 0, &[0; 8]).bytes());
         }
         loop {
@@ -132,8 +132,8 @@ impl Stage {
         }
     }
 
-    /// A request of its own on a new connection: when it is answered, what came before it has been
-    /// dealt with.
+    /// Sends a separate request on a new connection. When it is answered, everything before it has
+    /// been processed.
     fn pass_barrier(&self) {
         let mut client = Client::over(self.connect("http/1.1"));
         client.send(http1::head("GET /v2/", &[&authorized(), "X-Barrier: 1", "Connection: close"]));
@@ -147,7 +147,7 @@ impl Stage {
     }
 }
 
-/// The stream a raw HTTP/2 record asks on, and whether it cancels it itself.
+/// The stream of a raw HTTP/2 record, and whether the record itself cancels it.
 fn described(raw: &[u8]) -> (u32, bool) {
     let mut rest = raw.strip_prefix(frames::PREFACE).expect("the record begins with the preface").to_vec();
     let frames: Vec<Frame> = std::iter::from_fn(|| Frame::take(&mut rest)).collect();

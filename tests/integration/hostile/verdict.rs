@@ -1,10 +1,10 @@
-//! What counts as withstanding a record.
+//! The verdict on a record: whether tidegate withstood it.
 
 use super::observe::Outcome;
 use super::{Expect, Phase, Proto, Record};
 use crate::harness::recorder::{Seen, State};
 
-/// `Err` says what went wrong.
+/// Returns an error with the reason when a record was not withstood.
 pub fn judge(record: &Record, outcome: &Outcome) -> Result<(), String> {
     never(record, outcome)?;
     if record.upstream_only {
@@ -20,7 +20,7 @@ pub fn judge(record: &Record, outcome: &Outcome) -> Result<(), String> {
     }
 }
 
-/// What may come of no record at all.
+/// The outcomes that no record allows.
 fn never(record: &Record, outcome: &Outcome) -> Result<(), String> {
     if let Some(fault) = outcome.faults.first() {
         return Err(format!("the registry read something that is not canonical: {fault}"));
@@ -60,7 +60,7 @@ fn refused(record: &Record, outcome: &Outcome) -> Result<(), String> {
         }
         (Some(status), _) => return Err(format!("answered {status}")),
         (None, None) if outcome.ended || outcome.reset => {}
-        // A reset stream is HTTP/2's own way to call a request malformed.
+        // In HTTP/2, a stream reset is a valid way to report a malformed request.
         (None, Some(only)) if record.proto == Proto::H2 && outcome.reset && only.contains(&400) => {}
         (None, _) => return Err("no answer".to_owned()),
     }
@@ -129,7 +129,7 @@ fn fields(record: &Record, seen: &Seen) -> Result<(), String> {
     Ok(())
 }
 
-/// 501 and 505 name something of the request that is not supported: a fault of the client all the same.
+/// 501 and 505 name something in the request that is not supported, so they also blame the client.
 fn unsupported(status: u16) -> bool {
     status == 501 || status == 505
 }

@@ -1,4 +1,4 @@
-//! The endpoint: each client's way of asking, and what cannot be asked.
+//! The token endpoint: how each client requests tokens, and which requests are refused.
 
 use serde_json::json;
 
@@ -98,7 +98,7 @@ fn as_podman_and_skopeo_ask() {
         text(&kept["refresh_token"])
     );
     assert_eq!(allowed(&token(&post(&mut client, &form))), [BOTH, "repository:public/app:pull"]);
-    // Empty user and password are how skopeo has none.
+    // skopeo sends an empty user and password when it has none.
     let nobody = token(&get(&mut client, "scope=repository:public/app:pull", Some(("", ""))));
     assert_eq!(signer::open(&nobody).1["sub"], "");
 }

@@ -8,14 +8,14 @@ use crate::harness::DEADLINE;
 use crate::harness::image::{push_tiny, upload};
 use crate::harness::registry::Registry;
 
-/// Tidegate and a registry that trusts its key.
+/// tidegate, and a registry that trusts its key.
 pub(super) struct Pair {
     pub(super) registry: Registry,
     pub(super) tidegate: Tidegate,
 }
 
 impl Pair {
-    /// With a certificate the registry finds the key by `x5c`, without by `kid`.
+    /// With a certificate, the registry finds the key by `x5c`; without one, by `kid`.
     pub(super) fn start(options: &[&str], certificate: bool) -> Pair {
         let bare = settings("http://127.0.0.1:1").set("upstream.authorization", r#""pass""#);
         for name in ["token.key", "token.crt"] {
@@ -39,7 +39,7 @@ impl Pair {
         kinds.into_iter().map(|(options, certificate)| Pair::start(options, certificate))
     }
 
-    /// The status when the registry itself is asked with this token.
+    /// The status of a request with this token, sent directly to the registry.
     pub(super) fn ask_registry(&self, line: &str, token: &str) -> u16 {
         let address = self.registry.url().replace("http://", "");
         let mut socket = TcpStream::connect(address).unwrap();

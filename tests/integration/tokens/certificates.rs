@@ -1,4 +1,4 @@
-//! Tokens for those who show a client certificate.
+//! Tokens for clients with a certificate.
 
 use super::*;
 use crate::harness::client_ca::ClientCa;
@@ -21,7 +21,7 @@ impl Setup {
         Setup { client_ca, tidegate: Tidegate::start(change(settings)), _recorder: recorder }
     }
 
-    /// What curl gets: the status, and the body.
+    /// The status and body of a request with curl.
     fn curl(&self, who: Option<&str>, path: &str, options: &[&str]) -> (u16, String) {
         let url = format!("https://{}{path}", self.tidegate.host());
         let ca = self.client_ca.file("ca.crt");
@@ -37,7 +37,7 @@ impl Setup {
         (status.parse().unwrap(), body.to_owned())
     }
 
-    /// The subject of the token that is given.
+    /// The subject of the token in the answer.
     fn subject(&self, who: Option<&str>, options: &[&str]) -> Result<String, u16> {
         match self.curl(who, "/auth/token?offline_token=true&scope=repository:team/app:pull,push", options) {
             (200, body) => {

@@ -1,4 +1,4 @@
-//! What a 401 says.
+//! The challenges of a 401.
 
 use super::*;
 

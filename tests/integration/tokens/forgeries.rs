@@ -1,4 +1,4 @@
-//! Tokens that must not count: at tidegate, and at the registry that trusts the same key.
+//! Forged tokens are rejected by tidegate, and by the registry that trusts the same key.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -33,7 +33,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// Everything that somebody may try who knows a true token of `header` and `claims`, by name.
+/// Every forgery that can be made from a genuine token with `header` and `claims`, by name.
 fn forgeries(pair: &Pair, true_token: &str) -> Vec<(&'static str, String)> {
     let key = file(&pair.tidegate, "token.key");
     let (header, claims) = open(true_token);
@@ -126,7 +126,7 @@ fn neither_takes_a_forgery() {
     for pair in Pair::all() {
         let mut client = Client::connect(&pair.tidegate);
         let token = obtain(&mut client, Some(ALICE), &["repository:team/app:pull"]);
-        // Nothing was pushed: who may ask is told so.
+        // Nothing was pushed. A client that may ask for it is told so.
         let nothing = 404;
         assert_eq!((pair.ask_registry(LINE, &token), pair.ask_tidegate(LINE, &token)), (nothing, nothing));
         let (header, claims) = open(&token);
@@ -170,7 +170,7 @@ fn a_token_counts_when_its_request_begins() {
     let token = obtain(&mut client, Some(ALICE), &["repository:team/app:pull,push"]);
     let (header, claims) = open(&token);
     let owner = Signer::of(&file(&tidegate, "token.key"));
-    // Ten seconds are forgiven, and two are left.
+    // Ten seconds of clock skew are allowed, of which two are left.
     let short = bearer(&owner.sign(&header, &with(&claims, "exp", json!(now() - 8))));
     let body = b"a layer";
     let line = format!("PUT /v2/team/app/blobs/uploads/1?digest=sha256:{}", sha256(body));

@@ -13,7 +13,7 @@ fn refresh(tidegate: &Tidegate, kept: &str) -> Response {
     post(&mut Client::connect(tidegate), &form)
 }
 
-/// What is told when a login no longer counts.
+/// The message when a login is no longer valid.
 fn refusal(response: &Response) -> String {
     assert_eq!((response.status, response.error_code().as_str()), (401, "UNAUTHORIZED"));
     let text = response.text();

@@ -1,4 +1,4 @@
-//! Token mode: what is asked for, what is given, and what counts.
+//! Token mode: requesting tokens, their content and their validity.
 
 mod asking;
 mod beside_a_registry;
@@ -40,7 +40,7 @@ const ALICE: (&str, &str) = ("alice", "wonderland");
 const BOB: (&str, &str) = ("bob", "builder");
 const ROOT: (&str, &str) = ("root", "hunter2");
 
-/// Tidegate in token mode with a key that lasts.
+/// Settings for token mode with a key file.
 fn settings(upstream: &str) -> Settings {
     let settings = Settings::for_upstream(upstream)
         .set("auth.mode", r#""token""#)
@@ -81,7 +81,7 @@ fn get(client: &mut Client, query: &str, user: Option<(&str, &str)>) -> Response
     client.exchange(&format!("GET /auth/token?{query}"), &fields)
 }
 
-/// Sends a form whose values need no escapes but those that are there.
+/// Posts a form to the token endpoint. Its values must be escaped already.
 fn post(client: &mut Client, form: &str) -> Response {
     let length = format!("Content-Length: {}", form.len());
     let kind = "Content-Type: application/x-www-form-urlencoded; charset=utf-8";
@@ -99,18 +99,18 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
-/// The token of an answer.
+/// The token in an answer.
 fn token(response: &Response) -> String {
     text(&json(response)["token"])
 }
 
-/// A token of the endpoint for these scopes.
+/// Gets a token for these scopes from the endpoint.
 fn obtain(client: &mut Client, user: Option<(&str, &str)>, scopes: &[&str]) -> String {
     let scopes: Vec<String> = scopes.iter().map(|scope| format!("scope={scope}")).collect();
     token(&get(client, &scopes.join("&"), user))
 }
 
-/// What a token says may be done, as scopes.
+/// The rights in a token, as scopes.
 fn allowed(token: &str) -> Vec<String> {
     let (_, claims) = signer::open(token);
     let scope = |entry: &Value| {

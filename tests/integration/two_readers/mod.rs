@@ -1,5 +1,5 @@
-//! A hundred thousand requests, most of them nearly right: what goes on is read by the registry as it was judged, and all that is
-//! a request of the API and allowed goes on.
+//! A hundred thousand requests, most of them almost valid. The registry reads every forwarded
+//! request as tidegate judged it, and every valid and allowed request is forwarded.
 
 mod requests;
 mod router;
@@ -16,7 +16,7 @@ use requests::Dice;
 
 const REQUESTS: usize = 100_000;
 const CLIENTS: usize = 4;
-/// Requests that are sent before their answers are read.
+/// The number of requests sent before their answers are read.
 const BATCH: usize = 50;
 
 const RULES: &str = r#"
@@ -49,7 +49,7 @@ repositories = ["${user}/**"]
 actions = ["pull", "push"]
 "#;
 
-/// The same rules in other words.
+/// An independent implementation of the same rules.
 fn may(user: &str, action: &str, repository: &str) -> bool {
     let known = !user.is_empty();
     let (home, rest) = repository.split_once('/').unwrap_or((repository, ""));
@@ -63,7 +63,7 @@ fn may(user: &str, action: &str, repository: &str) -> bool {
     }
 }
 
-/// A request, who sent it, and what came back.
+/// A request, its user and the status of its answer.
 struct Sent {
     user: &'static str,
     method: &'static str,
@@ -71,7 +71,7 @@ struct Sent {
     status: u16,
 }
 
-/// What of it reached the registry.
+/// The request as the registry received it.
 #[derive(Clone, Debug)]
 struct Arrived {
     method: String,
@@ -108,7 +108,7 @@ fn no_request_goes_on_that_the_registry_reads_otherwise() {
     }
 }
 
-/// Answers everything and keeps what it was asked, by the number that the request carries.
+/// Answers everything and records the requests by the number in their `X-Case` field.
 fn registry(arrivals: Arrivals) -> Fake {
     Fake::start(move |conversation| {
         while let Some(head) = conversation.read_head() {
@@ -125,7 +125,7 @@ fn registry(arrivals: Arrivals) -> Fake {
     })
 }
 
-/// Sends one client's share, some at a time.
+/// Sends one client's share, in batches.
 fn send(tidegate: &Tidegate, client: usize) -> Vec<Sent> {
     let share = REQUESTS / CLIENTS;
     let mut dice = Dice(0x7469_6465 + client as u64);
@@ -172,7 +172,7 @@ fn head(sent: &Sent, case: usize) -> String {
     )
 }
 
-/// Whether nothing may be sent behind it, since the connection may end with the answer.
+/// Whether the connection may end with the answer, so that no request can follow.
 fn ends_connection(target: &str) -> bool {
     let target = target.to_ascii_lowercase();
     let is_escape = |text: &str| text.len() >= 2 && text.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
@@ -190,11 +190,13 @@ fn judge(sent: &Sent, arrived: Option<&Vec<Arrived>>) -> Result<(), String> {
     let expected: &[u16] = match (&reading, needs) {
         (Some(_), _) if in_doubt => &[400, 401, 403, 405],
         (Some(reading), Some(needs)) => {
-            match needs.iter().all(|need| may(sent.user, need, &reading.repository)) {
-                true if sent.user.is_empty() && needs.is_empty() => &[401],
-                true => &[200],
-                false if sent.user.is_empty() => &[401],
-                false => &[403],
+            let allowed = needs.iter().all(|need| may(sent.user, need, &reading.repository));
+            if sent.user.is_empty() && (needs.is_empty() || !allowed) {
+                &[401]
+            } else if allowed {
+                &[200]
+            } else {
+                &[403]
             }
         }
         (Some(_), None) if !sent.user.is_empty() => &[405],
@@ -206,7 +208,7 @@ fn judge(sent: &Sent, arrived: Option<&Vec<Arrived>>) -> Result<(), String> {
     }
     let arrived = match arrived.map(Vec::as_slice) {
         None if sent.status != 200 => return Ok(()),
-        // The registry's own catalog may be asked for in another way.
+        // The registry's own catalog may be read with other requests.
         None if reading.as_ref().is_some_and(|reading| reading.route == "catalog") => return Ok(()),
         Some([one]) if sent.status == 200 => one,
         other => return Err(format!("the registry saw {other:?}")),
@@ -225,7 +227,8 @@ fn judge(sent: &Sent, arrived: Option<&Vec<Arrived>>) -> Result<(), String> {
     mount(sent.user, query, onward_query)
 }
 
-/// A mount goes on as it was sent, if all readers find it there once and the user may pull from its repository; else nothing of it.
+/// A mount is forwarded unchanged if all readers find it there once and the user may pull from its
+/// repository. Otherwise no part of it is.
 fn mount(user: &str, sent: &str, onward: &str) -> Result<(), String> {
     let found = |query: &str, old| (router::values(query, "mount", old), router::values(query, "from", old));
     for old in [false, true] {
@@ -248,11 +251,9 @@ fn mount(user: &str, sent: &str, onward: &str) -> Result<(), String> {
         });
         others.map(str::to_owned).collect::<Vec<_>>().join("&")
     };
-    match allowed || (mounts.is_empty() && sources.is_empty()) {
-        true if onward != sent => Err(format!("the query became {onward:?}")),
-        false if onward != others(sent) => Err(format!("the query became {onward:?}")),
-        _ => Ok(()),
-    }
+    let expected =
+        if allowed || (mounts.is_empty() && sources.is_empty()) { sent.to_owned() } else { others(sent) };
+    if onward == expected { Ok(()) } else { Err(format!("the query became {onward:?}")) }
 }
 
 fn is_name(repository: &str) -> bool {

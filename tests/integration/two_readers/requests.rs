@@ -1,4 +1,4 @@
-//! Requests by the dice: good ones, and most of them spoilt a little.
+//! Random requests: valid ones, most of them slightly damaged.
 
 const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -26,7 +26,7 @@ pub struct Request {
     pub target: String,
 }
 
-/// Numbers that look random and are the same in every run: SplitMix64.
+/// Pseudo-random numbers that are the same in every run: SplitMix64.
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -72,7 +72,7 @@ pub fn request(dice: &mut Dice) -> Request {
     Request { method, target }
 }
 
-/// One change somewhere, or the same thing written in another way.
+/// Changes the request in one place, or spells it differently.
 fn spoil(dice: &mut Dice, path: String) -> String {
     let at = dice.below(path.len());
     let (before, after) = path.split_at(at);

@@ -1,11 +1,12 @@
-//! How a registry reads a request, written from its side: distribution 2.8 (`registry/api/v2/descriptors.go`, `routes.go`,
-//! `registry/handlers/app.go`), gorilla/mux 1.8, which looks up the decoded path, and Go's `net/url`.
+//! How a registry reads a request, reimplemented from distribution 2.8
+//! (`registry/api/v2/descriptors.go`, `routes.go`, `registry/handlers/app.go`), gorilla/mux 1.8,
+//! which routes by the decoded path, and Go's `net/url`.
 
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-/// What a registry takes a path for.
+/// A path as the registry reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     pub route: &'static str,
@@ -13,7 +14,7 @@ pub struct Reading {
     pub reference: String,
 }
 
-/// Reads the path of a request; nothing where the registry redirects or knows no such path.
+/// Reads the path of a request. `None` where the registry redirects or does not know the path.
 pub fn read(path: &str) -> Option<Reading> {
     let path = unescape(path.as_bytes(), false)?;
     if !is_clean(&path) {
@@ -29,8 +30,8 @@ pub fn read(path: &str) -> Option<Reading> {
     Some(Reading { route, repository: part("name"), reference: part("reference") })
 }
 
-/// The actions that distribution asks for, as a set of words; nothing where the API has no such method. To cancel an upload takes
-/// what it took to begin it.
+/// The actions that distribution requires, or `None` where the API does not have the method.
+/// Cancelling an upload only needs the right to push.
 pub fn needs(route: &str, method: &str) -> Option<&'static [&'static str]> {
     match (route, method) {
         ("base" | "catalog", "GET" | "HEAD") => Some(&[]),
@@ -43,8 +44,8 @@ pub fn needs(route: &str, method: &str) -> Option<&'static [&'static str]> {
     }
 }
 
-/// All values of a parameter, as Go reads a query: `old` Go separates parameters at semicolons too, and newer Go leaves out what
-/// holds one.
+/// All values of a query parameter, as Go reads them. `old` Go also separates parameters at
+/// semicolons; newer Go ignores parameters that contain one.
 pub fn values(query: &str, key: &str, old: bool) -> Vec<String> {
     let parameters = query.split(|char| char == '&' || (old && char == ';'));
     let pairs = parameters.filter(|parameter| !parameter.contains(';')).filter_map(|parameter| {
@@ -55,7 +56,8 @@ pub fn values(query: &str, key: &str, old: bool) -> Vec<String> {
     wanted.map(|(_, value)| String::from_utf8_lossy(&value).into()).collect()
 }
 
-/// Whether name and reference are what the specification's grammar allows. distribution's routes allow more, and refuse it later.
+/// Whether name and reference match the grammar of the specification. distribution's routes allow
+/// more, and it refuses the rest later.
 pub fn fits_specification(reading: &Reading) -> bool {
     static NAME: LazyLock<Regex> = LazyLock::new(|| {
         let component = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*";
@@ -84,7 +86,7 @@ static ROUTES: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         ("manifest", format!("/v2/{name}/manifests/(?P<reference>{tag}|{digest})")),
         ("blob", format!("/v2/{name}/blobs/(?P<reference>{digest})")),
         ("uploads", format!("/v2/{name}/blobs/uploads")),
-        // To others than distribution an id may be any unreserved characters.
+        // Registries other than distribution allow any unreserved characters in an id.
         ("upload", format!("/v2/{name}/blobs/uploads/(?P<reference>[a-zA-Z0-9-_.=~]+)")),
         ("catalog", "/v2/_catalog".to_owned()),
         ("referrers", format!("/v2/{name}/referrers/(?P<reference>{digest})")),
@@ -111,7 +113,7 @@ fn unescape(text: &[u8], is_query: bool) -> Option<Vec<u8>> {
     Some(plain)
 }
 
-/// gorilla/mux redirects a path that `path.Clean` would change.
+/// gorilla/mux redirects every path that `path.Clean` would change.
 fn is_clean(path: &[u8]) -> bool {
     let segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
     let inner = &segments[1..segments.len().max(2) - 1];
