@@ -1,4 +1,4 @@
-//! What proves to a directory that a name is ours, while it looks.
+//! The answers that prove to an ACME directory that a name is ours.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,25 +11,26 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::crypto::provider;
 
-/// The protocol of RFC 8737: the handshake is all there is to it.
+/// The ALPN protocol of RFC 8737, which consists of the handshake alone.
 pub(crate) const PROTOCOL: &[u8] = b"acme-tls/1";
 
-/// The answers that are on offer. One for the process: every core gives them, and they outlive a reload.
+/// The answers on offer. The process has one set, which all workers share and which survives
+/// reloads.
 #[derive(Debug, Default)]
 pub(crate) struct Challenges(Mutex<HashMap<String, Answer>>);
 
 #[derive(Debug, Clone)]
 enum Answer {
-    /// Under a token.
+    /// Offered under a token.
     Text(String),
-    /// Under a host name.
+    /// Offered under a host name.
     Handshake(Arc<ServerConfig>),
 }
 
-/// Why no handshake can be offered: its certificate cannot be made.
+/// Why the certificate of a handshake cannot be made.
 pub(crate) type ChallengeError = Box<dyn std::error::Error>;
 
-/// An answer on offer; dropping it takes it back.
+/// An answer on offer. Dropping it withdraws the answer.
 pub(crate) struct Offer {
     challenges: Arc<Challenges>,
     key: String,
@@ -44,9 +45,9 @@ impl Challenges {
         }
     }
 
-    /// The configuration of a handshake that is nothing but the answer for the name it asks for (RFC 8737 section 3).
-    /// None for any other client. Without an answer for its name a directory gets none either, and so an ordinary
-    /// handshake, in which its protocol is refused.
+    /// The configuration that answers a directory's handshake (RFC 8737 section 3). `None` for
+    /// other clients and for names without an answer; the ordinary handshake then rejects the
+    /// protocol.
     pub(crate) fn handshake(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
         let mut protocols = hello.alpn()?;
         if protocols.next() != Some(PROTOCOL) || protocols.next().is_some() {
@@ -99,7 +100,8 @@ fn handshake(name: &str, digest: &[u8]) -> Result<ServerConfig, ChallengeError> 
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
     let key = provider().key_provider.load_private_key(PrivateKeyDer::try_from(key.serialize_der())?)?;
-    // rustls does not look into a certificate from a resolver; it would refuse the extension, which is critical.
+    // rustls would refuse this certificate for its critical extension, but does not check
+    // certificates that come from a resolver.
     let certified = SingleCertAndKey::from(CertifiedKey::new(vec![certificate.der().clone()], key));
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?

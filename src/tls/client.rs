@@ -1,6 +1,6 @@
-//! Certificates that clients present. The handshake accepts any whose key the client has. Whether it
-//! is valid is judged at each request: the refusal is then an answer that can be read, and a
-//! revocation needs no new connection.
+//! Certificates that clients present. The handshake accepts any certificate whose key the client
+//! has. Its validity is judged at each request. The client thus gets a refusal that it can show,
+//! and a revocation ends access on open connections too.
 
 mod accept_any;
 mod issuers;
@@ -26,10 +26,10 @@ use crate::pki::date;
 use crate::problem::{Problem, Problems};
 use crate::user::User;
 
-/// A client's certificate, the six intermediate ones that webpki follows at most, and that of the
-/// CA, which some send along.
+/// The longest chain: the client's certificate, the six intermediates that webpki follows at most,
+/// and the CA certificate, which some clients send along.
 const LONGEST: usize = 8;
-/// How long a judgement that depends on the time of day holds.
+/// How long a judgement that depends on the current time is reused.
 const FRESH: Duration = Duration::from_secs(1);
 /// A CRL that expires within this time causes a warning.
 const SOON: time::Duration = time::Duration::days(7);
@@ -42,14 +42,14 @@ pub(crate) struct Authorities {
 
 /// The certificates that a client presented in its handshake.
 pub(crate) struct PresentedCertificate {
-    /// The client's own certificate first; none if there are too many.
+    /// The client's own certificate first. `None` if the chain is longer than [`LONGEST`].
     chain: Option<Vec<CertificateDer<'static>>>,
-    /// The facts of the client's own certificate; none if it cannot be read.
+    /// The facts of the client's own certificate. `None` if it cannot be parsed.
     leaf: Option<Facts>,
     judged: RefCell<Option<Judged>>,
 }
 
-/// A judgement, and what it rests on.
+/// A judgement, and the CAs and CRLs that it is based on.
 struct Judged {
     at: Instant,
     issuers: Arc<Issuers>,
@@ -58,7 +58,7 @@ struct Judged {
 }
 
 impl PresentedCertificate {
-    /// `chain` as the client sent it. None for an empty one.
+    /// Takes the chain as the client sent it. `None` if it is empty.
     pub(crate) fn new(chain: &[CertificateDer<'static>]) -> Option<Self> {
         let leaf = Facts::read(chain.first()?);
         let chain = (chain.len() <= LONGEST).then(|| chain.to_vec());
@@ -78,9 +78,9 @@ impl PresentedCertificate {
 }
 
 impl Judged {
-    /// Whether the judgement still holds for these issuers and lists. One that does not depend on
-    /// the time of day holds for the whole connection: searching a path to a CA takes long, and a
-    /// stranger may send the same certificates again and again.
+    /// Whether the judgement still holds for these issuers and lists. A judgement that does not
+    /// depend on the current time holds for the whole connection, because the search for a path to
+    /// a CA is expensive and untrusted clients can cause one with every request.
     fn holds(&self, issuers: &Arc<Issuers>, lists: &[Arc<Lists>]) -> bool {
         let same_lists = self.lists.len() == lists.len()
             && zip(&self.lists, lists).all(|(known, now)| Arc::ptr_eq(known, now));
@@ -96,17 +96,17 @@ impl Judged {
 }
 
 impl Authorities {
-    /// Reads the files of `settings`. The second value is the warnings.
+    /// Reads the files of `settings`. The second value holds the warnings.
     ///
     /// # Errors
-    /// A file is missing, cannot be read, or does not hold what it should; a list is not signed by its CA.
+    /// A file is missing, cannot be read or parsed, or a CRL is not signed by its CA.
     pub(super) fn open(
         settings: &ClientCertificates,
         now: OffsetDateTime,
     ) -> Result<(Self, Vec<Problem>), Problems> {
         let (issuers, mut warnings) = Issuers::read(&settings.ca, settings.user_from, now)?;
         let issuers = Arc::new(issuers);
-        let mut problems = Vec::new();
+        let mut problems = Problems::default();
         let mut lists = Vec::new();
         for path in &settings.crl {
             let (of, first) = (issuers.clone(), OnceLock::new());
@@ -123,22 +123,20 @@ impl Authorities {
                     }
                 }
             };
-            let remedy = "make it with: tidegate cert ca --crl";
-            match LiveFile::open(path, "list of revoked certificates", remedy, Box::new(parse)) {
-                Ok(file) => lists.push(file),
-                Err(found) => problems.extend(found.0),
-            }
+            let remedy = "make it with `tidegate cert ca --crl`";
+            let file = LiveFile::open(path, "list of revoked certificates", remedy, Box::new(parse));
+            lists.extend(problems.take(file));
         }
-        if !problems.is_empty() {
-            return Err(Problems(problems));
+        if !problems.0.is_empty() {
+            return Err(problems);
         }
         let authorities = Self { issuers, lists };
         warnings.extend(authorities.doubts(&settings.ca, now));
         Ok((authorities, warnings))
     }
 
-    /// The user whom these certificates name, if they are valid. Costs one stat for each list, and one
-    /// path search per second and connection.
+    /// The user that these certificates name, if they are valid. Costs one `stat` for each list,
+    /// and at most one path search per second and connection.
     pub(crate) fn user(&self, shown: &PresentedCertificate) -> Result<User, CertificateRejection> {
         let lists: Vec<_> = self.lists.iter().map(LiveFile::current).collect();
         let mut judged = shown.judged.borrow_mut();

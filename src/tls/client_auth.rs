@@ -1,4 +1,4 @@
-//! Which clients are asked for a certificate, and by whom it must be signed.
+//! Which clients are asked for a certificate, and which CAs may have signed it.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use rustls::ServerConfig;
 use super::client::Authorities;
 use crate::header::authority::Host;
 
-/// Clients are asked for certificates, for some host names or for all.
+/// The request for client certificates, for some host names or for all.
 pub(crate) struct ClientAuth {
-    /// Empty for all.
+    /// The host names whose clients are asked. Empty means all.
     pub(super) names: Vec<String>,
     pub(super) config: Arc<ServerConfig>,
     /// The authorities whose certificates are valid.

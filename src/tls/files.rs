@@ -1,4 +1,4 @@
-//! The files of `[tls]` beside the certificates.
+//! The files that `[tls]` names beside its certificates.
 
 use time::OffsetDateTime;
 
@@ -8,29 +8,27 @@ use crate::config::{Tls, Verify};
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 
-/// What the files hold.
+/// The contents of the files.
 pub(crate) struct TlsFiles {
     /// The secret of `tls.ticket_keys`.
     pub(super) ticket_secret: Option<Secret>,
-    /// The authorities of `tls.client`, with what works today and deserves a line in the log.
+    /// The authorities of `tls.client`, and the warnings about them.
     pub(super) client: Option<(Authorities, Vec<Problem>)>,
 }
 
 impl TlsFiles {
-    /// Reads the files at the moment `now`.
+    /// Reads the files. `now` decides which certificates and CRLs have expired.
     ///
     /// # Errors
-    /// Everything that is wrong with every file.
+    /// All problems of all files.
     pub(crate) fn read(tls: &Tls, now: OffsetDateTime) -> Result<Self, Problems> {
-        let mut problems = Vec::new();
-        let secret = tls.ticket_keys.as_deref().map(read_secret).transpose();
-        let secret = secret.map_err(|problem| problems.push(problem)).ok();
-        let client =
-            (tls.client.verify != Verify::Off).then(|| Authorities::open(&tls.client, now)).transpose();
-        let client = client.map_err(|found| problems.extend(found.0)).ok();
+        let mut problems = Problems::default();
+        let secret = problems.take(tls.ticket_keys.as_deref().map(read_secret).transpose());
+        let client = (tls.client.verify != Verify::Off).then(|| Authorities::open(&tls.client, now));
+        let client = problems.take(client.transpose());
         match (secret, client) {
             (Some(ticket_secret), Some(client)) => Ok(Self { ticket_secret, client }),
-            _ => Err(Problems(problems)),
+            _ => Err(problems),
         }
     }
 }

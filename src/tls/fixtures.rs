@@ -25,7 +25,7 @@ pub(crate) fn settings(certificates: Vec<CertificateFiles>) -> Tls {
     Tls { certificates, min_version: TlsVersion::Tls12, alpn, ticket_keys: None, client }
 }
 
-/// Reads all files of `tls` and makes the configuration of them; see [`server::server`].
+/// Reads all files of `tls` and makes a configuration of them, as [`server::server`] does.
 pub(crate) fn server(tls: &Tls, names: &[String], before: Option<&ServerTls>) -> Result<ServerTls, Problems> {
     let now = OffsetDateTime::now_utc();
     let files = TlsFiles::read(tls, now)?;

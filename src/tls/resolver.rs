@@ -1,4 +1,4 @@
-//! The server name that a client asks for (SNI, RFC 6066) chooses the certificate.
+//! Chooses the certificate by the server name that a client asks for (SNI, RFC 6066).
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -11,32 +11,33 @@ use time::OffsetDateTime;
 
 use crate::pki::{Facts, Identity, Staple};
 
-/// Finds the certificate for a handshake: by exact name, else by a wildcard for the name's first label,
-/// else the first one configured. Where several fit, the first whose key can sign what the client
-/// verifies, ECDSA before RSA. Allocates nothing per handshake.
+/// Finds the certificate for a handshake: by exact name, else by a wildcard for the name's first
+/// label, else the first one configured. If several fit, takes the first whose key can sign with a
+/// scheme that the client verifies, ECDSA before RSA. Allocates nothing per handshake.
 #[derive(Debug)]
 pub(crate) struct Resolver {
     entries: Vec<Entry>,
     exact: Names,
     /// Keyed by what follows `*.`.
     wildcard: Names,
-    /// For no name or an unknown one: the first certificate, then those that share its first name.
+    /// The entries for no name or an unknown one: the first certificate, then those that share its
+    /// first name.
     default: Vec<usize>,
 }
 
-/// Names in order, each with the entries that bear it, the preferred first.
+/// Sorted names, each with the entries that cover it, the preferred first.
 type Names = Vec<(Box<str>, Vec<usize>)>;
 
 #[derive(Debug)]
 struct Entry {
     certified: Arc<CertifiedKey>,
-    /// The same with the staple, while that is valid.
+    /// The same with its staple, used while the staple is valid.
     stapled: Option<(Staple, Arc<CertifiedKey>)>,
     schemes: Vec<SignatureScheme>,
 }
 
 impl Resolver {
-    /// `identities` in the order of the settings; with none of them every handshake fails.
+    /// Takes `identities` in the order of the settings. Without any, every handshake fails.
     pub(crate) fn new(identities: &[Identity]) -> Self {
         let (mut exact, mut wildcard) = (BTreeMap::new(), BTreeMap::new());
         for (index, identity) in identities.iter().enumerate() {
@@ -45,9 +46,9 @@ impl Resolver {
                     Some(parent) => (&mut wildcard, parent),
                     None => (&mut exact, name.as_str()),
                 };
-                let bearers: &mut Vec<usize> = map.entry(Box::from(name)).or_default();
-                if !bearers.contains(&index) {
-                    bearers.push(index);
+                let covering: &mut Vec<usize> = map.entry(Box::from(name)).or_default();
+                if !covering.contains(&index) {
+                    covering.push(index);
                 }
             }
         }
@@ -56,16 +57,17 @@ impl Resolver {
         Self { exact: ranked(exact, &entries), wildcard: ranked(wildcard, &entries), default, entries }
     }
 
-    /// When no certificate suits `schemes`, the first one: rustls then fails the handshake because client
-    /// and key share no signature scheme. Without a certificate it would report that access is denied.
+    /// Returns the first certificate if none suits `schemes`. rustls then fails the handshake
+    /// because client and key share no signature scheme. Without a certificate it would report that
+    /// access is denied.
     fn pick(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Entry> {
-        let bearers = name.and_then(|name| self.bearers(name)).unwrap_or(&self.default);
-        let mut entries = bearers.iter().filter_map(|&index| self.entries.get(index));
+        let covering = name.and_then(|name| self.covering(name)).unwrap_or(&self.default);
+        let mut entries = covering.iter().filter_map(|&index| self.entries.get(index));
         let first = entries.clone().next();
         entries.find(|entry| entry.suits(schemes)).or(first)
     }
 
-    fn bearers(&self, name: &str) -> Option<&[usize]> {
+    fn covering(&self, name: &str) -> Option<&[usize]> {
         let name = name.strip_suffix('.').unwrap_or(name);
         find(&self.exact, name)
             .or_else(|| name.split_once('.').and_then(|(_, parent)| find(&self.wildcard, parent)))
@@ -105,7 +107,8 @@ impl Entry {
     }
 }
 
-/// Every scheme a key of ours may sign with. Asking the key in each handshake would allocate a signer.
+/// Every scheme that one of our keys may sign with. Asking the key in each handshake would allocate
+/// a signer.
 const SCHEMES: [SignatureScheme; 10] = [
     SignatureScheme::ECDSA_NISTP256_SHA256,
     SignatureScheme::ECDSA_NISTP384_SHA384,
@@ -129,22 +132,23 @@ fn default(identities: &[Identity]) -> Vec<usize> {
     std::iter::once(0).chain(others.map(|(index, _)| index)).collect()
 }
 
-/// RSA last: its signatures cost the server far more. The sort is stable, the settings' order decides the rest.
+/// Sorts RSA last, because its signatures cost the server far more. The sort is stable, so
+/// certificates of one kind stay in the order of the settings.
 fn ranked(names: BTreeMap<Box<str>, Vec<usize>>, entries: &[Entry]) -> Names {
     let is_rsa = |&index: &usize| {
         entries.get(index).is_some_and(|entry| entry.certified.key.algorithm() == SignatureAlgorithm::RSA)
     };
     let mut names: Names = names.into_iter().collect();
-    for (_, bearers) in &mut names {
-        bearers.sort_by_key(is_rsa);
+    for (_, covering) in &mut names {
+        covering.sort_by_key(is_rsa);
     }
     names
 }
 
-/// `names` are lower case and in order; `name` is in any case.
+/// `names` are sorted and in lower case; `name` may be in any case.
 fn find<'a>(names: &'a Names, name: &str) -> Option<&'a [usize]> {
     let position = names.binary_search_by(|(known, _)| compare(known, name)).ok()?;
-    names.get(position).map(|(_, bearers)| bearers.as_slice())
+    names.get(position).map(|(_, covering)| covering.as_slice())
 }
 
 fn compare(known: &str, name: &str) -> Ordering {

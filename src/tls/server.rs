@@ -1,4 +1,4 @@
-//! The TLS configuration of our listener.
+//! The TLS configuration of the listener.
 
 use std::sync::Arc;
 
@@ -17,28 +17,28 @@ use crate::header::authority::Host;
 use crate::pki::{self, Facts, Identity};
 use crate::problem::{Problem, Problems};
 
-/// What the listener needs to speak TLS.
+/// The TLS configurations of the listener, for clients with and without a certificate request.
 pub(crate) struct ServerTls {
-    /// For handshakes that ask for no client certificate.
+    /// The configuration of handshakes that ask for no client certificate.
     config: Arc<ServerConfig>,
-    /// For the others; none where `tls.client.verify` is off.
+    /// The configuration of the other handshakes. `None` if `tls.client.verify` is off.
     pub client: Option<ClientAuth>,
     /// The keys that seal the tickets of `config`.
     tickets: Arc<TicketKeys>,
-    /// The answers to an ACME directory.
+    /// The answers to ACME directories.
     pub challenges: Arc<Challenges>,
     /// The certificates shown to clients, the default first.
     pub identities: Vec<Identity>,
-    /// What works today and deserves a line in the log.
+    /// Faults that do not keep the configuration from working, for the log.
     pub warnings: Vec<Problem>,
 }
 
-/// How a handshake goes on after the client's first message.
+/// The outcome of a client's first message.
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {
     /// The configuration of the session.
     pub config: Arc<ServerConfig>,
-    /// Whether it asks the client for a certificate.
+    /// Whether the session asks the client for a certificate.
     pub asks: bool,
 }
 
@@ -48,12 +48,12 @@ impl ServerTls {
         self.identities.iter().map(|identity| &identity.facts)
     }
 
-    /// Chooses for a client that says `hello`, which is none if it could not be read.
+    /// Chooses the configuration for a client's first message; `None` if it cannot be parsed.
     pub(crate) fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
         if let Some(config) = hello.and_then(|hello| self.challenges.handshake(hello)) {
             return Choice { config, asks: false };
         }
-        // A client that gives no name may want any: there is none for an IP address.
+        // A client that sends no name may want any of them: IP addresses are never sent as names.
         let asked = |auth: &&ClientAuth| {
             hello.is_some_and(|hello| hello.server_name().is_none_or(|name| auth.covers(Host::Name(name))))
         };
@@ -64,12 +64,13 @@ impl ServerTls {
     }
 }
 
-/// Makes the configuration of `files` and of `identities`, the certificates to show: the versions and ALPN
-/// names of `tls`, our cipher order, no early data, two tickets per handshake, no session cache.
-/// `names` are the host names that the certificates should cover; a name that none covers is a warning.
+/// Makes the configuration of the files and of `identities`, the certificates to show. Versions and
+/// ALPN names are those of `tls`. The server's cipher order decides; there is no early data and no
+/// session cache, and each handshake gives two tickets. Warns of each of `names` that no
+/// certificate covers.
 ///
-/// From the configuration `before` come the answers to ACME directories, and the keys of tickets unless
-/// the secret in the file has changed.
+/// Takes over from `before` the answers to ACME directories, and the keys of tickets unless the
+/// secret in the file has changed.
 ///
 /// # Errors
 /// There is no certificate, or rustls refuses the configuration.
@@ -121,7 +122,7 @@ fn configure(
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(resolver.clone());
-    // Our order of ciphers, not the client's: OpenSSL asks for AES-256 first.
+    // The client's order would cost time: OpenSSL asks for AES-256 first.
     config.ignore_client_order = true;
     config.alpn_protocols = tls.alpn.iter().map(|name| alpn(*name).to_vec()).collect();
     config.max_early_data_size = 0;
@@ -130,15 +131,15 @@ fn configure(
             config.ticketer = tickets.clone();
             config.send_tls13_tickets = 2;
         }
-        // A resumed session would bring back the certificate shown when it began, and never another one.
+        // A resumed session would always present the certificate of its first handshake.
         Some(_) => config.send_tls13_tickets = 0,
     }
-    // Tickets hold the sessions; a cache would be memory that any stranger can fill.
+    // Tickets hold the sessions. A cache would be memory that any client can fill.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }
 
-/// The registered names of RFC 7301.
+/// The registered ALPN name (RFC 7301).
 fn alpn(protocol: Alpn) -> &'static [u8] {
     match protocol {
         Alpn::H2 => b"h2",

@@ -1,4 +1,4 @@
-//! Session tickets (RFC 5077; RFC 8446, section 4.6.1): what a client shows to resume its session.
+//! Session tickets (RFC 5077; RFC 8446, section 4.6.1), with which clients resume their sessions.
 
 mod secret;
 
@@ -12,29 +12,30 @@ use rustls::server::ProducesTickets;
 pub(super) use self::secret::read as read_secret;
 use crate::secret::Secret;
 
-/// The keys that seal tickets: one for each period of six hours of the wall clock. Tickets of the period before
-/// open too, older ones never.
+/// The keys that seal tickets, one for each period of six hours of the wall clock. Tickets of the
+/// current and of the previous period can be opened.
 ///
-/// With a secret, the key of a period is derived from it, so that all who have the same secret have the same keys;
-/// tickets of the next period open as well, since clocks differ. Without one it is random, known to this
-/// process alone, and forgotten at the first handshake at which it is of no use any more.
+/// With a secret, the key of each period is derived from it, so that replicas with the same secret
+/// have the same keys. Tickets of the next period can then be opened as well, since clocks differ.
+/// Without a secret, each key is random and known to this process alone. It is forgotten at the
+/// first handshake after its tickets have expired.
 #[derive(Debug)]
 pub(crate) struct TicketKeys {
     secret: Option<Secret>,
-    /// Of three periods at most: the one before, this one, the next.
+    /// The keys of at most three periods: the previous, the current and the next.
     known: Mutex<Vec<(u64, Arc<RandomizedNonceKey>)>>,
 }
 
 const PERIOD_SECONDS: u32 = 6 * 60 * 60;
 
-/// What a ticket begins with: its period.
+/// The length of the period's number, with which a ticket begins.
 const PERIOD_LEN: usize = size_of::<u64>();
 
-/// What a client sends is not looked at beyond this; our own tickets are far shorter.
+/// Longer tickets from clients are rejected unread; our own are far shorter.
 const LONGEST: usize = 16 << 10;
 
 impl TicketKeys {
-    /// Keys that nobody else has.
+    /// Random keys, known to this process alone.
     pub(crate) fn random() -> Arc<Self> {
         Arc::new(Self::new(None))
     }
@@ -43,15 +44,17 @@ impl TicketKeys {
         Self { secret, known: Mutex::default() }
     }
 
-    /// These keys, when they are made of `secret`; else new ones that are.
+    /// These keys if they were made of `secret`, else new ones made of it.
     pub(crate) fn made_of(self: &Arc<Self>, secret: Option<Secret>) -> Arc<Self> {
         if self.secret == secret { self.clone() } else { Arc::new(Self::new(secret)) }
     }
 
-    /// Period, nonce, ciphertext, tag. None for what is too long, or without random numbers.
+    /// Returns period, nonce, ciphertext and tag. `None` if the ticket would be too long, or if the
+    /// system has no random numbers.
     fn seal(&self, now: u64, plain: &[u8]) -> Option<Vec<u8>> {
         let mut sealed = plain.to_vec();
-        // A random nonce is safe for 2^32 tickets of one key (NIST SP 800-38D, section 8.3), 200,000 a second.
+        // A random nonce is safe for 2^32 tickets of one key (NIST SP 800-38D, section 8.3), which
+        // is 200,000 a second.
         let nonce = self.key(now, now)?.seal_in_place_append_tag(Aad::empty(), &mut sealed).ok()?;
         let ticket = [&now.to_be_bytes()[..], nonce.as_ref(), &sealed].concat();
         (ticket.len() <= LONGEST).then_some(ticket)
@@ -70,17 +73,17 @@ impl TicketKeys {
         Some(plain.to_vec())
     }
 
-    /// The key of `period`, if that is of use in the period `now`. Forgets those that are not.
+    /// The key of `period` if it is valid in the period `now`. Forgets the keys that are not.
     fn key(&self, now: u64, period: u64) -> Option<Arc<RandomizedNonceKey>> {
         let last = if self.secret.is_some() { now.saturating_add(1) } else { now };
-        let of_use = now.saturating_sub(1)..=last;
+        let valid = now.saturating_sub(1)..=last;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(period, _)| of_use.contains(period));
+        known.retain(|(period, _)| valid.contains(period));
         if let Some((_, key)) = known.iter().find(|(known, _)| *known == period) {
             return Some(key.clone());
         }
         let bytes = match &self.secret {
-            _ if !of_use.contains(&period) => return None,
+            _ if !valid.contains(&period) => return None,
             Some(secret) => derived(secret, period),
             None if period == now => random()?,
             None => return None,

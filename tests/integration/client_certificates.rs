@@ -149,7 +149,7 @@ fn write_table(client_ca: &ClientCa) -> Vec<(&'static str, Option<&'static str>)
         ("expired", Some("the client certificate has expired")),
         ("too-early", Some("the client certificate is not valid yet")),
         ("revoked", Some("the client certificate is revoked")),
-        ("wrong-usage", Some("the certificate is not for client authentication (extendedKeyUsage)")),
+        ("wrong-usage", Some("the client certificate is not for client authentication (extendedKeyUsage)")),
         ("v1", Some("the client certificate is of X.509 version 1; issue it with extensions")),
     ]
 }

@@ -3,7 +3,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::*;
 
-/// What a client that offers `protocols` gets who asks for `name`.
+/// The answer to a client that offers `protocols` and asks for `name`.
 fn handshake_of(
     challenges: &Challenges,
     name: &'static str,

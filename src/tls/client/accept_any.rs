@@ -1,4 +1,5 @@
-//! Client certificates in the handshake: rustls requests one and accepts any whose key the client has.
+//! Client certificates in the handshake: rustls requests one and accepts any whose key the client
+//! has.
 
 use std::collections::BTreeSet;
 
@@ -12,16 +13,16 @@ use webpki::RawPublicKeyEntity;
 use crate::crypto::provider;
 use crate::pki::Facts;
 
-/// Requests a certificate of one of some CAs. Only a wrong signature fails the handshake.
+/// Requests a certificate and names the accepted CAs. Only a wrong signature fails the handshake.
 #[derive(Debug)]
 pub(super) struct AcceptAny {
-    /// The names of the CAs. Go programs such as docker pick their certificate by them.
+    /// The names of the CAs. Go programs such as docker use them to choose their certificate.
     names: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl AcceptAny {
-    /// `names` of the CAs as DER.
+    /// `names` are the DER-encoded names of the CAs.
     pub(super) fn new(names: impl Iterator<Item = Vec<u8>>) -> Self {
         let names: BTreeSet<_> = names.collect();
         let names = names.into_iter().map(DistinguishedName::from).collect();
@@ -47,8 +48,8 @@ impl ClientCertVerifier for AcceptAny {
         Ok(ClientCertVerified::assertion())
     }
 
-    /// By the key alone: webpki cannot read a certificate of X.509 version 1, which is to be refused by
-    /// an answer as well.
+    /// Reads only the key. webpki cannot parse a certificate of X.509 version 1, and its client
+    /// should get a readable refusal as well.
     fn verify_tls12_signature(
         &self,
         message: &[u8],

@@ -28,7 +28,7 @@ pub(super) type Lists = Vec<Crl>;
 
 pub(super) struct Issuers {
     anchors: Vec<TrustAnchor<'static>>,
-    /// Of the same certificates, in the same order.
+    /// The facts of the same certificates, in the same order.
     pub(super) facts: Vec<Facts>,
     user_from: UserFrom,
 }
@@ -47,7 +47,8 @@ impl Issuers {
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         for (index, der) in certificates.iter().enumerate() {
             let (Ok(anchor), Some(facts)) = (anchor_from_trusted_cert(der), Facts::read(der)) else {
-                let message = format!("certificate {} of the file cannot be used as a CA's", index + 1);
+                let message =
+                    format!("certificate {} of the file cannot be used as a CA certificate", index + 1);
                 problems.push(Problem::at(path, message));
                 continue;
             };
@@ -69,8 +70,8 @@ impl Issuers {
         if problems.is_empty() { Ok((issuers, warnings)) } else { Err(Problems(problems)) }
     }
 
-    /// Reads a CRL file. A CRL from an intermediate CA cannot be verified yet and is accepted until its
-    /// issuer is seen.
+    /// Reads a CRL file. A CRL from an intermediate CA cannot be verified yet and is accepted until
+    /// its issuer is seen.
     pub(super) fn lists(&self, path: &Path, bytes: &[u8]) -> Result<Lists, Problem> {
         let ders = pem::revocation_lists(bytes).map_err(|fault| Problem::at(path, fault))?;
         let lists: Vec<_> =
@@ -86,13 +87,14 @@ impl Issuers {
         Ok(lists)
     }
 
-    /// The CAs of whom there is a list among `lists`, as they call themselves.
+    /// The labels of the CAs that have issued one of `lists`.
     pub(super) fn named(&self, lists: &Lists) -> BTreeSet<String> {
         let listed = self.facts.iter().filter(|facts| lists.iter().any(|list| is_of(list, facts)));
         listed.map(|facts| facts.label.clone()).collect()
     }
 
-    /// The name of the user to whom `chain` belongs, his own certificate first, of which `leaf` are the facts.
+    /// The user that `chain` names. The user's own certificate comes first, and `leaf` holds its
+    /// facts.
     pub(super) fn judge(
         &self,
         chain: &[CertificateDer<'static>],
@@ -126,7 +128,7 @@ impl Issuers {
         }
     }
 
-    /// What webpki leaves to us: the CA's own validity, and lists of any version.
+    /// Checks what webpki does not: whether the CA itself is valid, and CRLs of any version.
     fn check_path(
         &self,
         leaf: &Facts,
@@ -153,17 +155,18 @@ impl Issuers {
             UserFrom::CommonName => match leaf.common_names.as_slice() {
                 [] => Err(CertificateRejection::Nameless),
                 [name] => user_name(name.as_deref()),
-                // Another reader may take the other one.
+                // Other programs may read another of the names.
                 _ => Err(CertificateRejection::Name),
             },
         }
     }
 }
 
-/// What webpki is told of a path that we object to. It gives it back if there is no better path.
+/// The error that rejects a path in webpki, which returns it if no other path is accepted.
 const OBJECTION: Error = Error::CertDistrusted;
 
-/// Without a list of its issuer a certificate is not revoked. With lists, one has to be signed by it and up to date.
+/// Accepts a certificate whose issuer has no CRL. If its issuer has some, none of them may list the
+/// certificate, and one must be up to date.
 fn check_revocation(
     facts: &Facts,
     issuer: &Facts,
@@ -183,12 +186,13 @@ fn check_revocation(
     }
 }
 
-/// Whether `issuer` has made the list: by its name and by its key, for a CA may change its key and keep its name.
+/// Whether `issuer` has made the list. Compares name and key, because a CA may change its key and
+/// keep its name.
 pub(super) fn is_of(list: &Crl, issuer: &Facts) -> bool {
     list.issuer == issuer.subject && list.is_signed_by(&issuer.public_key)
 }
 
-/// A local name in which everything can be seen: invisible characters make one user look like another.
+/// A local name without invisible characters, which could make one user look like another.
 pub(super) fn user_name(name: Option<&str>) -> Result<User, CertificateRejection> {
     let name = name.ok_or(CertificateRejection::Nameless)?;
     let invisible = |c: char| c.is_control() || INVISIBLE.iter().any(|range| range.contains(&c));
@@ -201,7 +205,7 @@ pub(super) fn user_name(name: Option<&str>) -> Result<User, CertificateRejection
     })
 }
 
-/// Soft hyphen, characters of no width, marks that turn the direction of text.
+/// The soft hyphen, characters of no width, and marks that change the direction of text.
 const INVISIBLE: [RangeInclusive<char>; 5] = [
     '\u{ad}'..='\u{ad}',
     '\u{200b}'..='\u{200f}',

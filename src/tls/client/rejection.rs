@@ -5,29 +5,30 @@ use webpki::Error;
 /// Why a certificate is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CertificateRejection {
-    /// It or an intermediate certificate has expired.
+    /// The certificate or an intermediate one has expired.
     Expired,
-    /// It or an intermediate certificate is not valid yet.
+    /// The certificate or an intermediate one is not valid yet.
     NotYetValid,
-    /// No path leads from it to one of the CAs.
+    /// No path leads from the certificate to one of the CAs.
     Stranger,
-    /// The CA it leads to is not valid at this time.
+    /// The CA of the certificate is not valid now.
     IssuerExpired,
-    /// It is in a CRL.
+    /// A CRL lists the certificate.
     Revoked,
-    /// All CRLs of its CA have expired.
+    /// All CRLs of the certificate's CA have expired.
     OutOfDate,
-    /// Its extendedKeyUsage lacks clientAuth.
+    /// The certificate's extendedKeyUsage lacks clientAuth.
     Purpose,
-    /// It has X.509 version 1.
+    /// The certificate has X.509 version 1.
     Version,
-    /// It cannot be read, or holds something unknown.
+    /// The certificate cannot be parsed, or has an unknown critical part.
     Unusable,
-    /// Too many certificates came with it, or too many paths lead through them.
+    /// The client sent too many certificates, or they form too many paths.
     Chain,
-    /// It names nobody where `tls.client.user_from` looks.
+    /// The field that `tls.client.user_from` selects names no user.
     Nameless,
-    /// Its name cannot be a user's: there are several, it holds a colon or what cannot be seen, or is too long.
+    /// The name cannot be a user's: there are several, or it is too long or holds a colon or
+    /// invisible characters.
     Name,
 }
 
@@ -40,13 +41,13 @@ impl CertificateRejection {
             Self::Stranger => "the client certificate was not issued by a CA of tls.client.ca",
             Self::IssuerExpired => "the CA of the client certificate is not valid now",
             Self::Revoked => "the client certificate is revoked",
-            Self::OutOfDate => "the CRL of its CA has expired",
-            Self::Purpose => "the certificate is not for client authentication (extendedKeyUsage)",
+            Self::OutOfDate => "the CRL of the client certificate's CA has expired",
+            Self::Purpose => "the client certificate is not for client authentication (extendedKeyUsage)",
             Self::Version => "the client certificate is of X.509 version 1; issue it with extensions",
             Self::Unusable => "the client certificate cannot be used",
-            Self::Chain => "too many certificates came with that of the client",
+            Self::Chain => "the client sent too many certificates",
             Self::Nameless => "the client certificate names no user where tls.client.user_from looks",
-            Self::Name => "the name in the client certificate cannot be that of a user",
+            Self::Name => "the name in the client certificate is not a valid user name",
         }
     }
 }

@@ -11,7 +11,7 @@ fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-/// What a certificate for `alice` asks for; it says that it is a client's.
+/// The parameters of a client certificate for `alice`.
 fn alice() -> CertificateParams {
     let mut params = params(&["build.example.com"]);
     params.distinguished_name.push(DnType::CommonName, "alice");
@@ -204,7 +204,7 @@ fn a_ca_with_a_new_key_and_the_old_name_has_lists_of_its_own() {
     assert!(ours.open().1[0].contains("no file of tls.client.crl holds a CRL of ca"), "{:?}", ours.open().1);
 }
 
-/// webpki tries every order of certificates of one name, and a stranger may send as many as he likes.
+/// webpki tries every order of certificates with one name, and clients may send any number of them.
 #[test]
 fn too_many_certificates_are_not_looked_through() {
     let ca = Signer::new("ca");

@@ -23,7 +23,7 @@ fn resolver(pairs: &[(Certificate, KeyPair)]) -> Resolver {
     Resolver::new(&pairs.iter().map(identity).collect::<Vec<_>>())
 }
 
-/// Which of `pairs` is chosen.
+/// The index of the pair in `pairs` that is chosen.
 fn chosen(pairs: &[(Certificate, KeyPair)], name: Option<&str>, schemes: &[SignatureScheme]) -> usize {
     let resolver = resolver(pairs);
     let certified = &resolver.pick(name, schemes).unwrap().certified;

@@ -15,7 +15,7 @@ use crate::tls::fixtures::{server, settings};
 /// A server for a.test and 127.0.0.1, and clients that trust it.
 struct Fixture {
     tls: Tls,
-    /// What the next server takes over.
+    /// The configuration whose keys the next server takes over.
     running: RefCell<Option<ServerTls>>,
     roots: RootCertStore,
     _folder: Folder,

@@ -1,4 +1,4 @@
-//! The file of the secret that replicas share.
+//! The file with the secret that replicas share.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::pki::pair::unreadable;
 use crate::problem::Problem;
 use crate::secret::Secret;
 
-/// 256 bits, which no one can try.
+/// 256 bits, too many to guess.
 const LEAST: usize = 32;
 
-/// Reads the secret: base64 as `openssl rand -base64 48` prints it, line breaks and spaces aside.
+/// Reads the secret: base64, as `openssl rand -base64 48` prints it. White space is ignored.
 pub(in crate::tls) fn read(path: &Path) -> Result<Secret, Problem> {
     let content = disk::read(path, disk::SMALL).map_err(|error| unreadable(path, &error))?;
     if let Some(message) = content.mode.exposed("is a secret") {
