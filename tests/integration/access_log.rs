@@ -18,7 +18,7 @@ fn line(tidegate: &Tidegate, agent: &str) -> Value {
 }
 
 #[test]
-fn a_line_holds_what_an_operator_asks_for() {
+fn a_line_has_the_facts_that_operators_need() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let host = format!("Host: {}", tidegate.host());
@@ -90,14 +90,14 @@ fn refusals_are_logged_too_with_the_reason() {
         assert_eq!(refused["status"], status, "{refused}");
         assert!(refused["reason"].is_string(), "{refused}");
         if status == 401 {
-            assert!(refused["user"].is_null(), "nobody has proved to be anybody: {refused}");
+            assert!(refused["user"].is_null(), "the client is not authenticated: {refused}");
             assert_eq!(refused["claimed"], "testuser", "{refused}");
         }
     }
 }
 
 #[test]
-fn a_registry_that_wants_credentials_of_its_own_is_told_from_a_wrong_password() {
+fn a_registry_that_asks_for_credentials_is_not_logged_as_a_wrong_password() {
     let answer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"registry\"\r\nContent-Length: 0\r\n\r\n";
     let fake = Fake::scripted(answer, false);
     let tidegate = Tidegate::start(Settings::for_upstream(&fake.url()));
@@ -108,7 +108,7 @@ fn a_registry_that_wants_credentials_of_its_own_is_told_from_a_wrong_password() 
 }
 
 #[test]
-fn there_is_one_line_for_each_request_and_none_is_lost_at_the_end() {
+fn each_request_has_one_line_and_none_is_lost_at_shutdown() {
     let recorder = Recorder::start();
     let mut tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     for _ in 0..5 {
@@ -150,12 +150,12 @@ fn no_output_holds_a_secret() {
     output.extend(tidegate.access.to_end());
     for secret in ["testpass", encoded, "hunter2", "aHVudGVyMg", "aHVudGVyMjp0ZXN0dXNlcg", hash.as_str()] {
         let told = output.iter().find(|line| line.contains(secret));
-        assert_eq!(told, None, "{secret} was told");
+        assert_eq!(told, None, "{secret} was printed");
     }
 }
 
 #[test]
-fn the_combined_format_is_what_log_analysers_read() {
+fn log_analysers_can_read_the_combined_format() {
     let recorder = Recorder::start();
     let tidegate =
         Tidegate::start(Settings::for_upstream(&recorder.url()).set("log.access_format", r#""combined""#));
@@ -168,7 +168,7 @@ fn the_combined_format_is_what_log_analysers_read() {
 }
 
 #[test]
-fn a_file_is_written_and_reopened_after_it_was_moved() {
+fn a_log_file_is_reopened_after_it_was_moved() {
     let recorder = Recorder::start();
     let tidegate =
         Tidegate::start(Settings::for_upstream(&recorder.url()).set("log.access", r#""access.log""#));

@@ -85,7 +85,7 @@ fn kill(mut tidegate: Tidegate) {
 }
 
 #[test]
-fn a_certificate_is_had_by_tls_alpn_01_and_kept() {
+fn a_certificate_is_obtained_with_tls_alpn_01_and_kept() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let state = folder.path().join("deep/acme");
     let tidegate = Tidegate::start(settings(&recorder, &pebble, &state));
@@ -102,7 +102,7 @@ fn a_certificate_is_had_by_tls_alpn_01_and_kept() {
     pebble.tls.open(tidegate.address);
     wait_for_certificate(&tidegate, 0);
     for name in ["registry.test", "mirror.test"] {
-        let chain = shown(&tidegate, &trusting, name).expect("a certificate that is trusted");
+        let chain = shown(&tidegate, &trusting, name).expect("a trusted certificate");
         assert_eq!(chain.len(), 3);
         for pair in chain[1..].iter().collect::<Vec<_>>().windows(2) {
             assert_ne!(common_name(pair[0]), common_name(pair[1]));
@@ -115,12 +115,12 @@ fn a_certificate_is_had_by_tls_alpn_01_and_kept() {
 
     kill(tidegate);
     let tidegate = Tidegate::start(settings(&recorder, &pebble, &state));
-    assert!(shown(&tidegate, &trusting, "mirror.test").is_some(), "the certificate is there from the start");
+    assert!(shown(&tidegate, &trusting, "mirror.test").is_some(), "the certificate is in use from the start");
     assert_eq!(pebble.orders(), 1);
 }
 
 #[test]
-fn a_certificate_is_had_by_http_01() {
+fn a_certificate_is_obtained_with_http_01() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let settings = settings(&recorder, &pebble, folder.path())
         .set("server.plain", r#"["127.0.0.1:0"]"#)
@@ -202,7 +202,7 @@ fn a_new_certificate_is_served_though_proxy_toml_is_broken() {
 }
 
 #[test]
-fn what_is_served_serves_on_when_its_file_is_lost() {
+fn a_certificate_stays_in_service_when_its_file_is_lost() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
     pebble.tls.open(tidegate.address);
@@ -217,7 +217,7 @@ fn what_is_served_serves_on_when_its_file_is_lost() {
 }
 
 #[test]
-fn what_the_directory_finds_wrong_is_told_and_tried_again() {
+fn an_error_of_the_directory_is_reported_and_the_order_retried() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     pebble.tls.shut();
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
@@ -260,7 +260,7 @@ fn corrected_settings_are_tried_at_once() {
 }
 
 #[test]
-fn an_order_goes_on_where_it_was_killed() {
+fn an_order_resumes_after_the_process_was_killed() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let start = || Tidegate::start(settings(&recorder, &pebble, folder.path()));
     let looked_at = |tidegate: &Tidegate| {
@@ -290,7 +290,7 @@ fn an_order_goes_on_where_it_was_killed() {
 }
 
 #[test]
-fn an_account_that_the_directory_has_lost_is_made_anew() {
+fn an_account_that_the_directory_lost_is_created_again() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
     pebble.tls.open(tidegate.address);
@@ -306,7 +306,10 @@ fn an_account_that_the_directory_has_lost_is_made_anew() {
     // The first request with this account changes the contact.
     let settings = settings(&recorder, &other, folder.path());
     let tidegate = Tidegate::start(settings.set("acme.contact", r#"["mailto:admin@registry.test"]"#));
-    assert!(shown(&tidegate, &pebble.client(), "registry.test").is_some(), "the old certificate serves on");
+    assert!(
+        shown(&tidegate, &pebble.client(), "registry.test").is_some(),
+        "the old certificate stays in use"
+    );
     other.tls.open(tidegate.address);
     let line = tidegate.log.wait_for("the failure", |line| line.contains("no certificate from"));
     assert!(line.contains("accountDoesNotExist") && line.contains("makes a new account"), "{line}");
@@ -315,7 +318,7 @@ fn an_account_that_the_directory_has_lost_is_made_anew() {
 }
 
 #[test]
-fn settings_that_change_during_an_attempt_begin_another() {
+fn settings_that_change_during_an_attempt_start_another() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
     tidegate.log.wait_for("the answers on offer", |line| line.contains("ready for validation"));
@@ -329,7 +332,7 @@ fn settings_that_change_during_an_attempt_begin_another() {
 }
 
 #[test]
-fn a_contact_that_the_directory_refuses_does_not_keep_a_certificate_from_coming() {
+fn a_contact_that_the_directory_rejects_does_not_prevent_a_certificate() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
     pebble.tls.open(tidegate.address);
@@ -345,7 +348,7 @@ fn a_contact_that_the_directory_refuses_does_not_keep_a_certificate_from_coming(
 }
 
 #[test]
-fn whoever_tries_another_directory_comes_back_to_the_account_he_had() {
+fn the_account_is_kept_while_another_directory_is_tried() {
     let (recorder, staging, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let production = Pebble::start();
     let visits = [(&staging, "mirror.test"), (&production, "mirror.test"), (&staging, "third.test")];
@@ -378,7 +381,7 @@ fn two_processes_do_not_share_a_folder() {
 }
 
 #[test]
-fn the_answer_is_a_handshake_and_nothing_more() {
+fn the_tls_alpn_01_answer_is_only_a_handshake() {
     let (recorder, pebble, folder) = (Recorder::start(), Pebble::start(), TempDir::new().unwrap());
     let tidegate = Tidegate::start(settings(&recorder, &pebble, folder.path()));
     tidegate.log.wait_for("the answers on offer", |line| line.contains("ready for validation"));

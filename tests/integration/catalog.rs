@@ -75,7 +75,7 @@ fn follow(client: &mut Client, first: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn pages_hold_what_the_user_may_pull_and_cost_about_one_reading_of_the_whole() {
+fn pages_hold_the_pullable_names_and_cost_about_one_reading_of_the_catalog() {
     let all = shelf();
     let expected = visible(&all);
     assert_eq!((all.len(), expected.len()), (5000, 37));
@@ -164,7 +164,7 @@ fn the_answer_is_the_same_over_http2_and_its_line_in_the_log_is_right() {
 }
 
 #[test]
-fn what_is_no_number_is_told_so_and_a_large_one_is_taken_for_the_largest() {
+fn an_invalid_n_is_refused_and_a_large_one_is_capped() {
     let library = Library::in_pages((0..1500).map(|number| format!("team/r{number:04}-open")).collect());
     let tidegate = Tidegate::start(settings(&library.fake.url()));
     let mut client = Client::connect(&tidegate);
@@ -178,7 +178,7 @@ fn what_is_no_number_is_told_so_and_a_large_one_is_taken_for_the_largest() {
     }
     let none = client.exchange("GET /v2/_catalog?n=0", &[AUTH]);
     assert_eq!((none.text().as_str(), next(&none)), (r#"{"repositories":[]}"#, None));
-    assert!(library.given().asked.is_empty(), "nothing of this is the registry's");
+    assert!(library.given().asked.is_empty(), "none of this may reach the registry");
     for (query, length) in
         [("", 100), ("?n=", 100), ("?n=1000", 1000), ("?n=1001", 1000), ("?n=9999999999999999999999", 1000)]
     {
@@ -190,7 +190,7 @@ fn what_is_no_number_is_told_so_and_a_large_one_is_taken_for_the_largest() {
 }
 
 #[test]
-fn registries_that_know_no_pages_or_shorter_ones_are_read_to_their_end() {
+fn registries_without_pages_or_with_short_ones_are_read_to_the_end() {
     let all = shelf();
     let expected = visible(&all);
     // These registries always return everything, or at most a hundred names, or a full page without
@@ -210,12 +210,12 @@ fn registries_that_know_no_pages_or_shorter_ones_are_read_to_their_end() {
     let tidegate = Tidegate::start(settings(&whole.fake.url()));
     let mut client = Client::connect(&tidegate);
     let first = client.exchange("GET /v2/_catalog?n=10", &[AUTH]);
-    assert_eq!(whole.given().asked.len(), 1, "who gives all has no more to give");
+    assert_eq!(whole.given().asked.len(), 1, "a registry that returned everything is not asked again");
     assert_eq!(names(&first), expected[..10]);
 }
 
 #[test]
-fn whether_a_name_exists_that_may_not_be_seen_does_not_show_in_where_the_list_begins() {
+fn the_start_of_a_page_does_not_reveal_whether_a_hidden_name_exists() {
     let all = shelf();
     let expected = visible(&all);
     let whole = Library::start(all.clone(), |_, ask| Ok((ask.names.to_vec(), false)));
@@ -234,12 +234,15 @@ fn whether_a_name_exists_that_may_not_be_seen_does_not_show_in_where_the_list_be
         }
         assert_eq!(names(&client.exchange("GET /v2/_catalog?last=zebra", &[AUTH])).len(), 0, "{kind}");
         assert_eq!(names(&client.exchange("GET /v2/_catalog?last=A", &[AUTH])), expected, "{kind}");
-        assert!(!library.given().asked.concat().concat().contains("r0999"), "{kind}: nobody asks for it");
+        assert!(
+            !library.given().asked.concat().concat().contains("r0999"),
+            "{kind}: the hidden name was sent to the registry"
+        );
     }
 }
 
 #[test]
-fn a_registry_that_repeats_itself_is_not_asked_for_ever() {
+fn a_registry_that_repeats_a_page_is_not_asked_forever() {
     let all = shelf();
     let stuck = Library::start(all.clone(), |_, ask| Ok((ask.names[..1000].to_vec(), true)));
     let turn = Mutex::new(0);
@@ -261,7 +264,7 @@ fn a_registry_that_repeats_itself_is_not_asked_for_ever() {
 }
 
 #[test]
-fn a_registry_without_a_catalog_is_heard_and_one_that_fails_on_the_way_is_not() {
+fn a_missing_catalog_is_passed_on_and_a_later_failure_is_a_bad_gateway() {
     for status in ["404 Not Found", "401 Unauthorized", "429 Too Many Requests"] {
         let library = Library::start(Vec::new(), |_, _| Err(status.to_owned()));
         let tidegate = Tidegate::start(settings(&library.fake.url()));
@@ -292,7 +295,7 @@ fn a_registry_without_a_catalog_is_heard_and_one_that_fails_on_the_way_is_not() 
 }
 
 #[test]
-fn who_may_see_all_names_gets_the_registrys_own_answer() {
+fn a_user_who_may_see_all_names_gets_the_registrys_own_answer() {
     let library = Library::in_pages(shelf());
     let tidegate = Tidegate::start(settings(&library.fake.url()));
     let admin = format!("Authorization: {}", basic("admin", PASSWORD));
@@ -304,7 +307,7 @@ fn who_may_see_all_names_gets_the_registrys_own_answer() {
 }
 
 #[test]
-fn a_catalog_that_is_off_is_off_for_everybody_who_is_known() {
+fn a_disabled_catalog_is_refused_to_every_known_user() {
     let library = Library::in_pages(shelf());
     let tidegate = Tidegate::start(settings(&library.fake.url()).set("policy.catalog", r#""off""#));
     let mut client = Client::connect(&tidegate);
@@ -333,7 +336,7 @@ fn patient() -> (Library, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender
 }
 
 #[test]
-fn nobody_is_too_slow_while_the_registry_is_read() {
+fn clients_do_not_time_out_while_the_registry_is_read() {
     let (library, begun, go) = patient();
     // Each page takes longer than the client's time limit, and all pages together take longer than
     // the registry's time limit for one answer.
@@ -355,7 +358,7 @@ fn nobody_is_too_slow_while_the_registry_is_read() {
 }
 
 #[test]
-fn two_read_the_registrys_catalog_at_once_and_others_wait() {
+fn two_requests_read_the_registrys_catalog_at_once_and_others_wait() {
     const READERS: usize = 2;
     let (pairs, inside, most) = (Barrier::new(READERS), AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
     let seen = most.clone();
@@ -382,7 +385,7 @@ fn two_read_the_registrys_catalog_at_once_and_others_wait() {
 }
 
 #[test]
-fn a_client_that_leaves_ends_the_reading() {
+fn reading_stops_when_the_client_leaves() {
     let (begin, begun) = channel();
     let (end, ended) = channel();
     let (begin, end) = (Mutex::new(begin), Mutex::new(end));

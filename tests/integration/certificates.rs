@@ -25,7 +25,7 @@ fn shown(tidegate: &Tidegate, name: &str) -> String {
 }
 
 #[test]
-fn the_name_that_is_asked_for_picks_the_certificate_and_the_first_is_the_default() {
+fn the_requested_name_selects_the_certificate_and_the_first_is_the_default() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url());
     settings.authority.issue_for("a", &["localhost", "a.example"]).write(settings.path(), "a");
@@ -45,7 +45,7 @@ fn the_name_that_is_asked_for_picks_the_certificate_and_the_first_is_the_default
 }
 
 #[test]
-fn the_least_version_is_kept() {
+fn the_minimum_version_is_enforced() {
     let recorder = Recorder::start();
     for (least, old_is_served) in [("1.2", true), ("1.3", false)] {
         let settings = Settings::for_upstream(&recorder.url()).set("tls.min_version", &format!("{least:?}"));
@@ -63,7 +63,7 @@ fn the_least_version_is_kept() {
 }
 
 #[test]
-fn keys_of_every_usual_kind_are_read() {
+fn keys_of_every_usual_kind_are_accepted() {
     let recorder = Recorder::start();
     for kind in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
         let settings = Settings::for_upstream(&recorder.url());
@@ -97,7 +97,7 @@ fn kind(tidegate: &Tidegate, options: &str) -> &'static str {
 }
 
 #[test]
-fn of_two_keys_for_one_name_a_client_is_shown_the_one_it_can_verify() {
+fn of_two_keys_for_one_name_a_client_gets_the_one_it_can_verify() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url());
     let rsa = KeyPair::from_pem(&succeed("openssl", &["genpkey", "-algorithm", "RSA"])).unwrap();

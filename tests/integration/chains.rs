@@ -64,7 +64,7 @@ fn the_whole_chain_is_served_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_leaf_without_the_intermediate_that_issued_it_is_doubted() {
+fn a_leaf_without_its_intermediate_causes_a_warning() {
     let (settings, pki) = settings(90, &[ISSUER_URL]);
     pki.bundle("chain.crt", &["leaf"]);
     assert_warned(
@@ -106,7 +106,7 @@ fn a_chain_in_the_wrong_order_is_refused() {
 }
 
 #[test]
-fn an_issuer_of_the_same_name_that_did_not_sign_is_doubted() {
+fn an_issuer_of_the_right_name_that_did_not_sign_causes_a_warning() {
     let (settings, pki) = settings(90, &[]);
     pki.make("intermediate", Some("root"), 1825, crate::harness::pki::CA);
     pki.bundle("chain.crt", &["leaf", "intermediate"]);
@@ -125,20 +125,20 @@ fn a_key_of_another_certificate_is_refused() {
 }
 
 #[test]
-fn a_name_that_is_served_and_not_borne_is_doubted() {
+fn a_served_name_without_a_certificate_causes_a_warning() {
     let (settings, _) = settings(90, &[]);
     let settings = settings.set("server.names", r#"["localhost", "registry.example"]"#);
     assert_warned(settings, "server.names: no certificate covers registry.example (covered: localhost)");
 }
 
 #[test]
-fn an_end_within_three_weeks_is_announced() {
+fn an_expiry_within_three_weeks_causes_a_warning() {
     assert_fine(&settings(22, &[]).0);
     assert_warned(settings(20, &[]).0, "chain.crt: the certificate expires on ");
 }
 
 #[test]
-fn a_reload_tells_the_same() {
+fn a_reload_reports_the_same() {
     let (settings, pki) = settings(90, &[]);
     let tidegate = Tidegate::start(settings);
     let after = |word: &str, change: &dyn Fn()| {

@@ -200,7 +200,7 @@ fn the_table_of_the_recipe_by_curl_and_openssl_over_both_versions() {
 }
 
 #[test]
-fn the_registry_is_told_the_name_in_the_certificate() {
+fn the_registry_gets_the_name_in_the_certificate() {
     let setup = Setup::start(|settings| settings);
     setup.client_ca.issue("Build Machine 7", |_| ());
     assert_eq!(setup.curl(Some("Build Machine 7"), &[]).0, 200);
@@ -257,7 +257,7 @@ fn a_password_and_a_certificate() {
 }
 
 #[test]
-fn only_the_names_that_want_certificates_ask_for_them() {
+fn only_names_with_client_authentication_request_certificates() {
     let setup = Setup::start(|settings| {
         settings.authority.issue_for("both", &["localhost", "open.example"]).write(settings.path(), "server");
         settings.set("tls.client.names", r#"["localhost"]"#)
@@ -274,7 +274,7 @@ fn only_the_names_that_want_certificates_ask_for_them() {
     assert_eq!(ask(Some("machine"), "open.example", "localhost"), (false, 421));
     assert_eq!(ask(None, "localhost", "open.example"), (true, 200));
     let said = setup.openssl_asking(Some("machine"), &["-noservername"], "localhost");
-    assert_eq!(status(&said), Some(200), "an IP address is asked for without a name");
+    assert_eq!(status(&said), Some(200), "an IP address is requested without a server name");
     assert_eq!(
         setup.logged(421)["reason"],
         Value::from("this host name needs a separate connection with a client certificate")
@@ -294,7 +294,7 @@ fn resumes(setup: &Setup, options: &[&str], later: &[&str]) -> (bool, Option<u16
 }
 
 #[test]
-fn a_session_without_a_certificate_opens_nothing_that_needs_one() {
+fn a_session_without_a_certificate_cannot_be_used_where_one_is_required() {
     let setup = Setup::start(|settings| {
         settings.authority.issue_for("both", &["localhost", "open.example"]).write(settings.path(), "server");
         settings.set("tls.client.names", r#"["localhost"]"#)
@@ -316,7 +316,7 @@ fn a_session_without_a_certificate_opens_nothing_that_needs_one() {
 }
 
 #[test]
-fn sessions_and_connections_from_before_certificates_were_wanted_open_nothing() {
+fn sessions_and_connections_from_before_certificates_were_required_are_refused() {
     let setup = Setup::start(|settings| settings.set("tls.client.verify", r#""off""#));
     let session = setup.client_ca.file("session");
     let said = setup.openssl(None, &["-servername", "localhost", "-sess_out", &session]);
@@ -334,11 +334,11 @@ fn sessions_and_connections_from_before_certificates_were_wanted_open_nothing() 
     let said = setup.openssl(None, &["-servername", "localhost", "-sess_in", &session]);
     assert!(!said.contains("Reused, TLSv1") && status(&said) == Some(403), "{said}");
     assert_eq!(old.exchange("GET /v2/", &[]).status, 421);
-    assert!(old.ends(), "the connection is of no use any more");
+    assert!(old.ends(), "the connection can still be used");
 }
 
 #[test]
-fn a_revoked_certificate_is_out_at_the_next_request_of_its_connection() {
+fn a_revoked_certificate_is_refused_at_the_next_request_of_its_connection() {
     let setup = Setup::start(|settings| settings);
     setup.client_ca.issue("machine", |params| params.serial_number = Some(SerialNumber::from(5)));
     let config = setup.tidegate.settings.authority.client_showing(&setup.client_ca.file("machine"));
@@ -352,15 +352,15 @@ fn a_revoked_certificate_is_out_at_the_next_request_of_its_connection() {
     }
     assert_eq!(status(), 200);
     fs::write(setup.client_ca.file("clients.crl"), "half a l").unwrap();
-    assert_eq!(status(), 200, "a broken list leaves the old one");
+    assert_eq!(status(), 200, "the old list stays in use while the new one is broken");
     setup
         .tidegate
         .log
-        .wait_for("the complaint", |line| line.contains("the list of revoked certificates cannot be used"));
+        .wait_for("the error", |line| line.contains("the list of revoked certificates cannot be used"));
 }
 
 #[test]
-fn mistakes_with_client_certificates_are_told_at_the_start() {
+fn mistakes_with_client_certificates_are_reported_at_start() {
     let start = |change: &dyn Fn(Settings) -> Settings| {
         let settings = Settings::for_upstream("http://127.0.0.1:1")
             .set("tls.client.verify", r#""required""#)

@@ -61,7 +61,8 @@ fn skopeo_pushes_and_pulls() {
     );
     for blob in fs::read_dir(setup.path("image/blobs/sha256")).unwrap() {
         let name = blob.unwrap().file_name();
-        let bytes = fs::read(setup.path("back/blobs/sha256").join(&name)).expect("every blob came back");
+        let bytes =
+            fs::read(setup.path("back/blobs/sha256").join(&name)).expect("every blob is in the pulled image");
         assert_eq!(sha256(&bytes), name.to_str().unwrap());
     }
     succeed("skopeo", &["delete", "--creds", CREDENTIALS, "--cert-dir", &trust, &there]);
@@ -96,7 +97,7 @@ fn podman_logs_in_pushes_and_pulls() {
     podman(&format!("push --quiet {trust} {made} {there}"));
     podman(&format!("rmi --force {made}"));
     let pulled = podman(&format!("pull --quiet {trust} {there}"));
-    assert_eq!(pulled, made, "the image comes back with the same id");
+    assert_eq!(pulled, made, "the pulled image has the same id");
 }
 
 /// One upload with curl; `chunked` decides how the body is sent.

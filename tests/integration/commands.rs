@@ -19,7 +19,7 @@ fn tidegate(line: &str, input: &str, folder: &Path) -> Run {
 }
 
 #[test]
-fn what_the_commands_write_is_what_serve_needs() {
+fn the_commands_write_everything_that_serve_needs() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url())
         .set("tls.certificate", r#""certs/domain.crt""#)
@@ -61,7 +61,7 @@ fn what_the_commands_write_is_what_serve_needs() {
 }
 
 #[test]
-fn check_says_what_serve_would_say() {
+fn check_reports_what_serve_would_report() {
     let recorder = Recorder::start();
     let settings =
         Settings::for_upstream(&recorder.url()).set("limits.headers", "\"many\"").set("tls.ciphers", "[]");
@@ -74,7 +74,7 @@ fn check_says_what_serve_would_say() {
 }
 
 #[test]
-fn a_client_certificate_is_good_for_openssl_until_it_is_revoked() {
+fn openssl_accepts_a_client_certificate_until_it_is_revoked() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path().display();
     let succeed = |line: &str| {

@@ -88,7 +88,7 @@ fn push(setup: &Setup) {
 }
 
 #[test]
-fn clients_pull_with_the_certificate_of_their_host_and_are_told_why_without() {
+fn clients_pull_with_a_certificate_and_see_the_reason_without_one() {
     let Some(setup) = Setup::start() else { return };
     setup.lay_out(&[("client", "machine")]);
     push(&setup);
@@ -118,7 +118,7 @@ fn clients_pull_with_the_certificate_of_their_host_and_are_told_why_without() {
 }
 
 #[test]
-fn what_cert_client_makes_is_copied_as_it_is() {
+fn the_files_of_cert_client_fit_certs_d_unchanged() {
     let Some(setup) = Setup::start() else { return };
     let folder = setup.tidegate.settings.path();
     let tidegate = |arguments: &[&str]| succeed(env!("CARGO_BIN_EXE_tidegate"), arguments);

@@ -28,7 +28,7 @@ fn ask(tidegate: &Tidegate) -> Option<u16> {
 }
 
 #[test]
-fn short_requests_that_follow_one_another_are_all_answered_while_it_drains() {
+fn consecutive_short_requests_are_all_answered_during_a_drain() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url())
         .set("server.drain_timeout", r#""10s""#)
@@ -63,7 +63,7 @@ fn ends_within(mut socket: &TcpStream, time: Duration) -> bool {
 }
 
 #[test]
-fn requests_without_end_are_answered_for_half_of_the_drain_timeout() {
+fn an_endless_series_of_requests_is_answered_for_half_the_drain_timeout() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url()).set("server.drain_timeout", r#""10s""#);
     let mut tidegate = Tidegate::start(settings);
@@ -72,7 +72,7 @@ fn requests_without_end_are_answered_for_half_of_the_drain_timeout() {
     tidegate.signal(Signal::TERM);
     while let Some(status) = ask(&tidegate) {
         assert_eq!(status, 200);
-        assert!(start.elapsed() < DEADLINE, "it goes on for ever");
+        assert!(start.elapsed() < DEADLINE, "requests are answered forever");
     }
     let (least, most) = (Duration::from_millis(4900), Duration::from_secs(9));
     assert!((least..most).contains(&start.elapsed()), "{:?}", start.elapsed());
@@ -80,7 +80,7 @@ fn requests_without_end_are_answered_for_half_of_the_drain_timeout() {
 }
 
 #[test]
-fn connections_that_say_nothing_do_not_hold_up_the_end() {
+fn silent_connections_do_not_delay_the_end() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url()).set("limits.handshake_timeout", r#""60s""#);
     let mut tidegate = Tidegate::start(settings);
@@ -99,7 +99,7 @@ fn connections_that_say_nothing_do_not_hold_up_the_end() {
 }
 
 #[test]
-fn transfers_that_are_cut_at_the_drain_timeout_are_in_the_access_log() {
+fn transfers_cut_at_the_drain_timeout_are_in_the_access_log() {
     let registry = Fake::start(|conversation| {
         let Some(head) = conversation.read_head() else { return };
         if head[0].starts_with("GET") {
@@ -130,7 +130,7 @@ fn transfers_that_are_cut_at_the_drain_timeout_are_in_the_access_log() {
 }
 
 #[test]
-fn a_push_of_100_mib_that_is_running_arrives_whole_after_the_listeners_have_closed() {
+fn a_running_push_of_100_mib_completes_after_the_listeners_have_closed() {
     const SIZE: usize = 100 << 20;
     let registry = Registry::start();
     let settings = Settings::for_upstream(&registry.url()).set("server.drain_timeout", r#""12s""#);

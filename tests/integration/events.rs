@@ -24,7 +24,7 @@ actions = ["*"]
 "#;
 
 #[test]
-fn the_registry_knows_the_user_and_not_the_password() {
+fn the_registry_learns_the_user_and_not_the_password() {
     for mode in ["basic", "token"] {
         let listener = Recorder::start();
         let registry = Registry::start_with(&format!(

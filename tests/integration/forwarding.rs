@@ -28,7 +28,7 @@ fn the_one(recorder: &Recorder) -> Seen {
     record.requests.into_iter().next().unwrap()
 }
 
-fn assert_told_the_truth(seen: &Seen, host: &str) {
+fn assert_true_client_fields(seen: &Seen, host: &str) {
     assert_eq!(seen.all("Host"), [host]);
     assert_eq!(seen.all("X-Real-IP"), ["127.0.0.1"]);
     assert_eq!(seen.all("X-Forwarded-For"), ["127.0.0.1"]);
@@ -58,15 +58,15 @@ fn the_registry_sees_the_host_and_port_the_client_used_and_the_real_peer() {
     let mut fields = vec![host.as_str(), "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M="];
     fields.extend(CLAIMS);
     assert_eq!(http1::Client::connect(&tidegate).exchange("GET /v2/", &fields).status, 200);
-    assert_told_the_truth(&the_one(&recorder), &tidegate.host());
+    assert_true_client_fields(&the_one(&recorder), &tidegate.host());
 
     let request = http2::request("GET", &tidegate.host(), "/v2/", &fields[1..]);
     assert_eq!(http2::Client::connect(&tidegate).exchange(request).status(), 200);
-    assert_told_the_truth(&the_one(&recorder), &tidegate.host());
+    assert_true_client_fields(&the_one(&recorder), &tidegate.host());
 }
 
 #[test]
-fn what_any_connection_line_names_goes_no_further() {
+fn fields_named_in_any_connection_line_are_not_forwarded() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let response = http1::Client::connect(&tidegate).exchange(
@@ -105,7 +105,7 @@ fn the_registry_gets_the_name_and_not_the_password() {
 }
 
 #[test]
-fn the_registry_gets_the_credentials_as_they_came_or_none_when_told_so() {
+fn the_registry_gets_the_clients_credentials_or_none_if_so_configured() {
     for (setting, expected) in [("pass", Some(crate::harness::BASIC)), ("none", None)] {
         let recorder = Recorder::start();
         let settings =
@@ -117,7 +117,7 @@ fn the_registry_gets_the_credentials_as_they_came_or_none_when_told_so() {
 }
 
 #[test]
-fn a_trusted_proxy_is_believed_and_added_to() {
+fn the_fields_of_a_trusted_proxy_are_believed_and_extended() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url())
         .set("server.trusted_proxies", r#"["127.0.0.0/8", "10.0.0.0/8"]"#);
@@ -139,7 +139,7 @@ fn a_trusted_proxy_is_believed_and_added_to() {
     assert_eq!(seen.all("X-Forwarded-Proto"), ["http"]);
     assert!(seen.all("Forwarded").is_empty());
     let line = tidegate.access.wait_for("the access line", |line| line.contains("198.51.100.7"));
-    assert!(line.contains("127.0.0.1"), "peer and client both stand in {line}");
+    assert!(line.contains("127.0.0.1"), "peer and client are both in {line}");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn an_upload_reset_without_an_error_never_looks_whole_to_the_registry() {
 }
 
 #[test]
-fn an_upload_of_its_whole_length_whose_end_never_comes_never_looks_whole_to_the_registry() {
+fn an_upload_of_full_length_without_an_end_never_looks_whole_to_the_registry() {
     type Ending = fn(&Client, &mut h2::SendStream<bytes::Bytes>);
     let endings: [(&str, Ending); 3] = [
         ("NO_ERROR", |_, upload| upload.send_reset(h2::Reason::NO_ERROR)),
@@ -72,7 +72,7 @@ fn an_upload_of_its_whole_length_whose_end_never_comes_never_looks_whole_to_the_
 }
 
 #[test]
-fn an_upload_of_its_whole_length_may_end_in_a_frame_of_its_own() {
+fn an_upload_of_full_length_may_end_in_a_separate_frame() {
     let (recorder, tidegate) = recorded();
     let mut client = Client::connect(&tidegate);
     let fields = [AUTH, "content-length: 5"];
@@ -97,23 +97,23 @@ fn begin_empty_upload(client: &mut Client) -> (h2::client::ResponseFuture, h2::S
 }
 
 #[test]
-fn a_body_after_a_content_length_of_zero_is_not_cut_off_and_the_rest_forwarded() {
+fn a_request_with_a_body_after_content_length_zero_is_not_forwarded_without_it() {
     let (recorder, tidegate) = recorded();
     let mut client = Client::connect(&tidegate);
     let (answer, mut upload) = begin_empty_upload(&mut client);
     let uploads = || recorder.record().requests.iter().filter(|seen| seen.head.method == "POST").count();
-    assert_eq!(uploads(), 0, "it is forwarded before it has ended");
+    assert_eq!(uploads(), 0, "it was forwarded before it had ended");
     let _ = client.data(&mut upload, b"HELLO", true);
     match client.answer(answer) {
         Ok(answer) => assert_eq!(answer.status(), 400),
         Err(error) => assert!(error.is_reset(), "{error}"),
     }
     assert_eq!(client.exchange(request("GET", "localhost", "/v2/", &[AUTH])).status(), 200);
-    assert_eq!(uploads(), 0, "it is forwarded without its body");
+    assert_eq!(uploads(), 0, "it was forwarded without its body");
 }
 
 #[test]
-fn an_upload_of_nothing_may_end_in_a_frame_after_its_head() {
+fn an_empty_upload_may_end_in_a_frame_after_its_head() {
     let (recorder, tidegate) = recorded();
     let mut client = Client::connect(&tidegate);
     let (answer, mut upload) = begin_empty_upload(&mut client);
@@ -173,7 +173,7 @@ fn a_refused_head_request_ends_with_its_headers() {
 
 /// curl reports an error, and no answer, when a stream ends while curl still sends on it.
 #[test]
-fn a_short_body_that_is_on_its_way_is_let_come_before_its_request_is_refused() {
+fn a_short_body_on_its_way_is_read_before_its_request_is_refused() {
     let (_recorder, tidegate) = recorded();
     let config = tidegate.settings.authority.client(&["h2"]);
     let mut frames = Frames::over(Tls::connect_with(tidegate.address, config).unwrap());
@@ -204,12 +204,12 @@ fn a_short_body_that_is_on_its_way_is_let_come_before_its_request_is_refused() {
         }
     };
     let early = until(&mut frames, b"the head");
-    assert!(early.is_empty(), "it is not answered while the body is on its way: {early:?}");
+    assert!(early.is_empty(), "it was answered while the body was on its way: {early:?}");
     frames.tls.send(&Frame::new(frames::DATA, frames::END_STREAM, 1, b"HELLO").bytes()).unwrap();
     let answer = frames.of_stream(1);
     assert_eq!(frames::first_status(&answer[0]), Some(401));
     assert!(answer.last().unwrap().ends_stream(), "{answer:?}");
     frames.tls.send(&ping(b"and then")).unwrap();
     let late = until(&mut frames, b"and then");
-    assert!(late.is_empty(), "the stream is not reset: {late:?}");
+    assert!(late.is_empty(), "the stream was reset: {late:?}");
 }

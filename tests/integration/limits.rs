@@ -33,7 +33,7 @@ fn a_head_that_is_too_long_or_has_too_many_fields_is_refused() {
 
 /// Checks what every refusal has: the OCI error, the API version once, and a line in the access
 /// log.
-fn assert_told_and_logged(tidegate: &Tidegate, response: &Response, agent: &str) {
+fn assert_answered_and_logged(tidegate: &Tidegate, response: &Response, agent: &str) {
     assert_eq!(response.status, 431, "{agent}");
     assert_eq!(response.error_code(), "UNSUPPORTED", "{agent}");
     assert_eq!(response.all("content-type"), ["application/json"], "{agent}");
@@ -59,7 +59,7 @@ fn a_head_that_is_a_little_over_the_limit_is_refused_with_a_body_and_a_line_in_t
         let agent_field = format!("User-Agent: {agent}");
         let fields: Vec<&str> = [AUTH, &agent_field].into_iter().chain(fields.iter().copied()).collect();
         let response = Client::connect(&tidegate).exchange("GET /v2/", &fields);
-        assert_told_and_logged(&tidegate, &response, &agent);
+        assert_answered_and_logged(&tidegate, &response, &agent);
 
         let agent = format!("{name}-two/1");
         let agent_field = format!("User-Agent: {agent}");
@@ -67,7 +67,7 @@ fn a_head_that_is_a_little_over_the_limit_is_refused_with_a_body_and_a_line_in_t
         let answer =
             http2::Client::connect(&tidegate).exchange(http2::request("GET", "localhost", "/v2/", &fields));
         assert!(answer.end.is_ok());
-        assert_told_and_logged(&tidegate, &answer.into(), &agent);
+        assert_answered_and_logged(&tidegate, &answer.into(), &agent);
     }
     assert!(recorder.record().requests.is_empty());
 }
@@ -102,7 +102,7 @@ fn a_manifest_beyond_the_limit_is_refused_and_a_blob_is_not() {
     assert_eq!(sized(upload, 4096), 200);
     recorder.settle().unwrap();
     assert_eq!(sized(manifest, 1025), 413);
-    assert!(recorder.record().requests.is_empty(), "its length says it before it is sent");
+    assert!(recorder.record().requests.is_empty(), "the length shows it before the body is sent");
 
     let mut client = Client::connect(&tidegate);
     client.send(http1::head(manifest, &[AUTH, "Transfer-Encoding: chunked"]));
@@ -111,7 +111,7 @@ fn a_manifest_beyond_the_limit_is_refused_and_a_blob_is_not() {
     let record = recorder.settle().unwrap();
     let whole =
         |seen: &&crate::harness::recorder::Seen| seen.state == crate::harness::recorder::State::Complete;
-    assert_eq!(record.requests.iter().filter(whole).count(), 0, "a manifest without a length is cut");
+    assert_eq!(record.requests.iter().filter(whole).count(), 0, "a manifest without a length is truncated");
 
     let mut client = http2::Client::connect(&tidegate);
     let (answer, mut body) =
@@ -121,7 +121,7 @@ fn a_manifest_beyond_the_limit_is_refused_and_a_blob_is_not() {
 }
 
 #[test]
-fn one_address_gets_no_more_than_its_share_of_connections() {
+fn one_address_gets_at_most_its_share_of_connections() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url()).set("limits.connections_per_ip", "3");
     let tidegate = Tidegate::start(settings);
@@ -130,7 +130,7 @@ fn one_address_gets_no_more_than_its_share_of_connections() {
         assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
     }
     let config = tidegate.settings.authority.client(&["http/1.1"]);
-    assert!(Tls::connect_with(tidegate.address, config).is_err(), "the fourth is turned away");
+    assert!(Tls::connect_with(tidegate.address, config).is_err(), "the fourth is rejected");
     // When one client leaves, another may come, as soon as tidegate has noticed.
     let mut leaver = clients.pop().unwrap();
     leaver.send(http1::head("GET /v2/", &[AUTH, "Connection: close"]));
@@ -140,12 +140,12 @@ fn one_address_gets_no_more_than_its_share_of_connections() {
     let deadline = std::time::Instant::now() + crate::harness::DEADLINE;
     let config = tidegate.settings.authority.client(&["http/1.1"]);
     while Tls::connect_with(tidegate.address, config.clone()).is_err() {
-        assert!(std::time::Instant::now() < deadline, "a place that was given back stays taken");
+        assert!(std::time::Instant::now() < deadline, "a released connection slot stays taken");
     }
 }
 
 #[test]
-fn beyond_the_most_connections_newcomers_wait_and_are_served_later() {
+fn new_connections_beyond_the_limit_wait_and_are_served_later() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()).set("limits.connections", "2"));
     let (mut first, mut second) = (Client::connect(&tidegate), Client::connect(&tidegate));

@@ -21,7 +21,7 @@ fn upload_locations(tidegate: &Tidegate) -> [String; 2] {
 }
 
 #[test]
-fn an_upload_goes_on_at_the_host_and_port_the_client_used() {
+fn an_upload_continues_at_the_host_and_port_the_client_used() {
     let registry = Registry::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
     let wanted = format!("https://{}/v2/team/app/blobs/uploads/", tidegate.host());
@@ -32,7 +32,7 @@ fn an_upload_goes_on_at_the_host_and_port_the_client_used() {
 }
 
 #[test]
-fn so_it_does_when_the_registry_believes_in_another_host() {
+fn an_upload_continues_there_even_if_the_registry_reports_another_host() {
     for http in ["  host: http://registry.internal:5000\n", "  host: https://other.example/behind/\n"] {
         let registry = Registry::start_with(http);
         let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
@@ -54,7 +54,7 @@ fn a_redirect_to_object_storage_passes_untouched() {
 }
 
 #[test]
-fn a_redirect_of_the_registry_to_itself_becomes_one_to_tidegate() {
+fn a_redirect_to_the_registry_itself_becomes_one_to_tidegate() {
     let path = format!("/v2/a/blobs/sha256:{}", "a".repeat(64));
     for absolute in [true, false] {
         let target = path.clone();

@@ -27,7 +27,7 @@ fn assert_one_line(refusal: &Refusal, code: i32, words: &[&str]) {
         "one line with {words:?} in:\n{}",
         refusal.output.join("\n")
     );
-    assert!(refusal.output.len() <= 3, "one clear sentence, not:\n{}", refusal.output.join("\n"));
+    assert!(refusal.output.len() <= 3, "one clear message, not:\n{}", refusal.output.join("\n"));
 }
 
 #[test]
@@ -65,7 +65,7 @@ htpasswd = "htpasswd"
 }
 
 #[test]
-fn what_is_no_toml_at_all_is_said_with_its_place() {
+fn a_toml_syntax_error_is_reported_with_its_place() {
     let settings = settings();
     fs::write(settings.file(), "[server]\nlisten = [\n").unwrap();
     let refusal = settings.refused_as_written();
@@ -74,7 +74,7 @@ fn what_is_no_toml_at_all_is_said_with_its_place() {
 }
 
 #[test]
-fn settings_of_later_versions_are_refused_and_not_ignored() {
+fn unknown_settings_are_refused_and_not_ignored() {
     for (key, value) in
         [("server.proxy_protocol", "true"), ("server.admin", r#""""#), ("log.audit", r#""x""#)]
     {
@@ -88,7 +88,7 @@ fn settings_of_later_versions_are_refused_and_not_ignored() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     assert_one_line(&settings().refused_as_written(), 66, &["proxy.toml"]);
     for missing in ["server.crt", "server.key", "htpasswd"] {
         let settings = settings();
@@ -106,7 +106,7 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn a_key_that_is_not_its_certificates_is_refused() {
+fn a_key_of_another_certificate_is_refused() {
     let settings = settings();
     let other = settings.authority.issue("other");
     fs::write(settings.path().join("server.key"), &other.key).unwrap();
@@ -131,7 +131,7 @@ fn an_expired_certificate_is_refused() {
 }
 
 #[test]
-fn bad_lines_of_an_htpasswd_are_numbered() {
+fn bad_lines_of_an_htpasswd_are_reported_with_their_numbers() {
     let settings = settings();
     let file = settings.path().join("htpasswd");
     let good = fs::read_to_string(&file).unwrap();
@@ -145,7 +145,7 @@ fn bad_lines_of_an_htpasswd_are_numbered() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_is_a_usage_error() {
+fn an_invalid_command_line_is_a_usage_error() {
     for arguments in [&["serve", "--confg", "x"][..], &["server"], &[]] {
         let run = tools::run(env!("CARGO_BIN_EXE_tidegate"), arguments);
         assert_eq!(run.code, Some(64), "{arguments:?}: {}", run.stderr);
@@ -153,7 +153,7 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
 }
 
 #[test]
-fn the_environment_wins_over_the_file_and_its_mistakes_are_named() {
+fn the_environment_overrides_the_file_and_its_mistakes_are_named() {
     let settings = settings().environment("TIDEGATE_LIMITS_CONNECTIONS", "many");
     assert_one_line(&settings.refused(), 78, &["TIDEGATE_LIMITS_CONNECTIONS"]);
 }

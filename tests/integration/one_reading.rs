@@ -72,7 +72,7 @@ fn nothing_is_read_after_a_request_whose_path_is_in_doubt() {
 }
 
 #[test]
-fn a_host_with_an_empty_port_is_a_host() {
+fn a_host_with_an_empty_port_is_accepted() {
     let (recorder, tidegate) = recorded();
     let response = Client::connect(&tidegate).exchange("GET /v2/", &[AUTH, "Host: localhost:"]);
     assert_eq!(response.status, 200);
@@ -86,7 +86,7 @@ fn a_host_with_an_empty_port_is_a_host() {
 }
 
 #[test]
-fn a_field_of_one_value_does_not_come_twice() {
+fn a_single_valued_field_must_not_appear_twice() {
     let (recorder, tidegate) = recorded();
     for twice in [
         ["Content-Type: application/json", "Content-Type: text/plain"],

@@ -27,7 +27,7 @@ fn a_thousand_requests_with_one_password_cost_one_hash() {
         assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 200);
     }
     let all = tidegate.cpu_seconds() - before;
-    assert!(one_hash > 0.05, "a hash of cost 12 is work: {one_hash} s");
+    assert!(one_hash > 0.05, "a hash of cost 12 takes time: {one_hash} s");
     assert!(all < one_hash * 100.0, "1000 requests took {all} s of CPU time, the first one {one_hash} s");
 }
 
@@ -48,7 +48,7 @@ fn an_unknown_user_costs_what_a_wrong_password_costs() {
         tidegate.cpu_seconds() - before
     };
     let (wrong, unknown) = (cost_of("testuser"), cost_of("unknown#"));
-    assert!(wrong > 0.1, "five hashes of cost 11 are work: {wrong} s");
+    assert!(wrong > 0.1, "five hashes of cost 11 take time: {wrong} s");
     assert!((0.5..2.0).contains(&(unknown / wrong)), "wrong passwords {wrong} s, unknown users {unknown} s");
 }
 
@@ -69,7 +69,7 @@ fn passwords_are_bytes() {
 }
 
 #[test]
-fn a_flood_of_wrong_passwords_does_not_keep_out_those_who_are_in() {
+fn a_flood_of_wrong_passwords_does_not_lock_out_users_who_are_signed_in() {
     let (_recorder, tidegate) = with_cost(12);
     let mut client = Client::connect(&tidegate);
     assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 200);
@@ -90,7 +90,7 @@ fn a_flood_of_wrong_passwords_does_not_keep_out_those_who_are_in() {
 }
 
 #[test]
-fn with_authentication_off_everybody_passes() {
+fn with_authentication_off_everybody_gets_in() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()).set("auth.mode", r#""off""#));
     assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[]).status, 200);

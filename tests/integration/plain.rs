@@ -49,7 +49,7 @@ fn every_request_is_sent_to_https_and_none_to_the_registry() {
 }
 
 #[test]
-fn what_https_would_refuse_is_refused() {
+fn requests_that_https_would_refuse_are_refused() {
     let recorder = Recorder::start();
     let tidegate = start(&recorder);
     for (request, status) in [
@@ -71,7 +71,7 @@ fn what_https_would_refuse_is_refused() {
 }
 
 #[test]
-fn one_request_is_answered_and_one_that_does_not_come_is_not_waited_for() {
+fn one_request_is_answered_and_a_missing_one_times_out() {
     let recorder = Recorder::start();
     let tidegate = start(&recorder);
     let two = "GET / HTTP/1.1\r\nHost: registry.test\r\n\r\n".repeat(2);
@@ -80,7 +80,7 @@ fn one_request_is_answered_and_one_that_does_not_come_is_not_waited_for() {
 }
 
 #[test]
-fn a_port_in_use_is_told_under_its_own_key() {
+fn a_port_in_use_is_reported_under_its_own_key() {
     let recorder = Recorder::start();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

@@ -71,7 +71,7 @@ fn assert_kept(response: &Response, sentence: &str) {
 }
 
 #[test]
-fn a_registry_becomes_read_only_in_the_middle_of_an_upload_which_goes_to_its_end() {
+fn an_upload_completes_although_the_registry_becomes_read_only_meanwhile() {
     let registry = Registry::start();
     let tidegate = Tidegate::start(settings(&registry.url()).set("policy.read_only", "false"));
     let mut client = Client::connect(&tidegate);
@@ -148,11 +148,15 @@ fn an_immutable_tag_is_pushed_once() {
     assert_eq!(put_manifest(&mut client, AUTH, "team/app", &by_digest, &manifest).status, 201);
     assert_eq!(pushed(&mut client, "team/app", "v2", "other").status, 201);
     for note in ["one", "two"] {
-        assert_eq!(pushed(&mut client, "team/app", "latest", note).status, 201, "latest fits no pattern");
+        assert_eq!(pushed(&mut client, "team/app", "latest", note).status, 201, "latest matches no pattern");
     }
     upload(&mut client, AUTH, "elsewhere", b"{}");
     for note in ["one", "two"] {
-        assert_eq!(pushed(&mut client, "elsewhere", "v1", note).status, 201, "nor does this repository");
+        assert_eq!(
+            pushed(&mut client, "elsewhere", "v1", note).status,
+            201,
+            "this repository matches no pattern"
+        );
     }
     // Newer registries accept tags in the query.
     assert_kept(
@@ -168,7 +172,7 @@ fn an_immutable_tag_is_pushed_once() {
 }
 
 #[test]
-fn clients_say_why_an_immutable_tag_is_not_pushed() {
+fn clients_show_why_an_immutable_tag_is_not_pushed() {
     let registry = Registry::start();
     let tidegate = immutable(&registry.url());
     let folder = tidegate.settings.path().display().to_string();
@@ -228,7 +232,7 @@ fn clients_say_why_an_immutable_tag_is_not_pushed() {
 }
 
 #[test]
-fn of_two_pushes_of_a_new_immutable_tag_at_the_same_moment_one_succeeds() {
+fn of_two_simultaneous_pushes_of_a_new_immutable_tag_one_succeeds() {
     let registry = Registry::start();
     let tidegate = immutable(&registry.url());
     let mut client = Client::connect(&tidegate);
@@ -273,7 +277,7 @@ fn slow() -> (Fake, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) 
 }
 
 #[test]
-fn a_tag_that_is_being_pushed_is_nobody_elses_until_the_registry_has_answered() {
+fn a_tag_that_is_being_pushed_is_locked_until_the_registry_has_answered() {
     let (registry, begun, go) = slow();
     let tidegate = immutable(&registry.url());
     let (mut first, mut second) = (Client::connect(&tidegate), Client::connect(&tidegate));
@@ -299,7 +303,7 @@ fn a_tag_that_is_being_pushed_is_nobody_elses_until_the_registry_has_answered() 
 }
 
 #[test]
-fn an_immutable_tag_is_not_deleted_by_its_name_nor_by_its_digest() {
+fn an_immutable_tag_cannot_be_deleted_by_name_or_by_digest() {
     let registry = Registry::start();
     let tidegate = immutable(&registry.url());
     let mut client = Client::connect(&tidegate);
@@ -341,7 +345,7 @@ fn script(answer: impl Fn(&str) -> (String, String) + Send + Sync + 'static) -> 
 }
 
 #[test]
-fn what_the_registry_does_not_say_is_taken_for_no() {
+fn a_tag_whose_existence_is_unknown_is_not_pushed_or_deleted() {
     for (answer, status) in [
         ("401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"x\"", 401),
         ("429 Too Many Requests\r\nRetry-After: 7", 429),
@@ -383,7 +387,7 @@ fn what_the_registry_does_not_say_is_taken_for_no() {
 }
 
 #[test]
-fn more_immutable_tags_than_can_be_looked_at_keep_every_manifest() {
+fn with_too_many_immutable_tags_to_look_up_no_manifest_can_be_deleted() {
     let registry = script(|line| {
         let digest = format!("200 OK\r\nDocker-Content-Digest: sha256:{}", "b".repeat(64));
         let tags = |count| (0..count).map(|number| format!("\"v{number}\"")).collect::<Vec<_>>().join(",");

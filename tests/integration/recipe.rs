@@ -55,7 +55,7 @@ fn error_code(body: &[u8]) -> String {
 }
 
 #[test]
-fn old_docker_clients_are_not_found() {
+fn old_docker_clients_get_404() {
     let (recorder, tidegate) = start();
     for agent in ["docker/1.3.0", "docker/1.4.1", "docker/1.5.0", "Go 1.1 package http"] {
         let row = ask(&tidegate, "GET", "/v2/", &[AUTH, &format!("User-Agent: {agent}")]);
@@ -67,7 +67,7 @@ fn old_docker_clients_are_not_found() {
 }
 
 #[test]
-fn newer_clients_and_nameless_ones_pass() {
+fn newer_clients_and_those_without_a_user_agent_get_in() {
     let (_recorder, tidegate) = start();
     let newer = "docker/27.3.1 go/go1.22.7 git-commit/41ca978 kernel/6.1.0 os/linux arch/amd64";
     for agent in ["docker/1.5.0-dev", "docker/1.6.0", newer, "Go-http-client/1.1"] {
@@ -79,7 +79,7 @@ fn newer_clients_and_nameless_ones_pass() {
 }
 
 #[test]
-fn outside_the_api_nothing_is_found() {
+fn paths_outside_the_api_get_404() {
     let (recorder, tidegate) = start();
     for path in ["/", "/v1/_ping", "/v20/", "/v2x", "/metrics", "/debug/vars"] {
         let row = ask(&tidegate, "GET", path, &[AUTH]);
@@ -97,7 +97,7 @@ fn outside_the_api_nothing_is_found() {
 }
 
 #[test]
-fn whoever_does_not_prove_himself_is_challenged() {
+fn clients_without_valid_credentials_are_challenged() {
     let (recorder, tidegate) = start();
     let wrong = basic("testuser", "wrong");
     let unknown = basic("nobody", "testpass");
@@ -150,7 +150,7 @@ fn a_refused_head_request_has_no_body() {
 }
 
 #[test]
-fn the_api_version_is_said_once_though_the_registry_says_it_too() {
+fn the_api_version_is_sent_once_although_the_registry_sends_it_too() {
     let answer = "HTTP/1.1 200 OK\r\nDocker-Distribution-Api-Version: registry/2.0\r\n\
                   docker-distribution-api-version: registry/2.0\r\nContent-Length: 2\r\n\r\n{}";
     let registry = Fake::scripted(answer, false);
@@ -160,13 +160,13 @@ fn the_api_version_is_said_once_though_the_registry_says_it_too() {
 }
 
 #[test]
-fn a_registry_that_is_not_there_is_a_bad_gateway() {
+fn an_unreachable_registry_is_a_bad_gateway() {
     let tidegate = Tidegate::start(Settings::for_upstream(&refusing()));
     let row = ask(&tidegate, "GET", "/v2/", &[AUTH]);
     assert_eq!((row.status, row.versions.as_slice()), (502, ["registry/2.0".to_owned()].as_slice()));
     error_code(&row.body);
     let text = String::from_utf8_lossy(&row.body).into_owned();
-    assert!(!text.contains("127.0.0.1"), "an error of ours names nothing internal: {text}");
+    assert!(!text.contains("127.0.0.1"), "the error reveals an internal address: {text}");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_silent_registry_is_a_gateway_timeout() {
 }
 
 #[test]
-fn methods_outside_the_api_are_refused_with_a_list() {
+fn methods_outside_the_api_are_refused_with_a_list_of_allowed_ones() {
     let (recorder, tidegate) = start();
     let row = http1::Client::connect(&tidegate).exchange("OPTIONS /v2/", &[&authorized()]);
     assert_eq!(row.status, 405);
@@ -198,7 +198,7 @@ fn methods_outside_the_api_are_refused_with_a_list() {
 }
 
 #[test]
-fn a_client_is_told_its_protocol_by_alpn() {
+fn alpn_selects_the_protocol() {
     let (_recorder, tidegate) = start();
     let authority = &tidegate.settings.authority;
     let negotiated = |offer: &[&str]| {

@@ -124,7 +124,7 @@ fn keys_change_in_the_middle_of_a_push() {
         client.send(http1::head(&format!("PATCH {UPLOAD}"), &[&authorized(), &length]).as_bytes());
         let mut sent = 0;
         for (piece, both) in content.chunks(PUSHED / 4).zip([true, false, true, true]) {
-            recorder.wait_for("all so far", |seen| seen.received == sent);
+            recorder.wait_for("everything sent so far", |seen| seen.received == sent);
             client.update_keys(both);
             client.send(piece);
             sent += piece.len() as u64;
@@ -136,7 +136,7 @@ fn keys_change_in_the_middle_of_a_push() {
 }
 
 #[test]
-fn a_client_cuts_and_pads_its_records_as_it_likes() {
+fn a_client_may_split_and_pad_its_records() {
     for suite in [AES_128, AES_256, OLD_AES_128] {
         for cut in [
             &["-max_send_frag", "512"][..],
@@ -189,7 +189,7 @@ fn curl_gets_answers_of_every_length_around_a_record() {
 }
 
 #[test]
-fn a_pull_that_the_registry_cuts_short_is_no_clean_end_for_openssl_and_curl() {
+fn a_truncated_pull_is_not_a_clean_end_for_openssl_and_curl() {
     let (_fake, _resume, tidegate) = setup();
     for options in [AES_128, AES_256, OLD_AES_128] {
         let mut client = OpenSsl::connect(&tidegate, &options);
@@ -208,7 +208,7 @@ fn a_pull_that_the_registry_cuts_short_is_no_clean_end_for_openssl_and_curl() {
 }
 
 #[test]
-fn a_forged_record_is_answered_with_an_alert_and_the_end() {
+fn a_forged_record_causes_an_alert_and_ends_the_connection() {
     let (_fake, _resume, tidegate) = setup();
     let mut socket = TcpStream::connect(tidegate.address).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -189,7 +189,7 @@ fn http2_transfers_outlive_the_end_of_the_process_too() {
 }
 
 #[test]
-fn with_nothing_running_the_end_comes_at_once() {
+fn with_nothing_running_the_process_ends_at_once() {
     let recorder = Recorder::start();
     let mut tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     // An idle connection does not delay the end.
@@ -214,7 +214,7 @@ fn a_transfer_that_does_not_end_is_cut_at_the_drain_timeout() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_process_at_once() {
     let registry = Paced::start();
     let mut tidegate = Tidegate::start(Settings::for_upstream(&registry.fake.url()));
     let transfers = Transfers::begin(&tidegate, &registry);
@@ -225,7 +225,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn an_edited_htpasswd_counts_at_the_next_request() {
+fn an_edited_htpasswd_takes_effect_at_the_next_request() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url());
     settings.write_users(&[("testuser", "testpass"), ("leaver", "secret")]);
@@ -236,18 +236,18 @@ fn an_edited_htpasswd_counts_at_the_next_request() {
     assert_eq!(client.exchange("GET /v2/", &[&leaver]).status, 200);
 
     tidegate.settings.write_users(&[("testuser", "testpass"), ("newcomer", "fresh")]);
-    assert_eq!(client.exchange("GET /v2/", &[&leaver]).status, 401, "a removed user is out");
+    assert_eq!(client.exchange("GET /v2/", &[&leaver]).status, 401, "a removed user is refused");
     let newcomer = format!("Authorization: {}", basic("newcomer", "fresh"));
     assert_eq!(client.exchange("GET /v2/", &[&newcomer]).status, 200);
 
     tidegate.settings.write_users(&[("testuser", "changed"), ("newcomer", "fresh")]);
-    assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 401, "an old password is out");
+    assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 401, "the old password is refused");
     let changed = format!("Authorization: {}", basic("testuser", "changed"));
     assert_eq!(client.exchange("GET /v2/", &[&changed]).status, 200);
 }
 
 #[test]
-fn a_broken_htpasswd_keeps_the_old_one_and_is_reported_with_its_line() {
+fn a_broken_htpasswd_is_reported_with_its_line_and_the_old_one_stays_in_use() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let mut client = Client::connect(&tidegate);
@@ -267,7 +267,7 @@ fn break_htpasswd(tidegate: &Tidegate, users: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_certificate_renewed_while_the_htpasswd_is_broken_is_taken_up_when_it_is_repaired() {
+fn a_certificate_renewed_while_the_htpasswd_is_broken_is_loaded_after_its_repair() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let user = ("testuser", "testpass");
@@ -310,7 +310,7 @@ impl Opened {
 }
 
 #[test]
-fn a_certificate_that_appears_after_its_settings_is_taken_up_and_its_absence_told_once() {
+fn a_certificate_that_appears_after_its_settings_is_loaded_and_its_absence_reported_once() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let folder = tidegate.settings.path();
@@ -355,7 +355,7 @@ impl Volume<'_> {
 }
 
 #[test]
-fn a_swapped_kubernetes_volume_is_taken_up_without_a_signal() {
+fn a_swapped_kubernetes_volume_is_loaded_without_a_signal() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url())
         .set("tls.certificate", r#""volume/tls.crt""#)
@@ -374,7 +374,7 @@ fn a_swapped_kubernetes_volume_is_taken_up_without_a_signal() {
 }
 
 #[test]
-fn changed_settings_are_taken_up_without_a_signal() {
+fn changed_settings_are_loaded_without_a_signal() {
     let (old, new) = (Recorder::start(), Recorder::start());
     let tidegate = Tidegate::start(Settings::for_upstream(&old.url()));
     assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status, 200);
@@ -387,7 +387,7 @@ fn changed_settings_are_taken_up_without_a_signal() {
 }
 
 #[test]
-fn new_connections_are_served_while_a_reload_takes_its_time() {
+fn new_connections_are_served_during_a_slow_reload() {
     /// Each mismatched pair is read again for a tenth of a second.
     const PAIRS: usize = 20;
     let recorder = Recorder::start();

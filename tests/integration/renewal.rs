@@ -59,7 +59,7 @@ impl Certbot<'_> {
 }
 
 #[test]
-fn a_renewal_by_certbot_is_taken_up_without_a_signal() {
+fn a_renewal_by_certbot_is_loaded_without_a_signal() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url())
         .set("tls.certificate", r#""live/localhost/fullchain.pem""#)
@@ -89,7 +89,7 @@ fn a_renewal_by_certbot_is_taken_up_without_a_signal() {
 }
 
 #[test]
-fn a_file_that_is_written_in_place_is_taken_up_when_it_is_whole() {
+fn a_file_written_in_place_is_loaded_when_it_is_complete() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let next = tidegate.settings.authority.issue("next");
@@ -153,5 +153,5 @@ fn no_handshake_fails_while_certificate_and_key_are_replaced_one_after_the_other
             client.join().unwrap();
         }
     });
-    assert!(done.load(Ordering::Relaxed) > SWAPS, "there were handshakes meanwhile");
+    assert!(done.load(Ordering::Relaxed) > SWAPS, "no handshakes took place meanwhile");
 }

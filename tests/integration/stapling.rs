@@ -44,7 +44,7 @@ fn staple(folder: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_response_beside_the_certificate_is_shown_to_clients_that_ask() {
+fn a_response_beside_the_certificate_is_stapled_for_clients_that_ask() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url());
     fs::write(staple(settings.path()), response(&settings, 'V')).unwrap();
@@ -57,7 +57,7 @@ fn a_response_beside_the_certificate_is_shown_to_clients_that_ask() {
 }
 
 #[test]
-fn a_response_may_come_and_go_while_tidegate_runs() {
+fn a_response_may_appear_and_disappear_while_tidegate_runs() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let folder = tidegate.settings.path();

@@ -75,7 +75,7 @@ fn a_push_over_http2_streams_and_keeps_its_length_when_it_has_one() {
 }
 
 #[test]
-fn expect_100_continue_is_answered_when_the_body_is_wanted_and_goes_no_further() {
+fn expect_100_continue_is_answered_by_tidegate_and_not_forwarded() {
     let (recorder, tidegate) = recorded();
     let mut client = Client::connect(&tidegate);
     client
@@ -88,7 +88,7 @@ fn expect_100_continue_is_answered_when_the_body_is_wanted_and_goes_no_further()
 }
 
 #[test]
-fn a_push_that_the_client_cuts_short_never_looks_whole_to_the_registry() {
+fn a_truncated_push_never_looks_whole_to_the_registry() {
     let beginnings = [
         ("Content-Length: 12", b"first".to_vec()),
         ("Transfer-Encoding: chunked", chunk(b"first")),
@@ -106,7 +106,7 @@ fn a_push_that_the_client_cuts_short_never_looks_whole_to_the_registry() {
             }
             drop(client);
             recorder.wait_for("the end of the connection", |seen| seen.state == State::Truncated);
-            tidegate.access.wait_for("who cut it", |line| line.contains(r#""cut":"client""#));
+            tidegate.access.wait_for("the side that cut it", |line| line.contains(r#""cut":"client""#));
         }
     }
 }
@@ -196,7 +196,7 @@ fn a_pull_over_http2_streams_too() {
 }
 
 #[test]
-fn a_pull_that_the_registry_cuts_short_never_looks_whole_to_the_client() {
+fn a_truncated_pull_never_looks_whole_to_the_client() {
     let answers = [
         "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nfirst",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
@@ -233,7 +233,7 @@ fn a_pull_that_the_registry_cuts_short_never_looks_whole_to_the_client() {
                 Err(error) => assert!(error.is_reset(), "{error}"),
             }
             if !reset {
-                tidegate.access.wait_for("who cut it", |line| line.contains(r#""cut":"upstream""#));
+                tidegate.access.wait_for("the side that cut it", |line| line.contains(r#""cut":"upstream""#));
             }
         }
     }
@@ -255,7 +255,7 @@ fn an_answer_with_doubtful_framing_is_a_bad_gateway() {
 }
 
 #[test]
-fn a_switch_of_protocols_that_nobody_asked_for_is_a_bad_gateway() {
+fn an_unrequested_protocol_switch_is_a_bad_gateway() {
     let registry = Fake::scripted(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
         false,
@@ -265,7 +265,7 @@ fn a_switch_of_protocols_that_nobody_asked_for_is_a_bad_gateway() {
 }
 
 #[test]
-fn bytes_after_an_answer_are_no_answer_to_the_next_request() {
+fn bytes_after_an_answer_do_not_answer_the_next_request() {
     let first = Mutex::new(true);
     let registry = Fake::start(move |conversation| {
         while conversation.read_head().is_some() {
@@ -299,7 +299,7 @@ fn an_answer_that_comes_while_the_push_still_runs_is_passed_on_at_once() {
     client.send(b"first");
     let response = client.response(false).unwrap();
     assert_eq!((response.status, response.text().as_str(), response.complete), (413, "full", true));
-    assert!(client.ends(), "what was left of the body is no next request");
+    assert!(client.ends(), "the rest of the body is read as another request");
 
     let mut client = http2::Client::connect(&tidegate);
     let (answer, mut upload) = client.send(http2::request("PATCH", "localhost", UPLOAD, &[AUTH]), false);
@@ -310,7 +310,7 @@ fn an_answer_that_comes_while_the_push_still_runs_is_passed_on_at_once() {
 }
 
 #[test]
-fn when_the_client_leaves_a_pull_the_registry_is_let_go() {
+fn when_the_client_leaves_a_pull_the_registry_connection_is_closed() {
     let (gone, told) = channel::<()>();
     let gone = Mutex::new(gone);
     let registry = Fake::start(move |conversation| {
@@ -388,7 +388,7 @@ fn a_registry_that_stops_reading_stops_the_client_and_fills_no_memory() {
     client.send(http1::head(&format!("PATCH {UPLOAD}"), &[AUTH, "Content-Length: 10000000000"]));
     while client.tls.send(&[7; 1 << 20]).is_ok() {
         sent += 1 << 20;
-        assert!(sent < 48 << 20, "{sent} bytes were taken that the registry never took");
+        assert!(sent < 48 << 20, "tidegate took {sent} bytes that the registry never read");
     }
     assert!(peak_memory(tidegate.pid()) < 64 << 10, "{} KiB", peak_memory(tidegate.pid()));
 }

@@ -31,7 +31,7 @@ fn push(client: &mut Client, size: usize, chunked: bool) {
 }
 
 #[test]
-fn a_registry_that_refuses_a_large_upload_and_closes_is_heard() {
+fn the_answer_of_a_registry_that_refuses_a_large_upload_and_closes_is_passed_on() {
     const SIZE: usize = 8 << 20;
     for answer in [
         "HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nnope",
@@ -87,7 +87,7 @@ impl Deaf {
 }
 
 #[test]
-fn uploads_of_one_connection_that_wait_for_the_registry_are_not_too_slow() {
+fn uploads_that_wait_for_the_registry_do_not_time_out() {
     const SIZE: usize = 16 << 20;
     let registry = Deaf::start();
     let settings = Settings::for_upstream(&registry.fake.url()).set("limits.idle_timeout", r#""2s""#);
@@ -109,15 +109,15 @@ fn uploads_of_one_connection_that_wait_for_the_registry_are_not_too_slow() {
             still = if now == before { still + 1 } else { 0 };
             before = now;
         }
-        assert!(before < SIZE, "upload {number} is taken whole though nobody reads it");
+        assert!(before < SIZE, "upload {number} was taken completely although nobody reads it");
     }
     let early = client.first_answer(&mut answers, Duration::from_secs(5));
-    assert!(early.is_none(), "one is ended while its client can send nothing: {early:?}");
+    assert!(early.is_none(), "an upload was ended while its client could not send: {early:?}");
     assert_eq!(client.exchange(http2::request("GET", "localhost", "/v2/", &[AUTH])).status(), 200);
 }
 
 #[test]
-fn a_client_that_resets_its_connection_while_the_registry_does_not_read_is_seen_to_go() {
+fn a_reset_by_the_client_is_noticed_while_the_registry_does_not_read() {
     let registry = Deaf::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&registry.fake.url()));
     let mut client = Client::connect(&tidegate);
@@ -142,6 +142,6 @@ fn a_client_that_resets_its_connection_while_the_registry_does_not_read_is_seen_
         start.elapsed()
     );
     registry.listen.send(()).unwrap();
-    let received = registry.ended.recv_timeout(DEADLINE).expect("the registry is let go");
+    let received = registry.ended.recv_timeout(DEADLINE).expect("the registry connection is closed");
     assert!(received < 100 << 20, "{received} bytes");
 }

@@ -26,7 +26,7 @@ fn login(client: &mut Client, address: &str, user: &str, password: &str) -> Resp
 }
 
 #[test]
-fn of_a_thousand_wrong_passwords_ten_are_computed() {
+fn of_a_thousand_wrong_passwords_ten_are_hashed() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url());
     settings.write_users_at_cost(&[(USER, PASSWORD)], 11);
@@ -49,7 +49,7 @@ fn of_a_thousand_wrong_passwords_ten_are_computed() {
         assert!((1..=60).contains(&after), "{after}");
     }
     let all = tidegate.cpu_seconds() - start;
-    assert!(ten_hashes > 0.2, "ten hashes of cost 11 are work: {ten_hashes} s");
+    assert!(ten_hashes > 0.2, "ten hashes of cost 11 take time: {ten_hashes} s");
     assert!(all < ten_hashes * 10.0, "ten took {ten_hashes} s of CPU time, a thousand {all} s");
     assert!(recorder.record().requests.is_empty());
     let line = tidegate.access.wait_for("a line", |line| line.contains("429"));
@@ -64,7 +64,7 @@ fn of_a_thousand_wrong_passwords_ten_are_computed() {
 }
 
 #[test]
-fn nobody_else_is_shut_out_and_nobody_who_is_in() {
+fn throttling_locks_out_neither_others_nor_users_who_are_signed_in() {
     let (_recorder, tidegate) = start(3, 4);
     let mut client = Client::connect(&tidegate);
     let mut login =
@@ -80,8 +80,8 @@ fn nobody_else_is_shut_out_and_nobody_who_is_in() {
             assert_eq!(login(address, user, "d"), 429, "{address} {user}");
         }
     }
-    assert_eq!(login("2001:db8::ffff", USER, PASSWORD), 429, "of the same network");
-    assert_eq!(login("2001:db8::1", "other", "secret"), 200, "known to be right");
+    assert_eq!(login("2001:db8::ffff", USER, PASSWORD), 429, "an address of the same network");
+    assert_eq!(login("2001:db8::1", "other", "secret"), 200, "a password that was right before");
     for address in ["2001:db8:0:1::1", "192.0.2.2"] {
         assert_eq!(login(address, USER, PASSWORD), 200, "{address}");
     }
@@ -108,7 +108,7 @@ fn one_wrong_password_counts_once_however_often_it_is_sent() {
 }
 
 #[test]
-fn a_flood_at_once_gets_no_further() {
+fn a_simultaneous_flood_gets_no_more_attempts() {
     let (_recorder, tidegate) = start(5, 10);
     let mut known = Client::connect(&tidegate);
     assert_eq!(known.exchange("GET /v2/", &[&authorized()]).status, 200);
@@ -126,7 +126,7 @@ fn a_flood_at_once_gets_no_further() {
 }
 
 #[test]
-fn other_limits_are_taken_up_by_a_reload() {
+fn changed_throttle_limits_take_effect_with_a_reload() {
     let (_recorder, tidegate) = start(1, 4);
     let mut client = Client::connect(&tidegate);
     assert_eq!(login(&mut client, "192.0.2.1", USER, "wrong").status, 401);

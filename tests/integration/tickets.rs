@@ -35,7 +35,7 @@ fn replica(of: &Settings, upstream: &str) -> Settings {
 }
 
 #[test]
-fn a_session_is_resumed_at_another_replica_with_the_same_secret_and_at_no_other() {
+fn a_session_is_resumed_only_at_replicas_with_the_same_secret() {
     let recorder = Recorder::start();
     let first = Settings::for_upstream(&recorder.url());
     let (second, third) = (replica(&first, &recorder.url()), replica(&first, &recorder.url()));
@@ -53,7 +53,7 @@ fn a_session_is_resumed_at_another_replica_with_the_same_secret_and_at_no_other(
 }
 
 #[test]
-fn a_session_outlives_a_reload_and_ends_with_the_secret() {
+fn a_session_survives_a_reload_and_ends_with_the_secret() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url()).set("tls.ticket_keys", r#""tickets""#);
     write_secret(settings.path());

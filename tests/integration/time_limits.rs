@@ -69,14 +69,14 @@ fn assert_ends(mut tls: Tls) -> Vec<u8> {
 }
 
 #[test]
-fn who_says_nothing_is_let_go() {
+fn a_silent_client_is_disconnected() {
     let (_recorder, tidegate) = recorded();
     let time = time_to_end(TcpStream::connect(tidegate.address).unwrap());
     assert!(time < AT_MOST, "{time:?}");
 }
 
 #[test]
-fn who_stops_within_the_tls_hello_is_let_go() {
+fn a_client_that_stops_within_the_tls_hello_is_disconnected() {
     let (_recorder, tidegate) = recorded();
     let mut socket = TcpStream::connect(tidegate.address).unwrap();
     socket.write_all(&half_a_hello(&tidegate)).unwrap();
@@ -85,7 +85,7 @@ fn who_stops_within_the_tls_hello_is_let_go() {
 }
 
 #[test]
-fn a_connection_between_two_requests_goes_on_with_a_head_that_was_begun() {
+fn an_idle_connection_accepts_the_rest_of_a_head_that_was_begun() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url()).set("limits.handshake_timeout", LIMIT);
     let tidegate = Tidegate::start(settings);
@@ -101,7 +101,7 @@ fn a_connection_between_two_requests_goes_on_with_a_head_that_was_begun() {
 }
 
 #[test]
-fn who_says_nothing_after_tls_is_let_go() {
+fn a_client_silent_after_the_handshake_is_disconnected() {
     let (_recorder, tidegate) = recorded();
     for protocol in ["http/1.1", "h2"] {
         assert_ends(Tls::connect(&tidegate, protocol));
@@ -109,7 +109,7 @@ fn who_says_nothing_after_tls_is_let_go() {
 }
 
 #[test]
-fn who_sends_the_http2_preface_and_nothing_more_is_let_go() {
+fn a_client_that_only_sends_the_http2_preface_is_disconnected() {
     let (_recorder, tidegate) = recorded();
     for preface in [&frames::PREFACE[..10], frames::PREFACE] {
         let mut tls = Tls::connect(&tidegate, "h2");
@@ -122,7 +122,7 @@ fn who_sends_the_http2_preface_and_nothing_more_is_let_go() {
 }
 
 #[test]
-fn who_leaves_http2_headers_unfinished_is_let_go() {
+fn a_client_that_leaves_http2_headers_unfinished_is_disconnected() {
     let (_recorder, tidegate) = recorded();
     let mut tls = Tls::connect(&tidegate, "h2");
     let settings = Frame::new(frames::SETTINGS, 0, 0, &[]).bytes();
@@ -133,7 +133,7 @@ fn who_leaves_http2_headers_unfinished_is_let_go() {
 }
 
 #[test]
-fn who_sends_a_head_byte_by_byte_is_let_go() {
+fn a_client_that_sends_a_head_byte_by_byte_is_disconnected() {
     let (recorder, tidegate) = recorded();
     let mut tls = Tls::connect(&tidegate, "http/1.1");
     tls.socket().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -153,7 +153,7 @@ fn who_sends_a_head_byte_by_byte_is_let_go() {
 }
 
 #[test]
-fn a_connection_kept_alive_for_nothing_is_let_go() {
+fn an_idle_kept_alive_connection_is_closed() {
     let (_recorder, tidegate) = recorded();
     let mut client = Client::connect(&tidegate);
     assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
@@ -227,31 +227,33 @@ fn endless() -> (Fake, Receiver<usize>) {
 }
 
 #[test]
-fn a_reader_that_stops_reading_is_let_go() {
+fn a_client_that_stops_reading_is_disconnected() {
     let (registry, told) = endless();
     let tidegate = impatient(&registry.url());
     let mut client = Client::connect(&tidegate);
     client.send(http1::head(&format!("GET {BLOB}"), &[AUTH]));
     assert_eq!(client.head_only().unwrap().0, 200);
-    let taken = told.recv_timeout(AT_MOST + Duration::from_secs(5)).expect("the registry is let go");
-    assert!(taken < 48 << 20, "{taken} bytes were taken for a client who reads none");
+    let taken =
+        told.recv_timeout(AT_MOST + Duration::from_secs(5)).expect("the registry connection is closed");
+    assert!(taken < 48 << 20, "{taken} bytes were taken for a client that reads nothing");
     assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status, 200);
 }
 
 #[test]
-fn a_reader_with_a_closed_http2_window_is_let_go() {
+fn a_client_with_a_closed_http2_window_is_disconnected() {
     let (registry, told) = endless();
     let tidegate = impatient(&registry.url());
     let mut client = http2::Client::connect_with(&tidegate, 1000);
     let (answer, _) = client.send(http2::request("GET", "localhost", BLOB, &[AUTH]), true);
     let answer = client.head(answer).unwrap();
-    let taken = told.recv_timeout(AT_MOST + Duration::from_secs(5)).expect("the registry is let go");
-    assert!(taken < 48 << 20, "{taken} bytes were taken for a client who reads none");
+    let taken =
+        told.recv_timeout(AT_MOST + Duration::from_secs(5)).expect("the registry connection is closed");
+    assert!(taken < 48 << 20, "{taken} bytes were taken for a client that reads nothing");
     drop(answer);
 }
 
 #[test]
-fn a_reader_that_opens_its_http2_window_in_small_steps_is_not_let_go() {
+fn a_client_that_opens_its_http2_window_in_small_steps_stays_connected() {
     const STEP: usize = 4 << 10;
     const ENOUGH: usize = 320 << 10;
     let (registry, _told) = endless();
@@ -301,7 +303,7 @@ fn a_reader_that_opens_its_http2_window_in_small_steps_is_not_let_go() {
 }
 
 #[test]
-fn a_push_slower_than_the_least_rate_is_ended() {
+fn a_push_below_the_minimum_rate_is_ended() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url()).set("limits.idle_timeout", r#""50s""#);
     let tidegate = Tidegate::start(settings);
@@ -315,13 +317,13 @@ fn a_push_slower_than_the_least_rate_is_ended() {
         if client.tls.receive(&mut buffer).is_ok() {
             break;
         }
-        assert!(start.elapsed() < Duration::from_secs(45), "it trickles on");
+        assert!(start.elapsed() < Duration::from_secs(45), "the slow push is not ended");
     }
     recorder.wait_for("the end of the push", |seen| seen.state == State::Truncated);
 }
 
 #[test]
-fn fifty_stalled_clients_keep_nobody_from_working() {
+fn fifty_stalled_clients_do_not_disturb_others() {
     let recorder = Recorder::start();
     // With the default limits, they all stay connected for the length of the test.
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));

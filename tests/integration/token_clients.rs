@@ -119,7 +119,7 @@ fn tell(setup: &Setup, client: &dyn Client) {
     good("push", client.push(setup, Some(ALICE), &public));
     good("push", client.push(setup, Some(ALICE), &private));
     good("anonymous pull", client.pull(setup, None, &public));
-    good("pull of what everybody may", client.pull(setup, Some(BOB), &public));
+    good("pull of a public image", client.pull(setup, Some(BOB), &public));
     good("pull", client.pull(setup, Some(ALICE), &private));
     let denied = ["denied", "insufficient_scope"];
     // containerd skips a push of content that already exists, and reports success.
@@ -331,14 +331,14 @@ fn docker_containerd_podman_and_skopeo_do_what_their_users_may() {
 }
 
 #[test]
-fn docker_stores_an_identity_token_that_outlives_a_restart_and_not_the_password() {
+fn docker_stores_an_identity_token_that_survives_a_restart_and_not_the_password() {
     let Some(mut setup) = Setup::start() else { return };
     assert!(Docker.login(&setup, ALICE).success);
     let config = fs::read_to_string(setup.engine.path().join("docker-alice/config.json")).unwrap();
     let config: Value = serde_json::from_str(&config).unwrap();
     let stored = &config["auths"][&setup.host];
     assert!(stored["identitytoken"].as_str().is_some_and(|token| !token.is_empty()), "{config}");
-    assert!(!config.to_string().contains("d29uZGVybGFuZA"), "the password is there: {config}");
+    assert!(!config.to_string().contains("d29uZGVybGFuZA"), "the password is stored: {config}");
 
     setup.tidegate.restart();
     let run = Docker.push(&setup, Some(ALICE), "team/docker:one");
@@ -352,7 +352,7 @@ fn docker_stores_an_identity_token_that_outlives_a_restart_and_not_the_password(
 }
 
 #[test]
-fn docker_mounts_where_it_may_and_uploads_where_not() {
+fn docker_mounts_where_allowed_and_uploads_elsewhere() {
     let Some(setup) = Setup::start() else { return };
     assert!(Docker.login(&setup, ALICE).success && Docker.login(&setup, BOB).success);
     // The engine remembers for all users where it has pushed a layer.
@@ -373,7 +373,7 @@ fn docker_mounts_where_it_may_and_uploads_where_not() {
 }
 
 #[test]
-fn containerd_comes_with_an_identity_token() {
+fn containerd_uses_an_identity_token() {
     let Some(setup) = Setup::start() else { return };
     let url = format!("https://{}/auth/token?offline_token=true&scope=", setup.host);
     let answer = setup.json(&["--user", "alice:wonderland", &url]);
@@ -385,7 +385,7 @@ fn containerd_comes_with_an_identity_token() {
 }
 
 #[test]
-fn curl_takes_a_token_or_shows_a_password() {
+fn curl_uses_a_token_or_a_password() {
     let Some(setup) = Setup::start() else { return };
     let v2 = format!("https://{}/v2/", setup.host);
     let status = |arguments: &[&str]| {

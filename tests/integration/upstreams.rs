@@ -74,7 +74,7 @@ fn secure(authority: &Authority) -> Fake {
 }
 
 #[test]
-fn a_registry_with_tls_is_reached_when_its_authority_is_known_and_only_then() {
+fn a_registry_with_tls_is_reached_only_if_its_ca_is_trusted() {
     let theirs = Authority::new();
     let registry = secure(&theirs);
     let url = format!("https://localhost:{}", registry.address.port());
@@ -107,15 +107,15 @@ fn forgetful() -> (Fake, Arc<AtomicUsize>) {
     (fake, requests)
 }
 
-fn on_one_core(upstream: &str) -> Tidegate {
+fn with_one_worker(upstream: &str) -> Tidegate {
     Tidegate::start(Settings::for_upstream(upstream).set("server.threads", "1"))
 }
 
 #[test]
-fn a_read_over_a_kept_connection_that_dies_is_tried_once_more() {
+fn a_read_is_retried_once_when_a_kept_connection_dies() {
     for method in ["GET", "HEAD"] {
         let (registry, requests) = forgetful();
-        let tidegate = on_one_core(&registry.url());
+        let tidegate = with_one_worker(&registry.url());
         let mut client = Client::connect(&tidegate);
         assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
         assert_eq!(client.exchange(&format!("{method} /v2/"), &[AUTH]).status, 200);
@@ -127,7 +127,7 @@ fn a_read_over_a_kept_connection_that_dies_is_tried_once_more() {
 fn a_write_is_never_sent_twice() {
     for method in ["POST", "PATCH", "PUT", "DELETE"] {
         let (registry, requests) = forgetful();
-        let tidegate = on_one_core(&registry.url());
+        let tidegate = with_one_worker(&registry.url());
         let mut client = Client::connect(&tidegate);
         assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
         // Only a POST has no upload to refer to.
@@ -145,7 +145,7 @@ fn a_connection_that_the_registry_closed_is_not_used_again() {
         conversation.read_head();
         conversation.write(ANSWER);
     });
-    let tidegate = on_one_core(&registry.url());
+    let tidegate = with_one_worker(&registry.url());
     let mut client = Client::connect(&tidegate);
     for _ in 0..5 {
         assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
@@ -153,7 +153,7 @@ fn a_connection_that_the_registry_closed_is_not_used_again() {
 }
 
 #[test]
-fn what_an_answer_without_a_body_says_of_its_body_is_kept() {
+fn fields_about_the_body_of_a_bodyless_answer_are_kept() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\nDocker-Content-Digest: sha256:ab\r\n\
                   Content-Type: application/vnd.oci.image.manifest.v1+json\r\n\r\n";
     let registry = Fake::scripted(answer, false);
@@ -194,7 +194,7 @@ fn an_answer_that_ends_with_its_connection_is_passed_on_whole() {
 }
 
 #[test]
-fn hop_by_hop_fields_of_an_answer_stay_behind() {
+fn hop_by_hop_fields_of_an_answer_are_not_forwarded() {
     let registry = Fake::scripted(
         "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nConnection: X-Second\r\nKeep-Alive: timeout=5\r\n\
          X-Hop: 1\r\nX-Second: 2\r\nX-End: 3\r\nContent-Length: 2\r\n\r\n{}",
@@ -210,7 +210,7 @@ fn hop_by_hop_fields_of_an_answer_stay_behind() {
 }
 
 #[test]
-fn a_query_and_odd_but_legal_characters_go_on_byte_for_byte() {
+fn a_query_and_odd_but_legal_characters_are_forwarded_unchanged() {
     let recorder = crate::harness::recorder::Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let target = "/v2/a/b__c/tags/list?n=10&last=%C3%A4%2f~!$'()*+,;=:@&x=/?..//";

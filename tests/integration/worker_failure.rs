@@ -16,7 +16,7 @@ const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 const SOFTWARE: i32 = 70;
 
 #[test]
-fn a_worker_that_panics_ends_the_process_with_an_error() {
+fn a_worker_panic_ends_the_process_with_an_error() {
     let registry = Fake::start(|conversation| {
         if conversation.read_head().is_some() {
             conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nfirst");
@@ -46,7 +46,7 @@ fn a_worker_that_panics_ends_the_process_with_an_error() {
     let log = tidegate.log.to_end().join("\n");
     assert!(log.contains("worker thread tidegate-") && log.contains("supervisor"), "{log}");
     let lines = tidegate.access.to_end();
-    assert_eq!(lines.len(), 2, "the transfers that were cut are in the access log:\n{}", lines.join("\n"));
+    assert_eq!(lines.len(), 2, "both cut transfers must be in the access log:\n{}", lines.join("\n"));
 }
 
 /// A client that has received the beginning of a blob.

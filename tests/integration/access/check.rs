@@ -8,7 +8,7 @@ use crate::harness::tidegate::Settings;
 use crate::harness::tools;
 
 #[test]
-fn check_says_who_may_do_what_by_which_rule() {
+fn check_prints_the_rights_of_a_user_and_the_rules_behind_them() {
     let settings = Settings::for_upstream("http://127.0.0.1:1").tables(RULES);
     settings.write_users(&[("alice", PASSWORD), ("robot", PASSWORD), ("root", PASSWORD), ("bob", PASSWORD)]);
     let file = settings.file().display().to_string();

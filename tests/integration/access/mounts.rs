@@ -39,7 +39,7 @@ fn a_blob_is_mounted_only_from_where_it_may_be_pulled() {
 
 /// Go prefers the parameters of a form in the body to those in the query.
 #[test]
-fn a_mount_in_the_body_is_none() {
+fn a_mount_in_the_body_is_ignored() {
     let setup = Setup::start();
     let secret = setup.push_blob("root", "secret/base");
     let folder = setup.tidegate.settings.path();
@@ -68,7 +68,7 @@ fn a_mount_in_the_body_is_none() {
             succeed("curl", &[&start, &body[..], arguments].concat())
         };
         let direct = format!("{}/v2/direct/blobs/uploads/", setup.registry.url());
-        assert_eq!(post(&[&direct]), "201", "without us it is one: {body:?}");
+        assert_eq!(post(&[&direct]), "201", "without tidegate, it is a mount: {body:?}");
         let url = format!("https://{}/v2/team/app/blobs/uploads/", setup.tidegate.host());
         let user = format!("alice:{PASSWORD}");
         assert_eq!(post(&["--cacert", &ca, "--user", &user, &url]), "202", "{body:?}");

@@ -7,7 +7,7 @@ use crate::harness::registry::Registry;
 use crate::harness::tidegate::{Settings, Tidegate};
 
 #[test]
-fn an_odd_spelling_of_a_request_means_the_same() {
+fn an_odd_spelling_of_a_request_does_not_change_its_meaning() {
     let setup = Setup::start();
     let digest = setup.push_blob("alice", "team/an-app");
     let hex = &digest["sha256:".len()..];
@@ -43,7 +43,7 @@ fn an_odd_spelling_of_a_request_means_the_same() {
 }
 
 #[test]
-fn what_is_no_request_of_the_api_is_refused_and_a_stranger_learns_nothing() {
+fn requests_outside_the_api_are_refused_and_anonymous_clients_learn_nothing() {
     let setup = Setup::start();
     let name = "a".repeat(256);
     let paths = [
@@ -87,7 +87,7 @@ fn what_is_no_request_of_the_api_is_refused_and_a_stranger_learns_nothing() {
 }
 
 #[test]
-fn a_stranger_is_told_nothing_where_tokens_are_needed_and_everything_where_nobody_is_asked() {
+fn anonymous_clients_learn_nothing_in_token_mode_and_everything_without_authentication() {
     for (mode, statuses) in [("token", [401, 401, 401, 401]), ("off", [200, 404, 405, 403])] {
         let registry = Registry::start();
         let settings =

@@ -6,7 +6,7 @@ use super::{Setup, path, with_images};
 use crate::harness::image::sha256;
 
 #[test]
-fn everybody_pulls_what_is_public_and_nobody_pushes_it() {
+fn everybody_can_pull_public_repositories_and_nobody_can_push_to_them() {
     let setup = with_images(&["public/app"]);
     for user in ["", "bob"] {
         let run = setup.skopeo(user, "inspect public/app:one");
@@ -23,12 +23,12 @@ fn everybody_pulls_what_is_public_and_nobody_pushes_it() {
 
     assert_eq!(setup.status("", "GET /v2/public/app/tags/list"), 200);
     let ping = setup.ask("", "GET /v2/", &[]);
-    assert_eq!(ping.status, 401, "or docker never sends the password that it has");
+    assert_eq!(ping.status, 401, "docker sends its password only after a 401");
     assert_eq!(ping.all("WWW-Authenticate"), [r#"Basic realm="registry.localhost""#]);
 }
 
 #[test]
-fn a_private_repository_is_for_those_to_whom_it_is_granted() {
+fn a_private_repository_is_open_only_to_users_with_a_right_to_it() {
     let setup = with_images(&["team/app"]);
     let run = setup.skopeo("alice", "inspect team/app:one");
     assert!(run.success, "{}", run.stderr);
@@ -75,7 +75,7 @@ fn a_refusal_names_the_right_and_the_repository() {
 }
 
 #[test]
-fn who_may_push_cancels_an_upload_and_who_may_delete_deletes() {
+fn cancelling_an_upload_needs_push_and_deleting_needs_delete() {
     let setup = Setup::start();
     let start = |user: &str| setup.ask(user, "POST /v2/team/app/blobs/uploads/", &["Content-Length: 0"]);
     let upload = path(&start("alice"));
@@ -94,7 +94,7 @@ fn who_may_push_cancels_an_upload_and_who_may_delete_deletes() {
 
 /// The registry signs the repository into the state of an upload.
 #[test]
-fn an_upload_goes_on_only_in_the_repository_in_which_it_began() {
+fn an_upload_continues_only_in_its_own_repository() {
     let setup = Setup::start();
     let begun = setup.ask("root", "POST /v2/secret/app/blobs/uploads/", &["Content-Length: 0"]);
     let (theirs, digest) = (path(&begun), format!("sha256:{}", sha256(b"ours")));

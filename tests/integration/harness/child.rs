@@ -33,6 +33,6 @@ pub fn spawn(mut command: Command) -> io::Result<Child> {
         Mutex::new(jobs)
     });
     let (answer, started) = channel();
-    starter.lock().unwrap().send((command, answer)).expect("the starter thread lives");
+    starter.lock().unwrap().send((command, answer)).expect("the starter thread is running");
     started.recv().expect("the starter thread answers")
 }

@@ -209,7 +209,7 @@ impl Connection<'_> {
             }
             let end: Vec<u8> = self.buffer.drain(..2).collect();
             if end != b"\r\n" {
-                return Err(format!("{end:?} after a chunk of {size}, where the line must end"));
+                return Err(format!("{end:?} instead of a line end after a chunk of {size}"));
             }
             if size == 0 {
                 return Ok(true);

@@ -121,13 +121,13 @@ fn run(id: &str) {
 fn every_record_has_its_test() {
     let records: BTreeSet<&str> = RECORDS.iter().map(|record| record.id.as_str()).collect();
     let cases: BTreeSet<&str> = cases::IDS.iter().copied().collect();
-    assert_eq!(records.len(), RECORDS.len(), "an id stands twice in requests.json");
-    assert_eq!(cases.len(), cases::IDS.len(), "an id stands twice in cases.rs");
+    assert_eq!(records.len(), RECORDS.len(), "requests.json has an id twice");
+    assert_eq!(cases.len(), cases::IDS.len(), "cases.rs has an id twice");
     assert_eq!(records, cases);
 }
 
 #[test]
-fn the_whole_set_gets_its_verdicts_while_four_streams_of_it_run_side_by_side() {
+fn every_record_passes_while_four_run_at_once() {
     let queue = Mutex::new(RECORDS.iter());
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

@@ -151,6 +151,7 @@ impl Stage {
 fn described(raw: &[u8]) -> (u32, bool) {
     let mut rest = raw.strip_prefix(frames::PREFACE).expect("the record begins with the preface").to_vec();
     let frames: Vec<Frame> = std::iter::from_fn(|| Frame::take(&mut rest)).collect();
-    let asked = frames.iter().find(|frame| frame.kind == frames::HEADERS).expect("the record asks something");
+    let asked =
+        frames.iter().find(|frame| frame.kind == frames::HEADERS).expect("the record contains a request");
     (asked.stream, frames.iter().any(|frame| frame.kind == frames::RST_STREAM))
 }

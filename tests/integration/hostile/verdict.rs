@@ -32,10 +32,10 @@ fn never(record: &Record, outcome: &Outcome) -> Result<(), String> {
         return Err(format!("smuggled: {} {}", seen.head.method, seen.head.target));
     }
     if !record.auth && !outcome.seen.is_empty() {
-        return Err("the registry heard of a request without a password".to_owned());
+        return Err("the registry got a request without a password".to_owned());
     }
     if let Some(status) = outcome.answers.iter().find(|status| **status >= 500 && !unsupported(**status)) {
-        return Err(format!("the client's fault is called the server's: {status}"));
+        return Err(format!("the status blames the server for the client's fault: {status}"));
     }
     if record.no100 && outcome.interim.contains(&100) {
         return Err("100 Continue came".to_owned());
@@ -55,7 +55,7 @@ fn refused(record: &Record, outcome: &Outcome) -> Result<(), String> {
         (Some(status), Some(only)) if only.contains(status) => {}
         (Some(status), None) if unsupported(*status) || (400..500).contains(status) => {
             if *status == 401 && record.auth {
-                return Err("a right password was called wrong".to_owned());
+                return Err("the right password was refused".to_owned());
             }
         }
         (Some(status), _) => return Err(format!("answered {status}")),
@@ -185,22 +185,22 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_needs_a_refusing_answer_and_a_silent_registry() {
+    fn a_refusal_needs_an_error_status_and_an_untouched_registry() {
         let reject = record(r#"{"expect":"reject"}"#);
         assert!(judge(&reject, &answered(400)).is_ok());
         assert!(judge(&reject, &answered(501)).is_ok());
         assert!(judge(&reject, &Outcome { ended: true, ..Outcome::default() }).is_ok());
-        assert!(judge(&reject, &Outcome::default()).is_err(), "no answer, and the connection stays");
+        assert!(judge(&reject, &Outcome::default()).is_err(), "no answer, and the connection stays open");
         assert!(judge(&reject, &answered(200)).is_err());
         assert!(judge(&reject, &answered(401)).is_err(), "the password was right");
         assert!(judge(&reject, &answered(502)).is_err(), "never the registry's fault");
-        assert!(judge(&reject, &passed(400, whole())).is_err(), "refused, and passed on all the same");
+        assert!(judge(&reject, &passed(400, whole())).is_err(), "refused, and forwarded all the same");
         assert!(judge(&reject, &passed(400, seen("/v2/", "", State::Truncated))).is_err());
         assert!(judge(&reject, &passed(200, whole())).is_err());
     }
 
     #[test]
-    fn a_fault_in_the_body_may_reach_the_registry_torn_but_never_whole() {
+    fn a_request_with_a_bad_body_may_reach_the_registry_truncated_but_never_whole() {
         let reject = record(r#"{"expect":"reject","phase":"body"}"#);
         assert!(judge(&reject, &passed(400, seen("/v2/", "", State::Truncated))).is_ok());
         assert!(judge(&reject, &passed(400, whole())).is_err());
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_normalised_must_be_normal() {
+    fn a_normalised_request_must_be_normal() {
         let either = record(
             r#"{"expect":"reject_or_normalise","absent":["te","a=b"],"value":{"x":"1"},"last":{"y":"2"}}"#,
         );
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn some_things_pass_with_no_record() {
+    fn some_outcomes_fail_every_record() {
         for expect in ["ok", "reject", "reject_or_normalise"] {
             let record = record(&format!(r#"{{"expect":{expect:?},"max_upstream":2}}"#));
             let smuggled = Outcome {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_are_looked_at() {
+    fn the_flags_are_checked() {
         let close = record(r#"{"expect":"reject","close":true}"#);
         assert!(judge(&close, &answered(400)).is_ok());
         assert!(judge(&close, &Outcome { ended: false, ..answered(400) }).is_err());

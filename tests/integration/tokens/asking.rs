@@ -9,7 +9,7 @@ const PULL: &str = "repository:team/app:pull";
 const BOTH: &str = "repository:team/app:pull,push";
 
 #[test]
-fn as_docker_asks() {
+fn docker_requests_a_token() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let query =
@@ -39,7 +39,7 @@ fn as_docker_asks() {
 }
 
 #[test]
-fn as_docker_asks_for_what_it_keeps() {
+fn docker_requests_an_identity_token() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let login = format!("account=alice&client_id=docker&offline_token=true&service={SERVICE}");
@@ -54,7 +54,7 @@ fn as_docker_asks_for_what_it_keeps() {
 }
 
 #[test]
-fn as_containerd_asks() {
+fn containerd_requests_a_token() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let form = |password: &str| {
@@ -86,7 +86,7 @@ fn a_wrong_password_is_401_both_ways() {
 }
 
 #[test]
-fn as_podman_and_skopeo_ask() {
+fn podman_and_skopeo_request_a_token() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let query = format!("account=alice&scope={BOTH}&scope=repository:public/app:pull&service={SERVICE}");
@@ -104,7 +104,7 @@ fn as_podman_and_skopeo_ask() {
 }
 
 #[test]
-fn nobody_gets_what_everybody_may() {
+fn anonymous_clients_get_the_rights_of_everybody() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let asked = ["repository:public/app:pull,push", BOTH, "registry:catalog:*"];
@@ -116,7 +116,7 @@ fn nobody_gets_what_everybody_may() {
 }
 
 #[test]
-fn what_is_given_is_what_is_asked_for_and_allowed() {
+fn a_token_grants_what_is_requested_and_allowed() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let asked = [
@@ -135,7 +135,7 @@ fn what_is_given_is_what_is_asked_for_and_allowed() {
 }
 
 #[test]
-fn what_cannot_be_asked() {
+fn invalid_token_requests_are_refused() {
     let (recorder, tidegate) = start();
     let bad_forms = [
         "",
@@ -171,11 +171,11 @@ fn what_cannot_be_asked() {
         let field = format!("Authorization: {field}");
         assert_eq!(Client::connect(&tidegate).exchange("GET /auth/token", &[&field]).status, 401, "{field}");
     }
-    assert_eq!(recorder.record().requests.len(), 0, "nothing of it is the registry's");
+    assert_eq!(recorder.record().requests.len(), 0, "none of this may reach the registry");
 }
 
 #[test]
-fn only_in_token_mode() {
+fn the_endpoint_exists_only_in_token_mode() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let mut client = Client::connect(&tidegate);
@@ -188,7 +188,7 @@ fn only_in_token_mode() {
 }
 
 #[test]
-fn over_http2() {
+fn the_endpoint_works_over_http2() {
     let (_recorder, tidegate) = start();
     let mut client = http2::Client::connect(&tidegate);
     let field = authorization(ALICE);
@@ -203,7 +203,7 @@ fn over_http2() {
 }
 
 #[test]
-fn others_do_not_wait_for_the_tokens_that_a_stranger_asks_for() {
+fn a_strangers_token_requests_do_not_delay_others() {
     let recorder = Recorder::start();
     let settings = settings(&recorder.url()).set("server.threads", "1");
     for name in ["token.key", "token.crt"] {
@@ -227,7 +227,7 @@ fn others_do_not_wait_for_the_tokens_that_a_stranger_asks_for() {
 }
 
 #[test]
-fn basic_is_taken_too_and_never_asked_for() {
+fn basic_is_accepted_but_never_requested() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     assert_eq!(client.exchange("GET /v2/team/app/tags/list", &[&authorization(ALICE)]).status, 200);
@@ -239,7 +239,7 @@ fn basic_is_taken_too_and_never_asked_for() {
 }
 
 #[test]
-fn a_name_that_is_no_text_gets_no_token() {
+fn a_user_name_that_is_not_utf_8_gets_no_token() {
     let (_recorder, tidegate) = start();
     let hash = crate::harness::tidegate::htpasswd(&[("x", "y")], 4);
     let line = [b"\xff".as_slice(), hash.trim_start_matches('x').as_bytes()].concat();
@@ -270,7 +270,7 @@ fn the_registry_learns_the_user_and_not_the_token() {
 }
 
 #[test]
-fn too_many_wrong_passwords_have_to_wait_here_too() {
+fn too_many_wrong_passwords_are_throttled_here_too() {
     let recorder = Recorder::start();
     let settings = settings(&recorder.url()).set("auth.throttle.failures", "2");
     let tidegate = Tidegate::start(settings);
@@ -283,7 +283,7 @@ fn too_many_wrong_passwords_have_to_wait_here_too() {
 }
 
 #[test]
-fn a_form_that_does_not_come_is_not_waited_for() {
+fn a_missing_form_times_out() {
     let recorder = Recorder::start();
     for (limit, time) in [("limits.idle_timeout", r#""300ms""#), ("limits.handshake_timeout", r#""2s""#)] {
         let tidegate = Tidegate::start(settings(&recorder.url()).set(limit, time));

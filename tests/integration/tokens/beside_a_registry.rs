@@ -57,7 +57,7 @@ impl Pair {
 }
 
 #[test]
-fn both_take_the_tokens_of_either_kind_of_key_by_certificate_and_by_name() {
+fn tidegate_and_the_registry_accept_tokens_of_either_kind_of_key() {
     for pair in Pair::all() {
         let mut client = Client::connect(&pair.tidegate);
         let token = obtain(&mut client, Some(ALICE), &["repository:team/app:pull,push"]);
@@ -88,7 +88,7 @@ fn both_take_the_tokens_of_either_kind_of_key_by_certificate_and_by_name() {
 }
 
 #[test]
-fn who_comes_with_a_password_is_given_a_token_for_each_request() {
+fn requests_with_a_password_reach_the_registry_with_a_token() {
     let pair = Pair::start(&[], true);
     let mut client = Client::connect(&pair.tidegate);
     let (alice, root) = (authorization(ALICE), authorization(ROOT));
@@ -106,7 +106,7 @@ fn who_comes_with_a_password_is_given_a_token_for_each_request() {
 }
 
 #[test]
-fn what_clients_do_not_ask_for_is_added() {
+fn scopes_that_clients_do_not_request_are_added() {
     let pair = Pair::start(&[], true);
     let mut client = Client::connect(&pair.tidegate);
     let token = bearer(&obtain(&mut client, Some(ALICE), &["repository:team/app:pull,push"]));
@@ -121,7 +121,7 @@ fn what_clients_do_not_ask_for_is_added() {
 }
 
 #[test]
-fn immutable_tags_are_looked_up_with_a_token_of_ours() {
+fn immutable_tags_are_looked_up_with_tidegates_own_token() {
     let pair = Pair::start(&[], true);
     let tidegate = &pair.tidegate;
     let toml = format!("{}\n[policy]\nimmutable_tags = [\"team/**:v*\"]\n", tidegate.settings.toml());

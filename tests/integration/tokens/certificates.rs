@@ -43,7 +43,11 @@ impl Setup {
             (200, body) => {
                 let given: Value = serde_json::from_str(&body).unwrap();
                 let may_last = options.contains(&"--user");
-                assert_eq!(given.get("refresh_token").is_some(), may_last, "only for a password: {given}");
+                assert_eq!(
+                    given.get("refresh_token").is_some(),
+                    may_last,
+                    "identity tokens are issued only for a password: {given}"
+                );
                 Ok(text(&signer::open(&text(&given["token"])).1["sub"]))
             }
             (status, _) => Err(status),
@@ -54,11 +58,15 @@ impl Setup {
 const ROOT_USER: [&str; 2] = ["--user", "root:hunter2"];
 
 #[test]
-fn a_certificate_is_enough_where_either_is() {
+fn a_certificate_is_enough_where_it_replaces_a_password() {
     let setup = Setup::start(|settings| settings);
     assert_eq!(setup.subject(Some("alice"), &[]), Ok("alice".to_owned()));
     assert_eq!(setup.subject(None, &[]), Ok(String::new()));
-    assert_eq!(setup.subject(Some("alice"), &ROOT_USER), Ok("root".to_owned()), "a password goes first");
+    assert_eq!(
+        setup.subject(Some("alice"), &ROOT_USER),
+        Ok("root".to_owned()),
+        "a password takes precedence over the certificate"
+    );
     assert_eq!(setup.subject(Some("alice"), &["--user", "root:wrong"]), Err(401));
 
     let (_, body) = setup.curl(None, "/auth/token?scope=repository:team/app:pull", &ROOT_USER);
@@ -66,11 +74,11 @@ fn a_certificate_is_enough_where_either_is() {
     let field = bearer(&token);
     setup.curl(Some("alice"), "/v2/team/app/tags/list", &["--header", &field]);
     let line = setup.tidegate.access.wait_for("its line", |line| line.contains("tags"));
-    assert!(line.contains(r#""user":"root""#), "a token goes before the certificate: {line}");
+    assert!(line.contains(r#""user":"root""#), "a token takes precedence over the certificate: {line}");
 }
 
 #[test]
-fn both_are_needed_where_both_are() {
+fn certificate_and_password_are_needed_where_both_are_required() {
     let setup = Setup::start(|settings| settings.set("auth.client_certificate", r#""both""#));
     assert_eq!(setup.subject(Some("alice"), &[]), Err(401));
     assert_eq!(setup.subject(Some("alice"), &["--user", ":"]), Err(401));

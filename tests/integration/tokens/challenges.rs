@@ -32,11 +32,11 @@ fn without_credentials_every_path_asks_for_a_token() {
     let expected = "Bearer realm=\"https://LOCALHOST:443/auth/token\",service=\"localhost\"";
     assert_eq!(challenge(&upper), expected);
     let empty = client.exchange("GET /v2/", &[&host, &authorization(("", ""))]);
-    assert_eq!(challenge(&empty), begin, "Basic without user and password is no anonymous token");
+    assert_eq!(challenge(&empty), begin, "empty Basic credentials do not count as anonymous");
 }
 
 #[test]
-fn too_little_is_told_with_the_scope_and_a_sentence() {
+fn an_insufficient_token_is_refused_with_the_scope_and_a_message() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let narrow = obtain(&mut client, Some(ALICE), &["repository:team/app:pull"]);
@@ -64,7 +64,7 @@ fn too_little_is_told_with_the_scope_and_a_sentence() {
 }
 
 #[test]
-fn a_token_that_does_not_count_is_told_so() {
+fn an_invalid_token_is_refused_with_the_reason() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let response = client.exchange("GET /v2/public/app/tags/list", &[&bearer("abc")]);
@@ -79,7 +79,7 @@ fn a_token_that_does_not_count_is_told_so() {
 }
 
 #[test]
-fn behind_a_proxy_the_scheme_is_the_clients() {
+fn behind_a_proxy_the_realm_has_the_clients_scheme() {
     let recorder = Recorder::start();
     let tidegate =
         Tidegate::start(settings(&recorder.url()).set("server.trusted_proxies", r#"["127.0.0.0/8"]"#));
@@ -103,7 +103,7 @@ fn the_service_is_the_host_where_none_is_configured() {
 }
 
 #[test]
-fn in_basic_mode_nothing_is_said_of_tokens() {
+fn in_basic_mode_tokens_are_not_mentioned() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let response = Client::connect(&tidegate).exchange("GET /v2/", &[&bearer("a.b.c")]);

@@ -122,7 +122,7 @@ fn forgeries(pair: &Pair, true_token: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn neither_takes_a_forgery() {
+fn neither_tidegate_nor_the_registry_accepts_a_forgery() {
     for pair in Pair::all() {
         let mut client = Client::connect(&pair.tidegate);
         let token = obtain(&mut client, Some(ALICE), &["repository:team/app:pull"]);
@@ -147,7 +147,7 @@ fn neither_takes_a_forgery() {
 }
 
 #[test]
-fn of_one_key_only_its_own_algorithm_counts() {
+fn a_key_is_valid_only_with_its_own_algorithm() {
     let (_recorder, tidegate) = start();
     let token = obtain(&mut Client::connect(&tidegate), Some(ALICE), &[]);
     let (header, claims) = open(&token);
@@ -164,7 +164,7 @@ fn of_one_key_only_its_own_algorithm_counts() {
 }
 
 #[test]
-fn a_token_counts_when_its_request_begins() {
+fn a_token_must_be_valid_when_its_request_begins() {
     let (recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let token = obtain(&mut client, Some(ALICE), &["repository:team/app:pull,push"]);
@@ -181,7 +181,7 @@ fn a_token_counts_when_its_request_begins() {
     let mut other = Client::connect(&tidegate);
     let deadline = std::time::Instant::now() + crate::harness::DEADLINE;
     while other.exchange("GET /v2/", &[&short]).status == 200 {
-        assert!(std::time::Instant::now() < deadline, "the token never ended");
+        assert!(std::time::Instant::now() < deadline, "the token never expired");
     }
     client.send(&body[1..]);
     assert_eq!(client.response(false).unwrap().status, 200);

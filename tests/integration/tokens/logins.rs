@@ -27,7 +27,7 @@ fn revoke(tidegate: &Tidegate, whom: &str) {
 }
 
 #[test]
-fn outlives_a_restart_and_ends_with_the_password() {
+fn survives_a_restart_and_ends_with_the_password() {
     let (_recorder, mut tidegate) = start();
     let kept = login(&mut Client::connect(&tidegate), ALICE);
     assert_eq!(allowed(&token(&refresh(&tidegate, &kept))), ["repository:team/app:pull"]);
@@ -43,7 +43,7 @@ fn outlives_a_restart_and_ends_with_the_password() {
 }
 
 #[test]
-fn one_that_ended_may_be_tried_so_often_and_keeps_nobody_from_logging_in() {
+fn trying_an_ended_one_is_throttled_and_does_not_prevent_logins() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(settings(&recorder.url()).set("auth.throttle.failures", "3"));
     let mut client = Client::connect(&tidegate);
@@ -62,7 +62,7 @@ fn one_that_ended_may_be_tried_so_often_and_keeps_nobody_from_logging_in() {
 }
 
 #[test]
-fn ends_when_it_is_revoked_and_a_later_one_counts() {
+fn ends_when_it_is_revoked_and_a_later_one_is_valid() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let (alice, bob) = (login(&mut client, ALICE), login(&mut client, BOB));
@@ -81,7 +81,7 @@ fn ends_when_it_is_revoked_and_a_later_one_counts() {
 }
 
 #[test]
-fn ends_when_its_time_is_over_and_counts_for_its_service() {
+fn ends_when_it_expires_and_is_valid_for_its_service_only() {
     let (_recorder, tidegate) = start();
     let kept = login(&mut Client::connect(&tidegate), ALICE);
     let signer = signer::Signer::of(&file(&tidegate, "token.key"));
@@ -104,7 +104,7 @@ fn ends_when_its_time_is_over_and_counts_for_its_service() {
 }
 
 #[test]
-fn is_no_access_token_and_an_access_token_is_no_login() {
+fn is_not_an_access_token_and_an_access_token_is_not_a_login() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let kept = login(&mut client, ALICE);
@@ -114,7 +114,7 @@ fn is_no_access_token_and_an_access_token_is_no_login() {
 }
 
 #[test]
-fn is_not_given_where_it_could_not_last() {
+fn is_not_issued_where_it_could_not_last() {
     let recorder = Recorder::start();
     let lasting = || settings(&recorder.url());
     for settings in [lasting().set("token.refresh_ttl", r#""0s""#), lasting().unset("token.key")] {
@@ -125,7 +125,7 @@ fn is_not_given_where_it_could_not_last() {
 }
 
 #[test]
-fn rules_count_as_they_are_now() {
+fn a_token_is_judged_by_the_current_rules() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let token = obtain(&mut client, Some(ALICE), &["repository:team/app:pull,push"]);
@@ -139,7 +139,7 @@ fn rules_count_as_they_are_now() {
 }
 
 #[test]
-fn a_key_of_no_file_outlives_a_reload() {
+fn survives_a_reload_with_a_key_without_a_file() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(settings(&recorder.url()).unset("token.key"));
     let mut client = Client::connect(&tidegate);

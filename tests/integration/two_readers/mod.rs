@@ -81,7 +81,7 @@ struct Arrived {
 type Arrivals = Arc<Mutex<HashMap<usize, Vec<Arrived>>>>;
 
 #[test]
-fn no_request_goes_on_that_the_registry_reads_otherwise() {
+fn no_request_is_forwarded_that_the_registry_reads_differently() {
     let arrivals = Arrivals::default();
     let registry = registry(arrivals.clone());
     let settings = Settings::for_upstream(&registry.url()).set("log.access", r#""off""#).tables(RULES);

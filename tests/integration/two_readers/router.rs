@@ -122,7 +122,7 @@ fn is_clean(path: &[u8]) -> bool {
 }
 
 #[test]
-fn the_last_marker_counts() {
+fn the_last_marker_wins() {
     for (path, route, repository, reference) in [
         ("/v2/", "base", "", ""),
         ("/v2/a/manifests/tags/list", "tags", "a/manifests", ""),
