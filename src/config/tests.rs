@@ -1,4 +1,4 @@
-//! Whole files in, settings or problems out.
+//! Tests of whole files: from text to settings or problems.
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn known() -> Keys {
     Config::read(Path::new("proxy.toml"), "", &[]).1.keys
 }
 
-/// The problems of a file that has some, as they are printed.
+/// The problems of an invalid file, as they are printed.
 fn problems(text: &str) -> Vec<String> {
     parse(text).unwrap_err().0.iter().map(ToString::to_string).collect()
 }
@@ -71,7 +71,7 @@ fn the_smallest_file_means_the_defaults() {
     assert_eq!(config.log.access, AccessTarget::Stdout);
 }
 
-/// Every key away from its default.
+/// Every key, with a value other than its default.
 const EVERYTHING: &str = r#"
 [server]
 listen = ["127.0.0.1:0", "127.0.0.1:0", "[::1]:8443"]

@@ -12,7 +12,6 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
 }
 
-/// Appends a line.
 fn append(path: &Path, line: &str) {
     let rewrite = Rewrite::begin(path, Some(0o640)).unwrap();
     let text = [rewrite.text(), line.as_bytes(), b"\n"].concat();

@@ -12,7 +12,7 @@ use super::*;
 use crate::crypto::provider;
 use crate::pki::fixtures::{Folder, Signer};
 
-/// A server for 127.0.0.1 that gives each request the same answer and closes, or keeps silent.
+/// A server for 127.0.0.1 that answers every request alike and closes, or stays silent.
 struct Server {
     address: SocketAddr,
     client: HttpsClient,
@@ -46,7 +46,7 @@ impl Server {
                     head.push(stream.read_u8().await.unwrap());
                 }
                 match &answer {
-                    // The answer holds the request's head.
+                    // The answer contains the request's head.
                     Some(answer) => {
                         let head = String::from_utf8(head).unwrap();
                         let answer = answer.replace("HEAD", &head.replace("\r\n", "|"));

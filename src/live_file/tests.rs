@@ -3,7 +3,7 @@ use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-/// The users of a file of lines `user:`; a line without a colon is bad.
+/// The users of a file with lines `user:`. A line without a colon is invalid.
 type Users = Vec<String>;
 
 fn open(path: &Path) -> Result<LiveFile<Users>, Problems> {

@@ -67,7 +67,7 @@ fn given(tokens: &Tokens, now: SystemTime) -> Secret {
     tokens.issue("alice", SERVICE, &scopes(), now).unwrap().token
 }
 
-/// Header and claims.
+/// The header and claims of a token.
 fn opened(token: &Secret) -> [Value; 2] {
     let text = std::str::from_utf8(token.expose()).unwrap();
     let mut parts =
@@ -253,13 +253,13 @@ fn alice() -> User {
     User::local("alice").unwrap()
 }
 
-/// `{SHA}` of one of two passwords.
+/// The `{SHA}` hash of one of two passwords.
 fn users(first: bool) -> Htpasswd {
     let hash = if first { "{SHA}87u9ZqY9S/F0eUBXjsPQEDUw4h0=" } else { "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=" };
     Htpasswd::parse(format!("alice:{hash}\nbob:{hash}\n").as_bytes(), true).unwrap()
 }
 
-/// The result without the user: each of these tokens is signed, and names alice.
+/// The verdict without the user: each of these tokens is signed and names alice.
 fn ended(result: Result<User, RefusedLogin>) -> Result<User, Ended> {
     result.map_err(|refused| {
         assert_eq!(refused.user.as_deref(), Some("alice"));

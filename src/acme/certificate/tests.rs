@@ -6,7 +6,7 @@ use super::*;
 use crate::config::AcmeChallenge;
 use crate::pki::fixtures::{Folder, Signer, params};
 
-/// Settings for two names, whose folder holds the roots of the directory.
+/// Settings for two names. The folder holds the roots of the directory.
 fn acme(folder: &Folder) -> Acme {
     Acme {
         directory: "https://ca.test/dir".to_owned(),
@@ -18,7 +18,7 @@ fn acme(folder: &Folder) -> Acme {
     }
 }
 
-/// Chain and key in one file, as they are kept.
+/// Chain and key in one file, in the format of the store.
 fn whole(chain: &str, key: &KeyPair) -> Secret {
     Secret::new(format!("{chain}\n{}", key.serialize_pem()).into_bytes())
 }

@@ -126,7 +126,7 @@ fn a_folder_that_cannot_be_made_is_an_obstacle() {
     let file = folder.write("file", "");
     let obstacle = Store::new(&file.join("acme")).obstacle().unwrap();
     assert!(obstacle.message.contains(&format!("{} is no folder that", file.display())), "{obstacle}");
-    // Root may write everywhere.
+    // Root can write everywhere.
     if !rustix::process::geteuid().is_root() {
         fs::set_permissions(folder.path(""), Permissions::from_mode(0o500)).unwrap();
         assert!(Store::new(&folder.path("acme")).obstacle().is_some());

@@ -62,7 +62,7 @@ fn weak_kinds_have_to_be_allowed() {
 
 #[test]
 fn bcrypt_looks_at_72_bytes_as_htpasswd_does() {
-    // htpasswd -nbB -C 4 user xxx…, eighty of them
+    // From `htpasswd -nbB -C 4 user xxx…`, with eighty of them.
     let stored =
         StoredHash::parse(b"$2y$04$t0kQJGaepgElZxqy96aDTuIKIagsPyvpaRxJ5.6iE7BSUTyGWiE9u", false).unwrap();
     assert!(stored.matches(&[b'x'; 80]));

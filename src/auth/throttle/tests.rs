@@ -8,7 +8,7 @@ fn network(address: &str) -> Network {
     Network::of(address.parse().unwrap())
 }
 
-/// One failure of a user from one network; the time left where it is not allowed.
+/// Charges one failure of a user from one network. `Err` is the remaining delay.
 fn fail(throttle: &Throttle, user: &str, now: Instant) -> Result<(), Duration> {
     throttle.charge(network("192.0.2.1"), Account::Password(user.as_bytes()), now).map(Charge::keep)
 }

@@ -20,7 +20,7 @@ hash_queue = 16
 }
 
 impl Verifier {
-    /// How many checks were computed; one that was answered from memory is none.
+    /// The number of computed hashes. Cached answers are not included.
     fn computations(&self) -> usize {
         self.shared.computed.lock().unwrap().len()
     }
@@ -30,7 +30,7 @@ impl Verifier {
     }
 }
 
-/// The verdict, as long as it is the right person.
+/// The verdict. A right password must also belong to the right person.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Answer {
     Right,
@@ -54,7 +54,7 @@ async fn verify(verifier: &Verifier, users: &Htpasswd, user: &str, password: &st
     verify_from(verifier, users, 1, user, password).await
 }
 
-/// The same from the host with this number.
+/// Verifies a password from the host with this number.
 async fn verify_from(verifier: &Verifier, users: &Htpasswd, host: u8, user: &str, password: &str) -> Answer {
     let from = IpAddr::from([192, 0, 2, host]);
     match verifier.verify(users, from, user.as_bytes(), &Secret::new(password.as_bytes())).await {

@@ -20,11 +20,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const LIMITS: Limits = Limits { idle: Duration::from_secs(30), min_rate: 500, bytes: 1 << 20 };
 const CHUNKED: &str = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// What came of one body.
+/// The outcome of one body.
 #[derive(Debug, PartialEq)]
 struct Received {
     result: Result<Vec<u8>, ClientFault>,
-    /// From the first byte of the head on.
+    /// Time since the first byte of the head.
     after: Duration,
 }
 
@@ -38,7 +38,7 @@ impl Received {
     }
 }
 
-/// Reads a request with the pauses of a registry that takes `upstream` for each chunk.
+/// Reads a request like a registry that takes `upstream` for each chunk.
 async fn read(request: Request<Incoming>, limits: Limits, upstream: Duration) -> Received {
     let flow = Rc::new(Flow::new(Rc::new(FairQueue::default())));
     let begun = Instant::now();
@@ -58,7 +58,7 @@ async fn read(request: Request<Incoming>, limits: Limits, upstream: Duration) ->
     Received { result, after: begun.elapsed() }
 }
 
-/// A request over HTTP/1.1, of which `send` writes the body.
+/// Receives an HTTP/1.1 request whose body is written by `send`.
 async fn receive<F>(
     head: &str,
     limits: Limits,
@@ -91,7 +91,7 @@ where
     received.take().unwrap()
 }
 
-/// The same for a body that is sent at once; `closes` the connection behind it.
+/// Receives a request whose body is sent at once. With `closes`, the connection then ends.
 async fn receive_text(head: &str, body: &str, limits: Limits, closes: bool) -> Received {
     receive(head, limits, Duration::ZERO, async |mut client| {
         client.write_all(body.as_bytes()).await.unwrap();
@@ -190,8 +190,8 @@ impl<F: Future + 'static> Executor<F> for Local {
     }
 }
 
-/// Four bytes over HTTP/2 after a declared length of four, and then what `end` does with the
-/// stream.
+/// Receives four bytes over HTTP/2 after a declared length of four. Then `end` decides how the
+/// stream ends.
 async fn receive_http2(end: impl FnOnce(&mut h2::SendStream<Bytes>)) -> Received {
     let (client, server) = duplex(64 * 1024);
     let received = Rc::new(RefCell::new(None));

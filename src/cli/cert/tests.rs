@@ -51,7 +51,7 @@ fn der(path: PathBuf) -> CertificateDer<'static> {
     chain[0].clone()
 }
 
-/// The certificates of a file, to the first of which the key beside it must belong.
+/// The certificates of a file. The key beside it must belong to the first.
 fn chain(path: PathBuf) -> Vec<CertificateDer<'static>> {
     let read = pair::read(&CertificateFiles { key: path.with_extension("key"), certificate: path });
     assert!(read.problems.is_empty(), "{:?}", read.problems);

@@ -11,7 +11,7 @@ struct CommandLine {
     htpasswd: Htpasswd,
 }
 
-/// Runs a command line in which `FILE` stands for `file`, with `password` as its input.
+/// Runs a command line with `FILE` replaced by `file`, and `password` as its input.
 fn htpasswd(file: &Path, line: &str, password: &str) -> Result<String, HtpasswdError> {
     let words = line.split(' ').map(|word| if word == "FILE" { file.as_os_str() } else { word.as_ref() });
     let parsed = CommandLine::try_parse_from(std::iter::once("htpasswd".as_ref()).chain(words));

@@ -4,12 +4,12 @@ use super::*;
 use crate::registry::rights::Rights;
 use crate::user::User;
 
-/// The settings of `lines` below a sound `[tls]`, which takes lines 1 to 3.
+/// The settings of `lines` after a valid `[tls]`, which takes lines 1 to 3.
 fn sound(lines: &str) -> Config {
     parse(&format!("{PAIR}{lines}\n")).unwrap()
 }
 
-/// The only problem of such `lines`.
+/// The only problem of `lines` after a valid `[tls]`.
 fn problem(lines: &str) -> String {
     let problems = problems(&format!("{PAIR}{lines}\n"));
     assert_eq!(problems.len(), 1, "{problems:#?}");

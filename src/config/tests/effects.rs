@@ -1,4 +1,4 @@
-//! How changes take effect: by a reload, or at the next start.
+//! Whether a changed key takes effect with a reload or at the next start.
 
 use super::*;
 

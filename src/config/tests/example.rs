@@ -1,12 +1,11 @@
-//! proxy.toml.example is true: it parses, it holds every key, and the defaults it shows are the
-//! defaults.
+//! proxy.toml.example is correct: it parses, it has every key, and it shows the real defaults.
 
 use super::super::keys::{ACCESS, Key, Standing};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../proxy.toml.example");
 
-/// `key = value` of a line, commented out or not, without the explanation behind it.
+/// The `key = value` of a line, commented out or not, without the explanation after it.
 fn pair(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ")?;
     let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');

@@ -1,4 +1,4 @@
-//! Keys that are known because a reader asks for them, and advice about others.
+//! Known keys are those that a reader asks for; others get advice.
 
 use super::super::keys::{SECTIONS, section_advice};
 use super::*;

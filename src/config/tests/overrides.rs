@@ -1,4 +1,4 @@
-//! The environment wins over the file.
+//! Environment variables override the file.
 
 use super::*;
 use crate::user::User;

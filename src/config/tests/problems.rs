@@ -1,8 +1,8 @@
-//! Every mistake is one clear sentence at the right place.
+//! Every mistake causes one clear message with the right place.
 
 use super::*;
 
-/// The only problem of `lines` below a sound `[tls]`, which takes lines 1 to 3.
+/// The only problem of `lines` after a valid `[tls]`, which takes lines 1 to 3.
 fn problem(lines: &str) -> String {
     let problems = problems(&format!("{PAIR}{lines}\n"));
     assert_eq!(problems.len(), 1, "{problems:#?}");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// `[auth]` and `[token]` below a sound `[tls]`; the first of `lines` is line 7.
+/// `[auth]` and `[token]` after a valid `[tls]`. The first of `lines` is line 7.
 fn with(lines: &str) -> String {
     format!("{PAIR}[auth]\nmode = \"token\"\n[token]\n{lines}\n")
 }

@@ -13,7 +13,7 @@ use super::*;
 use crate::crypto::fixtures::shake_hands;
 use crate::crypto::provider;
 
-/// The longest content of a record, RFC 8446 section 5.1.
+/// The maximum content of a record (RFC 8446, section 5.1).
 const LONGEST: usize = 16_384;
 
 const SUITES: [(SupportedCipherSuite, &Algorithm); 2] =
@@ -21,7 +21,7 @@ const SUITES: [(SupportedCipherSuite, &Algorithm); 2] =
 
 const TYPES: [ContentType; 3] = [ContentType::ApplicationData, ContentType::Handshake, ContentType::Alert];
 
-/// Our encrypter and rustls' own with the same key, and the key to open what they make.
+/// Our encrypter and that of rustls with the same key, and the key to open their records.
 struct Twins {
     ours: Box<dyn MessageEncrypter>,
     stock: Box<dyn MessageEncrypter>,
@@ -31,7 +31,8 @@ struct Twins {
 }
 
 impl Twins {
-    /// A handshake makes the key: each side has it once, and there is no other way to a key of 16 bytes.
+    /// Takes the key from a handshake, one copy from each side. rustls has no other way to a
+    /// 16-byte key.
     fn new((suite, algorithm): (SupportedCipherSuite, &'static Algorithm)) -> Self {
         let (client, server) = connect(suite);
         let (key, iv) = parts(server.dangerous_extract_secrets().unwrap().tx.1);
@@ -47,14 +48,15 @@ impl Twins {
         }
     }
 
-    /// With one record behind them: the key expects the first number it sees to be zero.
+    /// Twins that have sealed one record already: the key expects zero as the first sequence number
+    /// it sees.
     fn begun(suite: (SupportedCipherSuite, &'static Algorithm)) -> Self {
         let mut twins = Self::new(suite);
         twins.seal(ContentType::Handshake, OutboundChunks::new_empty());
         twins
     }
 
-    /// Seals `content` with both, and gives the record when they agree.
+    /// Seals `content` with both. Returns the record if they agree.
     fn seal(&mut self, typ: ContentType, content: OutboundChunks<'_>) -> Vec<u8> {
         let message =
             || OutboundPlainMessage { typ, version: ProtocolVersion::TLSv1_3, payload: content.clone() };
@@ -86,7 +88,7 @@ fn parts(secrets: ConnectionTrafficSecrets) -> (AeadKey, Iv) {
     }
 }
 
-/// Our server after a handshake with a client of rustls' own that offers nothing but `suite`.
+/// Our server after a handshake with a stock rustls client that offers only `suite`.
 fn connect(suite: SupportedCipherSuite) -> (ClientConnection, ServerConnection) {
     let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
@@ -110,7 +112,7 @@ fn connect(suite: SupportedCipherSuite) -> (ClientConnection, ServerConnection) 
     shake_hands(&Arc::new(client), &Arc::new(server), "a.test").unwrap()
 }
 
-/// Bytes in which a piece that is lost, doubled or displaced shows.
+/// Bytes that reveal a lost, repeated or misplaced piece.
 fn content(length: usize) -> Vec<u8> {
     (0..length as u32).flat_map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()).take(length).collect()
 }
@@ -166,7 +168,8 @@ fn a_sequence_number_serves_once() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// hyper hands over heads, chunk sizes and body pieces as they lie, and rustls cuts records out of them.
+    /// hyper passes heads, chunk sizes and body pieces as separate slices, and rustls cuts records
+    /// out of them.
     #[test]
     fn records_cut_out_of_many_chunks_are_those_of_rustls(
         which in 0..SUITES.len(),
@@ -191,7 +194,7 @@ proptest! {
                 let start = start.index(whole.len() + 1);
                 let end = whole.len().min(start + length);
                 let cut = OutboundChunks::Multiple { chunks: &chunks, start, end };
-                // Far beyond where rustls changes keys (2^24 records), as far as a run of any length gets.
+                // Far beyond the 2^24 records after which rustls changes keys.
                 twins.sequence += skipped;
                 let many = twins.seal(*typ.get(&TYPES), cut);
                 prop_assert_eq!(many.len(), 5 + (end - start) + 17);
@@ -209,7 +212,7 @@ fn window() -> impl Strategy<Value = (prop::sample::Index, usize)> {
     (any::<prop::sample::Index>(), prop_oneof![0..64_usize, 0..=LONGEST, Just(LONGEST)])
 }
 
-/// The plain path included: TLS 1.2 and ChaCha20.
+/// Includes the ciphers that we do not replace: TLS 1.2 and ChaCha20.
 #[test]
 fn every_suite_carries_data_both_ways_across_new_keys_to_a_clean_end() {
     let data = content(100_000);
@@ -238,7 +241,7 @@ fn every_suite_carries_data_both_ways_across_new_keys_to_a_clean_end() {
     }
 }
 
-/// Takes all that `from` has to send over to `to`; the data in it.
+/// Transfers everything that `from` has to send to `to`. Returns the data in it.
 fn carry(from: &mut Connection, to: &mut Connection) -> Vec<u8> {
     let mut data = Vec::new();
     let mut wire = Vec::new();

@@ -6,8 +6,7 @@ use crate::registry::scope::Scope;
 
 const NO_HEADER: &str = "";
 
-/// Every refusal with the status, the code, the header and the end of the connection that belong to
-/// it.
+/// Every refusal with its status, code and header, and whether it ends the connection.
 fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
     let challenge = || Some(HeaderValue::from_static("Basic realm=\"r\""));
     let missing = || Scope::repository("team/app", Rights::PULL | Rights::PUSH);

@@ -68,7 +68,7 @@ fn the_first_api_base_of_the_path_counts() {
         ("/v2/a/v2/blobs/uploads/u", "https://h/v2/a/v2/blobs/uploads/u"),
         ("/a/v2/b?c=/v2/d", "https://h/v2/b?c=/v2/d"),
         ("/v2/?a#/v2/", "https://h/v2/?a#/v2/"),
-        // No base in the path: nothing is cut.
+        // Without a base in the path, nothing is removed.
         ("/a?b=/v2/c", "https://h/a?b=/v2/c"),
         ("http://registry:5000/a", "https://h/a"),
     ] {
@@ -104,7 +104,7 @@ fn redirects_of_the_registry_to_itself() {
         ("//registry:5000/v2/x", HOST, UPSTREAM, "https://registry.example.com:5043/v2/x"),
         ("http://u@registry:5000/v2/x", HOST, UPSTREAM, "https://registry.example.com:5043/v2/x"),
         ("http://registry:5000?x=1", HOST, UPSTREAM, "https://registry.example.com:5043?x=1"),
-        // The default port may be written or not.
+        // The default port is optional.
         ("http://registry/v2/x", "h", "registry:80", "https://h/v2/x"),
         ("http://registry:80/v2/x", "h", "registry", "https://h/v2/x"),
         ("https://registry:/v2/x", "h", "registry:443", "https://h/v2/x"),
@@ -112,7 +112,7 @@ fn redirects_of_the_registry_to_itself() {
         ("http://h/v2/x", "h", UPSTREAM, "https://h/v2/x"),
         ("http://[::1]:5000/v2/x", "[::1]:5043", "[::1]:5000", "https://[::1]:5043/v2/x"),
         ("http://[::1]/v2/x", "h", "[::1]:80", "https://h/v2/x"),
-        // Another host without a scheme gets the client's.
+        // Another host without a scheme gets the client's scheme.
         ("//s3.example/data", HOST, UPSTREAM, "https://s3.example/data"),
     ] {
         assert_eq!(rewritten(location, 307, true, host, upstream).as_deref(), Some(expected), "{location}");

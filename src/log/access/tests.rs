@@ -39,7 +39,7 @@ fn a_rotated_file_is_left_for_a_new_one() {
     access.reopen();
     clone.write(&record("/after"));
     access.close();
-    // The log has ended for the clones as well.
+    // The log has ended for its clones as well.
     clone.write(&record("/late"));
     clone.close();
     let lines = |path: &Path| fs::read_to_string(path).unwrap();

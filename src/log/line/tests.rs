@@ -8,7 +8,7 @@ use super::super::fixtures::record;
 use super::super::text::{MAX_FIELD, acts};
 use super::*;
 
-/// The record of a request about which nothing became known.
+/// The record of a request before anything is known about it.
 fn bare() -> Record {
     Record {
         user: None,
@@ -178,7 +178,7 @@ proptest! {
         }
         let combined = hostile.combined();
         prop_assert!(combined.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
-        // Request, referrer and agent are the only ones in quotes.
+        // Only the request, the referrer and the user agent are in quotes.
         let quotes = combined.replace("\\\\", "").replace("\\\"", "").matches('"').count();
         prop_assert_eq!(quotes, if text.is_empty() { 8 } else { 6 });
     }

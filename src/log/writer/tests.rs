@@ -3,11 +3,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::*;
 
-/// Long enough to fail a test, never waited for when it passes.
+/// A deadline that only a failing test reaches.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A place that tells when a write begins and lets it end when told so, or at once when the other
-/// side of `release` is gone.
+/// A destination that reports when a write begins. The write ends when the test says so, or when
+/// the test drops `release`.
 struct Blocked {
     entered: Sender<()>,
     release: Receiver<()>,
@@ -51,7 +51,7 @@ fn a_blocked_place_bounds_the_queue_and_drops_are_counted() {
     assert_eq!(writer.shared.lock().lines, b"1111\n2222\n");
     assert_eq!(writer.shared.lock().dropped, 2);
 
-    // It flows again: the count is taken, and there is room.
+    // Writing works again: the count is reported, and the queue has room.
     release.send(()).unwrap();
     entered.recv().unwrap();
     assert_eq!(writer.shared.lock().dropped, 0);
@@ -98,7 +98,7 @@ fn every_line_of_a_full_pipe_arrives_or_is_counted() {
         place.take().map(|pipe| Box::new(pipe) as _).ok_or_else(|| io::ErrorKind::NotFound.into())
     });
     let writer = Writer::start(open, 8192).unwrap();
-    // Nobody reads, and this is more than any pipe, a batch and the queue hold.
+    // Nothing reads from the pipe, and this is more than a pipe, a batch and the queue hold.
     let lines = (0..400_000).map(|number| format!("line {number}\n"));
     let taken: Vec<String> = lines.filter(|line| writer.push(line.as_bytes())).collect();
     assert!(taken.len() < 400_000);
@@ -131,7 +131,7 @@ fn lines_before_a_reopening_go_to_the_old_place() {
     let mut rest = places.clone().into_iter();
     let open: Open = Box::new(move || {
         let written = rest.next().ok_or(io::ErrorKind::NotFound)?;
-        // Only the first place blocks.
+        // Only the first destination blocks.
         let release = released.take().unwrap_or_else(|| mpsc::channel().1);
         Ok(Box::new(Blocked { entered: entered.clone(), release, written }))
     });
@@ -149,7 +149,7 @@ fn lines_before_a_reopening_go_to_the_old_place() {
     assert_eq!(written, [&b"0\n1\n"[..], b"2\n3\n", b""]);
 }
 
-/// A place with so much room, and an error when it is used up.
+/// A destination with limited space, and an error when it is full.
 struct Full {
     room: Arc<Mutex<usize>>,
     written: Written,
@@ -172,7 +172,7 @@ impl Write for Full {
     }
 }
 
-/// What `tracing` said while `run` ran.
+/// The `tracing` output during `run`.
 fn said(run: impl FnOnce()) -> Vec<String> {
     #[derive(Clone, Default)]
     struct Said(Arc<Mutex<Vec<u8>>>);
@@ -222,10 +222,10 @@ fn a_full_disk_is_told_once_and_leaves_whole_lines() {
     });
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("lines=4"), "{told:?}");
-    // The truncated line stands alone.
+    // The truncated line is a separate line.
     assert_eq!(*written.lock().unwrap(), b"0000\n11\n5555\n6666\n");
 
-    // A reopening that fails is told and changes nothing.
+    // A failed reopening is reported and changes nothing.
     let told = said(|| out.reopen());
     assert_eq!(told.len(), 1, "{told:?}");
     out.write(b"7777\n");

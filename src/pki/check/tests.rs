@@ -23,7 +23,7 @@ fn sentences(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// The findings about a leaf whose facts a test has changed.
+/// The findings for a leaf after `change` of its facts.
 fn doubted(change: impl FnOnce(&mut Facts)) -> Findings {
     let (leaf, _) = Signer::new("ca").server(&["a.test"]);
     let mut links = links(&[&leaf]);
@@ -134,7 +134,7 @@ fn a_ca_in_the_servers_place_is_refused() {
 
 #[test]
 fn the_self_signed_certificate_of_the_registry_documentation_is_taken_with_a_warning() {
-    // `openssl req -x509 -addext subjectAltName=…` makes a CA of it.
+    // `openssl req -x509 -addext subjectAltName=…` marks it as a CA.
     let mut asked = crate::pki::fixtures::ca_params("a.test");
     asked.subject_alt_names = params(&["a.test"]).subject_alt_names;
     let certificate = asked.self_signed(&KeyPair::generate().unwrap()).unwrap();

@@ -40,7 +40,7 @@ fn reads_purpose_and_issuer_url() {
 #[test]
 fn takes_proofs_of_certificate_transparency_for_a_public_cas() {
     let mut asked = params(&["a.test"]);
-    // One SCT of version 1, without its log's signature.
+    // One SCT of version 1, without the log's signature.
     let sct = [&[0][..], &[5; 32], &[0; 8], &[0, 0], &[4, 3, 0, 0]].concat();
     let length = sct.len() as u8;
     let content = [&[4, length + 4, 0, length + 2, 0, length][..], &sct].concat();

@@ -24,7 +24,7 @@ fn reads_the_chain_in_order_and_skips_what_stands_between() {
 fn reads_each_form_of_key() {
     let ecdsa = KeyPair::generate().unwrap();
     let rsa = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
-    // `openssl ecparam -genkey` puts the curve before the key.
+    // `openssl ecparam -genkey` writes the curve before the key.
     let sec1 = format!(
         "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{}",
         traditional(&ecdsa, "EC PRIVATE KEY")

@@ -10,7 +10,7 @@ const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 const GOOD: [u8; 2] = [0x80, 0];
 const UNKNOWN: [u8; 2] = [0x82, 0];
 
-/// What a CA says of one certificate, from the first of March on.
+/// The CA's response for one certificate, valid from the first of March.
 fn single(serial: [u8; 2], status: &[u8], next_update: Option<&str>) -> Vec<u8> {
     let next_update = next_update.map(|next| der(0xa0, &[&time(next)])).unwrap_or_default();
     let id = der(0x30, &[SHA_1, &der(4, &[&[1; 20]]), &der(4, &[&[2; 20]]), &der(2, &[&serial])]);
@@ -57,7 +57,7 @@ fn a_good_response_is_valid_until_the_next_is_due() {
 fn what_is_of_no_use_is_told() {
     refused(response(&[good([1, 1])]), "is about another certificate");
     refused(response(&[]), "is about another certificate");
-    // A RevokedInfo with nothing but its time.
+    // A RevokedInfo with only its time.
     let revoked = der(0xa1, &[&time("20260228000000Z")]);
     refused(response(&[single(SERIAL, &revoked, None)]), "says that the certificate has been revoked");
     refused(response(&[single(SERIAL, &UNKNOWN, None)]), "says that the CA does not know the certificate");

@@ -33,7 +33,7 @@ fn requests_of_the_api() {
         ("GET", upload, Operation::UploadState, name, Some("u-1")),
         ("HEAD", upload, Operation::UploadState, name, Some("u-1")),
         ("DELETE", upload, Operation::UploadCancel, name, Some("u-1")),
-        // A method that the path does not have keeps the names.
+        // A method that the path does not allow still leaves the names known.
         ("POST", tag, Operation::NoMethod("GET, HEAD, PUT, DELETE"), name, Some("latest")),
         ("GET", "/v2/a/b/blobs/uploads/", Operation::NoMethod("POST"), name, None),
         ("DELETE", "/v2/", Operation::NoMethod("GET, HEAD"), None, None),
@@ -168,7 +168,7 @@ fn each_path_has_its_methods_and_no_others() {
     }
 }
 
-/// The same rules, said with the greedy expressions of a router: the last marker wins.
+/// The same rules as a greedy regular expression: the last marker wins.
 fn by_expression<'a>(method: &Method, path: &'a str) -> Target<'a> {
     static PATH: LazyLock<Regex> = LazyLock::new(|| {
         let component = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*";
@@ -236,7 +236,7 @@ fn method() -> impl Strategy<Value = Method> {
     ])
 }
 
-/// Paths built from what the grammar cares about, most of them nearly right.
+/// Paths built from tokens of the grammar, most of them almost valid.
 fn path() -> impl Strategy<Value = String> {
     let segment = prop_oneof![
         4 => prop::sample::select(vec!["manifests", "blobs", "uploads", "tags", "list", "referrers", "_catalog", "v2"])

@@ -20,7 +20,7 @@ async fn it_is_quiet_a_second_after_the_last_request() {
         tokio::time::sleep(10 * SECOND).await;
         running.set(0);
         tokio::time::sleep(SECOND / 2).await;
-        // It has begun and ended between two counts.
+        // A transfer has begun and ended between two counts.
         total.set(9);
         pending().await
     };
@@ -39,7 +39,7 @@ async fn without_requests_it_is_quiet_after_a_second() {
     assert!((SECOND..SECOND + 2 * COUNT_INTERVAL).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
 
-/// A worker with one transfer, which ends two seconds after the worker was asked to close.
+/// A worker with one transfer that ends two seconds after the worker was asked to close.
 async fn transfer(mut inbox: Inbox) -> Result<(), FailureCause> {
     let transfer = inbox.handovers.recv().await;
     _ = inbox.phase.wait_for(|phase| *phase >= Phase::Closing).await;

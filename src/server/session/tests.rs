@@ -18,11 +18,11 @@ const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 1];
 
-/// A session and the client at its other end, which is rustls with its own buffers.
+/// A session and its client, which is rustls with its own buffers.
 struct Pair {
     session: Session,
     client: ClientConnection,
-    /// What the client was given.
+    /// The data that the client has received.
     received: Vec<u8>,
 }
 
@@ -61,7 +61,7 @@ impl Pair {
         pair
     }
 
-    /// Records travel in pieces of this many bytes.
+    /// Completes the handshake; records travel in pieces of `piece` bytes.
     fn shake_hands(&mut self, piece: usize) {
         while self.client.is_handshaking() || self.session.is_handshaking() {
             assert!(self.upload(piece, 0).is_empty());
@@ -69,7 +69,7 @@ impl Pair {
         }
     }
 
-    /// Carries to the session what the client has sealed; what was in it, read `size` bytes at a
+    /// Moves the client's records to the session. Returns their content, read `size` bytes at a
     /// time.
     fn upload(&mut self, piece: usize, size: usize) -> Vec<u8> {
         let mut wire = Vec::new();
@@ -83,7 +83,7 @@ impl Pair {
         content
     }
 
-    /// Carries to the client what the session has sealed.
+    /// Moves the session's records to the client.
     fn download(&mut self, piece: usize) {
         let mut wire = Vec::new();
         let drained = self.session.poll_drain(|records| {
@@ -102,7 +102,7 @@ impl Pair {
         }
     }
 
-    /// The session, and the client's key to seal records of any kind with.
+    /// The session, and the client's key for sealing records of any kind.
     fn forge(self) -> (Session, Forger) {
         match self.client.dangerous_extract_secrets().unwrap().tx {
             (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) => {
@@ -132,7 +132,7 @@ impl Forger {
     }
 }
 
-/// Gives the session bytes as a socket does, and takes out all that it makes of them.
+/// Passes bytes to the session as a socket does, and returns all data that it reads.
 fn feed(session: &mut Session, mut bytes: &[u8], size: usize) -> Result<Vec<u8>, Error> {
     let mut content = Vec::new();
     while !bytes.is_empty() {
@@ -275,7 +275,7 @@ fn a_key_update_in_two_records_may_have_an_answer_between_them() {
     assert_eq!(write(&mut session, &[b"answer"]), 6);
     assert!(feed(&mut session, &second[7..], 100).unwrap().is_empty());
     assert_eq!(write(&mut session, &[b"answer"]), 6);
-    // Ours goes before what is written next.
+    // Our key update is sent before the next data.
     assert_eq!(session.outgoing.len(), before + 2 * (5 + 6 + 17) + (5 + KEY_UPDATE.len() + 17));
 }
 

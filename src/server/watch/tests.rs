@@ -12,7 +12,7 @@ use crate::config::Config;
 const SECOND: Duration = Duration::from_secs(1);
 const FIRST: Duration = Duration::from_secs(10);
 
-/// Loopback bytes are acknowledged in real time, so a paused clock may be a check ahead.
+/// Loopback bytes are acknowledged in real time, so a paused clock may be one check ahead.
 const SLACK: Duration = Duration::from_secs(2);
 
 struct Client {
@@ -20,7 +20,7 @@ struct Client {
     socket: TcpStream,
 }
 
-/// A client that has just connected, with `limits` written as in the settings.
+/// A client that has just connected. `limits` are in the syntax of the settings.
 async fn client(limits: &str) -> Client {
     let text = format!("[tls]\ncertificate = 'c'\nkey = 'k'\n[limits]\n{limits}\n");
     let limits = Config::parse(Path::new("proxy.toml"), &text, &[]).unwrap().limits;
@@ -32,13 +32,13 @@ async fn client(limits: &str) -> Client {
 }
 
 impl Client {
-    /// The next event, and how long it took.
+    /// The next event and the time it took.
     async fn next_event(&self) -> (Event, Duration) {
         let begun = Instant::now();
         (self.watch.next_event().await, begun.elapsed())
     }
 
-    /// Writes until neither the client nor the kernel takes more.
+    /// Writes until the client and the kernel accept no more.
     async fn fill(&self) {
         poll_fn(|cx| {
             while self.watch.meter.poll_write(cx, &[0; 64 * 1024]).is_ready() {}

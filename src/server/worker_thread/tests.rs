@@ -2,7 +2,7 @@ use std::future::pending;
 
 use super::*;
 
-/// How a worker ends whose helper does what `helper` does.
+/// How a worker ends when `helper` runs beside its `work`.
 async fn ends_with(helper: impl Future<Output = ()> + 'static, work: impl Future<Output = ()>) -> String {
     let helpers = [("something", spawn_local(helper)), ("nothing", spawn_local(pending()))];
     match with_helpers(helpers, work).await {

@@ -8,7 +8,7 @@ use super::*;
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// Holds its connections until the process closes.
+/// Keeps its connections until the process closes.
 async fn hold(mut inbox: Inbox) -> Result<(), FailureCause> {
     let mut held = Vec::new();
     loop {

@@ -19,7 +19,7 @@ fn alice() -> CertificateParams {
     params
 }
 
-/// A folder with CAs and lists, and the settings that name them.
+/// A folder with CAs and CRLs, and the settings that name them.
 struct Fixture {
     folder: Folder,
     settings: ClientCertificates,
@@ -204,7 +204,8 @@ fn a_ca_with_a_new_key_and_the_old_name_has_lists_of_its_own() {
     assert!(ours.open().1[0].contains("no file of tls.client.crl holds a CRL of ca"), "{:?}", ours.open().1);
 }
 
-/// webpki tries every order of certificates with one name, and clients may send any number of them.
+/// webpki tries certificates of one name in every order, and an untrusted client may send any
+/// number of them.
 #[test]
 fn too_many_certificates_are_not_looked_through() {
     let ca = Signer::new("ca");

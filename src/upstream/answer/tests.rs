@@ -45,7 +45,7 @@ impl Exchange {
     }
 }
 
-/// Reads a request and answers with `parts`, one per pause.
+/// Reads a request and answers with `parts`, pausing before each.
 async fn answer_in(mut theirs: DuplexStream, parts: &[&str], pause: Duration) -> DuplexStream {
     assert!(theirs.read(&mut [0; 1024]).await.unwrap() > 0);
     for part in parts {

@@ -7,7 +7,7 @@ use crate::pki::{SystemRoots, client_config};
 
 const TIMEOUT: Duration = Duration::from_secs(7);
 
-/// A server that accepts connections and never answers, reached over TLS.
+/// A TLS registry that accepts connections and never answers.
 async fn silent_server() -> (TcpListener, Destination) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -14,7 +14,7 @@ fn address(host: &str) -> ServerAddress {
     ServerAddress::Tcp { host: host.to_owned(), port: 5000, tls: false }
 }
 
-/// A new connection in use, and the registry's end of it.
+/// A new connection in use, and the registry's end.
 async fn lease(server: &Rc<ServerPool>) -> (Lease, DuplexStream) {
     let (ours, theirs) = duplex(1024);
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();

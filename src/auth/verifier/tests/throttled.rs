@@ -1,4 +1,4 @@
-//! Too many wrong passwords.
+//! Throttling of wrong passwords.
 
 use super::*;
 
@@ -38,7 +38,7 @@ async fn a_password_known_to_be_right_still_passes_and_one_known_to_be_wrong_is_
         assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
     }
     for wrong in ["a", "b", "c"] {
-        // Twice, as containerd does it.
+        // containerd tries twice.
         assert_eq!(verify(&verifier, &users, "alice", wrong).await, Answer::Wrong);
         assert_eq!(verify(&verifier, &users, "alice", wrong).await, Answer::Wrong);
     }

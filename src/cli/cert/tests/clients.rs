@@ -5,7 +5,7 @@ use rustls::server::danger::ClientCertVerifier;
 
 use super::*;
 
-/// A server that trusts `root` alone.
+/// A server that trusts only `root`.
 fn server(root: &CertificateDer<'static>) -> Arc<dyn ClientCertVerifier> {
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).unwrap();
@@ -76,7 +76,7 @@ fn of_a_ca_below_another_one_the_client_has_the_way_to_the_root() {
     let root = Signer::new("root");
     let key = rcgen::KeyPair::generate().unwrap();
     let below = root.sign(&crate::pki::fixtures::ca_params("below"), &key);
-    // What else stands in the file is nobody's business.
+    // Other content of the file is ignored.
     let file = format!("{}{}{}", below.pem(), root.certificate.pem(), key.serialize_pem());
     folder.pair("ca", &file, &key);
     cert(&folder, "client --ca @ --out @/build1 build1").unwrap();
@@ -116,7 +116,7 @@ fn all_three_files_are_written_or_none() {
     assert_ne!(der(folder.path("build1/client.cert")), before);
     assert_eq!(mode(folder.path("build1/client.key")), 0o640);
 
-    // The last of the three cannot be replaced.
+    // The last of the three files cannot be replaced.
     let before = der(folder.path("build1/client.cert"));
     fs::remove_file(folder.path("build1/ca.crt")).unwrap();
     fs::create_dir(folder.path("build1/ca.crt")).unwrap();

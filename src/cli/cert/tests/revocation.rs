@@ -1,4 +1,4 @@
-//! Revocation lists, and what comes into them.
+//! Revocation lists and their entries.
 
 use rcgen::{
     CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, KeyIdMethod,
@@ -18,7 +18,7 @@ fn list(folder: &Folder) -> Vec<u8> {
     x509_parser::pem::parse_x509_pem(&text).unwrap().1.contents
 }
 
-/// The number of the list, and the serial numbers in it.
+/// The CRL number, and the serial numbers in the list.
 fn content(folder: &Folder) -> (u64, Vec<String>) {
     let der = list(folder);
     let (_, list) = CertificateRevocationList::from_der(&der).unwrap();
@@ -124,7 +124,7 @@ fn revoked_certificates_are_added_to_the_list_once() {
     assert!(report.contains(" was revoked already on 20"), "{report}");
     assert_eq!(fs::read(folder.path("ca/ca.crl")).unwrap(), text);
 
-    // The same certificate twice at once, and with it one that has been revoked.
+    // The same certificate twice in one command, together with one that is revoked already.
     let b = serial(&folder, "b/client.cert");
     let arguments = format!("revoke --ca @/ca @/a/client.cert @/b/client.cert --serial {b}");
     let report = cert(&folder, &arguments).unwrap();
@@ -132,7 +132,7 @@ fn revoked_certificates_are_added_to_the_list_once() {
     assert_eq!(content(&folder), (2, in_order([a, b])));
 }
 
-/// As the list has them, which is not by when they were revoked.
+/// In the order of the list, which is not the order of revocation.
 fn in_order(mut serials: [String; 2]) -> Vec<String> {
     serials.sort_by_key(|serial| serial.trim_start_matches("00:").to_owned());
     serials.to_vec()
@@ -224,7 +224,7 @@ fn a_file_that_is_not_this_cas_list_is_never_replaced() {
     }
 }
 
-/// A CA of another tool, able to sign lists, and a list of its own.
+/// A CA made by another tool, which can sign CRLs, and its own CRL.
 fn foreign_list(folder: &Folder, scope: Option<CrlIssuingDistributionPoint>) -> String {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = ca_params("foreign");
