@@ -1,12 +1,11 @@
 //! `[[access]]`: who may do what where.
 
 use super::complaint::Complaint;
-use super::effects::Effects;
 use super::groups::Groups;
 use super::keys::ACCESS;
 use super::list::values;
 use super::mention::{Mention, user};
-use super::print::{Printed, list, quoted};
+use super::print::{Printer, list, quoted};
 use super::report::Location;
 use super::section::Section;
 use crate::registry::pattern::Pattern;
@@ -95,21 +94,17 @@ impl AccessRule {
     }
 
     /// With the users of its groups.
-    pub(super) fn print(&self) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { place: _, subjects, repositories, rights, mentions: _ } = self;
         let users = subjects.iter().map(|subject| match subject {
             Subject::Anonymous => quoted("anonymous"),
             Subject::EveryUser => quoted("*"),
             Subject::User(user) => quoted(user.to_string()),
         });
-        Printed::section(ACCESS)
-            .key("users", list(users))
-            .key("repositories", list(repositories.iter().map(quoted)))
-            .key("actions", list(rights.names().map(quoted)))
-    }
-
-    pub(super) fn effects(&self, _: &mut Effects) {
-        let Self { place: _, subjects: _, repositories: _, rights: _, mentions: _ } = self;
+        to.section(ACCESS);
+        to.reloaded("users", list(users));
+        to.reloaded("repositories", list(repositories.iter().map(quoted)));
+        to.reloaded("actions", list(rights.names().map(quoted)));
     }
 }
 

@@ -1,12 +1,11 @@
 //! `[acme]`: a certificate from a directory that speaks ACME (RFC 8555).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::complaint::Complaint;
-use super::effects::Effects;
 use super::list::values;
 use super::names::{certified_name, directory_url};
-use super::print::{Printed, list, optional_path, path, quoted};
+use super::print::{Printer, list, quoted};
 use super::section::Section;
 use super::tls::CertificateFiles;
 use super::words::{Words, word};
@@ -84,22 +83,17 @@ impl Acme {
         }))
     }
 
-    pub(super) fn print(&self, base: &Path) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { directory, names, contact, state, challenge, ca } = self;
-        Printed::section("acme")
-            .key("directory", quoted(directory))
-            .key("names", list(names.iter().map(quoted)))
-            .key("contact", list(contact.iter().map(quoted)))
-            .key("state", path(base, state))
-            .key("challenge", quoted(word(CHALLENGES, challenge)))
-            .key("ca", optional_path(base, ca.as_deref()))
-            .key("accept_terms", true)
-    }
-
-    pub(super) fn effects(&self, effects: &mut Effects) {
-        // The roots are read anew for every order.
-        let Self { directory: _, names: _, contact: _, state: _, challenge: _, ca: _ } = self;
-        effects.watch(&self.files().certificate);
+        to.section("acme");
+        to.reloaded("directory", quoted(directory));
+        to.reloaded("names", list(names.iter().map(quoted)));
+        to.reloaded("contact", list(contact.iter().map(quoted)));
+        to.reloaded("state", to.path(state));
+        to.reloaded("challenge", quoted(word(CHALLENGES, challenge)));
+        to.reloaded("ca", to.optional_path(ca.as_deref()));
+        to.reloaded("accept_terms", true);
+        to.watched.push(self.files().certificate);
     }
 
     /// The certificate and its key, which are kept in one file so that a pair is never half

@@ -1,13 +1,12 @@
 //! `[auth]` and `[auth.throttle]`: how clients prove who they are.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::client::Verify;
 use super::complaint::Complaint;
-use super::effects::Effects;
-use super::print::{Printed, path, quoted};
+use super::print::{Printer, quoted};
 use super::report::Location;
 use super::section::Section;
 use super::values::{LONGEST_WAIT, MOST_THREADS, WAIT_OR_NONE, or_share_of_cores, print_duration};
@@ -111,8 +110,7 @@ impl Auth {
         })
     }
 
-    /// Without `[auth.throttle]`.
-    pub(super) fn print(&self, base: &Path) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self {
             mode,
             realm,
@@ -123,41 +121,23 @@ impl Auth {
             cache_size,
             hash_threads,
             hash_queue,
-            throttle: _,
+            throttle,
         } = self;
-        Printed::section("auth")
-            .key("mode", quoted(word(MODES, mode)))
-            .key("realm", quoted(realm))
-            .key("htpasswd", path(base, htpasswd))
-            .key("legacy_hashes", legacy_hashes)
-            .key("client_certificate", quoted(word(CLIENT_CERTIFICATE, client_certificate)))
-            .key("cache_ttl", quoted(print_duration(*cache_ttl)))
-            .key("cache_size", cache_size)
-            .key("hash_threads", hash_threads)
-            .key("hash_queue", hash_queue)
-    }
-
-    pub(super) fn effects(&self, effects: &mut Effects) {
-        let Self {
-            mode,
-            realm: _,
-            htpasswd,
-            legacy_hashes: _,
-            client_certificate: _,
-            cache_ttl,
-            cache_size,
-            hash_threads,
-            hash_queue,
-            throttle: Throttle { failures: _, window: _, delay: _ },
-        } = self;
-        // An edit counts at once without a reload, which only repeats the warnings about the file.
+        to.section("auth");
+        to.reloaded("mode", quoted(word(MODES, mode)));
+        to.reloaded("realm", quoted(realm));
+        to.reloaded("htpasswd", to.path(htpasswd));
+        // An edit takes effect without a reload, which only repeats the warnings about the file.
         if *mode != AuthMode::Off {
-            effects.watch(htpasswd);
+            to.watched.push(htpasswd.clone());
         }
-        effects.fix("auth.cache_ttl", cache_ttl);
-        effects.fix("auth.cache_size", cache_size);
-        effects.fix("auth.hash_threads", hash_threads);
-        effects.fix("auth.hash_queue", hash_queue);
+        to.reloaded("legacy_hashes", legacy_hashes);
+        to.reloaded("client_certificate", quoted(word(CLIENT_CERTIFICATE, client_certificate)));
+        to.fixed("cache_ttl", quoted(print_duration(*cache_ttl)));
+        to.fixed("cache_size", cache_size);
+        to.fixed("hash_threads", hash_threads);
+        to.fixed("hash_queue", hash_queue);
+        throttle.print(to);
     }
 }
 
@@ -169,12 +149,12 @@ impl Throttle {
         Some(Self { failures: failures?, window: window?, delay: delay? })
     }
 
-    pub(super) fn print(&self) -> Printed {
+    fn print(&self, to: &mut Printer<'_>) {
         let Self { failures, window, delay } = self;
-        Printed::section("auth.throttle")
-            .key("failures", failures)
-            .key("window", quoted(print_duration(*window)))
-            .key("delay", quoted(print_duration(*delay)))
+        to.section("auth.throttle");
+        to.reloaded("failures", failures);
+        to.reloaded("window", quoted(print_duration(*window)));
+        to.reloaded("delay", quoted(print_duration(*delay)));
     }
 }
 

@@ -1,14 +1,13 @@
 //! `[tls.client]`: certificates of clients.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use http::StatusCode;
 
-use super::effects::Effects;
 use super::list::{Separator, values};
 use super::names::{HOST_NAME, served_name};
 use super::paths::path;
-use super::print::{self, Printed, list, quoted};
+use super::print::{Printer, list, quoted};
 use super::section::Section;
 use super::values::status;
 use super::words::{Words, word};
@@ -91,22 +90,17 @@ impl ClientCertificates {
         })
     }
 
-    pub(super) fn print(&self, base: &Path) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { verify, ca, crl, names, reject_status, user_from } = self;
-        Printed::section("tls.client")
-            .key("verify", quoted(word(VERIFY, verify)))
-            .key("ca", print::path(base, ca))
-            .key("crl", list(crl.iter().map(|crl| print::path(base, crl))))
-            .key("names", list(names.iter().map(quoted)))
-            .key("reject_status", reject_status.as_u16())
-            .key("user_from", quoted(word(USER_FROM, user_from)))
-    }
-
-    pub(super) fn effects(&self, effects: &mut Effects) {
-        // A change of a revocation list is taken up without a reload.
-        let Self { verify, ca, crl: _, names: _, reject_status: _, user_from: _ } = self;
+        to.section("tls.client");
+        to.reloaded("verify", quoted(word(VERIFY, verify)));
+        to.reloaded("ca", to.path(ca));
         if *verify != Verify::Off {
-            effects.watch(ca);
+            to.watched.push(ca.clone());
         }
+        to.reloaded("crl", list(crl.iter().map(|crl| to.path(crl))));
+        to.reloaded("names", list(names.iter().map(quoted)));
+        to.reloaded("reject_status", reject_status.as_u16());
+        to.reloaded("user_from", quoted(word(USER_FROM, user_from)));
     }
 }

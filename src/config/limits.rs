@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::effects::Effects;
-use super::print::{Printed, quoted};
+use super::print::{Printer, quoted};
 use super::section::Section;
 use super::values::{WAIT, print_duration, print_rate, print_size};
 
@@ -60,7 +59,7 @@ impl Limits {
         })
     }
 
-    pub(super) fn print(&self) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self {
             connections,
             connections_per_ip,
@@ -72,31 +71,15 @@ impl Limits {
             headers,
             manifest_bytes,
         } = self;
-        Printed::section("limits")
-            .key("connections", connections)
-            .key("connections_per_ip", connections_per_ip)
-            .key("handshake_timeout", quoted(print_duration(*handshake_timeout)))
-            .key("header_timeout", quoted(print_duration(*header_timeout)))
-            .key("idle_timeout", quoted(print_duration(*idle_timeout)))
-            .key("min_rate", quoted(print_rate(*min_rate)))
-            .key("header_bytes", quoted(print_size(*header_bytes as u64)))
-            .key("headers", headers)
-            .key("manifest_bytes", quoted(print_size(*manifest_bytes)))
-    }
-
-    pub(super) fn effects(&self, effects: &mut Effects) {
-        let Self {
-            connections,
-            connections_per_ip,
-            handshake_timeout: _,
-            header_timeout: _,
-            idle_timeout: _,
-            min_rate: _,
-            header_bytes: _,
-            headers: _,
-            manifest_bytes: _,
-        } = self;
-        effects.fix("limits.connections", connections);
-        effects.fix("limits.connections_per_ip", connections_per_ip);
+        to.section("limits");
+        to.fixed("connections", connections);
+        to.fixed("connections_per_ip", connections_per_ip);
+        to.reloaded("handshake_timeout", quoted(print_duration(*handshake_timeout)));
+        to.reloaded("header_timeout", quoted(print_duration(*header_timeout)));
+        to.reloaded("idle_timeout", quoted(print_duration(*idle_timeout)));
+        to.reloaded("min_rate", quoted(print_rate(*min_rate)));
+        to.reloaded("header_bytes", quoted(print_size(*header_bytes as u64)));
+        to.reloaded("headers", headers);
+        to.reloaded("manifest_bytes", quoted(print_size(*manifest_bytes)));
     }
 }

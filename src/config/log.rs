@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::effects::Effects;
 use super::expression::level;
 use super::paths::path;
-use super::print::{self, Printed, quoted};
+use super::print::{Printer, quoted};
 use super::section::Section;
 use super::words::{Words, word};
 
@@ -68,26 +67,22 @@ impl Log {
         Some(Self { level: level?, format: format?, access: access?, access_format: access_format? })
     }
 
-    pub(super) fn print(&self, base: &Path) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
+        // Both logs are set up once, so every key is fixed.
         let Self { level, format, access, access_format } = self;
         let access = match access {
             AccessTarget::Off => quoted("off"),
             AccessTarget::Stdout => quoted("stdout"),
             // `./` keeps a file named "off" from being read as the word.
-            AccessTarget::File(file) => match file.strip_prefix(base) {
+            AccessTarget::File(file) => match file.strip_prefix(to.base) {
                 Ok(relative) if relative.is_relative() => quoted(Path::new(".").join(relative).display()),
-                _ => print::path(base, file),
+                _ => to.path(file),
             },
         };
-        Printed::section("log")
-            .key("level", quoted(level))
-            .key("format", quoted(word(FORMATS, format)))
-            .key("access", access)
-            .key("access_format", quoted(word(ACCESS_FORMATS, access_format)))
-    }
-
-    pub(super) fn effects(&self, effects: &mut Effects) {
-        // Both logs are set up once, so every key is fixed.
-        effects.fix("log", self);
+        to.section("log");
+        to.fixed("level", quoted(level));
+        to.fixed("format", quoted(word(FORMATS, format)));
+        to.fixed("access", access);
+        to.fixed("access_format", quoted(word(ACCESS_FORMATS, access_format)));
     }
 }

@@ -1,7 +1,7 @@
 //! The settings: proxy.toml and the environment, parsed into typed values.
 //!
-//! Each section has a file with its struct, its keys and their defaults, its printer, and how
-//! changes of it take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`, `auth`,
+//! Each section has a file with its struct, its keys and their defaults, and its printer, which
+//! also says how changes take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`, `auth`,
 //! `user_agents`, `groups`, `access`, `policy`, `token` and `log`. The other files are their tools:
 //! `document`, `section`, `list` and `syntax` find everything that is wrong in one pass, and `disk`
 //! looks at the files that are named.
@@ -18,7 +18,6 @@ mod client;
 mod complaint;
 mod disk;
 mod document;
-mod effects;
 mod environment;
 mod expression;
 mod groups;
@@ -45,10 +44,9 @@ mod values;
 mod words;
 
 use self::document::Document;
-use self::effects::Effects;
 use self::groups::Groups;
 use self::keys::{ACCESS, GROUPS};
-use self::print::Printed;
+use self::print::Printer;
 use self::report::Report;
 use crate::problem::{Problem, Problems};
 
@@ -185,44 +183,22 @@ impl Config {
     /// All settings as a proxy.toml that parses to the same settings at the same path, except for
     /// the warnings.
     pub fn to_toml(&self) -> String {
-        let Self {
-            path,
-            server,
-            limits,
-            tls,
-            acme,
-            upstream,
-            auth,
-            user_agents,
-            access,
-            policy,
-            token,
-            log,
-            warnings: _,
-        } = self;
-        let base = path.parent().unwrap_or(Path::new(""));
-        let mut sections = vec![server.print(), limits.print(), tls.print(base), tls.client.print(base)];
-        sections.extend(acme.as_ref().map(|acme| acme.print(base)));
-        sections.extend([upstream.print(base), auth.print(base), auth.throttle.print(), user_agents.print()]);
-        sections.extend(access.iter().map(AccessRule::print));
-        sections.extend([policy.print(), token.print(base), log.print(base)]);
-        sections.into_iter().map(Printed::text).collect::<Vec<_>>().join("\n")
+        self.printed().text
     }
 
-    /// The file itself, which is the first, and the files it names whose change needs a reload.
-    /// Files that are looked at whenever they are used, such as revocation lists, are not among
-    /// them.
+    /// The file itself, which comes first, and the files it names whose changes need a reload.
+    /// Files that are checked at every use, such as revocation lists, are not among them.
     pub(crate) fn watched_files(&self) -> Vec<PathBuf> {
-        self.effects().watched
+        [vec![self.path.clone()], self.printed().watched].concat()
     }
 
     /// The keys that differ in `new` and take effect only at the next start.
-    pub(crate) fn changed_at_restart(&self, new: &Self) -> Vec<&'static str> {
-        let new = new.effects().fixed;
-        self.effects().fixed.into_iter().filter(|old| !new.contains(old)).map(|(key, _)| key).collect()
+    pub(crate) fn changed_at_restart(&self, new: &Self) -> Vec<String> {
+        let new = new.printed().fixed;
+        self.printed().fixed.into_iter().filter(|old| !new.contains(old)).map(|(key, _)| key).collect()
     }
 
-    fn effects(&self) -> Effects {
+    fn printed(&self) -> Printer<'_> {
         let Self {
             path,
             server,
@@ -238,20 +214,20 @@ impl Config {
             log,
             warnings: _,
         } = self;
-        let mut effects = Effects::default();
-        effects.watch(path);
-        server.effects(&mut effects);
-        limits.effects(&mut effects);
-        tls.effects(&mut effects);
-        acme.iter().for_each(|acme| acme.effects(&mut effects));
-        upstream.effects(&mut effects);
-        auth.effects(&mut effects);
-        user_agents.effects(&mut effects);
-        access.iter().for_each(|rule| rule.effects(&mut effects));
-        policy.effects(&mut effects);
-        token.effects(&mut effects);
-        log.effects(&mut effects);
-        effects
+        let mut printer = Printer::new(path.parent().unwrap_or(Path::new("")));
+        let to = &mut printer;
+        server.print(to);
+        limits.print(to);
+        tls.print(to);
+        acme.iter().for_each(|acme| acme.print(to));
+        upstream.print(to);
+        auth.print(to);
+        user_agents.print(to);
+        access.iter().for_each(|rule| rule.print(to));
+        policy.print(to);
+        token.print(to);
+        log.print(to);
+        printer
     }
 }
 

@@ -1,9 +1,8 @@
 //! `[policy]`: operations that are switched off for everyone, whatever their rights.
 
 use super::complaint::Complaint;
-use super::effects::Effects;
 use super::list::values;
-use super::print::{Printed, list, quoted};
+use super::print::{Printer, list, quoted};
 use super::section::Section;
 use super::words::{Words, word};
 use crate::registry::pattern::{Pattern, TagPattern};
@@ -48,19 +47,15 @@ impl Policy {
         Some(Self { read_only: read_only?, immutable_tags: immutable_tags?, catalog: catalog? })
     }
 
-    pub(super) fn print(&self) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { read_only, immutable_tags, catalog } = self;
         let tags = immutable_tags
             .iter()
             .map(|ImmutableTags { repositories, tags }| quoted(format_args!("{repositories}:{tags}")));
-        Printed::section("policy")
-            .key("read_only", read_only)
-            .key("immutable_tags", list(tags))
-            .key("catalog", quoted(word(CATALOG, catalog)))
-    }
-
-    pub(super) fn effects(&self, _: &mut Effects) {
-        let Self { read_only: _, immutable_tags: _, catalog: _ } = self;
+        to.section("policy");
+        to.reloaded("read_only", read_only);
+        to.reloaded("immutable_tags", list(tags));
+        to.reloaded("catalog", quoted(word(CATALOG, catalog)));
     }
 }
 

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::effects::Effects;
 use super::list::{Separator, values};
 use super::names::{HOST_NAME, network, served_name, socket_address};
-use super::print::{Printed, list, quoted};
+use super::print::{Printer, list, quoted};
 use super::section::Section;
 use super::values::{MOST_THREADS, WAIT_OR_NONE, or_share_of_cores, print_duration};
 
@@ -54,21 +53,14 @@ impl Server {
         })
     }
 
-    pub(super) fn print(&self) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { listen, plain, names, trusted_proxies, drain_timeout, threads } = self;
-        Printed::section("server")
-            .key("listen", list(listen.iter().map(quoted)))
-            .key("plain", list(plain.iter().map(quoted)))
-            .key("names", list(names.iter().map(quoted)))
-            .key("trusted_proxies", list(trusted_proxies.iter().map(quoted)))
-            .key("drain_timeout", quoted(print_duration(*drain_timeout)))
-            .key("threads", threads)
-    }
-
-    pub(super) fn effects(&self, effects: &mut Effects) {
-        let Self { listen, plain, names: _, trusted_proxies: _, drain_timeout: _, threads } = self;
-        effects.fix("server.listen", listen);
-        effects.fix("server.plain", plain);
-        effects.fix("server.threads", threads);
+        to.section("server");
+        to.fixed("listen", list(listen.iter().map(quoted)));
+        to.fixed("plain", list(plain.iter().map(quoted)));
+        to.reloaded("names", list(names.iter().map(quoted)));
+        to.reloaded("trusted_proxies", list(trusted_proxies.iter().map(quoted)));
+        to.reloaded("drain_timeout", quoted(print_duration(*drain_timeout)));
+        to.fixed("threads", threads);
     }
 }

@@ -1,12 +1,11 @@
 //! `[tls]`: the certificates and the protocol versions offered to clients.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::client::ClientCertificates;
 use super::complaint::Complaint;
-use super::effects::Effects;
 use super::list::values;
-use super::print::{Printed, list, optional_path, path, quoted};
+use super::print::{Printer, list, quoted};
 use super::report::Location;
 use super::section::Section;
 use super::words::{Words, choices, choose, word};
@@ -86,38 +85,29 @@ impl Tls {
         })
     }
 
-    /// Without `[tls.client]`.
-    pub(super) fn print(&self, base: &Path) -> Printed {
-        let Self { certificates, min_version, alpn, ticket_keys, client: _ } = self;
-        let printed = Printed::section("tls");
-        let printed = match certificates.as_slice() {
-            [] => printed,
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
+        let Self { certificates, min_version, alpn, ticket_keys, client } = self;
+        to.section("tls");
+        match certificates.as_slice() {
+            [] => {}
             [CertificateFiles { certificate, key }] => {
-                printed.key("certificate", path(base, certificate)).key("key", path(base, key))
+                to.reloaded("certificate", to.path(certificate));
+                to.reloaded("key", to.path(key));
             }
             several => {
                 let entries = several.iter().map(|CertificateFiles { certificate, key }| {
-                    format!("{{ certificate = {}, key = {} }}", path(base, certificate), path(base, key))
+                    format!("{{ certificate = {}, key = {} }}", to.path(certificate), to.path(key))
                 });
-                printed.key("certificates", list(entries))
+                to.reloaded("certificates", list(entries));
             }
-        };
-        printed
-            .key("min_version", quoted(word(VERSIONS, min_version)))
-            .key("alpn", list(alpn.iter().map(|protocol| quoted(word(ALPN, protocol)))))
-            .key("ticket_keys", optional_path(base, ticket_keys.as_deref()))
-    }
-
-    pub(super) fn effects(&self, effects: &mut Effects) {
-        let Self { certificates, min_version: _, alpn: _, ticket_keys, client } = self;
-        for pair in certificates {
-            let CertificateFiles { certificate, key } = pair;
-            effects.watch(certificate);
-            effects.watch(key);
-            effects.watch(&pair.staple());
         }
-        client.effects(effects);
-        ticket_keys.iter().for_each(|file| effects.watch(file));
+        for pair in certificates {
+            to.watched.extend([pair.certificate.clone(), pair.key.clone(), pair.staple()]);
+        }
+        to.reloaded("min_version", quoted(word(VERSIONS, min_version)));
+        to.reloaded("alpn", list(alpn.iter().map(|protocol| quoted(word(ALPN, protocol)))));
+        to.watched("ticket_keys", ticket_keys.as_deref());
+        client.print(to);
     }
 }
 

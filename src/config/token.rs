@@ -1,13 +1,12 @@
 //! `[token]`: the tokens that tidegate issues and accepts with `auth.mode = "token"`.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::auth::AuthMode;
 use super::complaint::Complaint;
-use super::effects::Effects;
-use super::print::{Printed, optional_path, quoted};
+use super::print::{Printer, quoted};
 use super::section::Section;
 use super::upstream::UpstreamAuthorization;
 use super::values::print_duration;
@@ -111,20 +110,15 @@ impl Token {
         })
     }
 
-    pub(super) fn print(&self, base: &Path) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { service, issuer, key, certificate, ttl, refresh_ttl } = self;
-        Printed::section("token")
-            .key("service", quoted(service.as_deref().unwrap_or_default()))
-            .key("issuer", quoted(issuer))
-            .key("key", optional_path(base, key.as_deref()))
-            .key("certificate", optional_path(base, certificate.as_deref()))
-            .key("ttl", quoted(print_duration(*ttl)))
-            .key("refresh_ttl", quoted(print_duration(*refresh_ttl)))
-    }
-
-    pub(super) fn effects(&self, effects: &mut Effects) {
-        let Self { service: _, issuer: _, key, certificate, ttl: _, refresh_ttl: _ } = self;
-        key.iter().chain(certificate).for_each(|file| effects.watch(file));
+        to.section("token");
+        to.reloaded("service", quoted(service.as_deref().unwrap_or_default()));
+        to.reloaded("issuer", quoted(issuer));
+        to.watched("key", key.as_deref());
+        to.watched("certificate", certificate.as_deref());
+        to.reloaded("ttl", quoted(print_duration(*ttl)));
+        to.reloaded("refresh_ttl", quoted(print_duration(*refresh_ttl)));
     }
 }
 

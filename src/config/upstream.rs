@@ -1,13 +1,12 @@
 //! `[upstream]`: the registry behind tidegate.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::ServerAddress;
 use super::complaint::Complaint;
-use super::effects::Effects;
 use super::list::Separator;
-use super::print::{Printed, list, optional_path, quoted};
+use super::print::{Printer, list, quoted};
 use super::section::Section;
 use super::values::{WAIT, print_duration};
 use super::words::{Words, word};
@@ -63,19 +62,14 @@ impl Upstream {
         })
     }
 
-    pub(super) fn print(&self, base: &Path) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { server, ca, connect_timeout, read_timeout, authorization } = self;
-        Printed::section("upstream")
-            .key("servers", list([quoted(server)].into_iter()))
-            .key("ca", optional_path(base, ca.as_deref()))
-            .key("connect_timeout", quoted(print_duration(*connect_timeout)))
-            .key("read_timeout", quoted(print_duration(*read_timeout)))
-            .key("authorization", quoted(word(AUTHORIZATION, authorization)))
-    }
-
-    pub(super) fn effects(&self, effects: &mut Effects) {
-        let Self { server: _, ca, connect_timeout: _, read_timeout: _, authorization: _ } = self;
-        ca.iter().for_each(|file| effects.watch(file));
+        to.section("upstream");
+        to.reloaded("servers", list([quoted(server)].into_iter()));
+        to.watched("ca", ca.as_deref());
+        to.reloaded("connect_timeout", quoted(print_duration(*connect_timeout)));
+        to.reloaded("read_timeout", quoted(print_duration(*read_timeout)));
+        to.reloaded("authorization", quoted(word(AUTHORIZATION, authorization)));
     }
 }
 

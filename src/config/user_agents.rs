@@ -3,10 +3,9 @@
 use http::StatusCode;
 use regex::bytes::Regex;
 
-use super::effects::Effects;
 use super::expression::regex;
 use super::list::{Separator, values};
-use super::print::{Printed, list, quoted};
+use super::print::{Printer, list, quoted};
 use super::section::Section;
 use super::values::status;
 
@@ -41,15 +40,11 @@ impl UserAgents {
         Some(Self { deny: deny?, allow: allow?, status: status(answer?)? })
     }
 
-    pub(super) fn print(&self) -> Printed {
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { deny, allow, status } = self;
-        Printed::section("user_agents")
-            .key("deny", list(deny.iter().map(quoted)))
-            .key("allow", list(allow.iter().map(quoted)))
-            .key("status", status.as_u16())
-    }
-
-    pub(super) fn effects(&self, _: &mut Effects) {
-        let Self { deny: _, allow: _, status: _ } = self;
+        to.section("user_agents");
+        to.reloaded("deny", list(deny.iter().map(quoted)));
+        to.reloaded("allow", list(allow.iter().map(quoted)));
+        to.reloaded("status", status.as_u16());
     }
 }

@@ -12,7 +12,7 @@ fn watched(text: &str) -> Vec<String> {
 #[test]
 fn every_file_that_is_read_at_a_reload_is_watched() {
     let pairs = ["a.crt", "/abs/a.key", "a.crt.ocsp", "../b.crt", "b'.key", "../b.crt.ocsp"];
-    let others = ["machines.crt", "tickets", "roots.pem", "users", "token.key", "/abs/token.crt"];
+    let others = ["tickets", "machines.crt", "roots.pem", "users", "token.key", "/abs/token.crt"];
     let expected: Vec<&str> = ["proxy.toml"].into_iter().chain(pairs).chain(others).collect();
     assert_eq!(watched(EVERYTHING), expected);
     assert_eq!(watched(ACME), ["proxy.toml", "acme/certificate.pem", "auth/htpasswd"]);
@@ -41,10 +41,10 @@ fn every_key_that_is_fixed_at_the_start_is_reported() {
         ("[auth]\ncache_size = 1", "auth.cache_size"),
         ("[auth]\nhash_threads = 1000", "auth.hash_threads"),
         ("[auth]\nhash_queue = 1", "auth.hash_queue"),
-        ("[log]\nlevel = 'warn'", "log"),
-        ("[log]\nformat = 'json'", "log"),
-        ("[log]\naccess = 'off'", "log"),
-        ("[log]\naccess_format = 'combined'", "log"),
+        ("[log]\nlevel = 'warn'", "log.level"),
+        ("[log]\nformat = 'json'", "log.format"),
+        ("[log]\naccess = 'off'", "log.access"),
+        ("[log]\naccess_format = 'combined'", "log.access_format"),
     ] {
         let changed = parse(&format!("{PAIR}{lines}\n")).unwrap();
         assert_eq!(defaults.changed_at_restart(&changed), [key]);
@@ -65,7 +65,10 @@ fn all_other_keys_take_effect_at_a_reload() {
         "auth.cache_size",
         "auth.hash_threads",
         "auth.hash_queue",
-        "log",
+        "log.level",
+        "log.format",
+        "log.access",
+        "log.access_format",
     ];
     let changed = parse(EVERYTHING).unwrap().changed_at_restart(&parse(PAIR).unwrap());
     assert_eq!(changed, fixed);
