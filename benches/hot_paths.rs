@@ -1,7 +1,7 @@
 //! The cost of every request and every TLS record: `cargo bench --bench hot_paths`. Under `cargo
 //! test`, each bench runs once.
 
-#![allow(clippy::unwrap_used, reason = "a bench panics when the world is not as it made it")]
+#![allow(clippy::unwrap_used, reason = "a bench panics when its setup fails")]
 
 use std::future::Future;
 use std::hint::black_box;

@@ -13,7 +13,7 @@ section() {
     printf '\n== %s\n' "$current"
 }
 
-# Called on every exit, so that the last line always tells the outcome.
+# Called on every exit, so that the last line always shows the outcome.
 outcome() {
     local status=$?
     if ((status == 0)); then

@@ -2,7 +2,7 @@
 //!
 //! - `GET`, `HEAD` `/v2/…/manifests/…`: 1 KiB.
 //! - `GET` `/v2/…/blobs/sha256:<n>`: n bytes, n in hexadecimal ([`digest_of_size`]).
-//! - `POST`, `PATCH`, `PUT` `/v2/…/blobs/uploads/…`: reads the body and tells its last byte in
+//! - `POST`, `PATCH`, `PUT` `/v2/…/blobs/uploads/…`: reads the body and reports its last byte in
 //!   `Range`, as a registry does.
 //! - any other `GET`: `{}`.
 

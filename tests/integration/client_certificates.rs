@@ -1,4 +1,4 @@
-//! Which clients get in by certificate, and what the others are told. Covers the table of the
+//! Which clients get in by certificate, and the answers that others get. Covers the table of the
 //! Apache recipe and its edge cases.
 
 use std::fs::{self, File};

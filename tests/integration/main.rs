@@ -1,12 +1,8 @@
 //! Tests of tidegate as its users meet it: the built program, real TLS, real clients, and fake
 //! registries named by their behaviour.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test panics when the world is not as it made it"
-)]
-#![allow(clippy::print_stderr, reason = "a failing test tells what it saw")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test panics when its setup fails")]
+#![allow(clippy::print_stderr, reason = "tests print what they see, for when they fail")]
 #![allow(unreachable_pub, reason = "a test binary has no public face")]
 
 mod harness;

@@ -113,7 +113,7 @@ fn an_upload_completes_although_the_registry_becomes_read_only_meanwhile() {
         assert_eq!((refused.status, refused.error_code().as_str()), (405, "UNSUPPORTED"), "{line}");
         assert_eq!(refused.all("allow"), [allow], "{line}");
         assert!(refused.text().contains("this registry is read-only at the moment"), "{}", refused.text());
-        // A user without the right to push is not told that the registry is read-only.
+        // Users without the right to push do not learn that the registry is read-only.
         let reader = format!("Authorization: {}", basic("reader", PASSWORD));
         assert_eq!(client.exchange(&line, &[&reader, "Content-Length: 0"]).status, 403, "{line}");
         assert_eq!(client.exchange(&line, &["Content-Length: 0"]).status, 401, "{line}");

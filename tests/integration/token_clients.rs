@@ -98,7 +98,7 @@ fn label(who: Who) -> &'static str {
 }
 
 /// Runs the whole sequence with separate repositories for each client.
-fn tell(setup: &Setup, client: &dyn Client) {
+fn try_everything(setup: &Setup, client: &dyn Client) {
     let name = client.name();
     let (public, private) = (format!("public/{name}:one"), format!("team/{name}:one"));
     let good = |what: &str, run: Run| assert!(run.success, "{name}, {what}: {}{}", run.stdout, run.stderr);
@@ -196,8 +196,7 @@ impl Client for Containerd {
         "ctr"
     }
 
-    /// containerd has no login; credentials are passed with each command. So a command with
-    /// credentials stands in for it.
+    /// containerd has no login: each command has its credentials. A request with them replaces it.
     fn login(&self, setup: &Setup, (user, password): (&str, &str)) -> Run {
         let url = format!("https://{}/v2/", setup.host);
         let ca = setup.tidegate.settings.path().join("ca.crt").display().to_string();
@@ -326,7 +325,7 @@ fn docker_containerd_podman_and_skopeo_do_what_their_users_may() {
     let Some(setup) = Setup::start() else { return };
     let clients: [&dyn Client; 4] = [&Docker, &Containerd, &Podman, &Skopeo];
     for client in clients {
-        tell(&setup, client);
+        try_everything(&setup, client);
     }
 }
 

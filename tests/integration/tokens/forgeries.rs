@@ -126,7 +126,7 @@ fn neither_tidegate_nor_the_registry_accepts_a_forgery() {
     for pair in Pair::all() {
         let mut client = Client::connect(&pair.tidegate);
         let token = obtain(&mut client, Some(ALICE), &["repository:team/app:pull"]);
-        // Nothing was pushed. A client that may ask for it is told so.
+        // Nothing was pushed, and a client with the right to pull gets 404.
         let nothing = 404;
         assert_eq!((pair.ask_registry(LINE, &token), pair.ask_tidegate(LINE, &token)), (nothing, nothing));
         let (header, claims) = open(&token);
