@@ -225,6 +225,46 @@ impl Tidegate {
         rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, none).unwrap();
     }
 
+    /// Limits the descriptors that it may have open from now on.
+    pub fn limit_descriptors(&self, count: usize) {
+        let pid = Some(rustix::process::Pid::from_child(&self.child));
+        let files = rustix::process::Resource::Nofile;
+        // Its hard limit is inherited from this process.
+        let maximum = rustix::process::getrlimit(files).maximum;
+        let limit = rustix::process::Rlimit { current: Some(count as u64), maximum };
+        rustix::process::prlimit(pid, files, limit).unwrap();
+    }
+
+    /// Open descriptors. Only root may list them; since Linux 6.2 the size of the directory is their
+    /// number.
+    pub fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.pid());
+        fs::read_dir(&folder)
+            .map_or_else(|_| fs::metadata(&folder).unwrap().len() as usize, |entries| entries.count())
+    }
+
+    /// Waits until it has at most `most` descriptors open.
+    pub fn wait_for_descriptors(&self, most: usize) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let handle = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        while self.descriptors() > most {
+            let left = deadline > Instant::now();
+            assert!(left, "{} descriptors stay open, and not {most}", self.descriptors());
+            // There is no event for a closed descriptor. The wait ends early if the process ends.
+            let mut end = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+            let step = rustix::event::Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+            assert_eq!(rustix::event::poll(&mut end, Some(&step)), Ok(0), "tidegate has ended");
+        }
+    }
+
+    /// The memory it holds, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// User and system time so far, in seconds.
     pub fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
