@@ -17,6 +17,7 @@ mod chains;
 mod client_certificates;
 mod clients;
 mod commands;
+mod connecting;
 mod descriptors;
 mod docker;
 mod documents;
