@@ -14,6 +14,7 @@ mod architecture;
 mod catalog;
 mod certificates;
 mod chains;
+mod churn;
 mod client_certificates;
 mod clients;
 mod commands;
