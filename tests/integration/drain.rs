@@ -1,19 +1,21 @@
 //! Shutdown: which requests are finished, and how long that may take.
 
 use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::DEADLINE;
 use crate::harness::fake::Fake;
-use crate::harness::frames;
+use crate::harness::frames::{self, Frame, Frames};
 use crate::harness::http1::{self, Client};
 use crate::harness::image::{noise, sha256};
 use crate::harness::recorder::Recorder;
 use crate::harness::registry::Registry;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tls::Tls;
+use crate::harness::{BASIC, DEADLINE};
 
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
@@ -160,4 +162,78 @@ fn a_running_push_of_100_mib_completes_after_the_listeners_have_closed() {
     assert_eq!(pushed.all("docker-content-digest"), [digest]);
     drop(client);
     assert_eq!(tidegate.wait().code(), Some(0));
+}
+
+fn get(stream: u32, path: &str) -> Vec<u8> {
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", path),
+        ("authorization", BASIC),
+    ];
+    frames::head(stream, frames::END_STREAM, &fields).bytes()
+}
+
+/// The last stream that the server answers, from its second GOAWAY. The first one only announces it
+/// (RFC 9113 section 6.8).
+fn last_stream(frames: &mut Frames) -> u32 {
+    loop {
+        let frame = frames.next().unwrap().expect("it goes away in order");
+        let first = frame.payload.get(..4).map(|bytes| u32::from_be_bytes(bytes.try_into().unwrap()));
+        match (frame.kind, first) {
+            (frames::GOAWAY, Some(last)) if last & 0x7fff_ffff < 0x7fff_ffff => return last & 0x7fff_ffff,
+            (frames::PING, _) if frame.flags & frames::ACK == 0 => {
+                let answer = Frame::new(frames::PING, frames::ACK, 0, &frame.payload);
+                frames.tls.send(&answer.bytes()).unwrap();
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn streams_after_goaway_are_ignored_and_the_running_transfer_arrives_whole() {
+    let (send, rest) = channel();
+    let (report, requests) = channel();
+    let (report, rest) = (Mutex::new(report), Mutex::new(rest));
+    let registry = Fake::start(move |conversation| {
+        while let Some(head) = conversation.read_head() {
+            report.lock().unwrap().send(head[0].clone()).unwrap();
+            conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+            let _ = rest.lock().unwrap().recv_timeout(DEADLINE);
+            conversation.write(b" rest");
+        }
+    });
+    let mut tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
+    let mut tls = Tls::connect(&tidegate, "h2");
+    let settings = Frame::new(frames::SETTINGS, 0, 0, &[]).bytes();
+    tls.send(&[frames::PREFACE, &settings, &get(1, BLOB)].concat()).unwrap();
+    let mut client = Frames::over(tls);
+    while client.next().unwrap().expect("an answer").kind != frames::DATA {}
+    tidegate.signal(Signal::TERM);
+    assert_eq!(last_stream(&mut client), 1);
+    for stream in [3, 5, 7] {
+        client.tls.send(&get(stream, "/v2/late/tags/list")).unwrap();
+    }
+    // The server answers this after it has read the late streams.
+    client.tls.send(&Frame::new(frames::PING, 0, 0, b"are seen").bytes()).unwrap();
+    while client.next().unwrap().expect("an answer to the ping").payload != b"are seen" {}
+    send.send(()).unwrap();
+    let data: Vec<Frame> = std::iter::from_fn(|| client.next().unwrap()).collect();
+    let body: Vec<u8> = data
+        .iter()
+        .filter(|frame| frame.kind == frames::DATA)
+        .flat_map(|frame| {
+            assert_eq!(frame.stream, 1, "a late stream is answered");
+            frame.payload.clone()
+        })
+        .collect();
+    assert_eq!(String::from_utf8_lossy(&body), " rest", "{data:?}");
+    assert!(data.iter().any(|frame| frame.stream == 1 && frame.ends_stream()), "{data:?}");
+    assert!(data.iter().all(|frame| frame.stream <= 1 || frame.kind == frames::RST_STREAM), "{data:?}");
+    assert_eq!(tidegate.wait().code(), Some(0));
+    let requests: Vec<String> = requests.try_iter().collect();
+    assert_eq!(requests, [format!("GET {BLOB} HTTP/1.1")]);
+    assert_eq!(tidegate.access.to_end().len(), 1);
 }
