@@ -387,7 +387,7 @@ fn changed_settings_are_loaded_without_a_signal() {
 }
 
 #[test]
-fn new_connections_are_served_during_a_slow_reload() {
+fn old_and_new_connections_are_served_during_a_slow_reload() {
     /// Each mismatched pair is read again for a tenth of a second.
     const PAIRS: usize = 20;
     let recorder = Recorder::start();
@@ -402,6 +402,7 @@ fn new_connections_are_served_during_a_slow_reload() {
     let pairs = format!("[{}, {}]", files("server"), pairs.join(", "));
     let settings = settings.unset("tls.certificate").unset("tls.key").set("tls.certificates", &pairs);
     let tidegate = Tidegate::start(settings);
+    let (mut old, mut multiplexed) = (Client::connect(&tidegate), http2::Client::connect(&tidegate));
     for number in 0..PAIRS {
         let key = tidegate.settings.path().join(format!("{}.key", name(number)));
         fs::copy(tidegate.settings.path().join("server.key"), key).unwrap();
@@ -411,6 +412,9 @@ fn new_connections_are_served_during_a_slow_reload() {
     while !tidegate.log.so_far().iter().any(|line| line.contains("not reloaded")) {
         let served_now = Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]);
         assert_eq!(served_now.status, 200);
+        assert_eq!(old.exchange("GET /v2/", &[AUTH]).status, 200);
+        let request = http2::request("GET", "localhost", "/v2/", &[AUTH]);
+        assert_eq!(multiplexed.exchange(request).status(), 200);
         served += 1;
     }
     assert!(served >= 5, "only {served} connections were served during the reload");
