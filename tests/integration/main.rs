@@ -27,6 +27,7 @@ mod events;
 mod forwarding;
 mod hostile;
 mod http2_bodies;
+mod http2_floods;
 mod limits;
 mod location;
 mod mistakes;
