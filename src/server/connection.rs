@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, unconstrained};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::accepted::Accepted;
@@ -188,7 +188,9 @@ impl Connection<'_> {
     where
         C: Future<Output = hyper::Result<()>>,
     {
-        let mut supervision = pin!(OnWake::new(self.supervise(send_grace)));
+        // Unconstrained: a client that sends faster than we read would use up the task's budget
+        // before each poll of the supervision, and no time limit would ever apply to it.
+        let mut supervision = pin!(OnWake::new(unconstrained(self.supervise(send_grace))));
         let mut shutting_down = false;
         poll_fn(|cx| {
             loop {

@@ -11,7 +11,10 @@ use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tls::Tls;
 
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
+const PRIORITY: u8 = 2;
 const CONTINUATION: u8 = 9;
+/// An undefined type of frame, which has to be ignored (RFC 9113 section 4.1).
+const UNKNOWN: u8 = 0xbe;
 const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
 /// How long a flood may last on a busy machine. Each limit is a second, and tidegate reads a closed
@@ -127,5 +130,21 @@ fn a_head_that_never_ends_ends_its_connection() {
         let piece = Frame::new(CONTINUATION, 0, 1, &vec![0; length]).bytes();
         let reason = endure(&tidegate, attacker, true, |_| piece.clone());
         assert!(reason.is_some(), "frames of {length} bytes");
+    }
+}
+
+/// Sends many copies of `frame` in each write, so that the client has less work than the server.
+fn endure_frames(frame: &Frame, reads: bool) {
+    let recorder = Recorder::start();
+    let tidegate = on_one_core(&recorder);
+    let piece = frame.bytes().repeat(100);
+    endure(&tidegate, greet(&tidegate), reads, |_| piece.clone());
+}
+
+#[test]
+fn frames_that_need_no_answer_keep_no_connection_open() {
+    for frame in [Frame::new(PRIORITY, 0, 1, &[0, 0, 0, 0, 1]), Frame::new(UNKNOWN, 0, 0, &[7; 64])] {
+        eprintln!("frames of kind {}", frame.kind);
+        endure_frames(&frame, false);
     }
 }
