@@ -112,7 +112,7 @@ impl Watch {
         let mut interval = REST_DELAY;
         loop {
             let since = Instant::now();
-            if self.is_busy() || self.meter.is_sending() {
+            if self.is_busy() || self.is_finishing() {
                 let asked = self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
                 let waits = asked || !self.is_busy() || self.meter.is_blocked();
                 sleep_until(since + if self.is_busy() { self.transfer_check() } else { interval }).await;
@@ -123,7 +123,7 @@ impl Watch {
                     self.meter.reset_on_close();
                     return Event::Close(CloseReason::Stalled);
                 }
-                if !self.is_busy() && self.has_answered() {
+                if !self.is_busy() {
                     self.postpone();
                 }
                 let next = (2 * interval).min(self.transfer_check());
@@ -163,6 +163,12 @@ impl Watch {
             () = self.meter.readable() => {}
             () = sleep_until(self.deadline.get()) => {}
         }
+    }
+
+    /// Whether the last response may still be on its way. What is sent before any response does not
+    /// postpone the first request: a client can ask for answers to its pings without end.
+    fn is_finishing(&self) -> bool {
+        self.has_answered() && self.meter.is_sending()
     }
 
     fn may_rest(&self) -> bool {

@@ -148,3 +148,13 @@ fn frames_that_need_no_answer_keep_no_connection_open() {
         endure_frames(&frame, false);
     }
 }
+
+#[test]
+fn frames_that_are_answered_keep_no_connection_open() {
+    for frame in [Frame::new(frames::SETTINGS, 0, 0, &[]), Frame::new(frames::PING, 0, 0, &[7; 8])] {
+        for reads in [false, true] {
+            eprintln!("frames of kind {}, answers are read: {reads}", frame.kind);
+            endure_frames(&frame, reads);
+        }
+    }
+}
