@@ -27,19 +27,19 @@ use crate::state::{Shared, State};
 /// How often files are checked for changes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Why the process does not start, or does not end in order.
+/// Why the process does not start, or stops without draining.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppError {
-    /// The settings are wrong, or a file they name.
+    /// The settings or a file they name are wrong.
     #[error("{0}")]
     Settings(Problems),
-    /// A listening address cannot be bound. The key, the address, and what to do.
+    /// A listening address cannot be bound. Holds the key, the address and what to do.
     #[error("{0} {1}: {2}")]
     Bind(&'static str, SocketAddr, String),
     /// The access log cannot be opened.
     #[error("log.access: cannot be opened: {0}")]
     AccessLog(io::Error),
-    /// The system has no threads, signals or random numbers for us.
+    /// The system provides no threads, signals or random numbers.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
     /// The process has stopped without waiting for its transfers.
@@ -67,7 +67,7 @@ pub(crate) fn serve(path: &Path) -> Result<(), AppError> {
 }
 
 async fn run(path: &Path, config: Config) -> Result<(), AppError> {
-    // From here on a signal waits for us instead of ending the process.
+    // From here on, signals are handled below instead of ending the process.
     let hangup = signal(SignalKind::hangup())?;
     let mut stop = StopSignals::new()?;
 
@@ -128,7 +128,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
             let patience = shared.state().config.server.drain_timeout;
             drain(workers, acceptors, patience, async || stop.received().await).await
         }
-        // At once: until its supervisor starts it again, new clients are not served.
+        // Stops at once, because new clients are served only after the supervisor's restart.
         Err(error) => {
             _ = cut(workers, acceptors).await;
             Err(error)
@@ -138,9 +138,9 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     Ok(result?)
 }
 
-/// Reloads after SIGHUP, when a file has changed, and when a certificate was issued, then calls
-/// `reloaded`. Disks may be slow, so a thread for blocking work does it, one reload after the
-/// other. Ends only when a reload panics.
+/// Reloads after SIGHUP, after a file has changed and after a certificate was issued, then calls
+/// `reloaded`. Reloads run one by one on a thread for blocking work, because disks may be slow.
+/// Returns only if a reload panics.
 async fn keep_reloading(
     mut reloader: Reloader,
     mut hangup: Signal,
@@ -194,7 +194,7 @@ impl StopSignals {
 fn bind_all(key: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {
     let advice = |address: SocketAddr, error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "the port is in use; `ss -ltnp 'sport = :{}'` shows by whom; stop that program or choose another port",
+            "the port is in use; `ss -ltnp 'sport = :{}'` shows the program; stop that program, or choose another port",
             address.port()
         ),
         io::ErrorKind::PermissionDenied => {
@@ -211,7 +211,7 @@ fn bind_all(key: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListen
     addresses.iter().map(bind).collect()
 }
 
-/// The port that clients are redirected to: 443 if we listen on it, else the first.
+/// The port that clients are redirected to: 443 if it is one of the ports, else the first.
 fn https_port(listeners: &[TcpListener]) -> io::Result<u16> {
     let ports = listeners.iter().map(|listener| Ok(listener.local_addr()?.port()));
     let ports = ports.collect::<io::Result<Vec<u16>>>()?;

@@ -48,7 +48,7 @@ mod cli;
 
 pub use cli::run;
 
-/// The functions that `benches/hot_paths.rs` measures. Not an interface: anything here may change.
+/// The functions that `benches/hot_paths.rs` measures. Not a stable interface.
 #[doc(hidden)]
 pub mod bench {
     pub use crate::access::{Caller, Identity, Rules, decide};

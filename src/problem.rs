@@ -1,37 +1,37 @@
-//! What is wrong with the settings, in words for the operator.
+//! Problems with the settings and the files they name, in words for the operator.
 
 use std::fmt;
 use std::path::Path;
 
-/// `EX_NOINPUT` of sysexits: a file is not there.
+/// `EX_NOINPUT` of sysexits: a file does not exist.
 const FILE_MISSING: u8 = 66;
-/// `EX_CONFIG` of sysexits: a file is there and wrong.
+/// `EX_CONFIG` of sysexits: a file exists and is wrong.
 const CONFIGURATION: u8 = 78;
 
-/// One thing that is wrong, where it stands, and what to write instead.
+/// One problem: where it is, what is wrong, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// `proxy.toml:12:5` (line and column, counted from 1, columns in characters),
     /// `environment: TIDEGATE_X`, or the path of a file, maybe with `:line`.
     pub place: String,
-    /// A sentence on one line: what was found and what to write. Holds no secret.
+    /// A sentence on one line: what was found and what to write instead. Contains no secrets.
     pub message: String,
-    /// The problem is a file that is not there.
+    /// Whether the problem is a file that does not exist.
     pub missing: bool,
 }
 
 impl Problem {
-    /// Something at `place` that is wrong.
+    /// A problem at `place`.
     pub fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
         Self { place: place.into(), message: message.into(), missing: false }
     }
 
-    /// Something wrong in the file at `path`.
+    /// A problem in the file at `path`.
     pub fn at(path: &Path, message: impl ToString) -> Self {
         Self::new(path.display().to_string(), message.to_string())
     }
 
-    /// A file that should be at `path` and is not.
+    /// The problem that no file exists at `path`.
     pub fn missing(path: &Path, message: impl ToString) -> Self {
         Self { missing: true, ..Self::at(path, message) }
     }
@@ -43,19 +43,18 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, found in one pass; displays as one line per problem.
+/// All problems found in one pass. Displays as one line per problem.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// The value of a step that succeeded; records the problems of one that failed. For steps that
-    /// do not need each other, so that the problems of all of them are reported at once.
+    /// Returns the value of a step that succeeded, or records the problems of one that failed. For
+    /// independent steps whose problems should be reported together.
     pub fn take<T>(&mut self, result: Result<T, impl Into<Problems>>) -> Option<T> {
         result.map_err(|found| self.0.extend(found.into().0)).ok()
     }
 
-    /// What the process exits with, after sysexits: 66 when nothing but missing files is wrong,
-    /// else 78.
+    /// The exit code, after sysexits: 66 if missing files are the only problems, else 78.
     pub fn exit_code(&self) -> u8 {
         if !self.0.is_empty() && self.0.iter().all(|problem| problem.missing) {
             FILE_MISSING

@@ -1,4 +1,4 @@
-//! Taking up changed settings and files while running: all of them or none.
+//! Reloads: changed settings and files take effect together or not at all.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,22 +8,21 @@ use crate::disk::Signature;
 use crate::problem::Problems;
 use crate::state::{Shared, State};
 
-/// A failed reload is tried again after this many looks, because its cause may lie outside of the
-/// files that are watched.
+/// A failed reload is retried after this many looks, because its cause may lie outside the watched
+/// files.
 const RETRY: u32 = 10;
-/// The cause of such a retry, which is logged only if its problems are new.
-const AGAIN: &str = "tried again";
+/// The cause of a retry, whose problems are logged only if they are new.
+const AGAIN: &str = "retry";
 
-/// Puts a new state in the place of the running one when the settings or a file they name have
-/// changed.
+/// Replaces the running state when the settings or a file they name have changed.
 pub(crate) struct Reloader {
     path: PathBuf,
     shared: Arc<Shared>,
-    /// The watched files, as they were when they were last read.
+    /// The watched files with their signatures when they were last read.
     loaded: Looks,
     /// Their signatures at the last look.
     seen: Vec<Option<Signature>>,
-    /// The problems of the last reload if it failed, and the number of looks since then.
+    /// The problems of the last reload if it failed, and the number of looks since.
     failed: Option<(String, u32)>,
 }
 
@@ -31,15 +30,16 @@ pub(crate) struct Reloader {
 pub(crate) type Looks = Vec<(PathBuf, Option<Signature>)>;
 
 impl Reloader {
-    /// `path` is the file of the settings that `shared` was built from; `loaded` is what
-    /// [`look_at`] returned before that.
+    /// `path` is the file of the settings that `shared` was built from. `loaded` is the result of
+    /// [`look_at`] before that.
     pub(crate) fn new(path: &Path, shared: Arc<Shared>, loaded: Looks) -> Self {
         let seen = signatures(&loaded);
         Self { path: path.to_owned(), shared, loaded, seen, failed: None }
     }
 
-    /// To be called at intervals. Reloads when a file has changed and has then stayed the same from
-    /// one call to the next, so that a pair of files is not read while it is being replaced.
+    /// Checks the watched files; to be called at intervals. Reloads after a file has changed and
+    /// then stayed the same from one call to the next, so that no pair of files is read while it is
+    /// being replaced.
     pub(crate) fn look(&mut self) {
         let now = self.loaded.iter().map(|(file, _)| Signature::at(file)).collect();
         let settled = self.seen == now;
@@ -54,17 +54,17 @@ impl Reloader {
         }
     }
 
-    /// Reads everything anew. After any error the running state stays, and the log says why.
+    /// Reads all settings and files. After an error the running state stays and the log says why.
     pub(crate) fn reload(&mut self, cause: &str) {
         match self.build() {
-            Ok(state) => self.take_up(state, cause),
-            Err(problems) => self.complain(problems, cause),
+            Ok(state) => self.adopt(state, cause),
+            Err(problems) => self.report(problems, cause),
         }
         self.seen = signatures(&self.loaded);
     }
 
-    /// Takes up a certificate that ACME has issued. The running settings asked for it, so it is
-    /// served even if those in the file are broken.
+    /// Takes a certificate from ACME into use. The running settings asked for it, so it is served
+    /// even if those in the file are broken.
     pub(crate) fn renew(&mut self) {
         const CAUSE: &str = "a new certificate";
         self.reload(CAUSE);
@@ -80,8 +80,8 @@ impl Reloader {
         }
     }
 
-    /// Looks at the files before reading them, so that a change in between is seen at the next
-    /// look.
+    /// Takes the signatures of the files before reading them, so that the next look notices a
+    /// change in between.
     fn build(&mut self) -> Result<State, Problems> {
         self.loaded = look_at(&self.shared.state().config);
         let settings = self.loaded[0].clone();
@@ -91,7 +91,7 @@ impl Reloader {
         State::build(config, Some(&self.shared.state()))
     }
 
-    fn take_up(&mut self, state: State, cause: &str) {
+    fn adopt(&mut self, state: State, cause: &str) {
         for key in self.shared.state().config.changed_at_restart(&state.config) {
             tracing::warn!(key, "takes effect at the next start");
         }
@@ -103,7 +103,7 @@ impl Reloader {
         tracing::info!(cause, "reloaded");
     }
 
-    fn complain(&mut self, problems: Problems, cause: &str) {
+    fn report(&mut self, problems: Problems, cause: &str) {
         let text = problems.to_string();
         if self.failed.as_ref().is_none_or(|(last, _)| *last != text) || cause != AGAIN {
             for problem in problems.0 {
@@ -115,8 +115,8 @@ impl Reloader {
     }
 }
 
-/// Looks at the file of the settings and at those it names. To be called before they are read, so
-/// that a change in between is seen at the next look.
+/// The signatures of the settings file and of the files to watch. To be taken before the files are
+/// read, so that the next look notices a change in between.
 pub(crate) fn look_at(config: &Config) -> Looks {
     config.watched_files().into_iter().map(|file| (file.clone(), Signature::at(&file))).collect()
 }

@@ -1,4 +1,4 @@
-//! `[[access]]`: who may do what where.
+//! `[[access]]`: which users have which rights in which repositories.
 
 use super::complaint::Complaint;
 use super::groups::Groups;
@@ -12,14 +12,14 @@ use crate::registry::pattern::Pattern;
 use crate::registry::rights::Rights;
 use crate::user::User;
 
-/// What an entry of `[[access]]` looks like.
+/// An example of an entry, for messages.
 pub(super) const EXAMPLE: &str =
     r#"[{ users = ["alice"], repositories = ["team-a/**"], actions = ["pull"] }]"#;
 
 /// An entry of `[[access]]`, with groups replaced by their members.
 #[derive(Clone, Debug)]
 pub struct AccessRule {
-    /// Where it is written, as messages show it: file, line and column.
+    /// The location of the rule, as shown in messages: file, line and column.
     pub place: String,
     /// At least one.
     pub subjects: Vec<Subject>,
@@ -27,7 +27,7 @@ pub struct AccessRule {
     pub repositories: Vec<Pattern>,
     /// At least one.
     pub rights: Rights,
-    /// Where the names of its users are written, those in its groups too.
+    /// Where the names of its users are written, including those in its groups.
     pub mentions: Vec<Mention>,
 }
 
@@ -41,10 +41,10 @@ impl PartialEq for AccessRule {
 
 impl Eq for AccessRule {}
 
-/// Whom a rule means.
+/// The users that a rule applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// `anonymous`: everybody, with or without a name.
+    /// `anonymous`: everyone, authenticated or not.
     Anonymous,
     /// `*`: every authenticated user.
     EveryUser,
@@ -55,13 +55,13 @@ pub enum Subject {
 #[derive(PartialEq)]
 enum Written {
     Everybody(Subject),
-    /// With its name, which tells two groups of the same users apart.
+    /// The name and the members. The name distinguishes groups with the same members.
     Group(String, Vec<Mention>),
     User(User),
 }
 
 impl AccessRule {
-    /// Without `groups`, or after a syntax error, any group may be meant.
+    /// Without `groups`, or after a syntax error, every group name is accepted.
     pub(super) fn read(section: &mut Section<'_, '_>, groups: Option<&Groups>) -> Option<Self> {
         let place = section.report.describe(&section.header);
         let groups = groups.filter(|_| !section.report.is_truncated());
@@ -86,14 +86,14 @@ impl AccessRule {
         let (subjects, mentions) = resolve(section, users, groups);
         let nobody_has_a_name = subjects.iter().all(|subject| *subject == Subject::Anonymous);
         if nobody_has_a_name && repositories.iter().all(Pattern::names_user) {
-            let message = "access.repositories: every pattern contains ${user}, and \"anonymous\" alone \
-                           has no name; write a pattern without it, or \"*\" among the users";
+            let message = "access.repositories: every pattern contains ${user}, but \"anonymous\" has no \
+                           name; write a pattern without it, or \"*\" among the users";
             section.report.forgotten(&patterns_location, message);
         }
         Some(Self { place, subjects, repositories, rights: actions?.into_iter().collect(), mentions })
     }
 
-    /// With the users of its groups.
+    /// Prints groups as their members.
     pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { place: _, subjects, repositories, rights, mentions: _ } = self;
         let users = subjects.iter().map(|subject| match subject {
@@ -130,7 +130,7 @@ fn required<T: PartialEq, E: Into<Complaint>>(
     list
 }
 
-/// Whom the entries of `access.users` mean, each subject once, and where users are named.
+/// The subjects of `access.users`, each once, and where its users are named.
 fn resolve(
     section: &Section<'_, '_>,
     users: Vec<(Location, Written)>,
@@ -157,7 +157,7 @@ fn resolve(
     (subjects, mentions)
 }
 
-/// What else than a user the name may be meant to be.
+/// The entry to suggest instead of a user's name.
 fn instead(name: &str, groups: &Groups) -> Option<String> {
     if groups.contains(name) {
         return Some(format!("@{name}"));

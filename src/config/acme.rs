@@ -1,4 +1,4 @@
-//! `[acme]`: a certificate from a directory that speaks ACME (RFC 8555).
+//! `[acme]`: a certificate from an ACME directory (RFC 8555).
 
 use std::path::PathBuf;
 
@@ -15,24 +15,24 @@ use super::words::{Words, word};
 pub struct Acme {
     /// URL of the directory, https.
     pub directory: String,
-    /// DNS names that the certificate is for, in lower case; at least one, none twice.
+    /// The DNS names of the certificate, in lower case; at least one, none twice.
     pub names: Vec<String>,
     /// URLs at which the directory can reach the owner of the account.
     pub contact: Vec<String>,
-    /// The folder of account, order and certificate.
+    /// The folder for account, order and certificate.
     pub state: PathBuf,
-    /// How control of the names is shown.
+    /// How the directory verifies control of the names.
     pub challenge: AcmeChallenge,
     /// PEM roots for the directory; `None` means those of the system.
     pub ca: Option<PathBuf>,
 }
 
-/// How a directory is shown that we control a name.
+/// How a directory verifies that we control a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcmeChallenge {
-    /// In a handshake on port 443, RFC 8737.
+    /// By a handshake on port 443 (RFC 8737).
     TlsAlpn01,
-    /// In an answer on port 80, RFC 8555 section 8.3.
+    /// By a response on port 80 (RFC 8555, section 8.3).
     Http01,
 }
 
@@ -40,7 +40,7 @@ const CHALLENGES: Words<AcmeChallenge> =
     &[("tls-alpn-01", AcmeChallenge::TlsAlpn01), ("http-01", AcmeChallenge::Http01)];
 
 impl Acme {
-    /// `Some(None)` where no name is written. `has_plain` means that `server.plain` has an address.
+    /// `Some(None)` if no name is written. `has_plain` means that `server.plain` has an address.
     pub(super) fn read(section: &mut Section<'_, '_>, has_plain: bool) -> Option<Option<Self>> {
         let default = r#""https://acme-v02.api.letsencrypt.org/directory""#;
         let wanted = format!("the URL of a directory, such as {default}");

@@ -1,4 +1,4 @@
-//! Where a registry listens: `http://host:port`, `https://host:port`, `unix:/path`.
+//! The address of a registry: `http://host:port`, `https://host:port` or `unix:/path`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,8 +11,7 @@ use crate::header::authority::{BadAuthority, Host, HostPort};
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
-/// One server of `upstream.servers`. Displays as it is written in proxy.toml, without the port when
-/// it is the scheme's own.
+/// One server of `upstream.servers`. Displays as in proxy.toml, without the scheme's default port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ServerAddress {
     /// `http://` or `https://`.
@@ -21,7 +20,7 @@ pub enum ServerAddress {
         host: String,
         /// Never 0.
         port: u16,
-        /// The scheme is https.
+        /// Whether the scheme is https.
         tls: bool,
     },
     /// `unix:/path`: plain HTTP over a socket of the file system; the path is absolute.
@@ -29,8 +28,8 @@ pub enum ServerAddress {
 }
 
 impl ServerAddress {
-    /// Host and port as in a URL of this server, without the port when it is the scheme's own;
-    /// `localhost` for a Unix socket.
+    /// The host and port of a URL of this server, without the scheme's default port. `localhost`
+    /// for a Unix socket.
     pub(crate) fn authority(&self) -> HostPort<'_> {
         match self {
             Self::Tcp { host, port, tls } => {
@@ -53,7 +52,6 @@ impl fmt::Display for ServerAddress {
 }
 
 impl FromStr for ServerAddress {
-    /// What is wrong with the text.
     type Err = Complaint;
 
     fn from_str(text: &str) -> Result<Self, Complaint> {
@@ -65,7 +63,7 @@ impl FromStr for ServerAddress {
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            _ => return Err("the scheme is none of http, https, unix".into()),
+            _ => return Err("the scheme is not http, https or unix".into()),
         };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains('@') {
@@ -75,7 +73,7 @@ impl FromStr for ServerAddress {
             return Err("a path is not allowed here: requests go to /v2/ of the server".into());
         }
         let HostPort { host, port } = match HostPort::parse(authority) {
-            // This one says what is wrong with the name.
+            // `host_name` has the more precise message.
             Err(BadAuthority::Name(name)) => {
                 return host_name(name).and(Err("it is not a host name".into()));
             }
@@ -101,7 +99,7 @@ fn default_port(tls: bool) -> u16 {
 fn socket(path: &str) -> Result<ServerAddress, Complaint> {
     let path = path.strip_prefix("//").unwrap_or(path);
     if !path.starts_with('/') || path.contains('\0') {
-        return Err("the path of a socket has to begin with /".into());
+        return Err("the path of a socket must begin with /".into());
     }
     Ok(ServerAddress::Unix(PathBuf::from(path)))
 }

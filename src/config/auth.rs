@@ -23,13 +23,14 @@ pub struct Auth {
     pub legacy_hashes: bool,
     /// Whether a client's certificate replaces the password.
     pub client_certificate: ClientCertificate,
-    /// How long a verified password need not be hashed again; zero means that it always is.
+    /// How long a verified password is remembered. Zero means that it is hashed at every request.
     pub cache_ttl: Duration,
     /// How many verified passwords are remembered. At least one.
     pub cache_size: usize,
     /// Threads that compute hashes, at least one. The file's 0 is replaced by half the cores.
     pub hash_threads: usize,
-    /// Hashes that may wait for a thread; clients beyond it are told to come back. At least one.
+    /// Hashes that may wait for a thread; beyond it, clients get 503 with Retry-After. At least
+    /// one.
     pub hash_queue: usize,
     /// `[auth.throttle]`.
     pub throttle: Throttle,
@@ -40,9 +41,9 @@ pub struct Auth {
 pub enum AuthMode {
     /// User and password, RFC 7617.
     Basic,
-    /// Tokens that tidegate issues, to users with a password or to anybody.
+    /// Tokens that tidegate issues to users with a password and to anonymous clients.
     Token,
-    /// Not at all: everyone may do everything.
+    /// No authentication: everyone may do everything.
     Off,
 }
 
@@ -55,18 +56,18 @@ pub enum ClientCertificate {
     Both,
 }
 
-/// `[auth.throttle]`: how many wrong passwords are computed for one client network and user.
+/// `[auth.throttle]`: how many wrong passwords are checked for one client network and user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttle {
-    /// The most within the window; 0 means no limit.
+    /// The most wrong passwords within the window; 0 means no limit.
     pub failures: usize,
     /// The time within which failures are counted. At least a second.
     pub window: Duration,
-    /// How long nothing is computed after that. At least a second.
+    /// How long no password is checked after that. At least a second.
     pub delay: Duration,
 }
 
-/// Clients are told these times in whole seconds.
+/// Clients receive these times in whole seconds.
 const SECONDS: RangeInclusive<Duration> = Duration::from_secs(1)..=LONGEST_WAIT;
 const MOST_FAILURES: usize = 1000;
 
@@ -176,7 +177,7 @@ fn htpasswd(section: &mut Section<'_, '_>, mode: Option<AuthMode>) -> Option<Pat
     Some(file)
 }
 
-/// Reports what `client_certificate = "both"` needs and does not have.
+/// Reports the settings that `client_certificate = "both"` lacks.
 fn check_both(
     section: &mut Section<'_, '_>,
     location: &Location,

@@ -1,4 +1,4 @@
-//! `[tls.client]`: certificates of clients.
+//! `[tls.client]`: client certificates.
 
 use std::path::PathBuf;
 
@@ -14,13 +14,13 @@ use super::words::{Words, word};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificates {
-    /// Whether clients are asked for one, and whether they need one.
+    /// Whether clients are asked for a certificate, and whether they need one.
     pub verify: Verify,
-    /// The CAs that may have issued them. Checked to exist only when `verify` is not off.
+    /// The file of the accepted CAs. Checked to exist unless `verify` is off.
     pub ca: PathBuf,
     /// The revocation lists of these CAs.
     pub crl: Vec<PathBuf>,
-    /// The host names for which clients are asked, written as in `server.names`; empty means all.
+    /// The host names whose clients are asked, written as in `server.names`. Empty means all.
     pub names: Vec<String>,
     /// The status for a client without a valid certificate: 403 or 404.
     pub reject_status: StatusCode,
@@ -32,7 +32,7 @@ pub struct ClientCertificates {
 pub enum Verify {
     /// Clients are not asked for certificates.
     Off,
-    /// A client without a certificate is treated as if they were off.
+    /// A client without a certificate is treated as with `Off`.
     Optional,
     /// A client without a certificate is refused.
     Required,

@@ -1,11 +1,11 @@
-//! Why a value is refused.
+//! Why a value is rejected.
 
 use std::borrow::Cow;
 
-/// Completes the message about a value: what was found, why it is wrong, what to write instead.
+/// The reason in a message about a value, which also says what was found and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Complaint {
-    /// The value is not of the kind that the key takes; what to write says enough.
+    /// The value has the wrong form. The message needs no reason beside what to write.
     Shape,
     /// The reason, as a clause.
     Because(Cow<'static, str>),

@@ -1,4 +1,4 @@
-//! The files of the settings on the disk: proxy.toml itself, and those it names.
+//! Opens the files of the settings: proxy.toml itself, and the files it names.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -12,7 +12,7 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
     let content = match disk::read(path, disk::SMALL) {
         Ok(content) => content,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let help = "there is no such file; copy proxy.toml.example to it, or name another with --config";
+            let help = "there is no such file; copy proxy.toml.example to this path, or name another file with --config";
             return Err(Problem::missing(path, help));
         }
         Err(error) => return Err(Problem::at(path, format_args!("cannot be read: {}", reason(&error)))),
@@ -22,11 +22,11 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
         let text = String::from_utf8_lossy(&error.as_bytes()[..sound]).into_owned();
         let (line, column) = position(&text, sound);
         let place = format!("{}:{line}:{column}", path.display());
-        Problem::new(place, "a byte that is not UTF-8; save the file as UTF-8")
+        Problem::new(place, "found a byte that is not UTF-8; save the file as UTF-8")
     })
 }
 
-/// Reports every file that the settings name and that is not there or not readable.
+/// Reports every file that the settings name and that does not exist or cannot be read.
 pub(super) fn check(report: &mut Report) {
     for NamedFile { key, path, location, remedy } in std::mem::take(&mut report.files) {
         let Err(error) = RegularFile::open(&path) else { continue };
@@ -42,7 +42,7 @@ pub(super) fn check(report: &mut Report) {
 
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::PermissionDenied => "the user that runs tidegate may not read it".to_owned(),
+        ErrorKind::PermissionDenied => "the user that runs tidegate is not permitted to read it".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! Hands out the sections one by one; every section that is left at the end is a problem.
+//! Hands out the sections one by one and reports every section that is left at the end.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -21,8 +21,8 @@ impl<'r, 'i> Document<'r, 'i> {
         Self { table, environment: Environment::new(environment), report }
     }
 
-    /// Reads one section, which may be absent, and reports the keys that `read` leaves. A section
-    /// within another, `a.b`, has to be read before `a`.
+    /// Reads one section, which may be absent, and reports the keys that `read` has not taken. A
+    /// section within another, `a.b`, has to be read before `a`.
     pub(super) fn section<T>(
         &mut self,
         name: &'static str,
@@ -49,7 +49,7 @@ impl<'r, 'i> Document<'r, 'i> {
     }
 
     /// Reads a section that is a list of tables, `[[name]]`, and may be absent. In the environment
-    /// it is one variable, in TOML, such as `example`.
+    /// the section is one variable in TOML, such as `example`.
     pub(super) fn entries<T>(
         &mut self,
         name: &'static str,
@@ -60,10 +60,8 @@ impl<'r, 'i> Document<'r, 'i> {
         let mut variables = self.environment.take(name);
         let whole = variables.remove("").map(|variable| (name.to_owned(), variable));
         for variable in variables.into_values() {
-            let message = format!(
-                "the whole of [[{name}]] is one variable, TIDEGATE_{}; write {list}",
-                name.to_uppercase()
-            );
+            let message =
+                format!("all of [[{name}]] is one variable, TIDEGATE_{}; write {list}", name.to_uppercase());
             self.report.wrong(&Location::Environment(variable.name), message);
         }
         let wanted = match &whole {
@@ -95,7 +93,7 @@ impl<'r, 'i> Document<'r, 'i> {
         }
     }
 
-    /// Reports the sections that no reader took.
+    /// Reports the sections that no reader has taken.
     pub(super) fn finish(self) {
         self.report.keys.sort();
         for (key, value) in &self.table {

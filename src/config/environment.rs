@@ -14,14 +14,14 @@ pub(super) struct Variable {
     pub(super) value: String,
 }
 
-/// The variables of each known section by the key they name, known or not. The empty key names a
-/// list as a whole.
+/// The variables of each known section by their keys, known or not. The empty key stands for a
+/// whole list.
 #[derive(Debug, Default)]
 pub(super) struct Environment(BTreeMap<&'static str, BTreeMap<String, Variable>>);
 
 impl Environment {
-    /// Selects the variables that begin with a known section. `TIDEGATE_CONFIG`, `TIDEGATE_PORT`
-    /// and the like do not.
+    /// Selects the variables that begin with a known section, unlike `TIDEGATE_CONFIG` or
+    /// `TIDEGATE_PORT`.
     pub(super) fn new(variables: &[(String, String)]) -> Self {
         let mut sections: BTreeMap<&'static str, BTreeMap<String, Variable>> = BTreeMap::new();
         for (name, value) in variables {
@@ -60,8 +60,8 @@ fn split(name: &str) -> Option<(&'static str, String)> {
     Some((section, key))
 }
 
-/// Whether Kubernetes or Docker has set the variable. For a service or link named `tidegate-server`
-/// they pass its address to every container, as `TIDEGATE_SERVER_PORT=tcp://…`,
+/// Whether Kubernetes or Docker has set the variable. Both pass the address of a service or link
+/// named `tidegate-server` to every container, as `TIDEGATE_SERVER_PORT=tcp://…`,
 /// `TIDEGATE_SERVER_SERVICE_HOST` and so on.
 fn is_service_link(key: &str, value: &str) -> bool {
     let numbered_port = key

@@ -1,4 +1,4 @@
-//! Values in languages that other crates parse: regular expressions and log directives.
+//! Values that other crates parse: regular expressions and log directives.
 
 use regex::bytes::Regex;
 use tracing_subscriber::EnvFilter;
@@ -10,7 +10,7 @@ use super::spelling::nearest;
 /// Checks directives of `EnvFilter` and returns them unchanged.
 pub(super) fn level(text: &str) -> Result<String, Complaint> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    // EnvFilter takes an unknown word for the name of a module and then logs only that module.
+    // EnvFilter reads an unknown word as the name of a module and then logs only that module.
     let plain = |directive: &&str| !directive.contains(['=', '[', ']', '{', '}']);
     let mut words = text.split(',').map(str::trim);
     if let Some(word) =
@@ -26,7 +26,7 @@ pub(super) fn level(text: &str) -> Result<String, Complaint> {
     Ok(text.to_owned())
 }
 
-/// A regular expression. The complaint is that of `regex` on one line.
+/// Parses a regular expression. Returns the error of `regex` on one line.
 pub(super) fn regex(text: &str) -> Result<Regex, Complaint> {
     Regex::new(text).map_err(|error| {
         let error = error.to_string();

@@ -1,4 +1,4 @@
-//! `[groups]`: names for sets of users, which `[[access]]` uses.
+//! `[groups]`: named sets of users, for `[[access]]`.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ pub(super) struct Groups(BTreeMap<String, Group>);
 
 struct Group {
     location: Location,
-    /// Empty where the list is wrong.
+    /// Empty if the list is wrong.
     users: Vec<Mention>,
     is_used: Cell<bool>,
 }
@@ -37,7 +37,7 @@ impl Groups {
         self.0.contains_key(name)
     }
 
-    /// The users of a group, which then counts as used.
+    /// The users of a group. Marks the group as used.
     pub(super) fn members(&self, name: &str) -> Result<Vec<Mention>, Complaint> {
         if let Some(group) = self.0.get(name) {
             group.is_used.set(true);
@@ -50,10 +50,12 @@ impl Groups {
         Err(format!("there is no group {name:?}; {advice}").into())
     }
 
-    /// Warns of groups that no rule names, since they do nothing.
+    /// Warns of groups that no rule names, which have no effect.
     pub(super) fn warn_of_unused(&self, report: &mut Report) {
         for (name, group) in self.0.iter().filter(|(_, group)| !group.is_used.get()) {
-            let message = format!("groups.{name}: no entry of [[access]] names \"@{name}\" among its users");
+            let message = format!(
+                "groups.{name}: no entry of [[access]] uses the group; add \"@{name}\" to the users of one, or remove the group"
+            );
             report.warn(&group.location, message);
         }
     }
@@ -64,7 +66,7 @@ impl Group {
         let location = section.location(name);
         if let Some(bare) = name.strip_prefix('@') {
             let message =
-                format!("groups: found the name {name:?}; write {bare:?}, only [[access]] has the @");
+                format!("groups: found the name {name:?}; write {bare:?}, the @ is for [[access]] only");
             section.report.wrong(&location, message);
         }
         let wanted = r#"the name of a user, such as "alice""#;

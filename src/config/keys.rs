@@ -1,4 +1,4 @@
-//! The sections of proxy.toml, the keys that their readers take, and advice about unknown ones.
+//! The sections of proxy.toml, the keys that their readers take, and advice on unknown keys.
 
 use super::quote::quoted;
 use super::spelling::nearest;
@@ -27,14 +27,14 @@ pub(super) const GROUPS: &str = "groups";
 /// The section that is a list of tables, and one variable of the environment.
 pub(super) const ACCESS: &str = "access";
 
-/// What happens when a key is not written.
+/// What happens if a key is not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// This TOML text is read in its place.
+    /// This TOML text is read instead.
     Default(&'static str),
     Required,
-    /// The key is announced for a later version, and refused in this one.
-    Later,
+    /// The key is announced for a later version, and rejected in this one.
+    Planned,
 }
 
 /// A key that the reader of a section takes.
@@ -50,8 +50,8 @@ pub(super) struct Key {
 pub(super) struct Keys(pub(super) Vec<Key>);
 
 impl Keys {
-    /// Records a key, unless it is known already. The operator chooses the keys of [`GROUPS`], and
-    /// outside of sections there are none.
+    /// Records a key, unless it is known already. Ignores the keys of [`GROUPS`], which the
+    /// operator chooses, and keys outside of sections.
     pub(super) fn add(&mut self, section: &'static str, name: &str, standing: Standing) {
         let is_known = self.0.iter().any(|key| key.section == section && key.name == name);
         if !section.is_empty() && section != GROUPS && !is_known {
@@ -63,19 +63,18 @@ impl Keys {
         other.0.into_iter().for_each(|key| self.add(key.section, &key.name, key.standing));
     }
 
-    /// Puts the keys in the order of their sections. Some sections are read before others that they
-    /// belong to.
+    /// Sorts the keys by the order of the sections. Inner sections are read before outer ones.
     pub(super) fn sort(&mut self) {
         let place = |name: &str| SECTIONS.iter().position(|section| *section == name);
         self.0.sort_by_key(|key| place(key.section).unwrap_or(SECTIONS.len()));
     }
 
-    /// The message about a key that no reader took.
+    /// The message about a key that no reader has taken.
     pub(super) fn unknown(&self, section: &str, name: &str) -> String {
         format!("unknown key {} in {}; {}", quoted(name), header(section), self.advice(section, name))
     }
 
-    /// The words after "unknown key": where the key belongs, or what may have been meant.
+    /// The advice after "unknown key": where the key belongs, or a key with a similar name.
     pub(super) fn advice(&self, section: &str, name: &str) -> String {
         if SECTIONS.contains(&name) {
             return format!("{} is a separate section", header(name));
@@ -105,16 +104,16 @@ impl Keys {
     }
 
     fn working(&self) -> impl Iterator<Item = &Key> {
-        self.0.iter().filter(|key| key.standing != Standing::Later)
+        self.0.iter().filter(|key| key.standing != Standing::Planned)
     }
 }
 
-/// How the section begins in the file.
+/// The header of the section in the file.
 pub(super) fn header(section: &str) -> String {
     if section == ACCESS { format!("[[{section}]]") } else { format!("[{section}]") }
 }
 
-/// The words after "unknown section".
+/// The advice after "unknown section".
 pub(super) fn section_advice(name: &str) -> String {
     let inner = SECTIONS.into_iter().find(|section| section.rsplit('.').next() == Some(name));
     match inner.or_else(|| nearest(name, SECTIONS.into_iter())) {

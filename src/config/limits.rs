@@ -1,4 +1,4 @@
-//! `[limits]`: what one client, and all of them together, may take.
+//! `[limits]`: the limits for one client and for all of them together.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ const MOST_BYTES: u64 = 1 << 30;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open client connections; when they are reached, accepting waits. At least one.
+    /// Open client connections, beyond which none is accepted until one closes. At least one.
     pub connections: usize,
-    /// Of these, from one address; 0 means no limit.
+    /// Open client connections from one address; 0 means no limit.
     pub connections_per_ip: usize,
-    /// From accept to the first request head. Not zero.
+    /// The time from accept to the first request head. Not zero.
     pub handshake_timeout: Duration,
-    /// For every later request head, and the idle time between requests. Not zero.
+    /// The time for every later request head, and between requests. Not zero.
     pub header_timeout: Duration,
-    /// How long a transfer may move no byte before it is ended. Not zero.
+    /// How long a transfer may go without a byte before it is ended. Not zero.
     pub idle_timeout: Duration,
     /// Bytes per second below which a transfer is ended; 0 means no minimum.
     pub min_rate: u64,
@@ -31,7 +31,7 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Fields of a request head. At least one.
     pub headers: usize,
-    /// Bytes of a manifest that is pushed. At least one.
+    /// Bytes of a pushed manifest. At least one.
     pub manifest_bytes: u64,
 }
 

@@ -12,9 +12,9 @@ use super::section::{Field, Section, Written};
 /// How the environment writes a list in one variable.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Separator {
-    /// Between addresses, names and the like.
+    /// A comma, between addresses, names and the like.
     Comma,
-    /// Between expressions, which may contain commas.
+    /// A line break, between expressions, which may contain commas.
     Newline,
 }
 
@@ -48,7 +48,7 @@ impl Section<'_, '_> {
                 return self.judged(key, &field, &format!("a list: [{wanted}]"), Err(Complaint::Shape));
             }
         };
-        // All items are judged before the first wrong one ends the list.
+        // All items are parsed first, so that every wrong one is reported.
         let items: Vec<Option<(Location, T)>> = fields
             .into_iter()
             .map(|item| {
@@ -80,7 +80,7 @@ impl Section<'_, '_> {
         Some(list)
     }
 
-    /// As [`Section::distinct`], with at least one value.
+    /// Like [`Section::distinct`], with at least one value.
     pub(super) fn several<T: PartialEq, E: Into<Complaint>>(
         &mut self,
         key: &str,
@@ -98,8 +98,8 @@ impl Section<'_, '_> {
         Some(list)
     }
 
-    /// A list of tables, named `entry` in messages; `read` takes the keys of one. The environment
-    /// writes the list as TOML.
+    /// A list of tables, which messages call `entry`. `read` reads one table. In the environment
+    /// the list is written in TOML.
     pub(super) fn entries<T>(
         &mut self,
         key: &str,
@@ -157,7 +157,7 @@ pub(super) fn values<T>(list: Option<Vec<(Location, T)>>) -> Option<Vec<T>> {
     list.map(|list| list.into_iter().map(|(_, value)| value).collect())
 }
 
-/// A string whose parts make a valid list, as the items of that list.
+/// The items of a list that was written as one string, if all of them are valid.
 fn as_list<T, E>(
     value: &DeValue<'_>,
     separator: Separator,

@@ -1,4 +1,4 @@
-//! `[log]`: what is logged, and where.
+//! `[log]`: the program's own log and the access log.
 
 use std::path::{Path, PathBuf};
 
@@ -14,15 +14,15 @@ pub struct Log {
     pub level: String,
     /// The format of the program's own log, which goes to stderr.
     pub format: LogFormat,
-    /// Where the access log goes.
+    /// The target of the access log.
     pub access: AccessTarget,
-    /// The format of its lines.
+    /// The format of the access log.
     pub access_format: AccessFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people.
     Text,
     /// One object per line.
     Json,

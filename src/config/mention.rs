@@ -10,17 +10,17 @@ use crate::user::{BadName, User};
 /// The name of a user in `[groups]` or `[[access]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
-    /// Where it is written, as messages show it.
+    /// The location of the name, as shown in messages.
     pub place: String,
-    /// The key that holds it, such as `access.users`.
+    /// The key that holds the name, such as `access.users`.
     pub key: String,
     pub name: User,
-    /// What else may have been meant, if no user has this name.
+    /// The name to suggest if no user has this one.
     pub instead: Option<String>,
 }
 
 impl Mention {
-    /// The problem when no user in `file` has this name; `users` are those in it.
+    /// The problem that no user in `file` has this name. `users` are the users in the file.
     pub fn unknown<'u>(&self, file: &Path, users: impl Iterator<Item = &'u str>) -> Problem {
         let Self { place, key, name, instead } = self;
         let advice = match instead.as_deref().or_else(|| nearest(name.as_str()?, users)) {
@@ -31,7 +31,7 @@ impl Mention {
     }
 }
 
-/// The name of one user.
+/// Parses the name of one user.
 pub(super) fn user(name: &str) -> Result<User, Complaint> {
     match name {
         "*" | "anonymous" => Err("it is not a single user; write it among the users of [[access]]".into()),

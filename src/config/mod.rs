@@ -1,10 +1,10 @@
 //! The settings: proxy.toml and the environment, parsed into typed values.
 //!
 //! Each section has a file with its struct, its keys and their defaults, and its printer, which
-//! also says how changes take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`, `auth`,
-//! `user_agents`, `groups`, `access`, `policy`, `token` and `log`. The other files are their tools:
-//! `document`, `section`, `list` and `syntax` find everything that is wrong in one pass, and `disk`
-//! looks at the files that are named.
+//! also says how changes take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`,
+//! `auth`, `user_agents`, `groups`, `access`, `policy`, `token` and `log`. The other files are
+//! their tools: `document`, `section`, `list` and `syntax` find all mistakes in one pass, and
+//! `disk` checks that the named files can be read.
 
 use std::path::{Path, PathBuf};
 
@@ -64,8 +64,8 @@ pub(crate) use token::Token;
 pub(crate) use upstream::{Upstream, UpstreamAuthorization};
 pub(crate) use user_agents::UserAgents;
 
-/// All settings of one proxy.toml, every value parsed, in range, and its default filled in. Paths
-/// are relative to the working directory, as `path` is.
+/// All settings of one proxy.toml, parsed and in range, with defaults where nothing is written.
+/// Paths are relative to the working directory, as `path` is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "most fields are the sections of their names")]
 pub struct Config {
@@ -79,12 +79,12 @@ pub struct Config {
     pub upstream: Upstream,
     pub auth: Auth,
     pub user_agents: UserAgents,
-    /// In the order of the file; none at all means that every user may do everything.
+    /// The rules in the order of the file. Without any, every user may do everything.
     pub access: Vec<AccessRule>,
     pub policy: Policy,
     pub token: Token,
     pub log: Log,
-    /// What is valid, but does nothing as it is written.
+    /// Settings that are valid but have no effect as they are written.
     pub warnings: Vec<Problem>,
 }
 
@@ -93,7 +93,7 @@ impl Config {
     /// exists and can be read.
     ///
     /// # Errors
-    /// Everything that is wrong, in the order of the file, the environment last.
+    /// All mistakes, in the order of the file, the environment last.
     pub fn load(path: &Path) -> Result<Self, Problems> {
         let environment: Vec<(String, String)> = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
@@ -101,7 +101,7 @@ impl Config {
         Self::load_with(path, &environment)
     }
 
-    /// As [`Config::load`], with the variables of `environment` instead of the process's own.
+    /// Like [`Config::load`], but with `environment` instead of the process's variables.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -112,8 +112,8 @@ impl Config {
         report.finish(config).map(|(config, warnings)| Self { warnings, ..config })
     }
 
-    /// Parses the text of a proxy.toml that stands at `path`, without looking at any file. A
-    /// variable `TIDEGATE_<SECTION>_<KEY>` of `environment` wins over the text.
+    /// Parses `text` as the proxy.toml at `path`, without opening any file. A variable
+    /// `TIDEGATE_<SECTION>_<KEY>` of `environment` overrides the text.
     ///
     /// # Errors
     /// As [`Config::load`].

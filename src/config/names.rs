@@ -1,4 +1,4 @@
-//! Host names, addresses to listen on, networks: the values of `[server]` that have a grammar.
+//! Host names, addresses to listen on, networks and URLs.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -12,8 +12,8 @@ pub(super) const HOST_NAME: &str = r#"a host name without port, such as "registr
 const LONGEST_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
-/// A host name or IPv4 address in lower case (RFC 1123, 2.1; underscores too, as container networks
-/// have them). The error says what is wrong with it.
+/// Parses a host name or IPv4 address, returned in lower case (RFC 1123, section 2.1). Accepts
+/// underscores too, because names in container networks have them.
 pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
     if text.is_empty() {
         return Err("the host name is empty".into());
@@ -22,7 +22,7 @@ pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
         return Err("a host name does not end with a dot".into());
     }
     if !text.is_ascii() {
-        return Err("a host name with other characters than ASCII is written in its xn-- form".into());
+        return Err("a host name that is not ASCII must be written in its xn-- form".into());
     }
     if text.len() > LONGEST_NAME {
         return Err(format!("a host name has at most {LONGEST_NAME} characters").into());
@@ -41,14 +41,14 @@ pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
     Ok(text.to_ascii_lowercase())
 }
 
-/// A name as clients ask for it: a host name, an IPv4 address, or an IPv6 address, which gets
+/// Parses a name that clients ask for: a host name, an IPv4 address, or an IPv6 address, which gets
 /// brackets.
 pub(super) fn served_name(text: &str) -> Result<String, Complaint> {
     if text.contains("://") || text.contains('/') {
         return Err("a name is not a URL".into());
     }
     if text.starts_with("*.") {
-        return Err("wildcards are not available; list the names".into());
+        return Err("wildcards are not supported; list the names".into());
     }
     let bare = within_brackets(text).unwrap_or(text);
     if let Ok(address) = bare.parse::<Ipv6Addr>() {
@@ -60,11 +60,11 @@ pub(super) fn served_name(text: &str) -> Result<String, Complaint> {
     host_name(text)
 }
 
-/// A DNS name that a certificate is to bear.
+/// Parses a DNS name that a certificate should cover.
 pub(super) fn certified_name(text: &str) -> Result<String, Complaint> {
     if text.starts_with("*.") {
         return Err(
-            "a wildcard needs the challenge dns-01, which tidegate does not have; list the names".into()
+            "a wildcard needs the challenge dns-01, which tidegate does not support; list the names".into()
         );
     }
     if text.parse::<IpAddr>().is_ok() || text.starts_with('[') {
@@ -73,7 +73,7 @@ pub(super) fn certified_name(text: &str) -> Result<String, Complaint> {
     served_name(text)
 }
 
-/// The URL of an ACME directory: https (RFC 8555 section 6.1), without a user.
+/// Checks the URL of an ACME directory: https (RFC 8555, section 6.1), without a user.
 pub(super) fn directory_url(text: &str) -> Result<String, Complaint> {
     let url: http::Uri = text.parse().map_err(|_| "it is not a URL")?;
     match (url.scheme_str(), url.authority()) {
@@ -83,7 +83,7 @@ pub(super) fn directory_url(text: &str) -> Result<String, Complaint> {
     }
 }
 
-/// An IP address and a port; port 0 lets the system choose.
+/// Parses an IP address and a port. Port 0 lets the system choose.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Complaint> {
     text.parse().map_err(|_| {
         let complaint = if text.parse::<IpAddr>().is_ok() {
@@ -101,13 +101,13 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Complaint> {
     })
 }
 
-/// A network in CIDR notation, or one address; bits beyond the prefix are cut off.
+/// Parses a network in CIDR notation, or one address. Bits beyond the prefix are cleared.
 pub(super) fn network(text: &str) -> Result<IpNet, Complaint> {
     if let Ok(network) = text.parse::<IpNet>() {
         return Ok(network.trunc());
     }
     text.parse::<IpAddr>().map(IpNet::from).map_err(|_| match text.split_once('/') {
-        Some((address, _)) if address.parse::<IpAddr>().is_ok() => "the prefix length does not fit".into(),
+        Some((address, _)) if address.parse::<IpAddr>().is_ok() => "the prefix length is too large".into(),
         _ => "it is not an IP network".into(),
     })
 }
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(network("10.1.2.3/8"), Ok("10.0.0.0/8".parse().unwrap()));
         assert_eq!(network("192.0.2.7"), Ok("192.0.2.7/32".parse().unwrap()));
         assert_eq!(network("fd00::/8"), Ok("fd00::/8".parse().unwrap()));
-        assert_eq!(network("10.0.0.0/33"), Err("the prefix length does not fit".into()));
+        assert_eq!(network("10.0.0.0/33"), Err("the prefix length is too large".into()));
         assert!(network("proxies").is_err());
     }
 

@@ -1,4 +1,5 @@
-//! Reads paths, which are relative to the file that names them, and notes files that have to exist.
+//! Reads paths, which are relative to the file that names them, and records which files have to
+//! exist.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ pub(super) fn path(text: &str, base: &Path) -> Result<PathBuf, Complaint> {
 }
 
 impl Section<'_, '_> {
-    /// A path, whether or not a file has to be there.
+    /// A path of a file that need not exist.
     pub(super) fn path(
         &mut self,
         key: &str,
@@ -29,7 +30,7 @@ impl Section<'_, '_> {
         self.text(key, default, wanted, |text| path(text, &base))
     }
 
-    /// A file that has to exist if it is named at all; `""` names none.
+    /// A file that has to exist if it is named. `""` names none.
     pub(super) fn optional_file(&mut self, key: &str, wanted: &str, remedy: &str) -> Option<Option<PathBuf>> {
         let (location, base) = (self.location(key), self.report.base().to_owned());
         let file = self.text(key, r#""""#, wanted, |text| match text {
@@ -42,7 +43,7 @@ impl Section<'_, '_> {
         Some(file)
     }
 
-    /// Notes that the file at `path`, which `key` names at `location`, has to exist.
+    /// Records that the file at `path`, which `key` names at `location`, has to exist.
     pub(super) fn needs_file(&mut self, key: &str, path: &Path, location: &Location, remedy: &str) {
         let file = NamedFile {
             key: self.full_name(key),

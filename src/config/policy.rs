@@ -9,7 +9,7 @@ use crate::registry::pattern::{Pattern, TagPattern};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Refuse every push, mount and deletion. Uploads that have begun may finish.
+    /// Reject every push, mount and deletion. Uploads that have begun may finish.
     pub read_only: bool,
     /// Tags that cannot be overwritten or deleted once they exist.
     pub immutable_tags: Vec<ImmutableTags>,
@@ -24,13 +24,13 @@ pub struct ImmutableTags {
     pub tags: TagPattern,
 }
 
-/// What the catalog shows.
+/// The repositories that the catalog shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Catalog {
-    /// What the caller may pull, or everything for a caller with the action `catalog`.
+    /// Those that the caller may pull, or all for a caller with the action `catalog`.
     #[default]
     Filtered,
-    /// Nothing: there is no catalog.
+    /// None: the catalog is switched off.
     Off,
 }
 

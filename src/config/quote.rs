@@ -1,11 +1,10 @@
-//! Values in messages and in TOML: short, on one line, without passwords.
+//! Quotes values for messages and for TOML.
 
 use toml::de::DeValue;
 
 const LONGEST: usize = 80;
 
-/// What an operator wrote, in double quotes: control characters escaped, cut when long, the user
-/// and password of a URL left out.
+/// Quotes a value for a message: on one line, shortened, without the user and password of a URL.
 pub(super) fn quoted(text: &str) -> String {
     let public = match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}...{}", &text[..scheme + 3], &text[at..]),
@@ -24,7 +23,7 @@ pub(super) fn quoted(text: &str) -> String {
     shown
 }
 
-/// A TOML value as a message names it.
+/// Describes a TOML value for a message.
 pub(super) fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => quoted(text),
@@ -37,7 +36,7 @@ pub(super) fn describe(value: &DeValue<'_>) -> String {
     }
 }
 
-/// A TOML string that reads as `text`: literal where that is easier to read, else basic.
+/// A TOML string that parses to `text`: literal if that is easier to read, else basic.
 pub(super) fn toml_string(text: &str) -> String {
     let plain = !text.chars().any(|c| c.is_control() || c == '\'');
     if plain && text.contains(['\\', '"']) {

@@ -1,5 +1,5 @@
-//! What reading the settings has found so far: problems with their locations, the keys that are
-//! known, and files to look at.
+//! The findings while settings are read: problems with their locations, the known keys, and the
+//! files that have to exist.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub(super) struct NamedFile {
     pub(super) key: String,
     pub(super) path: PathBuf,
     pub(super) location: Location,
-    /// What to do when the file does not exist, as a clause.
+    /// What to do if the file does not exist, as a clause.
     pub(super) remedy: String,
 }
 
@@ -34,19 +34,19 @@ pub(super) struct Report {
     path: PathBuf,
     text: String,
     truncated: bool,
-    /// Each with its place in that order.
+    /// Each with its byte in the file, or `usize::MAX` if it is not in the file.
     findings: Vec<(usize, Finding)>,
     warnings: Vec<Problem>,
     /// Every key that a reader has asked for.
     pub(super) keys: Keys,
-    /// In the order in which they were read.
+    /// The files in the order in which they were read.
     pub(super) files: Vec<NamedFile>,
 }
 
 #[derive(Debug)]
 enum Finding {
     Problem(Problem),
-    /// A key that no reader took. Advice on it needs the keys of all sections.
+    /// A key that no reader has taken. Advice on it needs the keys of all sections.
     UnknownKey {
         place: String,
         section: &'static str,
@@ -78,7 +78,7 @@ impl Report {
         self.push(location, Finding::Problem(problem));
     }
 
-    /// A key that no reader took.
+    /// A key that no reader has taken.
     pub(super) fn unknown(&mut self, location: &Location, section: &'static str, key: &str) {
         let place = self.describe(location);
         self.push(location, Finding::UnknownKey { place, section, key: key.to_owned() });
@@ -96,7 +96,7 @@ impl Report {
         self.truncated
     }
 
-    /// A value that has to be written and is not.
+    /// A value that is required but not written.
     pub(super) fn forgotten(&mut self, location: &Location, message: impl Into<String>) {
         if !self.truncated {
             self.wrong(location, message);
@@ -109,12 +109,12 @@ impl Report {
         self.push(location, Finding::Problem(problem));
     }
 
-    /// A setting that is valid, but probably not what was meant.
+    /// A setting that is valid but probably a mistake.
     pub(super) fn warn(&mut self, location: &Location, message: impl Into<String>) {
         self.warnings.push(Problem::new(self.describe(location), message));
     }
 
-    /// The value with all warnings, if it is there and nothing is wrong. Otherwise all problems:
+    /// Returns the value and all warnings if nothing is wrong. Otherwise returns all problems:
     /// those of the file in its order, then those of the environment.
     pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), Problems> {
         self.findings.sort_by_key(|(order, _)| *order);
@@ -128,7 +128,7 @@ impl Report {
         match value {
             _ if !problems.is_empty() => Err(Problems(problems)),
             Some(value) => Ok((value, self.warnings)),
-            // Every reader that returns nothing has said why, so this is not reached.
+            // Not reached: a reader that returns no value has reported a problem.
             None => Err(Problem::at(&self.path, "the settings are incomplete").into()),
         }
     }
@@ -141,7 +141,7 @@ impl Report {
         self.findings.push((order, finding));
     }
 
-    /// The location as messages name it.
+    /// The location as shown in messages.
     pub(super) fn describe(&self, location: &Location) -> String {
         match location {
             Location::File(offset) => {
@@ -153,7 +153,7 @@ impl Report {
     }
 }
 
-/// Line and column of a byte, both from 1, the column in characters.
+/// The line and column of a byte, both counted from 1, the column in characters.
 pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);

@@ -1,4 +1,4 @@
-//! Takes the keys out of a section one by one; every key that is left at the end is a problem.
+//! Takes the keys out of a section one by one and reports every key that is left at the end.
 
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
@@ -18,12 +18,12 @@ use super::words::{Words, choices, choose};
 
 /// One section while it is read.
 ///
-/// Each reader takes the name of a key and its default, a TOML text that is read when the key is
-/// not written. Asking for a key is all that makes it known. A reader returns `None` for a value
-/// that is wrong, after reporting it, and for a key that is neither written nor has a default.
+/// Each reader takes the name of a key and its default, a TOML text that is read if the key is not
+/// written. Reading a key makes it known. A reader returns `None` for a wrong value, which it
+/// reports, and for a key that is neither written nor has a default.
 pub(super) struct Section<'r, 'i> {
     pub(super) name: &'static str,
-    /// Its header, where missing keys are reported.
+    /// The location of its header, where missing keys are reported.
     pub(super) header: Location,
     pub(super) table: DeTable<'i>,
     pub(super) variables: BTreeMap<String, Variable>,
@@ -50,7 +50,7 @@ impl Written<'_> {
         }
     }
 
-    /// What `parse` makes of a string.
+    /// Parses a string with `parse`.
     pub(super) fn parsed<T, E: Into<Complaint>>(
         &self,
         parse: impl Fn(&str) -> Result<T, E>,
@@ -60,12 +60,12 @@ impl Written<'_> {
 }
 
 impl<'i> Section<'_, 'i> {
-    /// Whether the operator wrote anything of the section.
+    /// Whether any key of the section is written.
     pub(super) fn is_there(&self) -> bool {
         !self.table.is_empty() || !self.variables.is_empty()
     }
 
-    /// Whether the operator wrote the key, rightly or wrongly.
+    /// Whether the key is written, correctly or not.
     pub(super) fn is_written(&self, key: &str) -> bool {
         self.table.contains_key(key) || self.variables.contains_key(key)
     }
@@ -96,7 +96,7 @@ impl<'i> Section<'_, 'i> {
         report.keys.extend(aside.keys);
     }
 
-    /// Leaves the key unread; returns its location if the operator wrote it.
+    /// Removes a key without reading it. Returns its location if it is written.
     pub(super) fn drop(&mut self, key: &str) -> Option<Location> {
         self.know(key);
         let location = self.is_written(key).then(|| self.location(key));
@@ -105,19 +105,18 @@ impl<'i> Section<'_, 'i> {
         location
     }
 
-    /// Refuses a key that is announced for a later version.
+    /// Rejects a key that is announced for a later version.
     pub(super) fn later(&mut self, key: &str) {
-        self.report.keys.add(self.name, key, Standing::Later);
+        self.report.keys.add(self.name, key, Standing::Planned);
         let in_file = self.table.remove_entry(key).map(|(key, _)| self.at(key.span()));
         let variable = self.variables.remove(key).map(|variable| Location::Environment(variable.name));
-        let message =
-            format!("tidegate knows {}.{key}, but it does not work in this version: remove it", self.name);
+        let message = format!("{}.{key} is planned, but not available in this version; remove it", self.name);
         for location in in_file.into_iter().chain(variable) {
             self.report.wrong(&location, message.as_str());
         }
     }
 
-    /// A string. `wanted` completes "write ..."; `parse` says what is wrong.
+    /// A string. `wanted` completes "write ..."; the error of `parse` says what is wrong.
     pub(super) fn text<T, E: Into<Complaint>>(
         &mut self,
         key: &str,
@@ -206,7 +205,7 @@ impl<'i> Section<'_, 'i> {
         self.text(key, default, &wanted, |text| within(parse_rate(text)?, &(0..=most)))
     }
 
-    /// Reports the keys that no reader took.
+    /// Reports the keys that no reader has taken.
     pub(super) fn finish(self) {
         for (key, _) in &self.table {
             let location = self.at(key.span());

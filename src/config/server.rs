@@ -1,4 +1,4 @@
-//! `[server]`: where clients connect.
+//! `[server]`: the listener.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct Server {
     pub names: Vec<String>,
     /// Peers whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// How long running transfers may finish after SIGTERM; zero cuts them.
+    /// How long running transfers may go on after SIGTERM. Zero ends them at once.
     pub drain_timeout: Duration,
     /// Worker threads, at least one. The file's 0 is replaced by the number of cores.
     pub threads: usize,

@@ -1,6 +1,6 @@
-//! Names that are a typing error away from another.
+//! Suggestions for misspelt names.
 
-/// The candidate that is nearest to `name`, unless all of them are too far away.
+/// The candidate that is most similar to `name`, if any is similar enough.
 pub(super) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let name = name.to_lowercase().replace('-', "_");
     let length = name.chars().count();

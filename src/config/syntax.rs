@@ -1,7 +1,7 @@
 //! Finds every syntax error in a TOML file, not only the first.
 //!
-//! The parser loses its way after some errors and reports what follows from them. So only its first
-//! error counts; the statement that holds it is blanked, byte for byte, and the rest is parsed
+//! After some errors the parser reports others that only follow from them. So only its first error
+//! is reported. The statement with that error is blanked, byte for byte, and the rest is parsed
 //! again.
 
 use std::ops::Range;
@@ -13,8 +13,8 @@ use super::report::{Report, position};
 /// The most syntax errors that are reported.
 const MOST_ERRORS: usize = 50;
 
-/// Reports every syntax error and returns the text with the broken statements blanked: as long as
-/// `text`, the rest of it at its old offsets.
+/// Reports every syntax error and returns the text with the broken statements blanked. All other
+/// bytes keep their offsets.
 pub(super) fn sound_part(text: &str, report: &mut Report) -> String {
     let mut sound = text.to_owned();
     for _ in 0..MOST_ERRORS {
@@ -59,7 +59,7 @@ fn describe(text: &str, offset: usize, broken: &Range<usize>, message: &str) -> 
             "a value is missing, or text is not in quotes"
         }
         message if message.starts_with("missing escaped value") => {
-            "a backslash in double quotes begins an escape; write the text in 'single quotes'"
+            "in double quotes a backslash begins an escape; write the text in 'single quotes'"
         }
         message => message,
     };
@@ -85,7 +85,7 @@ fn statement(text: &str, offset: usize, message: &str) -> Range<usize> {
             .find(|index| content(*index).contains(r#"""""#) || content(*index).contains("'''"));
         return range(opening.unwrap_or(here), lines.len());
     }
-    // A line that is sound by itself suffers from a bracket left open above it.
+    // If the line parses by itself, the error is a bracket left open above it.
     let sound_alone = DeTable::parse(content(here)).is_ok();
     let last = if sound_alone { here.saturating_sub(1) } else { here };
     let mut first = (0..=last).rev().find(|index| begins_statement(content(*index))).unwrap_or(last);
@@ -94,7 +94,7 @@ fn statement(text: &str, offset: usize, message: &str) -> Range<usize> {
         first = last;
     }
     if content(first).trim_start().starts_with('[') {
-        // Without its header the keys of a section would seem to be of the section above.
+        // Without its header, the keys of a section would be taken for keys of the section above.
         let next = (first + 1..lines.len()).find(|index| content(*index).starts_with('['));
         return range(first, next.map_or(lines.len(), |next| next - 1));
     }
@@ -128,7 +128,7 @@ fn blank(text: &str, broken: Range<usize>) -> String {
         .enumerate()
         .map(|(at, byte)| if broken.contains(&at) { blanked(byte) } else { byte })
         .collect();
-    // Whole lines are blanked, so no character is cut in two.
+    // Whole lines are blanked, so no character is split.
     String::from_utf8(bytes).unwrap_or_default()
 }
 

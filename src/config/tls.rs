@@ -12,8 +12,7 @@ use super::words::{Words, choices, choose, word};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// At least one, except with `[acme]`, where there is none. The first is for clients whose SNI
-    /// matches none.
+    /// At least one, but none with `[acme]`. The first is for clients whose SNI matches none.
     pub certificates: Vec<CertificateFiles>,
     /// The oldest version that is accepted.
     pub min_version: TlsVersion,
@@ -58,8 +57,8 @@ const VERSIONS: Words<TlsVersion> = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVer
 const ALPN: Words<Alpn> = &[("h2", Alpn::H2), ("http/1.1", Alpn::Http11)];
 
 impl Tls {
-    /// `acme` is the location of `[acme]` if it is written; `by_acme` means that the certificate
-    /// comes from there.
+    /// `acme` is the location of `[acme]` if it is written. `by_acme` means that `[acme]` provides
+    /// the certificate.
     pub(super) fn read(
         section: &mut Section<'_, '_>,
         by_acme: bool,
@@ -72,7 +71,7 @@ impl Tls {
         let parse = |text: &str| choose(ALPN, text).ok_or(Complaint::Shape);
         let default = r#"["h2", "http/1.1"]"#;
         let alpn = values(section.several("alpn", default, &choices(ALPN), parse, |_| false));
-        let wanted = r#"the path of a file, or "" for keys that no replica shares"#;
+        let wanted = r#"the path of a file, or "" for random keys, which replicas do not share"#;
         let remedy =
             "make it with `(umask 027; openssl rand -base64 48 > FILE)`, the same file for every replica";
         let ticket_keys = section.optional_file("ticket_keys", wanted, remedy);
@@ -112,14 +111,14 @@ impl Tls {
 }
 
 impl CertificateFiles {
-    /// The path of an OCSP response about the certificate: beside it, where haproxy looks too.
+    /// The path of the certificate's OCSP response: beside it, as haproxy expects it too.
     pub fn staple(&self) -> PathBuf {
         let mut path = self.certificate.clone().into_os_string();
         path.push(".ocsp");
         path.into()
     }
 
-    /// `certificate` and `key`, of which at least one is written.
+    /// Reads `certificate` and `key`, of which at least one is written.
     fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         for (here, other) in [("certificate", "key"), ("key", "certificate")] {
             if !section.is_written(other) {
@@ -169,8 +168,8 @@ fn certificates(section: &mut Section<'_, '_>, acme: Option<&Location>) -> Optio
         (true, false) => {
             let message = match acme {
                 Some(_) => {
-                    "acme.names is missing; write names = [\"registry.example.com\"], the names for which \
-                     a certificate is wanted"
+                    "acme.names is missing; write names = [\"registry.example.com\"] with the names that the \
+                     certificate is for"
                 }
                 None => {
                     "tls.certificate and tls.key are missing; write certificate = \"certs/domain.crt\" \

@@ -13,24 +13,24 @@ use super::values::print_duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// The audience of tokens: what is written, or else the first of `server.names`. `None` means
-    /// the host of each request. Printable ASCII without spaces, quotes and backslashes.
+    /// The audience of tokens, by default the first of `server.names`. `None` means the host of
+    /// each request. Printable ASCII without spaces, quotes and backslashes.
     pub service: Option<String>,
     /// The issuer, in the same characters.
     pub issuer: String,
-    /// PEM; `None` means a key that this process makes.
+    /// PEM; `None` means a key that the process makes at its start.
     pub key: Option<PathBuf>,
-    /// The certificate of the key, PEM; none without a key.
+    /// The certificate of the key, PEM; `None` without a key.
     pub certificate: Option<PathBuf>,
     /// How long tokens are valid. At least a minute.
     pub ttl: Duration,
-    /// How long identity tokens are valid; zero means that there are none. Always zero without
+    /// How long identity tokens are valid. Zero means that none are issued. Always zero without
     /// `key`, because they have to outlive the process.
     pub refresh_ttl: Duration,
 }
 
 const DAY: Duration = Duration::from_hours(24);
-/// Clients that are told no lifetime assume a minute.
+/// Clients assume a minute if they receive no lifetime.
 const TTL: RangeInclusive<Duration> = Duration::from_mins(1)..=DAY;
 const REFRESH_TTL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(3650 * 24);
 
@@ -49,9 +49,8 @@ impl Token {
             text => word(text).map(Some),
         });
         let issuer = section.text("issuer", r#""tidegate""#, wanted, word);
-        let wanted = r#"the path of a PEM file, or "" for a key that is made at every start"#;
-        let remedy =
-            "make it with `tidegate token FILE`, or leave it empty for one that is made at every start";
+        let wanted = r#"the path of a PEM file, or "" for a new key at every start"#;
+        let remedy = "make it with `tidegate token FILE`, or leave it empty for a new key at every start";
         let key_location = section.location("key");
         let key = section.optional_file("key", wanted, remedy);
         let certificate_location = section.location("certificate");
@@ -66,19 +65,20 @@ impl Token {
         let has_certificate = matches!(certificate, Some(Some(_)));
         let passes = authorization.map(|authorization| authorization == UpstreamAuthorization::Pass);
         let warning = match (mode, has_key, passes) {
-            (Some(AuthMode::Basic | AuthMode::Off), Some(true), _) => {
-                Some((&key_location, "token.key signs nothing while auth.mode is not \"token\""))
-            }
+            (Some(AuthMode::Basic | AuthMode::Off), Some(true), _) => Some((
+                &key_location,
+                "token.key has no effect unless auth.mode is \"token\"; set that mode, or remove the key",
+            )),
             (Some(AuthMode::Token), Some(false), Some(true)) => Some((
                 &key_location,
-                "token.key is missing, and with one that is made at every start the registry cannot \
-                 verify the tokens that upstream.authorization = \"pass\" sends it; write key and \
-                 certificate, which `tidegate token` makes",
+                "token.key is missing, so every start makes a new key, and the registry cannot verify the \
+                 tokens that upstream.authorization = \"pass\" sends it; write key and certificate, \
+                 which `tidegate token` makes",
             )),
             (Some(AuthMode::Token), Some(true), Some(false)) if has_certificate => Some((
                 &certificate_location,
-                "token.certificate is for a registry that verifies tokens, and this one gets none; write \
-                 upstream.authorization = \"pass\", or leave the certificate out",
+                "token.certificate has no effect unless the registry receives the tokens; write \
+                 upstream.authorization = \"pass\", or remove the certificate",
             )),
             _ => None,
         };
@@ -87,8 +87,9 @@ impl Token {
         }
         if has_key == Some(false) {
             if has_certificate {
-                let message = "token.certificate is set without token.key, so a registry would trust a \
-                               key that is not used; write the key that belongs to it, or remove it";
+                let message = "token.certificate is set without token.key, so the registry would trust a \
+                               key that is not used; write the key of the certificate, or remove the \
+                               certificate";
                 section.report.forgotten(&certificate_location, message);
             }
             if let (Some(AuthMode::Token), Some(location)) = (mode, refresh_location)

@@ -13,23 +13,23 @@ use super::words::{Words, word};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// Where it listens.
+    /// The address of the registry.
     pub server: ServerAddress,
     /// PEM roots for an https server; `None` means those of the system.
     pub ca: Option<PathBuf>,
-    /// Until a connection is established, TLS included. Not zero.
+    /// The time to establish a connection, including TLS. Not zero.
     pub connect_timeout: Duration,
-    /// Until the response head, and between pieces of the body. Not zero.
+    /// The time until the response head, and between pieces of the body. Not zero.
     pub read_timeout: Duration,
-    /// What the registry gets as `Authorization`.
+    /// The `Authorization` header that the registry receives.
     pub authorization: UpstreamAuthorization,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamAuthorization {
-    /// `user`: Basic with the verified name and no password.
+    /// `user`: Basic with the verified name and without a password.
     User,
-    /// `pass`: what the client sent.
+    /// `pass`: the header of the client.
     Pass,
     /// `none`: the header is removed.
     None,

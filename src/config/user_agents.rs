@@ -11,11 +11,11 @@ use super::values::status;
 
 #[derive(Clone, Debug)]
 pub struct UserAgents {
-    /// A client is refused if one of these matches ...
+    /// A client is rejected if one of these matches and none of `allow` does.
     pub deny: Vec<Regex>,
-    /// ... and none of these does.
+    /// The exceptions from `deny`.
     pub allow: Vec<Regex>,
-    /// The status of the refusal: a 4xx.
+    /// The status of the rejection: a 4xx.
     pub status: StatusCode,
 }
 

@@ -10,9 +10,9 @@ use http::StatusCode;
 use super::complaint::Complaint;
 
 pub(super) const LONGEST_WAIT: Duration = Duration::from_hours(24);
-/// A wait that has to end, but not at once.
+/// The range of a time that is not zero.
 pub(super) const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST_WAIT;
-/// Zero means at once, or not at all.
+/// The range of a time that may be zero.
 pub(super) const WAIT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=LONGEST_WAIT;
 
 pub(super) const MOST_THREADS: usize = 1024;
@@ -32,7 +32,7 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
 ];
 
-/// A whole number and its unit: ms, s, m, h or d. The error says what is wrong with the text.
+/// Parses a whole number and its unit: ms, s, m, h or d.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, Complaint> {
     let (number, unit) = split(text)?;
     if unit.is_empty() {
@@ -41,8 +41,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Complaint> {
     scaled(number, unit, &DURATION_UNITS).map(Duration::from_millis)
 }
 
-/// The shortest text that [`parse_duration`] reads as the same duration; below a millisecond is cut
-/// off.
+/// The shortest text that [`parse_duration`] reads as the same duration, in whole milliseconds.
 pub(super) fn print_duration(duration: Duration) -> String {
     let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if milliseconds == 0 {
@@ -51,7 +50,8 @@ pub(super) fn print_duration(duration: Duration) -> String {
     print(milliseconds, &DURATION_UNITS)
 }
 
-/// Bytes: a whole number, with or without a unit (B, kB, MB, GB, KiB, MiB, GiB, TiB).
+/// Parses a number of bytes: a whole number, with or without a unit (B, kB, MB, GB, KiB, MiB, GiB,
+/// TiB).
 pub(super) fn parse_size(text: &str) -> Result<u64, Complaint> {
     let (number, unit) = split(text)?;
     if unit.is_empty() { Ok(number) } else { scaled(number, unit, &SIZE_UNITS) }
@@ -103,7 +103,7 @@ fn split(text: &str) -> Result<(u64, &str), Complaint> {
         return Err("it does not begin with a number".into());
     }
     if unit.starts_with(['.', ',']) {
-        return Err("only whole numbers are read; take a smaller unit".into());
+        return Err("only whole numbers are accepted; use a smaller unit".into());
     }
     let number = digits.parse().map_err(|_| "the number is too large")?;
     Ok((number, unit))
@@ -112,7 +112,7 @@ fn split(text: &str) -> Result<(u64, &str), Complaint> {
 fn scaled(number: u64, unit: &str, units: &[(&str, u64)]) -> Result<u64, Complaint> {
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
         let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
-        return Err(format!("there is no unit {:?} among {}", unit, names.join(", ")).into());
+        return Err(format!("the unit {unit:?} is not one of {}", names.join(", ")).into());
     };
     number.checked_mul(*factor).ok_or("it is too large".into())
 }

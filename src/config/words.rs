@@ -1,4 +1,4 @@
-//! Words that stand for one of a few choices, for reading and for printing alike.
+//! Words that stand for one of a few choices, for readers and printers.
 
 /// Each choice with its word in proxy.toml.
 pub(super) type Words<T> = &'static [(&'static str, T)];

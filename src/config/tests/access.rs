@@ -56,7 +56,9 @@ fn a_group_that_no_rule_names_is_told() {
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
-        ["proxy.toml:5:8: groups.team: no entry of [[access]] names \"@team\" among its users"]
+        [
+            "proxy.toml:5:8: groups.team: no entry of [[access]] uses the group; add \"@team\" to the users of one, or remove the group"
+        ]
     );
 }
 
@@ -103,7 +105,7 @@ empty = []
         r#"13:23: groups.developers: found "anonymous" (it is not a single user; write it among the users"#,
         "13:45: groups.developers: found the number 3",
         "14:9: groups.empty: found an empty list; write the name of a user",
-        r#"15:9: groups: found the name "@at"; write "at", only [[access]] has the @"#,
+        r#"15:9: groups: found the name "@at"; write "at", the @ is for [[access]] only"#,
     ];
     assert_eq!(problems.len(), expected.len(), "{problems:#?}");
     for (problem, expected) in problems.iter().zip(expected) {
@@ -140,7 +142,7 @@ fn a_rule_that_can_never_apply_is_refused() {
     };
     assert_eq!(
         problem(&rule("\"anonymous\"", "\"${user}/**\"")),
-        "proxy.toml:6:16: access.repositories: every pattern contains ${user}, and \"anonymous\" alone has no name; \
+        "proxy.toml:6:16: access.repositories: every pattern contains ${user}, but \"anonymous\" has no name; \
          write a pattern without it, or \"*\" among the users"
     );
     sound(&rule("\"anonymous\", \"*\"", "\"${user}/**\""));

@@ -51,7 +51,7 @@ fn it_shows_every_key_with_its_default_and_no_other() {
                     Some((*section, name.as_str(), r#""certs/domain.crt""#, false))
                 }
                 Standing::Required => Some((*section, name.as_str(), r#""certs/domain.key""#, false)),
-                Standing::Later => None,
+                Standing::Planned => None,
             }
         })
         .collect();

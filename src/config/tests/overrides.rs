@@ -91,7 +91,7 @@ fn wrong_rules_in_the_environment_are_named() {
         (
             "TIDEGATE_ACCESS_USERS",
             "alice",
-            "the whole of [[access]] is one variable, TIDEGATE_ACCESS; write a list of tables",
+            "all of [[access]] is one variable, TIDEGATE_ACCESS; write a list of tables",
         ),
         (
             "TIDEGATE_GROUPS",
@@ -123,13 +123,13 @@ fn wrong_variables_are_named() {
     .unwrap_err();
     let mut problems: Vec<&str> = problems.iter().map(String::as_str).collect();
     problems.sort_unstable();
-    let not_yet = "but it does not work in this version: remove it";
+    let not_yet = "is planned, but not available in this version; remove it";
     assert_eq!(
         problems,
         [
             r#"environment: TIDEGATE_ACME_NAME: unknown key "name" in [acme]; did you mean "names"?"#,
             r#"environment: TIDEGATE_LIMITS_HEADERS: limits.headers: found "many"; write a whole number from 1 to 10000, without quotes"#,
-            format!("environment: TIDEGATE_SERVER_ADMIN: tidegate knows server.admin, {not_yet}").as_str(),
+            format!("environment: TIDEGATE_SERVER_ADMIN: server.admin {not_yet}").as_str(),
             r#"environment: TIDEGATE_SERVER_LISTN: unknown key "listn" in [server]; did you mean "listen"?"#,
             r#"environment: TIDEGATE_TLS_CLIENT_VERIFY: tls.client.verify: found "always"; write "off", "optional" or "required""#,
         ]

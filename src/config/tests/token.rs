@@ -37,7 +37,12 @@ fn the_service_is_the_first_name_unless_written() {
 fn a_key_that_signs_nothing_is_told() {
     let config = parse(&format!("{PAIR}[token]\nkey = \"token.key\"\n")).unwrap();
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(warnings, ["proxy.toml:5:7: token.key signs nothing while auth.mode is not \"token\""]);
+    assert_eq!(
+        warnings,
+        [
+            "proxy.toml:5:7: token.key has no effect unless auth.mode is \"token\"; set that mode, or remove the key"
+        ]
+    );
     assert_eq!(parse(&with("key = \"token.key\"")).unwrap().warnings, []);
 }
 
@@ -52,12 +57,12 @@ fn tokens_that_a_registry_does_not_get_or_cannot_verify_are_told() {
     assert_eq!(warnings("key = \"token.key\"", "user"), [""; 0]);
     let told = warnings(pair, "user");
     assert!(
-        told[0].starts_with("proxy.toml:8:15: token.certificate is for a registry that verifies"),
+        told[0].starts_with("proxy.toml:8:15: token.certificate has no effect unless the registry receives"),
         "{told:?}"
     );
     let told = warnings("ttl = \"2m\"", "pass");
     assert!(
-        told[0].starts_with("proxy.toml:6:1: token.key is missing, and with one that is made"),
+        told[0].starts_with("proxy.toml:6:1: token.key is missing, so every start makes a new key"),
         "{told:?}"
     );
     assert_eq!(told.len(), 1);
@@ -68,7 +73,7 @@ fn mistakes_are_told() {
     for (lines, message) in [
         (
             "certificate = \"token.crt\"",
-            "7:15: token.certificate is set without token.key, so a registry would trust a key that is not used;",
+            "7:15: token.certificate is set without token.key, so the registry would trust a key that is not used;",
         ),
         ("service = \"a b\"", r#"7:11: token.service: found "a b"; write printable ASCII without spaces"#),
         ("issuer = \"\"", r#"7:10: token.issuer: found ""; write printable ASCII"#),
