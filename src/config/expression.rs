@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::complaint::Complaint;
 use super::quote::quoted;
-use super::spelling::nearest;
+use super::words::nearest;
 
 /// Checks directives of `EnvFilter` and returns them unchanged.
 pub(super) fn level(text: &str) -> Result<String, Complaint> {

@@ -8,7 +8,7 @@ use super::keys::GROUPS;
 use super::mention::{Mention, user};
 use super::report::{Location, Report};
 use super::section::Section;
-use super::spelling::nearest;
+use super::words::nearest;
 
 /// The groups by their names.
 pub(super) struct Groups(BTreeMap<String, Group>);

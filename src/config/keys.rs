@@ -1,7 +1,7 @@
 //! The sections of proxy.toml, the keys that their readers take, and advice on unknown keys.
 
 use super::quote::quoted;
-use super::spelling::nearest;
+use super::words::nearest;
 
 /// The sections, in the order of proxy.toml.example.
 pub(super) const SECTIONS: [&str; 14] = [

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::complaint::Complaint;
-use super::spelling::nearest;
+use super::words::nearest;
 use crate::problem::Problem;
 use crate::user::{BadName, User};
 

@@ -34,7 +34,6 @@ mod quote;
 mod report;
 mod section;
 mod server;
-mod spelling;
 mod syntax;
 mod tls;
 mod token;
