@@ -64,7 +64,7 @@ impl State {
         let files = problems.take(TlsFiles::read(&config.tls, now));
         let certificates = match &config.acme {
             Some(acme) => {
-                let served = tls_before.map(|before| before.identities.as_slice()).unwrap_or_default();
+                let served = tls_before.map(|before| before.certificates.as_slice()).unwrap_or_default();
                 acme::serve(acme, served, &system, now)
             }
             None => {
@@ -73,8 +73,8 @@ impl State {
             }
         };
         let certificates = problems.take(certificates);
-        let tls = files.zip(certificates).and_then(|(files, (identities, warnings))| {
-            let tls = tls::server(&config.tls, files, identities, &config.server.names, tls_before);
+        let tls = files.zip(certificates).and_then(|(files, (certificates, warnings))| {
+            let tls = tls::server(&config.tls, files, certificates, &config.server.names, tls_before);
             problems.take(tls.map(|tls| (tls, warnings)))
         });
         let tokens = match config.auth.mode {

@@ -2,24 +2,28 @@
 
 use instant_acme::{Account, Error, NewAccount};
 
-use super::directory::{Directory, again};
-use super::failure::{Failure, kind};
-use super::store::{KeptAccount, Store};
+use super::directory::{Directory, retry_bad_nonce};
+use super::error::{IssuanceError, kind};
+use super::store::{AccountRecord, Store};
 use crate::config::Acme;
 
 const UNKNOWN: &str = "accountDoesNotExist";
 
 /// The account that is kept for this directory, its contact brought up to date; else a new one, which is kept from
 /// then on.
-pub(super) async fn open(acme: &Acme, store: &Store, directory: &Directory) -> Result<Account, Failure> {
+pub(super) async fn open(
+    acme: &Acme,
+    store: &Store,
+    directory: &Directory,
+) -> Result<Account, IssuanceError> {
     let builder = || Account::builder_with_http(Box::new(directory.clone()));
     let contact = contact(acme);
     let Some(kept) = store.account(acme)? else {
         let wanted =
             NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
         let create = async || builder().create(&wanted, acme.directory.clone(), None).await;
-        let (account, credentials) = again(create).await?;
-        store.save_account(acme, KeptAccount::new(acme, credentials)).await?;
+        let (account, credentials) = retry_bad_nonce(create).await?;
+        store.save_account(acme, AccountRecord::new(acme, credentials)).await?;
         tracing::info!(directory = acme.directory, account = account.id(), "a new account");
         return Ok(account);
     };
@@ -32,11 +36,11 @@ pub(super) async fn open(acme: &Acme, store: &Store, directory: &Directory) -> R
 }
 
 /// A contact that the directory does not take is no reason to be without a certificate.
-async fn update_contact(acme: &Acme, store: &Store, account: &Account) -> Result<(), Failure> {
+async fn update_contact(acme: &Acme, store: &Store, account: &Account) -> Result<(), IssuanceError> {
     let contact = contact(acme);
-    match again(async || account.update_contacts(&contact).await).await {
+    match retry_bad_nonce(async || account.update_contacts(&contact).await).await {
         Err(Error::Api(problem)) if kind(&problem) != Some(UNKNOWN) => {
-            let error = Failure::from(Error::Api(problem)).message;
+            let error = IssuanceError::from(Error::Api(problem)).message;
             tracing::warn!(
                 error,
                 "the account keeps its old contact: {} refuses acme.contact",
@@ -48,7 +52,7 @@ async fn update_contact(acme: &Acme, store: &Store, account: &Account) -> Result
     }
     // The library takes the credentials and does not give them back.
     match store.account(acme)? {
-        Some(kept) => store.save_account(acme, KeptAccount::new(acme, kept.credentials)).await,
+        Some(kept) => store.save_account(acme, AccountRecord::new(acme, kept.credentials)).await,
         None => Ok(()),
     }
 }
@@ -59,7 +63,7 @@ fn contact(acme: &Acme) -> Vec<&str> {
 
 /// What follows for the account from the failure of an attempt: one that the directory does not know is forgotten,
 /// and the next attempt makes a new one.
-pub(super) async fn review(acme: &Acme, store: &Store, failure: Failure) -> Failure {
+pub(super) async fn review(acme: &Acme, store: &Store, failure: IssuanceError) -> IssuanceError {
     if failure.is(UNKNOWN) {
         return match store.forget_account(acme).await {
             Ok(()) => failure.with_advice("the next attempt makes a new account"),
@@ -81,9 +85,9 @@ mod tests {
     use crate::acme::store::fixtures::{acme, credentials};
     use crate::pki::fixtures::Folder;
 
-    fn refusal(kind: &str) -> Failure {
+    fn refusal(kind: &str) -> IssuanceError {
         let problem = format!(r#"{{"type": "urn:ietf:params:acme:error:{kind}", "detail": "no"}}"#);
-        Failure::from(Error::Api(serde_json::from_str(&problem).unwrap()))
+        IssuanceError::from(Error::Api(serde_json::from_str(&problem).unwrap()))
     }
 
     #[tokio::test]
@@ -92,7 +96,7 @@ mod tests {
         let acme = acme(&folder);
         let store = Store::new(&acme.state);
         store.begin(&acme, 1).await.unwrap();
-        store.save_account(&acme, KeptAccount::new(&acme, credentials())).await.unwrap();
+        store.save_account(&acme, AccountRecord::new(&acme, credentials())).await.unwrap();
 
         let failure = review(&acme, &store, refusal("unauthorized")).await;
         assert!(failure.message.contains("deep/acme/account.json"), "{failure:?}");

@@ -6,14 +6,14 @@ use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 
 use super::directory::Directory;
-use super::failure::Failure;
+use super::error::IssuanceError;
 use super::schedule;
 use super::store::{Renewal, Store};
 use crate::config::Acme;
 use crate::crypto::provider;
 use crate::disk::{Content, Mode};
 use crate::pki::pair;
-use crate::pki::{self, Facts, Identity, RenewedBy, SystemRoots, date};
+use crate::pki::{self, Facts, RenewedBy, ServedCertificate, SystemRoots, date};
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 
@@ -27,32 +27,32 @@ const TEMPORARY: &str = "temporary certificate of tidegate";
 /// The certificate is unusable and the folder for a new one is not writable; or the roots cannot be read.
 pub(crate) fn serve(
     acme: &Acme,
-    before: &[Identity],
+    before: &[ServedCertificate],
     system: &SystemRoots,
     now: OffsetDateTime,
-) -> Result<(Vec<Identity>, Vec<Problem>), Problems> {
+) -> Result<(Vec<ServedCertificate>, Vec<Problem>), Problems> {
     Directory::new(acme, system)?;
     let store = Store::new(&acme.state);
-    let obstacle = store.obstacle();
-    let (identities, mut warnings) =
+    let obstacle = store.write_obstacle();
+    let (certificates, mut warnings) =
         match pki::load(&[acme.files()], RenewedBy::Acme, now, &|name| system.have(name)) {
-            Ok((identities, mut warnings)) => {
+            Ok((certificates, mut warnings)) => {
                 warnings.extend(obstacle);
-                (identities, warnings)
+                (certificates, warnings)
             }
             Err(problems) => {
                 let served = match before {
                     [] => vec![temporary(acme, now)?],
                     before => before.to_vec(),
                 };
-                let warnings = vec![substitute(acme, &served, &problems)];
+                let warnings = vec![substitute_warning(acme, &served, &problems)];
                 match obstacle {
                     Some(obstacle) => return Err(obstacle.into()),
                     None => (served, warnings),
                 }
             }
         };
-    let renewal = store.renewal().filter(|renewal| renewal.is_of(acme) && renewal.failures > 0);
+    let renewal = store.renewal().filter(|renewal| renewal.matches(acme) && renewal.failures > 0);
     warnings.extend(renewal.map(|renewal| {
         let message = format!(
             "the directory {} has issued no certificate in {} attempts; last error: {}; next attempt: {}",
@@ -63,16 +63,16 @@ pub(crate) fn serve(
         );
         Problem::new("acme", message)
     }));
-    Ok((identities, warnings))
+    Ok((certificates, warnings))
 }
 
 /// What is served instead of the certificate in the folder, and why.
-fn substitute(acme: &Acme, served: &[Identity], problems: &Problems) -> Problem {
+fn substitute_warning(acme: &Acme, served: &[ServedCertificate], problems: &Problems) -> Problem {
     let cause = match problems.0.iter().find(|problem| !problem.missing) {
         Some(problem) => format!("the one in {problem}"),
         None => "there is none yet".to_owned(),
     };
-    let served = if served.iter().any(|identity| identity.facts.label == TEMPORARY) {
+    let served = if served.iter().any(|certificate| certificate.facts.label == TEMPORARY) {
         "a temporary certificate, which no client trusts, is in service"
     } else {
         "the previous certificate stays in service"
@@ -82,37 +82,38 @@ fn substitute(acme: &Acme, served: &[Identity], problems: &Problems) -> Problem 
 
 /// When the next attempt is due: at the moment in `renewal`, which must be of these settings. At once if
 /// its certificate is missing, or if that moment is too late to have been written under this clock.
-pub(super) fn next(acme: &Acme, renewal: Option<&Renewal>, now: OffsetDateTime) -> OffsetDateTime {
+pub(super) fn next_attempt(acme: &Acme, renewal: Option<&Renewal>, now: OffsetDateTime) -> OffsetDateTime {
     let Some(renewal) = renewal else { return now };
     let latest = match (renewal.failures, validity(acme)) {
         (0, None) => return now,
         (0, Some((_, until))) => until,
-        (_, _) => now + schedule::LONGEST_WISH,
+        (_, _) => now + schedule::LONGEST_RETRY_AFTER,
     };
     if renewal.next <= latest { renewal.next } else { now }
 }
 
 /// First and last moment of the certificate that is kept, if it can be used.
 pub(super) fn validity(acme: &Acme) -> Option<(OffsetDateTime, OffsetDateTime)> {
-    let (identities, _) =
+    let (certificates, _) =
         pki::load(&[acme.files()], RenewedBy::Acme, OffsetDateTime::now_utc(), &|_| true).ok()?;
-    identities.first().map(|identity| (identity.facts.not_before, identity.facts.not_after))
+    certificates.first().map(|certificate| (certificate.facts.not_before, certificate.facts.not_after))
 }
 
 /// Checks that chain and key are what was ordered; returns when the certificate becomes valid and when it
 /// expires. One that is not valid yet is accepted: the clock of this machine may be behind.
-pub(super) fn judge(
+pub(super) fn validate(
     acme: &Acme,
     pem: &Secret,
     now: OffsetDateTime,
-) -> Result<(OffsetDateTime, OffsetDateTime), Failure> {
+) -> Result<(OffsetDateTime, OffsetDateTime), IssuanceError> {
     let files = acme.files();
     let pair =
         pair::read_with(&files, |_| Ok(Content { bytes: pem.expose().to_vec(), mode: Mode::private() }));
     let chain = pair.chain.unwrap_or_default();
     let findings = pki::check_chain(&files.certificate, &chain, RenewedBy::Acme, now, &|_| true);
     let fault = pair.problems.into_iter().chain(findings.errors).map(|problem| problem.message).next();
-    let unusable = |fault| Failure::new(format!("it issued a certificate that cannot be used: {fault}"));
+    let unusable =
+        |fault| IssuanceError::new(format!("it issued a certificate that cannot be used: {fault}"));
     let leaf = match (fault, chain.first()) {
         (Some(fault), _) => return Err(unusable(fault)),
         (None, None) => return Err(unusable("there is none".to_owned())),
@@ -128,12 +129,12 @@ pub(super) fn judge(
 }
 
 /// A certificate that no client trusts: without any, the handshakes of the directory would fail as well.
-fn temporary(acme: &Acme, now: OffsetDateTime) -> Result<Identity, Problem> {
+fn temporary(acme: &Acme, now: OffsetDateTime) -> Result<ServedCertificate, Problem> {
     self_signed(acme, now)
         .map_err(|error| Problem::new("acme", format!("no temporary certificate can be made: {error}")))
 }
 
-fn self_signed(acme: &Acme, now: OffsetDateTime) -> Result<Identity, Box<dyn std::error::Error>> {
+fn self_signed(acme: &Acme, now: OffsetDateTime) -> Result<ServedCertificate, Box<dyn std::error::Error>> {
     let mut params = CertificateParams::new(acme.names.clone())?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, TEMPORARY);
@@ -143,7 +144,7 @@ fn self_signed(acme: &Acme, now: OffsetDateTime) -> Result<Identity, Box<dyn std
     let certificate = params.self_signed(&key)?.der().clone();
     let facts = Facts::read(&certificate).ok_or("it cannot be read")?;
     let key = provider().key_provider.load_private_key(PrivateKeyDer::try_from(key.serialize_der())?)?;
-    Ok(Identity { certified: CertifiedKey::new(vec![certificate], key), facts, staple: None })
+    Ok(ServedCertificate { certified: CertifiedKey::new(vec![certificate], key), facts, staple: None })
 }
 
 #[cfg(test)]

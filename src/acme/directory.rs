@@ -10,7 +10,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
 
-use super::failure::kind;
+use super::error::kind;
 use crate::config::Acme;
 use crate::https::HttpsClient;
 use crate::pki::SystemRoots;
@@ -19,7 +19,7 @@ use crate::problem::Problems;
 /// The longest `Retry-After` that the library sees. No directory that works asks for more.
 const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 /// The library tries three times with a fresh nonce; a busy directory of several servers may refuse more.
-const NONCES: usize = 8;
+const NONCE_TRIES: usize = 8;
 
 /// A client for one directory. Clones share what the directory last asked for.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl Directory {
         let answer = self.https.send(request).await.map_err(|error| Error::Other(error.into()))?;
         self.check(&answer, for_directory)?;
         let (mut parts, body) = answer.into_parts();
-        remove_absurd_wait(&mut parts.headers);
+        remove_absurd_retry_after(&mut parts.headers);
         Ok(BytesResponse { parts, body: Box::new(body) })
     }
 
@@ -87,7 +87,7 @@ fn retry_after(headers: &HeaderMap) -> Option<SystemTime> {
 }
 
 /// The library adds whatever number it finds to the time of day, and panics when there is no such time.
-fn remove_absurd_wait(headers: &mut HeaderMap) {
+fn remove_absurd_retry_after(headers: &mut HeaderMap) {
     let latest = SystemTime::now() + LONGEST_WAIT;
     if retry_after(headers).is_none_or(|at| at > latest) {
         headers.remove(RETRY_AFTER);
@@ -114,11 +114,15 @@ fn check_directory(body: &[u8]) -> Result<(), String> {
 }
 
 /// Repeats a request that is refused for its nonce (RFC 8555 section 6.5): nothing has happened then.
-pub(super) async fn again<T>(mut request: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+pub(super) async fn retry_bad_nonce<T>(
+    mut request: impl AsyncFnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
     let mut tries = 1;
     loop {
         match request().await {
-            Err(Error::Api(problem)) if tries < NONCES && kind(&problem) == Some("badNonce") => tries += 1,
+            Err(Error::Api(problem)) if tries < NONCE_TRIES && kind(&problem) == Some("badNonce") => {
+                tries += 1
+            }
             result => return result,
         }
     }
@@ -149,7 +153,7 @@ mod tests {
     fn the_library_is_spared_an_absurd_wait() {
         let kept = |value| {
             let mut headers = asking(value);
-            remove_absurd_wait(&mut headers);
+            remove_absurd_retry_after(&mut headers);
             headers.contains_key(RETRY_AFTER)
         };
         assert!(kept("0") && kept(" 604000 ") && kept("Sun, 06 Nov 1994 08:49:37 GMT"));
@@ -185,12 +189,12 @@ mod tests {
     #[tokio::test]
     async fn a_refused_nonce_is_tried_again_but_not_for_ever() {
         let mut tries = 0;
-        let refused = again(async || {
+        let refused = retry_bad_nonce(async || {
             tries += 1;
             let problem = r#"{"type": "urn:ietf:params:acme:error:badNonce"}"#;
             Err::<(), _>(Error::Api(serde_json::from_str(problem).unwrap()))
         });
         assert!(refused.await.is_err());
-        assert_eq!(tries, NONCES);
+        assert_eq!(tries, NONCE_TRIES);
     }
 }

@@ -9,9 +9,9 @@ use instant_acme::{
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
-use super::directory::again;
-use super::failure::{Failure, explain, kind};
-use super::store::{KeptOrder, Store};
+use super::directory::retry_bad_nonce;
+use super::error::{IssuanceError, explain, kind};
+use super::store::{OrderRecord, Store};
 use crate::config::{Acme, AcmeChallenge};
 use crate::secret::Secret;
 use crate::tls::{Challenges, Offer};
@@ -27,7 +27,7 @@ pub(super) async fn obtain(
     store: &Store,
     account: &Account,
     challenges: &Arc<Challenges>,
-) -> Result<Secret, Failure> {
+) -> Result<Secret, IssuanceError> {
     let (mut order, key) = match resume(acme, store, account).await? {
         Some(order) => order,
         None => begin(acme, store, account).await?,
@@ -37,18 +37,22 @@ pub(super) async fn obtain(
         Err(error) if order.state().status == OrderStatus::Invalid => {
             store.forget_order();
             // The order's own error, of the type `unauthorized` say, is about a name and not about the account.
-            Err(Failure::new(reasons(&mut order).await.unwrap_or(error.message)))
+            Err(IssuanceError::new(validation_errors(&mut order).await.unwrap_or(error.message)))
         }
         Err(error) => Err(error),
     }
 }
 
 /// The order on the disk, with its key.
-async fn resume(acme: &Acme, store: &Store, account: &Account) -> Result<Option<(Order, Secret)>, Failure> {
-    let Some(KeptOrder { url, key, .. }) = store.order()?.filter(|order| order.is_of(acme)) else {
+async fn resume(
+    acme: &Acme,
+    store: &Store,
+    account: &Account,
+) -> Result<Option<(Order, Secret)>, IssuanceError> {
+    let Some(OrderRecord { url, key, .. }) = store.order()?.filter(|order| order.matches(acme)) else {
         return Ok(None);
     };
-    match again(async || account.order(url.clone()).await).await {
+    match retry_bad_nonce(async || account.order(url.clone()).await).await {
         Ok(mut order) => {
             if order.state().status == OrderStatus::Invalid {
                 store.forget_order();
@@ -72,12 +76,13 @@ fn is_temporary(problem: &Problem) -> bool {
     busy || matches!(kind(problem), Some("badNonce" | "rateLimited" | "serverInternal"))
 }
 
-async fn begin(acme: &Acme, store: &Store, account: &Account) -> Result<(Order, Secret), Failure> {
-    let key = KeyPair::generate().map_err(|error| Failure::new(format!("no key can be made: {error}")))?;
+async fn begin(acme: &Acme, store: &Store, account: &Account) -> Result<(Order, Secret), IssuanceError> {
+    let key =
+        KeyPair::generate().map_err(|error| IssuanceError::new(format!("no key can be made: {error}")))?;
     let key = Secret::new(key.serialize_pem().into_bytes());
     let names: Vec<Identifier> = acme.names.iter().cloned().map(Identifier::Dns).collect();
-    let order = again(async || account.new_order(&NewOrder::new(&names)).await).await?;
-    store.save_order(&KeptOrder::new(acme, order.url(), key.clone())).await?;
+    let order = retry_bad_nonce(async || account.new_order(&NewOrder::new(&names)).await).await?;
+    store.save_order(&OrderRecord::new(acme, order.url(), key.clone())).await?;
     tracing::info!(order = order.url(), names = acme.names.join(", "), "a new order");
     Ok((order, key))
 }
@@ -87,21 +92,21 @@ async fn advance(
     order: &mut Order,
     key: &Secret,
     challenges: &Arc<Challenges>,
-) -> Result<String, Failure> {
+) -> Result<String, IssuanceError> {
     if order.state().status == OrderStatus::Pending {
         let _offers = offer_answers(acme, order, challenges).await?;
-        again(async || order.poll_ready(&POLLS).await).await?;
+        retry_bad_nonce(async || order.poll_ready(&POLLS).await).await?;
     }
     if order.state().status == OrderStatus::Ready {
-        let csr =
-            request(acme, key).map_err(|error| Failure::new(format!("no request can be made: {error}")))?;
-        again(async || order.finalize_csr(&csr).await).await?;
+        let csr = certificate_request(acme, key)
+            .map_err(|error| IssuanceError::new(format!("no request can be made: {error}")))?;
+        retry_bad_nonce(async || order.finalize_csr(&csr).await).await?;
     }
     match order.state().status {
         OrderStatus::Processing | OrderStatus::Valid => {
-            Ok(again(async || order.poll_certificate(&POLLS).await).await?)
+            Ok(retry_bad_nonce(async || order.poll_certificate(&POLLS).await).await?)
         }
-        status => Err(Failure::new(format!("the order is {status:?}"))),
+        status => Err(IssuanceError::new(format!("the order is {status:?}"))),
     }
 }
 
@@ -110,8 +115,8 @@ async fn offer_answers(
     acme: &Acme,
     order: &mut Order,
     challenges: &Arc<Challenges>,
-) -> Result<Vec<Offer>, Failure> {
-    again(async || fetch_authorizations(order).await).await?;
+) -> Result<Vec<Offer>, IssuanceError> {
+    retry_bad_nonce(async || fetch_authorizations(order).await).await?;
     let mut offers = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -125,7 +130,7 @@ async fn offer_answers(
             AcmeChallenge::Http01 => ChallengeType::Http01,
         };
         let Some(mut challenge) = authorization.challenge(kind) else {
-            return Err(Failure::new(format!(
+            return Err(IssuanceError::new(format!(
                 "{name}: the directory does not offer the challenge acme.challenge"
             )));
         };
@@ -133,11 +138,11 @@ async fn offer_answers(
         offers.push(match acme.challenge {
             AcmeChallenge::TlsAlpn01 => challenges
                 .offer_handshake(&name, proof.digest().as_ref())
-                .map_err(|error| Failure::new(format!("{name}: {error}")))?,
+                .map_err(|error| IssuanceError::new(format!("{name}: {error}")))?,
             AcmeChallenge::Http01 => challenges.offer_text(&challenge.token, proof.as_str()),
         });
         if challenge.status == ChallengeStatus::Pending {
-            again(async || challenge.set_ready().await).await?;
+            retry_bad_nonce(async || challenge.set_ready().await).await?;
         }
     }
     tracing::info!(names = acme.names.join(", "), "ready for validation");
@@ -153,7 +158,7 @@ async fn fetch_authorizations(order: &mut Order) -> Result<(), Error> {
     Ok(())
 }
 
-fn request(acme: &Acme, key: &Secret) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+fn certificate_request(acme: &Acme, key: &Secret) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let key = KeyPair::from_pem(str::from_utf8(key.expose())?)?;
     let mut params = CertificateParams::new(acme.names.clone())?;
     params.distinguished_name = DistinguishedName::new();
@@ -161,9 +166,9 @@ fn request(acme: &Acme, key: &Secret) -> Result<Vec<u8>, Box<dyn std::error::Err
 }
 
 /// What the directory found at each name that it could not prove.
-async fn reasons(order: &mut Order) -> Option<String> {
+async fn validation_errors(order: &mut Order) -> Option<String> {
     // A poll of the order has it forget its authorizations, so this tells what they are now.
-    again(async || fetch_authorizations(order).await).await.ok()?;
+    retry_bad_nonce(async || fetch_authorizations(order).await).await.ok()?;
     let mut reasons = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(Ok(authorization)) = authorizations.next().await {

@@ -14,9 +14,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const GROWTH: u32 = 6;
 const LONGEST_PAUSE: Duration = Duration::from_hours(6);
 /// Let's Encrypt lets a name fail five times an hour.
-const PATIENCE: Duration = Duration::from_mins(12);
+const FAILURE_INTERVAL: Duration = Duration::from_mins(12);
 /// No directory that works asks for more.
-pub(super) const LONGEST_WISH: Duration = Duration::from_hours(7 * 24);
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(7 * 24);
 
 /// When a certificate that is good from one moment `until` another is to be renewed; not before a tenth of its life is over from
 /// `now` on, or six hours, whatever this machine's clock says. `random` is from 0 to 1.
@@ -32,12 +32,12 @@ pub(super) fn renewal(
 
 /// The delay before the next attempt. Grows 6x per failure from 5 s to 6 h. Capped at a tenth of the
 /// remaining life of the certificate valid in `validity`, but for long-lived certificates not below 12
-/// minutes (Let's Encrypt's failure limit). Never shorter than `wished`, the directory's `Retry-After`.
-pub(super) fn pause(
+/// minutes (Let's Encrypt's failure limit). Never shorter than `retry_after`, the directory's `Retry-After`.
+pub(super) fn retry_delay(
     failures: u32,
     validity: Option<(OffsetDateTime, OffsetDateTime)>,
     now: OffsetDateTime,
-    wished: Option<Duration>,
+    retry_after: Option<Duration>,
     random: f64,
 ) -> Duration {
     let steps = GROWTH.saturating_pow(failures.saturating_sub(1));
@@ -45,9 +45,9 @@ pub(super) fn pause(
     let longest = validity.map_or(LONGEST_PAUSE, |(from, until)| {
         let life = (until - from).unsigned_abs();
         let left = (until - now).max(time::Duration::ZERO).unsigned_abs();
-        (left / 10).max(PATIENCE.min(life / 1000))
+        (left / 10).max(FAILURE_INTERVAL.min(life / 1000))
     });
-    pause.min(longest).max(FIRST_PAUSE).max(wished.unwrap_or_default().min(LONGEST_WISH))
+    pause.min(longest).max(FIRST_PAUSE).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
 }
 
 /// From 0 to 1.
@@ -86,31 +86,31 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_six_hours() {
-        let seconds = |failures| pause(failures, None, START, None, 0.0).as_secs();
+        let seconds = |failures| retry_delay(failures, None, START, None, 0.0).as_secs();
         assert_eq!([1, 2, 3, 4, 5, 6, 7].map(seconds), [5, 30, 180, 1080, 6480, 21600, 21600]);
         assert_eq!(seconds(u32::MAX), 21600);
-        assert!(pause(6, None, START, None, 1.0) < pause(6, None, START, None, 0.5));
-        assert_eq!(pause(1, None, START, None, 1.0), FIRST_PAUSE);
+        assert!(retry_delay(6, None, START, None, 1.0) < retry_delay(6, None, START, None, 0.5));
+        assert_eq!(retry_delay(1, None, START, None, 1.0), FIRST_PAUSE);
     }
 
     #[test]
     fn a_pause_is_no_longer_than_a_tenth_of_the_life_that_is_left() {
         let short = Some((START, START + HOUR));
-        assert_eq!(pause(9, short, START, None, 0.0), HOUR / 10);
-        assert_eq!(pause(9, short, START + HOUR, None, 0.0), FIRST_PAUSE);
+        assert_eq!(retry_delay(9, short, START, None, 0.0), HOUR / 10);
+        assert_eq!(retry_delay(9, short, START + HOUR, None, 0.0), FIRST_PAUSE);
         let long = Some((START, START + 90 * DAY));
-        assert_eq!(pause(9, long, START, None, 0.0), LONGEST_PAUSE);
-        assert_eq!(pause(9, long, START + 89 * DAY + 4 * HOUR, None, 0.0), 2 * HOUR);
+        assert_eq!(retry_delay(9, long, START, None, 0.0), LONGEST_PAUSE);
+        assert_eq!(retry_delay(9, long, START + 89 * DAY + 4 * HOUR, None, 0.0), 2 * HOUR);
         for late in [90 * DAY - HOUR, 90 * DAY, 100 * DAY] {
-            assert_eq!(pause(9, long, START + late, None, 0.0), PATIENCE);
+            assert_eq!(retry_delay(9, long, START + late, None, 0.0), FAILURE_INTERVAL);
         }
-        assert_eq!(pause(1, long, START + 90 * DAY, None, 0.0), FIRST_PAUSE);
+        assert_eq!(retry_delay(1, long, START + 90 * DAY, None, 0.0), FIRST_PAUSE);
     }
 
     #[test]
     fn the_directory_may_ask_for_more_but_not_for_ever() {
-        assert_eq!(pause(1, Some((START, START + HOUR)), START, Some(HOUR), 0.0), HOUR);
-        assert_eq!(pause(5, None, START, Some(Duration::from_secs(1)), 0.0).as_secs(), 6480);
-        assert_eq!(pause(1, None, START, Some(Duration::MAX), 0.0), LONGEST_WISH);
+        assert_eq!(retry_delay(1, Some((START, START + HOUR)), START, Some(HOUR), 0.0), HOUR);
+        assert_eq!(retry_delay(5, None, START, Some(Duration::from_secs(1)), 0.0).as_secs(), 6480);
+        assert_eq!(retry_delay(1, None, START, Some(Duration::MAX), 0.0), LONGEST_RETRY_AFTER);
     }
 }

@@ -16,8 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::spawn_blocking;
 
-pub(super) use self::records::{KeptAccount, KeptOrder, Renewal};
-use super::failure::Failure;
+pub(super) use self::records::{AccountRecord, OrderRecord, Renewal};
+use super::error::IssuanceError;
 use crate::config::Acme;
 use crate::disk::{self, Staged};
 use crate::problem::Problem;
@@ -36,7 +36,7 @@ pub(super) struct Store {
 }
 
 /// The accounts by the URL of their directory: who tries another one comes back to the account he had.
-type Accounts = BTreeMap<String, KeptAccount>;
+type Accounts = BTreeMap<String, AccountRecord>;
 
 impl Store {
     pub(super) fn new(folder: &Path) -> Self {
@@ -44,7 +44,7 @@ impl Store {
     }
 
     /// What keeps the folder from being written to, if anything does.
-    pub(super) fn obstacle(&self) -> Option<Problem> {
+    pub(super) fn write_obstacle(&self) -> Option<Problem> {
         let there = self.folder.ancestors().find(|folder| !folder.as_os_str().is_empty() && folder.exists());
         let folder = there.unwrap_or(Path::new("."));
         let usable = folder.is_dir() && access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok();
@@ -61,18 +61,18 @@ impl Store {
     /// Makes the folder if it is not there, keeps other processes out of it from now on, and notes that an attempt is
     /// under way, which counts as the `failures`th in a row that failed until there is something better to tell. After
     /// that it is known that the folder can be written to.
-    pub(super) async fn begin(&self, acme: &Acme, failures: u32) -> Result<(), Failure> {
+    pub(super) async fn begin(&self, acme: &Acme, failures: u32) -> Result<(), IssuanceError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
-        made.map_err(|error| denied(&self.folder, &error))?;
+        made.map_err(|error| write_error(&self.folder, &error))?;
         self.lock()?;
-        self.save(RENEWAL, &Renewal::begun(acme, failures)).await
+        self.save(RENEWAL, &Renewal::in_progress(acme, failures)).await
     }
 
-    pub(super) fn account(&self, acme: &Acme) -> Result<Option<KeptAccount>, Failure> {
+    pub(super) fn account(&self, acme: &Acme) -> Result<Option<AccountRecord>, IssuanceError> {
         Ok(self.accounts()?.remove(&acme.directory))
     }
 
-    pub(super) fn order(&self) -> Result<Option<KeptOrder>, Failure> {
+    pub(super) fn order(&self) -> Result<Option<OrderRecord>, IssuanceError> {
         self.read(ORDER)
     }
 
@@ -88,13 +88,17 @@ impl Store {
         self.folder.join(ACCOUNT)
     }
 
-    pub(super) async fn save_account(&self, acme: &Acme, account: KeptAccount) -> Result<(), Failure> {
+    pub(super) async fn save_account(
+        &self,
+        acme: &Acme,
+        account: AccountRecord,
+    ) -> Result<(), IssuanceError> {
         let mut accounts = self.accounts()?;
         accounts.insert(acme.directory.clone(), account);
         self.save(ACCOUNT, &accounts).await
     }
 
-    pub(super) async fn save_order(&self, order: &KeptOrder) -> Result<(), Failure> {
+    pub(super) async fn save_order(&self, order: &OrderRecord) -> Result<(), IssuanceError> {
         self.save(ORDER, order).await
     }
 
@@ -109,12 +113,12 @@ impl Store {
     }
 
     /// Puts a certificate with its key in the place of the old one.
-    pub(super) async fn install(&self, path: &Path, pem: Secret) -> Result<(), Failure> {
+    pub(super) async fn install(&self, path: &Path, pem: Secret) -> Result<(), IssuanceError> {
         write(path.to_owned(), pem).await
     }
 
     /// With the order that was made by it.
-    pub(super) async fn forget_account(&self, acme: &Acme) -> Result<(), Failure> {
+    pub(super) async fn forget_account(&self, acme: &Acme) -> Result<(), IssuanceError> {
         let mut accounts = self.accounts()?;
         accounts.remove(&acme.directory);
         self.forget_order();
@@ -125,19 +129,19 @@ impl Store {
         self.forget(ORDER);
     }
 
-    fn accounts(&self) -> Result<Accounts, Failure> {
+    fn accounts(&self) -> Result<Accounts, IssuanceError> {
         Ok(self.read(ACCOUNT)?.unwrap_or_default())
     }
 
-    fn lock(&self) -> Result<(), Failure> {
+    fn lock(&self) -> Result<(), IssuanceError> {
         if self.lock.get().is_some() {
             return Ok(());
         }
         let path = self.folder.join(LOCK);
         let opened = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = opened.map_err(|error| denied(&path, &error))?;
+        let file = opened.map_err(|error| write_error(&path, &error))?;
         if let Err(Errno::WOULDBLOCK) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            return Err(Failure::new(format!(
+            return Err(IssuanceError::new(format!(
                 "another tidegate uses {}; give each one a separate folder acme.state",
                 self.folder.display()
             )));
@@ -149,7 +153,7 @@ impl Store {
 
     /// None when there is no such file, or nothing of use in it. One that is there but cannot be read may hold what
     /// would be lost with it, such as an account.
-    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Failure> {
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, IssuanceError> {
         let path = self.folder.join(name);
         let content = match disk::read(&path, disk::SMALL) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -158,7 +162,7 @@ impl Store {
                     "{} cannot be read: {error}; the user of tidegate must be able to",
                     path.display()
                 );
-                return Err(Failure::new(message));
+                return Err(IssuanceError::new(message));
             }
             Ok(content) => content,
         };
@@ -171,9 +175,9 @@ impl Store {
         }
     }
 
-    async fn save<T: Serialize>(&self, name: &str, kept: &T) -> Result<(), Failure> {
+    async fn save<T: Serialize>(&self, name: &str, kept: &T) -> Result<(), IssuanceError> {
         let path = self.folder.join(name);
-        let text = serde_json::to_vec_pretty(kept).map_err(|error| denied(&path, &error.into()))?;
+        let text = serde_json::to_vec_pretty(kept).map_err(|error| write_error(&path, &error.into()))?;
         write(path, Secret::new(text)).await
     }
 
@@ -189,14 +193,14 @@ impl Store {
 }
 
 /// Syncing may take a disk a while, and the thread has connections to accept.
-async fn write(path: PathBuf, content: Secret) -> Result<(), Failure> {
+async fn write(path: PathBuf, content: Secret) -> Result<(), IssuanceError> {
     let place = path.clone();
     let written = spawn_blocking(move || Staged::secret(&path, &content)?.commit()).await;
-    written.map_err(io::Error::other).flatten().map_err(|error| denied(&place, &error))
+    written.map_err(io::Error::other).flatten().map_err(|error| write_error(&place, &error))
 }
 
-fn denied(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("{} cannot be written: {error}", path.display()))
+fn write_error(path: &Path, error: &io::Error) -> IssuanceError {
+    IssuanceError::new(format!("{} cannot be written: {error}", path.display()))
 }
 
 #[cfg(test)]

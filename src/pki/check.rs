@@ -1,4 +1,4 @@
-//! Whether clients will accept a chain: its dates, its order, its purpose, its names.
+//! Checks whether clients will accept a chain: dates, order, purpose and names.
 
 use std::path::Path;
 
@@ -9,25 +9,27 @@ use super::facts::{Facts, is_issued_by};
 use super::pair::Certificate;
 use crate::problem::Problem;
 
-/// What is wrong with a chain, and what soon will be.
+/// The results of the checks of one chain.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    /// No client accepts it.
+    /// Reasons why no client accepts the chain.
     pub(crate) errors: Vec<Problem>,
-    /// Some client will refuse it, or all will before long.
+    /// Reasons why some clients refuse the chain, or why all will soon.
     pub(crate) warnings: Vec<Problem>,
 }
 
-/// Who renews a certificate, and so what its dates are to us.
+/// Who renews a certificate. Decides how strictly its dates are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RenewedBy {
-    /// The operator: it has to be valid, and he is warned ahead.
+    /// The operator: the certificate must be valid, and a warning precedes its expiry.
     Operator,
-    /// tidegate itself, by ACME: it serves with whatever dates while there is no other. This machine's clock may be wrong.
+    /// tidegate itself, by ACME: while there is no other certificate, wrong dates are only a
+    /// warning. The clock of this machine may be wrong.
     Acme,
 }
 
-/// Judges the chain of one file at the moment `now`. `is_root` tells whether the system trusts a CA of this name.
+/// Checks the chain of one file at the time `now`. `is_root` returns whether the system trusts a
+/// CA with this name, given as DER.
 pub(crate) fn chain(
     path: &Path,
     chain: &[Certificate],
@@ -45,20 +47,20 @@ pub(crate) fn chain(
         found.push(Problem::at(path, message));
     }
     let mut error = |message: String| findings.errors.push(Problem::at(path, message));
-    if let Some(message) = unfit(&leaf.facts) {
+    if let Some(message) = wrong_kind(&leaf.facts) {
         error(message);
     }
-    if let Some(message) = disorder(chain) {
+    if let Some(message) = order_error(chain) {
         error(message);
     }
     let mut warn = |message: String| findings.warnings.push(Problem::at(path, message));
     if let (RenewedBy::Operator, Some(message)) = (renewed_by, expires_soon(&leaf.facts, now)) {
         warn(message);
     }
-    for message in doubts(&leaf.facts) {
+    for message in client_warnings(&leaf.facts) {
         warn(message);
     }
-    if let Some(message) = incomplete(&leaf.facts, issuers, is_root).or_else(|| namesake(chain)) {
+    if let Some(message) = incomplete(&leaf.facts, issuers, is_root).or_else(|| wrong_issuer(chain)) {
         warn(message);
     }
     for issuer in issuers.iter().filter(|issuer| issuer.facts.not_after < now) {
@@ -71,26 +73,27 @@ pub(crate) fn chain(
     findings
 }
 
-/// A warning for each host name that the settings promise and no certificate bears.
+/// Returns a warning for each host name of the settings that no certificate covers.
 pub(crate) fn names<'a>(
     names: &[String],
     certificates: impl Iterator<Item = &'a Facts> + Clone,
 ) -> Vec<Problem> {
-    let borne = || certificates.clone().flat_map(Facts::names).collect::<Vec<_>>().join(", ");
+    let covered = || certificates.clone().flat_map(Facts::names).collect::<Vec<_>>().join(", ");
     names
         .iter()
         .filter(|name| !certificates.clone().any(|facts| facts.covers(name)))
         .map(|name| {
             let message = format!(
                 "no certificate covers {name} (covered: {}); clients that use this name will refuse the connection",
-                borne()
+                covered()
             );
             Problem::new("server.names", message)
         })
         .collect()
 }
 
-/// Renewal of a 90-day certificate is due 30 days ahead; at 21 it has failed for a while.
+/// A 90-day certificate is usually renewed 30 days before its expiry. With 21 days left, renewal
+/// has failed for some time.
 const SOON: Duration = Duration::days(21);
 
 fn dates(leaf: &Facts, now: OffsetDateTime) -> Option<String> {
@@ -116,36 +119,37 @@ fn expires_soon(leaf: &Facts, now: OffsetDateTime) -> Option<String> {
         .then(|| format!("the certificate expires on {}, in {}; renew it", date(leaf.not_after), span(left)))
 }
 
-fn unfit(leaf: &Facts) -> Option<String> {
+fn wrong_kind(leaf: &Facts) -> Option<String> {
     if !leaf.version_3 {
         return Some(
-            "the certificate is of the old X.509 version 1, which cannot name a host; have it made with \
+            "the certificate is of the old X.509 version 1, which cannot name a host; create it with \
              extensions and a subjectAltName (`openssl x509 -req -extfile …`)"
                 .to_owned(),
         );
     }
-    // `openssl req -x509` marks every certificate as a CA's, also a server's, and docker accepts that: the
-    // documentation of the registry makes its example so.
-    let stands_for_a_server = leaf.self_issued() && leaf.names().next().is_some();
-    (leaf.ca && !stands_for_a_server).then(|| {
+    // `openssl req -x509` marks every certificate as a CA certificate, and docker accepts such a
+    // server certificate. The registry's documentation creates its example that way.
+    let is_for_a_server = leaf.self_issued() && leaf.names().next().is_some();
+    (leaf.ca && !is_for_a_server).then(|| {
         format!(
-            "the first certificate ({}) is a CA's, not a server's; put first the one that this CA issued for the \
-             server, or make one with `tidegate cert server`",
+            "the first certificate ({}) is a CA's, not a server's; put the server's certificate first, or create \
+             one with `tidegate cert server`",
             leaf.label
         )
     })
 }
 
-/// Each certificate after the first must be the issuer of one before it. Stricter than RFC 8446 section 4.4.2,
-/// which lets a client sort; not all do. A second certificate of one issuer (a cross-signed one) may stand.
-fn disorder(chain: &[Certificate]) -> Option<String> {
+/// Each certificate after the first must be the issuer of an earlier one. RFC 8446 section 4.4.2
+/// lets clients sort the chain, but not all do. A second certificate of the same issuer (a
+/// cross-signed one) is allowed.
+fn order_error(chain: &[Certificate]) -> Option<String> {
     (1..chain.len()).find_map(|index| {
         let (before, rest) = chain.split_at(index);
         let stray = rest.first()?;
         let issued = before.iter().any(|one| one.facts.issuer == stray.facts.subject);
         (!issued).then(|| {
             format!(
-                "the chain is not in order: certificate {} ({}) did not issue one of those before it; put the \
+                "the chain is not in order: certificate {} ({}) did not issue any of the earlier ones; put the \
                  server's own first, then its issuer, then the issuer's issuer, and nothing else",
                 index + 1,
                 stray.facts.label
@@ -154,27 +158,28 @@ fn disorder(chain: &[Certificate]) -> Option<String> {
     })
 }
 
-/// That an intermediate is missing cannot be known, only that one seems to have issued the certificate; a
-/// private CA issues without.
+/// Whether an intermediate is missing can only be guessed: public CAs issue with one, private CAs
+/// often without.
 fn incomplete(leaf: &Facts, issuers: &[Certificate], is_root: &dyn Fn(&[u8]) -> bool) -> Option<String> {
-    let seems = issuers.is_empty() && !leaf.self_issued() && leaf.of_public_kind && !is_root(&leaf.issuer);
+    let seems = issuers.is_empty() && !leaf.self_issued() && leaf.looks_public && !is_root(&leaf.issuer);
     seems.then(|| {
-        "the file holds only the server's own certificate, which an intermediate CA seems to have issued; \
+        "the file holds only the server's own certificate, which was probably issued by an intermediate CA; \
          append the CA's chain (often called fullchain.pem), or docker and others will refuse the connection"
             .to_owned()
     })
 }
 
-/// A CA that has renewed its key keeps its name, and then the old certificate of the CA looks right beside what
-/// the new key signed. A signature with a broken hash cannot be judged, and is told of elsewhere.
-fn namesake(chain: &[Certificate]) -> Option<String> {
-    let judged = |one: &Certificate| !one.facts.self_issued() && one.facts.broken_hash.is_none();
-    chain.iter().enumerate().filter(|(_, one)| judged(one)).find_map(|(index, one)| {
+/// A CA that renews its key keeps its name, so its old certificate looks like the issuer of what
+/// the new key signed. A signature with a broken hash cannot be verified; [`client_warnings`]
+/// reports it.
+fn wrong_issuer(chain: &[Certificate]) -> Option<String> {
+    let is_verifiable = |one: &Certificate| !one.facts.self_issued() && one.facts.broken_hash.is_none();
+    chain.iter().enumerate().filter(|(_, one)| is_verifiable(one)).find_map(|(index, one)| {
         let mut named = chain.iter().filter(|other| other.facts.subject == one.facts.issuer).peekable();
         (named.peek().is_some() && !named.any(|issuer| is_issued_by(&one.der, &issuer.facts))).then(|| {
             format!(
                 "certificate {} of the file ({}) was issued by another CA of the same name than the one in the \
-                 file; append the chain that the CA gave with it, or clients will refuse the connection",
+                 file; append the chain that came with the certificate, or clients will refuse the connection",
                 index + 1,
                 one.facts.label
             )
@@ -182,33 +187,33 @@ fn namesake(chain: &[Certificate]) -> Option<String> {
     })
 }
 
-fn doubts(leaf: &Facts) -> Vec<String> {
-    let mut doubts = Vec::new();
+fn client_warnings(leaf: &Facts) -> Vec<String> {
+    let mut warnings = Vec::new();
     if leaf.ca && leaf.self_issued() {
-        doubts.push(
+        warnings.push(
             "the certificate is its own CA; docker, podman and curl accept that when they trust it, others may \
-             not: `tidegate cert ca` and `tidegate cert server` make a proper pair"
+             not; `tidegate cert ca` and `tidegate cert server` create a proper pair"
                 .to_owned(),
         );
     }
     if leaf.version_3 && leaf.names().next().is_none() {
-        doubts.push(
-            "the certificate bears no subjectAltName; docker and all current clients ignore the common name and \
+        warnings.push(
+            "the certificate has no subjectAltName; docker and all current clients ignore the common name and \
              will refuse the connection"
                 .to_owned(),
         );
     }
     if !leaf.for_servers {
-        doubts.push(
-            "the certificate is not meant for a server (its extendedKeyUsage lacks serverAuth); clients will \
+        warnings.push(
+            "the certificate is not for servers (its extendedKeyUsage lacks serverAuth); clients will \
              refuse the connection"
                 .to_owned(),
         );
     }
     if let Some(hash) = leaf.broken_hash.filter(|_| !leaf.self_issued()) {
-        doubts.push(format!("the certificate is signed with {hash}, which clients no longer accept"));
+        warnings.push(format!("the certificate is signed with {hash}, which clients no longer accept"));
     }
-    doubts
+    warnings
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a certificate revocation list says (RFC 5280, section 5).
+//! Certificate revocation lists (RFC 5280 section 5).
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -11,20 +11,21 @@ use x509_parser::revocation_list::{CertificateRevocationList, RevokedCertificate
 use super::facts::without_zeros;
 use super::signature::is_signed;
 
-/// A list of version 1 or 2 of one CA. Whether that CA has signed it is another question: see [`Crl::is_signed_by`].
+/// A list (version 1 or 2) of one CA. Reading does not verify its signature; see
+/// [`Crl::is_signed_by`].
 #[derive(Debug)]
 pub(crate) struct Crl {
     /// The name of the CA as DER.
     pub(crate) issuer: Vec<u8>,
-    /// When a newer list has to be there; not every list says so.
+    /// When a newer list is due, if the list says so.
     pub(crate) next_update: Option<OffsetDateTime>,
-    /// The number that the list after this one has, big-endian.
+    /// The CRL number for the next list, big-endian.
     pub(crate) next_number: Vec<u8>,
-    /// By serial number, big-endian, without leading zeros.
+    /// The revoked certificates by serial number, big-endian, without leading zeros.
     pub(crate) entries: BTreeMap<Vec<u8>, Entry>,
     signed: Vec<u8>,
     signature: Vec<u8>,
-    /// The key that was seen to have signed it.
+    /// The public key with which the signature was verified.
     signer: OnceLock<Vec<u8>>,
 }
 
@@ -32,42 +33,42 @@ pub(crate) struct Crl {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) revoked: OffsetDateTime,
-    /// CRLReason of RFC 5280 section 5.3.1.
+    /// CRLReason, RFC 5280 section 5.3.1.
     pub(crate) reason: Option<u8>,
-    /// Since when the certificate was not to be trusted, when that is known.
+    /// The invalidity date, RFC 5280 section 5.3.2.
     pub(crate) invalid_since: Option<OffsetDateTime>,
 }
 
-/// Why a list cannot be used. Displayed after the file's name, each is one sentence.
+/// Why a list cannot be used. The message completes a sentence that starts with the file's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Fault {
-    #[error("holds a list of revoked certificates that is damaged")]
+pub(crate) enum CrlError {
+    #[error("holds a damaged list of revoked certificates (CRL)")]
     Damaged,
-    #[error("holds an indirect list, of several CAs, which is not read; get one list of each CA")]
+    #[error("holds an indirect CRL (of several CAs), which is not supported; get one CRL for each CA")]
     Indirect,
-    #[error("holds a list of some of the CA's certificates only; get the whole list")]
+    #[error("holds a CRL that covers only some of the CA's certificates; get the complete CRL")]
     Partial,
     #[error(
-        "holds a list with a critical extension that is not understood, maybe a delta list; get the whole list of the CA"
+        "holds a CRL with an unsupported critical extension (it may be a delta CRL); get the complete CRL of the CA"
     )]
     Critical,
 }
 
 impl Crl {
-    pub(crate) fn read(der: &CertificateRevocationListDer<'_>) -> Result<Self, Fault> {
-        let Ok(([], list)) = x509_parser::parse_x509_crl(der) else { return Err(Fault::Damaged) };
+    pub(crate) fn read(der: &CertificateRevocationListDer<'_>) -> Result<Self, CrlError> {
+        let Ok(([], list)) = x509_parser::parse_x509_crl(der) else { return Err(CrlError::Damaged) };
         let mut next_number = vec![1];
         for extension in list.extensions() {
             match extension.parsed_extension() {
                 ParsedExtension::CRLNumber(number) => next_number = (number + 1_u32).to_bytes_be(),
                 ParsedExtension::IssuingDistributionPoint(scope) if scope.indirect_crl => {
-                    return Err(Fault::Indirect);
+                    return Err(CrlError::Indirect);
                 }
                 ParsedExtension::IssuingDistributionPoint(scope) if is_partial(scope) => {
-                    return Err(Fault::Partial);
+                    return Err(CrlError::Partial);
                 }
                 ParsedExtension::IssuingDistributionPoint(_) => {}
-                _ if extension.critical => return Err(Fault::Critical),
+                _ if extension.critical => return Err(CrlError::Critical),
                 _ => {}
             }
         }
@@ -82,26 +83,27 @@ impl Crl {
         })
     }
 
-    /// Whether the owner of `public_key`, a SubjectPublicKeyInfo in DER, has signed the list. A yes is remembered.
+    /// Returns whether the list is signed by `public_key`, a SubjectPublicKeyInfo in DER. Success
+    /// is cached.
     pub(crate) fn is_signed_by(&self, public_key: &[u8]) -> bool {
         if let Some(signer) = self.signer.get() {
             return signer == public_key;
         }
         let signed = is_signed(&self.signed, &self.signature, public_key);
         if signed {
-            // Somebody else may have found out at the same time.
+            // Another thread may have stored it first.
             _ = self.signer.set(public_key.to_vec());
         }
         signed
     }
 
-    /// Whether the certificate of this serial number, without leading zeros, is revoked.
+    /// Returns whether the certificate with this serial number (no leading zeros) is revoked.
     pub(crate) fn revokes(&self, serial: &[u8]) -> bool {
         self.entries.contains_key(serial)
     }
 }
 
-/// Where the list can be fetched says nothing of what is in it; everything else there does.
+/// Only the name of the distribution point leaves the contents unrestricted.
 fn is_partial(scope: &IssuingDistributionPoint<'_>) -> bool {
     scope.only_contains_user_certs
         || scope.only_contains_ca_certs
@@ -109,11 +111,11 @@ fn is_partial(scope: &IssuingDistributionPoint<'_>) -> bool {
         || scope.only_some_reasons.is_some()
 }
 
-fn entries(list: &CertificateRevocationList<'_>) -> Result<BTreeMap<Vec<u8>, Entry>, Fault> {
+fn entries(list: &CertificateRevocationList<'_>) -> Result<BTreeMap<Vec<u8>, Entry>, CrlError> {
     let entry = |entry: &RevokedCertificate<'_>| {
-        // It says that the certificate is of yet another CA.
+        // It names another CA as the issuer of the certificate.
         if entry.extensions().iter().any(|extension| extension.critical) {
-            return Err(Fault::Indirect);
+            return Err(CrlError::Indirect);
         }
         let revoked = Entry {
             revoked: entry.revocation_date.to_datetime(),

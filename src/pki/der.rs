@@ -1,12 +1,12 @@
-//! DER (X.690), read element by element.
+//! Reading DER (X.690) element by element.
 
 use x509_parser::asn1_rs::{Any, Class, FromDer, Tag};
 
-/// The elements at one level of a structure, in their order.
+/// The remaining elements at one level of a structure.
 #[derive(Clone, Copy)]
 pub(super) struct Elements<'a>(&'a [u8]);
 
-/// The bytes are not DER, or have another structure.
+/// The bytes are not DER, or do not have the expected structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -15,21 +15,21 @@ impl<'a> Elements<'a> {
         Self(bytes)
     }
 
-    /// The next element as a `T`, which checks its tag.
+    /// Returns the next element as a `T`, whose decoder checks the tag.
     pub(super) fn next<T: FromDer<'a>>(&mut self) -> Result<T, Malformed> {
         let (rest, value) = T::from_der(self.0).map_err(|_| Malformed)?;
         self.0 = rest;
         Ok(value)
     }
 
-    /// The elements within the next one, a SEQUENCE.
+    /// Returns the elements of the next one, which must be a SEQUENCE.
     pub(super) fn sequence(&mut self) -> Result<Self, Malformed> {
         let sequence: Any<'a> = self.next()?;
         let is_sequence = (sequence.class(), sequence.tag()) == (Class::Universal, Tag::Sequence);
         if is_sequence { Ok(Self(sequence.data)) } else { Err(Malformed) }
     }
 
-    /// The content of the next element if that has the context-specific `tag`.
+    /// Returns the content of the next element if it has the context-specific `tag`.
     pub(super) fn tagged(&mut self, tag: u32) -> Result<Option<Self>, Malformed> {
         if self.is_empty() {
             return Ok(None);
@@ -47,7 +47,7 @@ impl<'a> Elements<'a> {
         self.0.is_empty()
     }
 
-    /// Fails if there is another element.
+    /// Fails if an element is left.
     pub(super) fn end(&self) -> Result<(), Malformed> {
         if self.is_empty() { Ok(()) } else { Err(Malformed) }
     }

@@ -1,4 +1,4 @@
-//! What a certificate says of itself (RFC 5280). Only here and in `crl` x509-parser is known.
+//! The contents of a certificate (RFC 5280) that tidegate uses.
 
 use std::net::IpAddr;
 
@@ -10,66 +10,66 @@ use x509_parser::x509::{X509Name, X509Version};
 
 use super::signature::is_signed;
 
-/// The facts that decide whether and for whom a certificate works.
+/// The fields that decide where a certificate can be used.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     /// The subject's name as DER, compared byte by byte.
     pub(crate) subject: Vec<u8>,
     /// The issuer's name as DER.
     pub(crate) issuer: Vec<u8>,
-    /// The number that the issuer gave it, big-endian, without leading zeros.
+    /// The serial number, big-endian, without leading zeros.
     pub(crate) serial: Vec<u8>,
     /// Subject key identifier.
     pub(crate) key_id: Option<Vec<u8>>,
     /// The public key with its algorithm: SubjectPublicKeyInfo as DER.
     pub(crate) public_key: Vec<u8>,
-    /// The subject's common names, as they stand there; none for one that is no text.
+    /// The subject's common names, unchanged. `None` stands for a name that is not text.
     pub(crate) common_names: Vec<Option<String>>,
-    /// The first DNS name or e-mail address of the subject alternative name, as it stands there.
+    /// The first DNS name or e-mail address of the subject alternative name, unchanged.
     pub(crate) alternative_name: Option<String>,
-    /// What to call it in a sentence: common name, else first DNS name, else serial number; printable.
+    /// The name for messages: the common name, else the first DNS name or IP address, else the
+    /// serial number. Without control characters.
     pub(crate) label: String,
-    /// DNS names of the subject alternative name, lower case, perhaps with a leading `*.`.
+    /// DNS names of the subject alternative name, in lower case; may start with `*.`.
     pub(crate) dns_names: Vec<String>,
     /// IP addresses of the subject alternative name.
     pub(crate) addresses: Vec<IpAddr>,
-    /// First moment of validity.
     pub(crate) not_before: OffsetDateTime,
-    /// Last moment of validity.
     pub(crate) not_after: OffsetDateTime,
-    /// Basic constraints: may sign other certificates.
+    /// Whether basic constraints mark it as a CA certificate.
     pub(crate) ca: bool,
-    /// Key usage: absent, or names keyCertSign.
+    /// Whether key usage is absent or includes keyCertSign.
     pub(crate) may_sign: bool,
-    /// Has extensions at all. Versions 1 and 2 cannot name a host in a way clients accept.
+    /// Whether the version is 3. Earlier versions cannot name a host in a way clients accept.
     pub(crate) version_3: bool,
-    /// Extended key usage: absent, or names serverAuth or any.
+    /// Whether extended key usage is absent or includes serverAuth or any.
     pub(crate) for_servers: bool,
-    /// Authority information access names where the issuer's certificate can be had, or proofs of certificate
-    /// transparency are there: public CAs do so, and they issue with intermediates.
-    pub(crate) of_public_kind: bool,
-    /// The hash of the signature, when clients no longer accept it.
+    /// Whether it links its issuer's certificate (authority information access) or contains
+    /// certificate transparency proofs. Public CAs do so, and they issue with intermediates.
+    pub(crate) looks_public: bool,
+    /// The hash of the signature, if clients no longer accept it.
     pub(crate) broken_hash: Option<&'static str>,
 }
 
 impl Facts {
-    /// None when the bytes are no certificate.
+    /// Returns `None` if the bytes are not a certificate.
     pub(crate) fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (rest, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
         rest.is_empty().then(|| Self::of(&parsed))
     }
 
-    /// Whether its time has begun and is not over.
+    /// Returns whether `now` is within the validity period.
     pub(crate) fn is_current(&self, now: OffsetDateTime) -> bool {
         (self.not_before..=self.not_after).contains(&now)
     }
 
-    /// Issuer and subject are the same name.
+    /// Returns whether issuer and subject have the same name.
     pub(crate) fn self_issued(&self) -> bool {
         self.issuer == self.subject
     }
 
-    /// True when a client that asked for `name` (lower case host name or IP address) finds it here (RFC 9525).
+    /// Returns whether the certificate is valid for `name`, a host name in lower case or an IP
+    /// address (RFC 9525).
     pub(crate) fn covers(&self, name: &str) -> bool {
         if let Ok(address) = name.parse::<IpAddr>() {
             return self.addresses.contains(&address);
@@ -81,7 +81,7 @@ impl Facts {
         })
     }
 
-    /// All names of the subject alternative name, for a sentence.
+    /// Returns the DNS names and IP addresses of the subject alternative name.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.dns_names.iter().cloned().chain(self.addresses.iter().map(IpAddr::to_string))
     }
@@ -104,11 +104,11 @@ impl Facts {
             may_sign: true,
             version_3: parsed.version() == X509Version::V3,
             for_servers: true,
-            of_public_kind: false,
+            looks_public: false,
             broken_hash: broken_hash(&parsed.signature_algorithm.algorithm.to_id_string()),
         };
         for extension in parsed.extensions() {
-            facts.learn(extension.parsed_extension());
+            facts.read_extension(extension.parsed_extension());
         }
         let label =
             facts.common_names.iter().flatten().map(|name| printable(name)).find(|name| !name.is_empty());
@@ -118,7 +118,7 @@ impl Facts {
         facts
     }
 
-    fn learn(&mut self, extension: &ParsedExtension<'_>) {
+    fn read_extension(&mut self, extension: &ParsedExtension<'_>) {
         match extension {
             ParsedExtension::SubjectAlternativeName(names) => {
                 for name in &names.general_names {
@@ -138,16 +138,16 @@ impl Facts {
             ParsedExtension::KeyUsage(usage) => self.may_sign = usage.key_cert_sign(),
             ParsedExtension::ExtendedKeyUsage(usage) => self.for_servers = usage.server_auth || usage.any,
             ParsedExtension::AuthorityInfoAccess(access) => {
-                self.of_public_kind |=
+                self.looks_public |=
                     access.iter().any(|one| one.access_method.to_id_string() == AD_CA_ISSUERS);
             }
-            ParsedExtension::SCT(_) => self.of_public_kind = true,
+            ParsedExtension::SCT(_) => self.looks_public = true,
             _ => {}
         }
     }
 }
 
-/// Whether `issuer` issued `certificate`: by its name and by its signature.
+/// Returns whether `issuer` issued `certificate`, judged by the issuer's name and the signature.
 pub(crate) fn is_issued_by(certificate: &CertificateDer<'_>, issuer: &Facts) -> bool {
     let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else { return false };
     certificate.issuer().as_raw() == issuer.subject
@@ -173,7 +173,7 @@ fn common_names(name: &X509Name<'_>) -> Vec<Option<String>> {
     name.iter_common_name().map(|part| part.as_str().ok().map(str::to_owned)).collect()
 }
 
-/// DER puts a zero before a first bit that is set.
+/// Removes leading zeros. DER starts a positive number with a zero if its first bit would be set.
 pub(super) fn without_zeros(number: &[u8]) -> Vec<u8> {
     number.iter().copied().skip_while(|byte| *byte == 0).collect()
 }
@@ -183,7 +183,7 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     four.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
 }
 
-/// A name goes into error messages and logs; a certificate may hold anything.
+/// Makes a name safe for messages and logs: a certificate may contain anything.
 fn printable(name: &str) -> String {
     name.chars().take(253).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -1,4 +1,4 @@
-//! Certificates and keys for tests, made on the spot.
+//! Generated certificates and keys for tests.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 use super::pem;
 use crate::config::CertificateFiles;
 
-/// A directory that vanishes with its files.
+/// A temporary directory.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
@@ -48,7 +48,7 @@ pub(crate) fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A CA that signs what a test asks for.
+/// A CA for tests.
 pub(crate) struct Signer {
     pub(crate) certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
@@ -62,7 +62,7 @@ impl Signer {
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
-    /// A CA below this one.
+    /// Issues an intermediate CA.
     pub(crate) fn intermediate(&self, name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let params = ca_params(name);
@@ -74,12 +74,12 @@ impl Signer {
         params.signed_by(key, &self.issuer).unwrap()
     }
 
-    /// A list of revoked certificates that needs no successor before `next_update`.
+    /// Issues a CRL of `serials` that is valid until `next_update`.
     pub(crate) fn revoke(&self, serials: &[&[u8]], next_update: OffsetDateTime) -> String {
         self.list(serials, next_update, None)
     }
 
-    /// A list of some kind of certificates only.
+    /// Issues an empty CRL that covers only the certificates in `scope`.
     pub(crate) fn revoke_scoped(&self, scope: CrlScope) -> String {
         let distribution_point = CrlDistributionPoint { uris: vec!["http://ca.test/some.crl".to_owned()] };
         let point = CrlIssuingDistributionPoint { distribution_point, scope: Some(scope) };
@@ -109,20 +109,20 @@ impl Signer {
         params.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
-    /// A server certificate with a P-256 key.
+    /// Issues a server certificate with a P-256 key.
     pub(crate) fn server(&self, names: &[&str]) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         (self.sign(&params(names), &key), key)
     }
 
-    /// A server certificate with an RSA key.
+    /// Issues a server certificate with an RSA key.
     pub(crate) fn rsa_server(&self, names: &[&str]) -> (Certificate, KeyPair) {
         let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
         (self.sign(&params(names), &key), key)
     }
 }
 
-/// A server's parameters, valid from yesterday for a year.
+/// Parameters of a server certificate that is valid from yesterday for a year.
 pub(crate) fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names.clone()).unwrap();
@@ -152,7 +152,7 @@ pub(crate) fn issuer_url() -> CustomExtension {
     CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], content)
 }
 
-/// The key in the form that preceded PKCS#8: SEC1 for ECDSA, PKCS#1 for RSA. PKCS#8 wraps it in an octet string.
+/// Encodes the key in the format inside PKCS#8: SEC1 for ECDSA, PKCS#1 for RSA.
 pub(crate) fn traditional(key: &KeyPair, label: &str) -> String {
     let der = key.serialize_der();
     let (_, outer) = element(&der);
@@ -162,7 +162,7 @@ pub(crate) fn traditional(key: &KeyPair, label: &str) -> String {
     pem::encode(label, inner)
 }
 
-/// A DER element of less than 64 KiB, its content in parts.
+/// Encodes a DER element of less than 64 KiB.
 pub(crate) fn der(tag: u8, content: &[&[u8]]) -> Vec<u8> {
     let content = content.concat();
     let length = match content.len() {
@@ -173,7 +173,7 @@ pub(crate) fn der(tag: u8, content: &[&[u8]]) -> Vec<u8> {
     [&[tag], length.as_slice(), &content].concat()
 }
 
-/// Length and content of the DER element at the start of `der`.
+/// Returns the length and the content of the first DER element.
 fn element(der: &[u8]) -> (usize, &[u8]) {
     let (header, length) = match der[1] {
         short @ 0..0x80 => (2, usize::from(short)),

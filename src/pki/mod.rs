@@ -1,4 +1,4 @@
-//! Certificates, private keys and revocation lists: read from their files and judged.
+//! Certificates, private keys and revocation lists: reading and checking their files.
 
 mod check;
 mod crl;
@@ -7,12 +7,12 @@ mod der;
 mod facts;
 #[cfg(test)]
 pub(crate) mod fixtures;
-mod identity;
 mod ocsp;
 pub(crate) mod pair;
 pub(crate) mod pem;
 mod pkcs1;
 mod roots;
+mod served;
 mod signature;
 mod staple;
 
@@ -20,7 +20,7 @@ pub(crate) use self::check::{RenewedBy, chain as check_chain, names as check_nam
 pub(crate) use self::crl::{Crl, Entry};
 pub(crate) use self::dates::{date, span};
 pub(crate) use self::facts::{Facts, is_issued_by};
-pub(crate) use self::identity::{Identity, load};
 pub(crate) use self::pkcs1::pkcs1;
 pub(crate) use self::roots::{SystemRoots, client_config};
+pub(crate) use self::served::{ServedCertificate, load};
 pub(crate) use self::staple::Staple;

@@ -1,4 +1,4 @@
-//! What an OCSP response says (RFC 6960 section 4.2.1).
+//! Parsing OCSP responses (RFC 6960 section 4.2.1).
 
 use time::OffsetDateTime;
 use x509_parser::asn1_rs::{Any, BitString, Enumerated, GeneralizedTime, Integer, Oid, oid};
@@ -9,10 +9,10 @@ use super::facts::without_zeros;
 /// id-pkix-ocsp-basic, RFC 6960 section 4.2.1.
 const BASIC: Oid<'_> = oid!(1.3.6.1.5.5.7.48.1.1);
 
-/// What the CA says about one certificate.
+/// The status of one certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SingleResponse {
-    /// The certificate's serial number, big-endian, without leading zeros.
+    /// Big-endian, without leading zeros.
     pub(super) serial: Vec<u8>,
     pub(super) status: Status,
     pub(super) this_update: OffsetDateTime,
@@ -26,36 +26,36 @@ pub(super) enum Status {
     Unknown,
 }
 
-/// Why there is no statement.
+/// Why a response contains no status.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NoResponse {
+pub(super) enum OcspError {
     /// The bytes are not an OCSP response.
     Malformed,
-    /// The CA answered with this error instead.
+    /// The CA answered with this error.
     Refused(&'static str),
-    /// The response is of a type other than basic.
+    /// The response type is not basic.
     NotBasic,
 }
 
-/// Reads a response. Neither its signature nor what surrounds the statements is looked at.
-pub(super) fn read(der: &[u8]) -> Result<Vec<SingleResponse>, NoResponse> {
+/// Reads the single responses of an OCSP response. Does not verify the signature.
+pub(super) fn read(der: &[u8]) -> Result<Vec<SingleResponse>, OcspError> {
     let mut response = Elements::new(der);
     let mut fields = response.sequence()?;
     response.end()?;
     let status: Enumerated = fields.next()?;
     if let Some(error) = error(status.0)? {
-        return Err(NoResponse::Refused(error));
+        return Err(OcspError::Refused(error));
     }
-    let Some(mut bytes) = fields.tagged(0)? else { return Err(NoResponse::NotBasic) };
+    let Some(mut bytes) = fields.tagged(0)? else { return Err(OcspError::NotBasic) };
     fields.end()?;
     let mut bytes = bytes.sequence()?;
     if bytes.next::<Oid<'_>>()? != BASIC {
-        return Err(NoResponse::NotBasic);
+        return Err(OcspError::NotBasic);
     }
     Ok(basic(bytes.next()?)?)
 }
 
-/// BasicOCSPResponse: the data, then what signs it.
+/// Reads a BasicOCSPResponse: the data, then the signature.
 fn basic(der: &[u8]) -> Result<Vec<SingleResponse>, Malformed> {
     let mut response = Elements::new(der);
     let mut fields = response.sequence()?;
@@ -100,7 +100,7 @@ fn moment(fields: &mut Elements<'_>) -> Result<OffsetDateTime, Malformed> {
     fields.next::<GeneralizedTime>()?.utc_datetime().map_err(|_| Malformed)
 }
 
-/// The name of an OCSPResponseStatus other than successful.
+/// Returns the name of an OCSPResponseStatus, or `None` for `successful`.
 fn error(status: u32) -> Result<Option<&'static str>, Malformed> {
     match status {
         0 => Ok(None),
@@ -113,7 +113,7 @@ fn error(status: u32) -> Result<Option<&'static str>, Malformed> {
     }
 }
 
-impl From<Malformed> for NoResponse {
+impl From<Malformed> for OcspError {
     fn from(_: Malformed) -> Self {
         Self::Malformed
     }

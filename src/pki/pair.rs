@@ -1,4 +1,4 @@
-//! A certificate chain and its private key, read as one.
+//! Reading a certificate chain and its private key together.
 
 use std::io;
 use std::path::Path;
@@ -17,33 +17,34 @@ use crate::crypto::provider;
 use crate::disk::{self, Content};
 use crate::problem::Problem;
 
-/// What could be read of the two files. Without problems both halves are there and belong together.
+/// The contents of the two files. Without problems, both parts are present and belong together.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    /// At least one certificate, when the file could be read.
+    /// At least one certificate, if the file could be read.
     pub(crate) chain: Option<Vec<Certificate>>,
-    /// The private key, when the file could be read.
+    /// The private key, if the file could be read.
     pub(crate) key: Option<Key>,
-    /// Everything wrong with the two files, but not with what the certificates say: that is `check`'s.
+    /// All problems with the two files. The contents of the certificates are checked by
+    /// [`super::check_chain`].
     pub(crate) problems: Vec<Problem>,
 }
 
-/// One certificate and what it says.
+/// One certificate and its facts.
 #[derive(Debug)]
 pub(crate) struct Certificate {
     pub(crate) der: CertificateDer<'static>,
     pub(crate) facts: Facts,
 }
 
-/// A private key in the two forms that its users need.
+/// A private key as DER and as a signer.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) der: PrivateKeyDer<'static>,
     pub(crate) signing: Arc<dyn SigningKey>,
 }
 
-/// Reads both files. Whoever renews a certificate replaces two files one after the other, so a key that
-/// does not fit is read again, with its certificate, a few times. Blocks for [`TRIES`] × [`PAUSE`] at most.
+/// Reads both files. A renewal replaces the two files one after the other, so both are read again a
+/// few times while they do not match. Blocks for less than [`TRIES`] × [`PAUSE`].
 pub(crate) fn read(files: &CertificateFiles) -> Pair {
     read_with(files, open)
 }
@@ -74,12 +75,15 @@ pub(crate) fn read_with(
     }
 }
 
-/// The certificates of a file in their order, at least one.
+/// Reads the certificates of a file, at least one, in their order.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<Certificate>, Problem> {
     read_chain(path, &mut open)
 }
 
-/// The private key of a file, when it can be used; else all that is wrong with it.
+/// Reads the private key of a file.
+///
+/// # Errors
+/// All problems with the file.
 pub(crate) fn key(path: &Path) -> Result<Key, Vec<Problem>> {
     let mut problems = Vec::new();
     match read_key(path, &mut open, &mut problems) {
@@ -93,7 +97,7 @@ fn read_chain(
     open: &mut impl FnMut(&Path) -> io::Result<Content>,
 ) -> Result<Vec<Certificate>, Problem> {
     let content = open(path).map_err(|error| unreadable(path, &error))?;
-    let certificates = pem::certificates(&content.bytes).map_err(|fault| Problem::at(path, fault))?;
+    let certificates = pem::certificates(&content.bytes).map_err(|error| Problem::at(path, error))?;
     let read = |(index, der)| {
         let facts = Facts::read(&der).ok_or_else(|| {
             Problem::at(path, format_args!("certificate {} of the file is damaged", index + 1))
@@ -110,10 +114,10 @@ fn read_key(
 ) -> Option<Key> {
     let content = open(path).map_err(|error| problems.push(unreadable(path, &error))).ok()?;
     let der = pem::private_key(&content.bytes);
-    if der.as_ref().err().is_none_or(|fault| fault.leaves_a_key()) {
+    if der.as_ref().err().is_none_or(|error| error.leaves_a_key()) {
         problems.extend(content.mode.exposed("is a private key").map(|message| Problem::at(path, message)));
     }
-    let der = der.map_err(|fault| problems.push(Problem::at(path, fault))).ok()?;
+    let der = der.map_err(|error| problems.push(Problem::at(path, error))).ok()?;
     match provider().key_provider.load_private_key(der.clone_key()) {
         Ok(signing) => Some(Key { der, signing }),
         Err(_) => {
@@ -127,15 +131,14 @@ fn read_key(
     }
 }
 
-/// The sentence for a key that is not the first certificate's.
+/// Returns the problem if the key does not belong to the first certificate.
 fn mismatch(files: &CertificateFiles, chain: &[Certificate], key: &Key) -> Option<Problem> {
-    let position = chain.iter().position(|certificate| belongs(certificate, key));
-    match position {
+    match chain.iter().position(|certificate| key_matches(certificate, key)) {
         Some(0) => None,
         Some(later) => Some(Problem::at(
             &files.certificate,
             format_args!(
-                "the key belongs to certificate {} of the file ({}), which must be the first: \
+                "the key belongs to certificate {} of the file ({}), which must come first: \
                  the server's own certificate, then its issuer, and so on",
                 later + 1,
                 chain.get(later).map_or("", |certificate| &certificate.facts.label),
@@ -151,12 +154,12 @@ fn mismatch(files: &CertificateFiles, chain: &[Certificate], key: &Key) -> Optio
     }
 }
 
-fn belongs(certificate: &Certificate, key: &Key) -> bool {
+fn key_matches(certificate: &Certificate, key: &Key) -> bool {
     let pair = CertifiedKey::new(vec![certificate.der.clone()], key.signing.clone());
     match pair.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => true,
         Err(Error::InconsistentKeys(_)) => false,
-        // What rustls cannot parse (an X.509 version 1 certificate) is for `check` to name.
+        // rustls cannot parse an X.509 version 1 certificate; the check of the chain reports it.
         Err(_) => true,
     }
 }
@@ -165,7 +168,7 @@ fn open(path: &Path) -> io::Result<Content> {
     disk::read(path, disk::SMALL)
 }
 
-/// The sentence for a file that could not be opened or read.
+/// Returns the problem for a file that cannot be opened or read.
 pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Problem {
     match error.kind() {
         io::ErrorKind::NotFound => {
@@ -174,7 +177,7 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Problem {
         io::ErrorKind::PermissionDenied => Problem::at(
             path,
             format_args!(
-                "may not be read by the user that tidegate runs as (user id {}); \
+                "cannot be read by the user that tidegate runs as (user id {}); \
                  `chgrp` it to a group of that user and `chmod 640` it",
                 rustix::process::geteuid().as_raw()
             ),

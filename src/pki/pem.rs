@@ -1,4 +1,4 @@
-//! PEM files (RFC 7468): the certificates, the private key or the revocation lists in one. The only file that knows rustls-pemfile.
+//! PEM files (RFC 7468) of certificates, private keys and revocation lists.
 
 use std::iter;
 use std::ops::RangeInclusive;
@@ -8,18 +8,18 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls_pemfile::{Item, read_one_from_slice};
 
-/// Why the bytes of a file are not what they should be. Displayed after the file's name, each is one
-/// sentence with its remedy; none holds any of the file's content.
+/// Why the contents of a file cannot be used. The message completes a sentence that starts with the
+/// file's name. It gives the remedy and never quotes the contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum PemError {
     #[error("is empty")]
     Empty,
     #[error(
-        "holds no PEM text; if it is a binary (DER) file, convert it with `openssl x509 -inform der`, \
+        "does not contain PEM text; if it is a binary (DER) file, convert it with `openssl x509 -inform der`, \
          `openssl pkey -inform der` or `openssl crl -inform der`"
     )]
     NotPem,
-    #[error("holds a PEM block that is damaged or cut short; write the file anew")]
+    #[error("holds a damaged or truncated PEM block; write the file again")]
     Damaged,
     #[error("holds no certificate, only a private key; are certificate and key swapped?")]
     KeyForCertificate,
@@ -27,7 +27,7 @@ pub(crate) enum Fault {
     NoCertificate,
     #[error("holds no private key, only certificates; are certificate and key swapped?")]
     CertificateForKey,
-    #[error("holds no list of revoked certificates (X509 CRL); `tidegate cert ca --crl` makes one")]
+    #[error("holds no list of revoked certificates (X509 CRL); create one with `tidegate cert ca --crl`")]
     NoRevocationList,
     #[error(
         "holds no private key; it must hold one in PEM form: PRIVATE KEY (PKCS#8), RSA PRIVATE KEY or EC PRIVATE KEY"
@@ -39,16 +39,16 @@ pub(crate) enum Fault {
     SeveralKeys(usize),
 }
 
-impl Fault {
-    /// The file holds a key all the same, or a part of one, that is worth protecting.
+impl PemError {
+    /// Returns whether the file may contain a key, or part of one, that needs protection.
     pub(crate) fn leaves_a_key(self) -> bool {
         matches!(self, Self::Damaged | Self::EncryptedKey | Self::SeveralKeys(_))
     }
 }
 
-/// All certificates in the order of the file, at least one. Text around the blocks and blocks of other
-/// kinds are skipped.
-pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
+/// Returns all certificates, at least one, in the order of the file. Skips other blocks and text
+/// around blocks.
+pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let items = items(text)?;
     let holds_key = items.iter().any(|item| key(item).is_some());
     let certificates: Vec<_> = items
@@ -61,15 +61,15 @@ pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
     if !certificates.is_empty() {
         Ok(certificates)
     } else if holds_key {
-        Err(Fault::KeyForCertificate)
+        Err(PemError::KeyForCertificate)
     } else {
-        Err(Fault::NoCertificate)
+        Err(PemError::NoCertificate)
     }
 }
 
-/// All lists of revoked certificates in the order of the file, at least one; without PEM armour, as CAs offer them for
-/// download, just one.
-pub(crate) fn revocation_lists(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Fault> {
+/// Returns all revocation lists, at least one, in the order of the file. A DER file, the usual
+/// download format, is a single list.
+pub(crate) fn revocation_lists(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
     if matches!(bytes, [DER_SEQUENCE, length, ..] if DER_LONG.contains(length)) {
         return Ok(vec![bytes.to_vec().into()]);
     }
@@ -80,31 +80,32 @@ pub(crate) fn revocation_lists(bytes: &[u8]) -> Result<Vec<CertificateRevocation
             _ => None,
         })
         .collect();
-    if lists.is_empty() { Err(Fault::NoRevocationList) } else { Ok(lists) }
+    if lists.is_empty() { Err(PemError::NoRevocationList) } else { Ok(lists) }
 }
 
-/// What a list of more than 127 bytes begins with in DER (X.690), and no text does.
+/// The first bytes of DER (X.690) of more than 127 bytes. No text starts with them.
 const DER_SEQUENCE: u8 = 0x30;
 const DER_LONG: RangeInclusive<u8> = 0x81..=0x84;
 
-/// The one private key of the file: PKCS#8 (RFC 5958), PKCS#1 (RFC 8017) or SEC1 (RFC 5915).
-pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
+/// Returns the only private key of the file, in PKCS#8 (RFC 5958), PKCS#1 (RFC 8017) or SEC1 (RFC
+/// 5915).
+pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
     if is_encrypted(text) {
-        return Err(Fault::EncryptedKey);
+        return Err(PemError::EncryptedKey);
     }
     let items = items(text)?;
     let mut keys: Vec<_> = items.iter().filter_map(key).collect();
     match (keys.len(), keys.pop()) {
         (1, Some(key)) => Ok(key),
         (0, _) if items.iter().any(|item| matches!(item, Item::X509Certificate(_))) => {
-            Err(Fault::CertificateForKey)
+            Err(PemError::CertificateForKey)
         }
-        (0, _) => Err(Fault::NoKey),
-        (several, _) => Err(Fault::SeveralKeys(several)),
+        (0, _) => Err(PemError::NoKey),
+        (several, _) => Err(PemError::SeveralKeys(several)),
     }
 }
 
-/// The text of one block, its lines 64 characters long (RFC 7468 section 2).
+/// Encodes one block, in lines of 64 characters (RFC 7468 section 2).
 pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     let mut text = STANDARD.encode(der);
     for end in (1..text.len().div_ceil(LINE)).rev() {
@@ -115,14 +116,14 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> String {
 
 const LINE: usize = 64;
 
-fn items(text: &[u8]) -> Result<Vec<Item>, Fault> {
-    // Windows editors put a byte order mark before the first line, which would hide its BEGIN.
+fn items(text: &[u8]) -> Result<Vec<Item>, PemError> {
+    // Windows editors start a file with a byte order mark, which would hide the first BEGIN.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     if text.trim_ascii().is_empty() {
-        return Err(Fault::Empty);
+        return Err(PemError::Empty);
     }
     if !lines(text).any(|line| line.starts_with(b"-----BEGIN ")) {
-        return Err(Fault::NotPem);
+        return Err(PemError::NotPem);
     }
     let mut rest = text;
     iter::from_fn(|| match read_one_from_slice(rest) {
@@ -131,8 +132,8 @@ fn items(text: &[u8]) -> Result<Vec<Item>, Fault> {
             rest = after;
             Some(Ok(item))
         }
-        // The library's error quotes the line; a line of a key must not reach a log.
-        Err(_) => Some(Err(Fault::Damaged)),
+        // The library's error quotes the line, and a line of a key must not reach a log.
+        Err(_) => Some(Err(PemError::Damaged)),
     })
     .collect()
 }
@@ -146,7 +147,8 @@ fn key(item: &Item) -> Option<PrivateKeyDer<'static>> {
     }
 }
 
-/// PKCS#8 encryption has its own label; the older one of OpenSSL is a header inside the block (RFC 1421).
+/// Encrypted PKCS#8 has a separate label. OpenSSL's older encryption is marked by a header inside
+/// the block (RFC 1421).
 fn is_encrypted(text: &[u8]) -> bool {
     lines(text).any(|line| {
         line.starts_with(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")

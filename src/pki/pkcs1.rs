@@ -1,11 +1,12 @@
-//! An RSA key as PKCS#1 (RFC 8017).
+//! RSA keys as PKCS#1 (RFC 8017).
 
 use rustls::pki_types::PrivateKeyDer;
 use x509_parser::asn1_rs::Any;
 
 use super::der::{Elements, Malformed};
 
-/// The PKCS#1 key in `key`, an RSA key: the same bytes whatever form the file has. None for a damaged envelope.
+/// Returns the PKCS#1 form of `key`, an RSA key in PKCS#1 or PKCS#8. `None` if the PKCS#8 envelope
+/// is damaged.
 pub(crate) fn pkcs1(key: &PrivateKeyDer<'_>) -> Option<Vec<u8>> {
     match key {
         PrivateKeyDer::Pkcs8(envelope) => open(envelope.secret_pkcs8_der()).ok().map(<[u8]>::to_vec),
@@ -13,7 +14,7 @@ pub(crate) fn pkcs1(key: &PrivateKeyDer<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// PKCS#8 (RFC 5958 section 2): version, algorithm, then the key in an OCTET STRING.
+/// Unwraps PKCS#8 (RFC 5958 section 2): version, algorithm, then the key in an OCTET STRING.
 fn open(envelope: &[u8]) -> Result<&[u8], Malformed> {
     let mut fields = Elements::new(envelope).sequence()?;
     fields.next::<u8>()?;

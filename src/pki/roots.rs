@@ -1,4 +1,4 @@
-//! The roots that a server must prove itself to when tidegate is its client.
+//! The root certificates against which tidegate verifies servers as their client.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use crate::crypto::provider;
 use crate::disk;
 use crate::problem::{Problem, Problems};
 
-/// The root certificates of the system, read when they are first needed.
+/// The root certificates of the system, read at first use.
 #[derive(Default)]
 pub(crate) struct SystemRoots {
     found: OnceCell<Found>,
@@ -24,12 +24,12 @@ pub(crate) struct SystemRoots {
 
 struct Found {
     certificates: Vec<CertificateDer<'static>>,
-    /// The first error met while reading.
+    /// The first error while reading.
     error: Option<String>,
 }
 
 impl SystemRoots {
-    /// Whether one of the roots has the subject `name`, given as DER.
+    /// Returns whether one of the roots has the subject `name`, given as DER.
     pub(crate) fn have(&self, name: &[u8]) -> bool {
         let read = || {
             let facts = self.found().certificates.iter().filter_map(Facts::read);
@@ -38,11 +38,11 @@ impl SystemRoots {
         self.subjects.get_or_init(read).contains(name)
     }
 
-    /// `key` names the setting that can take their place.
+    /// Returns the usable roots. `key` is the setting that the error suggests instead.
     fn store(&self, key: &str) -> Result<RootCertStore, Problem> {
         let Found { certificates, error } = self.found();
         let mut roots = RootCertStore::empty();
-        // A system's store holds oddities that nobody can repair; the usable ones are enough.
+        // Some certificates of a system store may be unusable; the others are enough.
         let (usable, _) = roots.add_parsable_certificates(certificates.iter().cloned());
         if usable > 0 {
             return Ok(roots);
@@ -63,13 +63,13 @@ impl SystemRoots {
     }
 }
 
-/// A client's configuration: TLS 1.2 and 1.3, the protocols `alpn`, session resumption in memory. The server
-/// must prove itself to a certificate in the PEM file `ca`, or to a root of `system` when no file is given.
-/// `key` names the file in the settings.
+/// Creates the configuration of a client: TLS 1.2 and 1.3, the protocols `alpn`, session resumption
+/// in memory. The roots are those of the PEM file `ca`, or of `system` without a file. `key` is the
+/// setting that names the file.
 ///
 /// # Errors
-/// The file is missing, is not a PEM file, or holds a certificate that cannot be a root; or the system has
-/// no roots.
+/// - The file is missing, is not a PEM file, or contains a certificate that cannot be a root.
+/// - The system has no roots.
 pub(crate) fn client_config(
     ca: Option<&Path>,
     key: &str,
@@ -91,7 +91,7 @@ pub(crate) fn client_config(
 
 fn file(path: &Path) -> Result<RootCertStore, Problems> {
     let content = disk::read(path, disk::SMALL).map_err(|error| unreadable(path, &error))?;
-    let certificates = pem::certificates(&content.bytes).map_err(|fault| Problem::at(path, fault))?;
+    let certificates = pem::certificates(&content.bytes).map_err(|error| Problem::at(path, error))?;
     let mut roots = RootCertStore::empty();
     let mut problems = Vec::new();
     for (index, certificate) in certificates.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! OCSP stapling (RFC 6960; RFC 6066, section 8): the CA's word that a certificate is good, shown beside it.
+//! OCSP stapling (RFC 6960; RFC 6066 section 8).
 
 use std::io;
 use std::ops::Range;
@@ -7,39 +7,39 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 use super::dates::date;
-use super::ocsp::{self, NoResponse, SingleResponse, Status};
+use super::ocsp::{self, OcspError, SingleResponse, Status};
 use crate::disk;
 use crate::problem::Problem;
 
-/// A response that calls the certificate good.
+/// An OCSP response with the status `good`.
 ///
-/// Whether its signature is the CA's is not checked: clients do that, and one forged in a file that is ours to
-/// read would do no more harm than one that is missing.
+/// The signature is not verified: clients do that, and a forged response does no more harm than a
+/// missing one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Staple {
-    /// The response as it goes into the handshake.
+    /// The response as sent in the handshake.
     pub(crate) der: Vec<u8>,
-    /// From one update of the CA's to the next.
+    /// From `thisUpdate` to `nextUpdate`.
     pub(crate) valid: Range<OffsetDateTime>,
 }
 
 impl Staple {
-    /// Whether clients take it at the moment `now`: not any more, or not yet where clocks differ.
+    /// Returns whether clients accept the response at the time `now`.
     pub(crate) fn is_valid(&self, now: OffsetDateTime) -> bool {
         self.valid.contains(&now)
     }
 
-    /// Reads a response about the certificate with this serial number, when there is such a file.
+    /// Reads the response for the certificate with this serial number, if the file exists.
     ///
     /// # Errors
-    /// Why it is of no use. Never a reason not to start: the certificate does without.
+    /// Why the response is unusable. The certificate is then served without one.
     pub(crate) fn read(path: &Path, serial: &[u8], now: OffsetDateTime) -> Result<Option<Self>, Problem> {
-        let useless =
-            |reason: String| Problem::at(path, reason + "; until then the certificate goes without");
+        let unusable =
+            |reason: String| Problem::at(path, reason + "; until then the certificate is served without it");
         match disk::read(path, disk::SMALL) {
-            Ok(content) => Self::parse(content.bytes, serial, now).map(Some).map_err(useless),
+            Ok(content) => Self::parse(content.bytes, serial, now).map(Some).map_err(unusable),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(useless(format!("cannot be read: {error}; make it readable, or remove it"))),
+            Err(error) => Err(unusable(format!("cannot be read: {error}; make it readable, or remove it"))),
         }
     }
 
@@ -65,16 +65,16 @@ impl Staple {
     }
 }
 
-/// The statement about the certificate with this serial number.
+/// Finds the status of the certificate with this serial number.
 fn find(der: &[u8], serial: &[u8]) -> Result<SingleResponse, String> {
-    let responses = ocsp::read(der).map_err(|fault| match fault {
-        NoResponse::Malformed => {
+    let responses = ocsp::read(der).map_err(|error| match error {
+        OcspError::Malformed => {
             "is not an OCSP response in DER form; fetch it with `openssl ocsp -respout`".to_owned()
         }
-        NoResponse::Refused(error) => {
+        OcspError::Refused(error) => {
             format!("holds an error of the CA ({error}) instead of a response; fetch it again")
         }
-        NoResponse::NotBasic => {
+        OcspError::NotBasic => {
             "is of a type that clients do not know; fetch a basic OCSP response".to_owned()
         }
     })?;

@@ -29,8 +29,8 @@ pub(crate) fn settings(certificates: Vec<CertificateFiles>) -> Tls {
 pub(crate) fn server(tls: &Tls, names: &[String], before: Option<&ServerTls>) -> Result<ServerTls, Problems> {
     let now = OffsetDateTime::now_utc();
     let files = TlsFiles::read(tls, now)?;
-    let (identities, mut warnings) = pki::load(&tls.certificates, RenewedBy::Operator, now, &|_| false)?;
-    let mut made = server::server(tls, files, identities, names, before)?;
+    let (certificates, mut warnings) = pki::load(&tls.certificates, RenewedBy::Operator, now, &|_| false)?;
+    let mut made = server::server(tls, files, certificates, names, before)?;
     warnings.append(&mut made.warnings);
     made.warnings = warnings;
     Ok(made)

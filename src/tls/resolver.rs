@@ -9,7 +9,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{SignatureAlgorithm, SignatureScheme};
 use time::OffsetDateTime;
 
-use crate::pki::{Facts, Identity, Staple};
+use crate::pki::{Facts, ServedCertificate, Staple};
 
 /// Finds the certificate for a handshake: by exact name, else by a wildcard for the name's first
 /// label, else the first one configured. If several fit, takes the first whose key can sign with a
@@ -37,11 +37,11 @@ struct Entry {
 }
 
 impl Resolver {
-    /// Takes `identities` in the order of the settings. Without any, every handshake fails.
-    pub(crate) fn new(identities: &[Identity]) -> Self {
+    /// Takes `certificates` in the order of the settings. Without any, every handshake fails.
+    pub(crate) fn new(certificates: &[ServedCertificate]) -> Self {
         let (mut exact, mut wildcard) = (BTreeMap::new(), BTreeMap::new());
-        for (index, identity) in identities.iter().enumerate() {
-            for name in &identity.facts.dns_names {
+        for (index, certificate) in certificates.iter().enumerate() {
+            for name in &certificate.facts.dns_names {
                 let (map, name) = match name.strip_prefix("*.") {
                     Some(parent) => (&mut wildcard, parent),
                     None => (&mut exact, name.as_str()),
@@ -52,8 +52,8 @@ impl Resolver {
                 }
             }
         }
-        let default = default(identities);
-        let entries: Vec<_> = identities.iter().map(Entry::new).collect();
+        let default = default(certificates);
+        let entries: Vec<_> = certificates.iter().map(Entry::new).collect();
         Self { exact: ranked(exact, &entries), wildcard: ranked(wildcard, &entries), default, entries }
     }
 
@@ -82,7 +82,7 @@ impl ResolvesServerCert for Resolver {
 }
 
 impl Entry {
-    fn new(Identity { certified, staple, .. }: &Identity) -> Self {
+    fn new(ServedCertificate { certified, staple, .. }: &ServedCertificate) -> Self {
         let schemes = SCHEMES
             .iter()
             .copied()
@@ -122,13 +122,14 @@ const SCHEMES: [SignatureScheme; 10] = [
     SignatureScheme::RSA_PKCS1_SHA512,
 ];
 
-fn default(identities: &[Identity]) -> Vec<usize> {
-    let Some(Identity { facts: first, .. }) = identities.first() else { return Vec::new() };
+fn default(certificates: &[ServedCertificate]) -> Vec<usize> {
+    let Some(ServedCertificate { facts: first, .. }) = certificates.first() else { return Vec::new() };
     let shares = |facts: &Facts| {
         first.dns_names.first().is_some_and(|name| facts.dns_names.contains(name))
             || first.addresses.first().is_some_and(|address| facts.addresses.contains(address))
     };
-    let others = identities.iter().enumerate().skip(1).filter(|(_, identity)| shares(&identity.facts));
+    let others =
+        certificates.iter().enumerate().skip(1).filter(|(_, certificate)| shares(&certificate.facts));
     std::iter::once(0).chain(others.map(|(index, _)| index)).collect()
 }
 

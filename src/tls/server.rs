@@ -14,7 +14,7 @@ use super::tickets::TicketKeys;
 use crate::config::{Alpn, Tls, TlsVersion};
 use crate::crypto::provider;
 use crate::header::authority::Host;
-use crate::pki::{self, Facts, Identity};
+use crate::pki::{self, Facts, ServedCertificate};
 use crate::problem::{Problem, Problems};
 
 /// The TLS configurations of the listener, for clients with and without a certificate request.
@@ -28,7 +28,7 @@ pub(crate) struct ServerTls {
     /// The answers to ACME directories.
     pub challenges: Arc<Challenges>,
     /// The certificates shown to clients, the default first.
-    pub identities: Vec<Identity>,
+    pub certificates: Vec<ServedCertificate>,
     /// Faults that do not keep the configuration from working, for the log.
     pub warnings: Vec<Problem>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Choice {
 impl ServerTls {
     /// The facts of the certificates shown to clients, the default first.
     pub(crate) fn certificates(&self) -> impl Iterator<Item = &Facts> {
-        self.identities.iter().map(|identity| &identity.facts)
+        self.certificates.iter().map(|certificate| &certificate.facts)
     }
 
     /// Chooses the configuration for a client's first message; `None` if it cannot be parsed.
@@ -64,7 +64,7 @@ impl ServerTls {
     }
 }
 
-/// Makes the configuration of the files and of `identities`, the certificates to show. Versions and
+/// Makes the configuration of the files and of `certificates` to present. Versions and
 /// ALPN names are those of `tls`. The server's cipher order decides; there is no early data and no
 /// session cache, and each handshake gives two tickets. Warns of each of `names` that no
 /// certificate covers.
@@ -77,15 +77,15 @@ impl ServerTls {
 pub(crate) fn server(
     tls: &Tls,
     files: TlsFiles,
-    identities: Vec<Identity>,
+    certificates: Vec<ServedCertificate>,
     names: &[String],
     before: Option<&ServerTls>,
 ) -> Result<ServerTls, Problems> {
-    if identities.is_empty() {
+    if certificates.is_empty() {
         return Err(whole("names no certificate; set tls.certificate and tls.key").into());
     }
-    let mut warnings = pki::check_names(names, identities.iter().map(|identity| &identity.facts));
-    let resolver = Arc::new(Resolver::new(&identities));
+    let mut warnings = pki::check_names(names, certificates.iter().map(|certificate| &certificate.facts));
+    let resolver = Arc::new(Resolver::new(&certificates));
     let tickets =
         before.map_or_else(TicketKeys::random, |before| before.tickets.clone()).made_of(files.ticket_secret);
     let configure = |authorities: Option<&Authorities>| {
@@ -103,7 +103,7 @@ pub(crate) fn server(
         }
     };
     let challenges = before.map(|before| before.challenges.clone()).unwrap_or_default();
-    Ok(ServerTls { config, client, tickets, challenges, identities, warnings })
+    Ok(ServerTls { config, client, tickets, challenges, certificates, warnings })
 }
 
 fn configure(

@@ -30,7 +30,7 @@ fn keep(acme: &Acme, pem: &Secret) {
     crate::pki::fixtures::set_mode(&path, 0o600);
 }
 
-fn warnings((_, warnings): &(Vec<Identity>, Vec<Problem>)) -> String {
+fn warnings((_, warnings): &(Vec<ServedCertificate>, Vec<Problem>)) -> String {
     warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("|")
 }
 
@@ -39,7 +39,7 @@ fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
     let (good, key) = ca.server(&["b.test", "a.test"]);
-    let (_, until) = judge(&acme, &whole(&good.pem(), &key), now).unwrap();
+    let (_, until) = validate(&acme, &whole(&good.pem(), &key), now).unwrap();
     assert_eq!((until - now).whole_days(), 364);
 
     let (one_name, its_key) = ca.server(&["a.test"]);
@@ -52,9 +52,9 @@ fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
         (whole(&ca.sign(&expired, &key).pem(), &key), "it expired on"),
         (whole(&stray, &key), "the chain is not in order"),
         (whole("", &key), "holds no certificate"),
-        (Secret::new(*b"<html>"), "holds no PEM text"),
+        (Secret::new(*b"<html>"), "does not contain PEM text"),
     ] {
-        let failure = judge(&acme, &pem, now).unwrap_err();
+        let failure = validate(&acme, &pem, now).unwrap_err();
         assert!(failure.message.starts_with("it issued a certificate that cannot be used: "), "{failure:?}");
         assert!(failure.message.contains(complaint), "{failure:?}");
     }
@@ -65,7 +65,7 @@ fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
     let none = serve(&acme, &[], &SystemRoots::default(), now).unwrap();
-    let Identity { certified, facts, .. } = &none.0[0];
+    let ServedCertificate { certified, facts, .. } = &none.0[0];
     assert_eq!(facts.dns_names, acme.names);
     assert!(certified.keys_match().is_ok());
     assert!(warnings(&none).ends_with("until https://ca.test/dir has issued one: there is none yet"));
@@ -112,7 +112,7 @@ fn what_is_served_serves_on_when_the_file_is_damaged_or_gone() {
             warnings(&served)
         );
         assert_eq!(
-            next(&acme, Some(&Renewal::issued(&acme, now + Duration::DAY)), now),
+            next_attempt(&acme, Some(&Renewal::issued(&acme, now + Duration::DAY)), now),
             now,
             "a new one is due"
         );
@@ -140,16 +140,20 @@ fn the_next_attempt_is_at_once_only_when_something_is_missing_and_nothing_has_fa
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
     let later = now + Duration::DAY;
     let (issued, failed) = (Renewal::issued(&acme, later), Renewal::failed(&acme, 1, String::new(), later));
-    assert_eq!(next(&acme, None, now), now);
-    assert_eq!(next(&acme, Some(&issued), now), now, "the certificate is gone");
-    assert_eq!(next(&acme, Some(&failed), now), later);
+    assert_eq!(next_attempt(&acme, None, now), now);
+    assert_eq!(next_attempt(&acme, Some(&issued), now), now, "the certificate is gone");
+    assert_eq!(next_attempt(&acme, Some(&failed), now), later);
     let (good, key) = ca.server(&["a.test", "b.test"]);
     keep(&acme, &whole(&good.pem(), &key));
-    assert_eq!(next(&acme, Some(&issued), now), later);
+    assert_eq!(next_attempt(&acme, Some(&issued), now), later);
     assert_eq!(validity(&acme).map(|(_, until)| (until - now).whole_days()), Some(364));
     let never = now + Duration::days(7300);
-    assert_eq!(next(&acme, Some(&Renewal::issued(&acme, never)), now), now, "written under another clock");
-    assert_eq!(next(&acme, Some(&Renewal::failed(&acme, 1, String::new(), never)), now), now);
+    assert_eq!(
+        next_attempt(&acme, Some(&Renewal::issued(&acme, never)), now),
+        now,
+        "written under another clock"
+    );
+    assert_eq!(next_attempt(&acme, Some(&Renewal::failed(&acme, 1, String::new(), never)), now), now);
 }
 
 #[test]

@@ -12,14 +12,14 @@ use crate::secret::Secret;
 
 /// The account with one directory.
 #[derive(Serialize, Deserialize)]
-pub(in crate::acme) struct KeptAccount {
+pub(in crate::acme) struct AccountRecord {
     pub(in crate::acme) contact: Vec<String>,
     pub(in crate::acme) credentials: AccountCredentials,
 }
 
 /// An order that is under way, and the key made for its certificate.
 #[derive(Serialize, Deserialize)]
-pub(in crate::acme) struct KeptOrder {
+pub(in crate::acme) struct OrderRecord {
     directory: String,
     names: Vec<String>,
     pub(in crate::acme) url: String,
@@ -42,28 +42,28 @@ pub(in crate::acme) struct Renewal {
     pub(in crate::acme) next: OffsetDateTime,
 }
 
-impl KeptAccount {
+impl AccountRecord {
     pub(in crate::acme) fn new(acme: &Acme, credentials: AccountCredentials) -> Self {
         Self { contact: acme.contact.clone(), credentials }
     }
 }
 
-impl KeptOrder {
+impl OrderRecord {
     pub(in crate::acme) fn new(acme: &Acme, url: &str, key: Secret) -> Self {
         Self { directory: acme.directory.clone(), names: acme.names.clone(), url: url.to_owned(), key }
     }
 
-    pub(in crate::acme) fn is_of(&self, acme: &Acme) -> bool {
+    pub(in crate::acme) fn matches(&self, acme: &Acme) -> bool {
         is_same(&self.directory, &self.names, acme)
     }
 }
 
 impl Renewal {
     /// What is found of an attempt that did not live to tell how it ended: the `failures`th in a row that failed.
-    pub(super) fn begun(acme: &Acme, failures: u32) -> Self {
+    pub(super) fn in_progress(acme: &Acme, failures: u32) -> Self {
         let error = "still under way, or cut off when tidegate ended".to_owned();
         let now = OffsetDateTime::now_utc();
-        Self::failed(acme, failures, error, now + schedule::pause(failures, None, now, None, 0.0))
+        Self::failed(acme, failures, error, now + schedule::retry_delay(failures, None, now, None, 0.0))
     }
 
     pub(in crate::acme) fn issued(acme: &Acme, next: OffsetDateTime) -> Self {
@@ -74,7 +74,7 @@ impl Renewal {
         Self { failures, error: Some(error), ..Self::issued(acme, next) }
     }
 
-    pub(in crate::acme) fn is_of(&self, acme: &Acme) -> bool {
+    pub(in crate::acme) fn matches(&self, acme: &Acme) -> bool {
         is_same(&self.directory, &self.names, acme)
     }
 }

@@ -17,12 +17,12 @@ async fn what_is_kept_is_found_again_and_is_for_its_owner_alone() {
     store.begin(&acme, 1).await.unwrap();
     store.begin(&acme, 2).await.unwrap();
     let begun = store.renewal().unwrap();
-    assert!(begun.is_of(&acme) && begun.failures == 2 && begun.next > OffsetDateTime::now_utc());
+    assert!(begun.matches(&acme) && begun.failures == 2 && begun.next > OffsetDateTime::now_utc());
 
-    let order = KeptOrder::new(&acme, "https://ca.test/order/1", Secret::new(*b"-----BEGIN\nkey"));
+    let order = OrderRecord::new(&acme, "https://ca.test/order/1", Secret::new(*b"-----BEGIN\nkey"));
     store.save_order(&order).await.unwrap();
     let kept = store.order().unwrap().unwrap();
-    assert!(kept.is_of(&acme) && kept.url == order.url && kept.key == order.key);
+    assert!(kept.matches(&acme) && kept.url == order.url && kept.key == order.key);
     let next = OffsetDateTime::UNIX_EPOCH + time::Duration::DAY;
     store.save_renewal(&Renewal::failed(&acme, 3, "no".to_owned(), next)).await;
     let renewal = store.renewal().unwrap();
@@ -41,15 +41,15 @@ async fn what_is_kept_is_found_again_and_is_for_its_owner_alone() {
 async fn what_belongs_to_other_names_or_to_another_directory_does_not_count() {
     let folder = Folder::new();
     let ours = acme(&folder);
-    let order = KeptOrder::new(&ours, "u", Secret::new(*b"k"));
+    let order = OrderRecord::new(&ours, "u", Secret::new(*b"k"));
     let renewal = Renewal::issued(&ours, OffsetDateTime::UNIX_EPOCH);
     let more = Acme { names: vec!["a.test".to_owned(), "b.test".to_owned()], ..ours.clone() };
     let elsewhere = Acme { directory: "https://other.test/dir".to_owned(), ..ours.clone() };
     let turned = Acme { names: vec!["b.test".to_owned(), "a.test".to_owned()], ..ours.clone() };
-    assert!(order.is_of(&ours) && renewal.is_of(&ours));
-    assert!(KeptOrder::new(&turned, "u", Secret::new(*b"k")).is_of(&more), "names have no order");
+    assert!(order.matches(&ours) && renewal.matches(&ours));
+    assert!(OrderRecord::new(&turned, "u", Secret::new(*b"k")).matches(&more), "names have no order");
     for other in [more, elsewhere] {
-        assert!(!order.is_of(&other) && !renewal.is_of(&other));
+        assert!(!order.matches(&other) && !renewal.matches(&other));
     }
 }
 
@@ -63,7 +63,7 @@ async fn each_directory_has_its_account() {
     let store = Store::new(&staging.state);
     store.begin(&staging, 1).await.unwrap();
     for acme in [&staging, &production] {
-        store.save_account(acme, KeptAccount::new(acme, credentials())).await.unwrap();
+        store.save_account(acme, AccountRecord::new(acme, credentials())).await.unwrap();
     }
     assert_eq!(store.account(&staging).unwrap().unwrap().contact.len(), 0);
     assert_eq!(store.account(&production).unwrap().unwrap().contact, contact);
@@ -95,7 +95,7 @@ async fn what_is_there_and_cannot_be_read_is_not_taken_for_nothing() {
     fs::create_dir(store.account_file()).unwrap();
     let failure = store.account(&acme).err().unwrap();
     assert!(failure.message.contains("account.json cannot be read: "), "{failure:?}");
-    assert!(store.save_account(&acme, KeptAccount::new(&acme, credentials())).await.is_err());
+    assert!(store.save_account(&acme, AccountRecord::new(&acme, credentials())).await.is_err());
     fs::create_dir(folder.path("deep/acme/order.json")).unwrap();
     assert!(store.order().is_err());
 }
@@ -121,14 +121,14 @@ fn a_damaged_file_is_as_good_as_none() {
 #[test]
 fn a_folder_that_cannot_be_made_is_an_obstacle() {
     let folder = Folder::new();
-    assert!(Store::new(&folder.path("not/yet")).obstacle().is_none());
-    assert!(Store::new(Path::new("acme-that-is-not-there")).obstacle().is_none());
+    assert!(Store::new(&folder.path("not/yet")).write_obstacle().is_none());
+    assert!(Store::new(Path::new("acme-that-is-not-there")).write_obstacle().is_none());
     let file = folder.write("file", "");
-    let obstacle = Store::new(&file.join("acme")).obstacle().unwrap();
+    let obstacle = Store::new(&file.join("acme")).write_obstacle().unwrap();
     assert!(obstacle.message.contains(&format!("{} is no folder that", file.display())), "{obstacle}");
     // Root can write everywhere.
     if !rustix::process::geteuid().is_root() {
         fs::set_permissions(folder.path(""), Permissions::from_mode(0o500)).unwrap();
-        assert!(Store::new(&folder.path("acme")).obstacle().is_some());
+        assert!(Store::new(&folder.path("acme")).write_obstacle().is_some());
     }
 }

@@ -70,7 +70,7 @@ fn a_chain_out_of_order_is_refused() {
     assert_eq!(
         sentences(&findings.errors),
         [
-            "a.crt: the chain is not in order: certificate 2 (root) did not issue one of those before it; put the \
+            "a.crt: the chain is not in order: certificate 2 (root) did not issue any of the earlier ones; put the \
           server's own first, then its issuer, then the issuer's issuer, and nothing else"
         ]
     );
@@ -146,10 +146,8 @@ fn version_1_is_refused() {
     let findings = doubted(|facts| facts.version_3 = false);
     assert_eq!(
         sentences(&findings.errors),
-        [
-            "a.crt: the certificate is of the old X.509 version 1, which cannot name a host; have it made with \
-          extensions and a subjectAltName (`openssl x509 -req -extfile …`)"
-        ]
+        ["a.crt: the certificate is of the old X.509 version 1, which cannot name a host; create it with \
+          extensions and a subjectAltName (`openssl x509 -req -extfile …`)"]
     );
 }
 
@@ -191,8 +189,8 @@ fn an_issuer_that_only_has_the_right_name_is_doubted() {
 #[test]
 fn what_clients_refuse_is_doubted() {
     for (findings, beginning) in [
-        (doubted(|facts| facts.dns_names.clear()), "a.crt: the certificate bears no subjectAltName;"),
-        (doubted(|facts| facts.for_servers = false), "a.crt: the certificate is not meant for a server"),
+        (doubted(|facts| facts.dns_names.clear()), "a.crt: the certificate has no subjectAltName;"),
+        (doubted(|facts| facts.for_servers = false), "a.crt: the certificate is not for servers"),
         (doubted(|facts| facts.broken_hash = Some("SHA-1")), "a.crt: the certificate is signed with SHA-1,"),
     ] {
         assert_sole_warning(&findings, beginning);
@@ -212,7 +210,7 @@ fn an_expired_issuer_is_doubted() {
 }
 
 #[test]
-fn a_promised_name_that_no_certificate_bears_is_doubted() {
+fn a_configured_name_that_no_certificate_covers_gets_a_warning() {
     let (leaf, _) = Signer::new("ca").server(&["a.test", "10.0.0.5"]);
     let facts = Facts::read(leaf.der()).unwrap();
     let promised = ["a.test", "b.test", "10.0.0.5"].map(str::to_owned);

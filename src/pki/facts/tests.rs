@@ -17,9 +17,7 @@ fn reads_names_dates_and_issuer() {
     assert_eq!(facts.not_after.unix_timestamp(), asked.not_after.unix_timestamp());
     assert_eq!(facts.issuer, Facts::read(ca.certificate.der()).unwrap().subject);
     assert_eq!(facts.label, "Registry.Example.com");
-    assert!(
-        facts.version_3 && facts.for_servers && !facts.ca && !facts.self_issued() && !facts.of_public_kind
-    );
+    assert!(facts.version_3 && facts.for_servers && !facts.ca && !facts.self_issued() && !facts.looks_public);
 }
 
 #[test]
@@ -34,7 +32,7 @@ fn reads_purpose_and_issuer_url() {
     asked.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     asked.custom_extensions.push(issuer_url());
     let facts = Facts::read(Signer::new("ca").sign(&asked, &KeyPair::generate().unwrap()).der()).unwrap();
-    assert!(!facts.for_servers && facts.of_public_kind);
+    assert!(!facts.for_servers && facts.looks_public);
 }
 
 #[test]
@@ -46,7 +44,7 @@ fn takes_proofs_of_certificate_transparency_for_a_public_cas() {
     let content = [&[4, length + 4, 0, length + 2, 0, length][..], &sct].concat();
     asked.custom_extensions.push(CustomExtension::from_oid_content(SCT_LIST, content));
     let facts = Facts::read(Signer::new("ca").sign(&asked, &KeyPair::generate().unwrap()).der()).unwrap();
-    assert!(facts.of_public_kind);
+    assert!(facts.looks_public);
 }
 
 /// RFC 6962, section 3.3.

@@ -100,7 +100,7 @@ fn a_leaf_that_is_not_first_is_pointed_at() {
     assert_eq!(
         sentences(&read(&files)),
         [format!(
-            "{}: the key belongs to certificate 2 of the file (a.test), which must be the first: \
+            "{}: the key belongs to certificate 2 of the file (a.test), which must come first: \
              the server's own certificate, then its issuer, and so on",
             files.certificate.display()
         )]
@@ -108,7 +108,7 @@ fn a_leaf_that_is_not_first_is_pointed_at() {
 }
 
 #[test]
-fn swapped_files_are_told_so_and_the_certificate_may_be_readable() {
+fn swapped_files_are_reported_and_the_certificate_may_be_readable() {
     let folder = Folder::new();
     let (certificate, key) = Signer::new("ca").server(&["a.test"]);
     let files = folder.pair("a", &certificate.pem(), &key);
@@ -206,7 +206,7 @@ fn a_file_that_may_not_be_read_comes_with_the_commands_that_help() {
     assert_eq!(
         problem.to_string(),
         format!(
-            "a.key: may not be read by the user that tidegate runs as (user id {user}); \
+            "a.key: cannot be read by the user that tidegate runs as (user id {user}); \
              `chgrp` it to a group of that user and `chmod 640` it"
         )
     );

@@ -42,16 +42,16 @@ fn names_what_is_wrong_with_a_certificate_file() {
     let der = Signer::new("ca").certificate.der().to_vec();
     let cut = &pem[..pem.len() / 2];
     let request = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
-    for (text, fault) in [
-        (&b" \n"[..], Fault::Empty),
-        (&der, Fault::NotPem),
-        (b"hello", Fault::NotPem),
-        (cut.as_bytes(), Fault::Damaged),
-        (GARBLED.as_bytes(), Fault::Damaged),
-        (key.as_bytes(), Fault::KeyForCertificate),
-        (request.as_bytes(), Fault::NoCertificate),
+    for (text, error) in [
+        (&b" \n"[..], PemError::Empty),
+        (&der, PemError::NotPem),
+        (b"hello", PemError::NotPem),
+        (cut.as_bytes(), PemError::Damaged),
+        (GARBLED.as_bytes(), PemError::Damaged),
+        (key.as_bytes(), PemError::KeyForCertificate),
+        (request.as_bytes(), PemError::NoCertificate),
     ] {
-        assert_eq!(certificates(text), Err(fault));
+        assert_eq!(certificates(text), Err(error));
     }
 }
 
@@ -63,16 +63,16 @@ fn names_what_is_wrong_with_a_key_file() {
     let openssl = "-----BEGIN RSA PRIVATE KEY-----\r\nProc-Type: 4,ENCRYPTED\r\nDEK-Info: AES-256-CBC,00\r\n\r\n\
                    AAAA\r\n-----END RSA PRIVATE KEY-----\r\n";
     let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
-    for (text, fault) in [
-        ("", Fault::Empty),
-        ("secret", Fault::NotPem),
-        (pem.as_str(), Fault::CertificateForKey),
-        (openssh, Fault::NoKey),
-        (pkcs8, Fault::EncryptedKey),
-        (openssl, Fault::EncryptedKey),
-        (&format!("{key}{pem}{key}"), Fault::SeveralKeys(2)),
+    for (text, error) in [
+        ("", PemError::Empty),
+        ("secret", PemError::NotPem),
+        (pem.as_str(), PemError::CertificateForKey),
+        (openssh, PemError::NoKey),
+        (pkcs8, PemError::EncryptedKey),
+        (openssl, PemError::EncryptedKey),
+        (&format!("{key}{pem}{key}"), PemError::SeveralKeys(2)),
     ] {
-        assert_eq!(private_key(text.as_bytes()).unwrap_err(), fault, "{text}");
+        assert_eq!(private_key(text.as_bytes()).unwrap_err(), error, "{text}");
     }
 }
 

@@ -79,7 +79,7 @@ fn a_file_that_is_not_there_is_nothing_to_tell_of() {
     let file = folder.write("b.crt.ocsp", "text");
     let told = Staple::read(&file, &SERIAL, NOW).unwrap_err();
     assert_eq!(told.place, file.display().to_string());
-    assert!(told.message.ends_with("; until then the certificate goes without"), "{told}");
+    assert!(told.message.ends_with("; until then the certificate is served without it"), "{told}");
 }
 
 proptest! {

@@ -248,9 +248,13 @@ fn says_what_is_wrong_with_its_files() {
     };
     start(&Fixture::new(&[], &[]), "clients.crt", "is empty");
     start(&Fixture::new(&[&ca], &[&ca.certificate.pem()]), "0.crl", "holds no list of revoked certificates");
-    start(&Fixture::new(&[&ca], &[&crl[..100]]), "0.crl", "holds a PEM block that is damaged");
+    start(&Fixture::new(&[&ca], &[&crl[..100]]), "0.crl", "holds a damaged or truncated PEM block");
     let partial = ca.revoke_scoped(rcgen::CrlScope::UserCertsOnly);
-    start(&Fixture::new(&[&ca], &[&partial]), "0.crl", "holds a list of some of the CA's certificates only");
+    start(
+        &Fixture::new(&[&ca], &[&partial]),
+        "0.crl",
+        "holds a CRL that covers only some of the CA's certificates",
+    );
     let forged = Signer::new("ca").revoke(&[], now() + Span::days(30));
     start(&Fixture::new(&[&ca], &[&forged]), "0.crl", "holds a CRL with the name of a CA");
     let mut missing = Fixture::new(&[&ca], &[&crl]);

@@ -10,9 +10,9 @@ const ECDSA: &[SignatureScheme] = &[SignatureScheme::ECDSA_NISTP256_SHA256];
 const RSA: &[SignatureScheme] = &[SignatureScheme::RSA_PSS_SHA256, SignatureScheme::RSA_PKCS1_SHA256];
 const BOTH: &[SignatureScheme] = &[SignatureScheme::RSA_PSS_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256];
 
-fn identity((certificate, key): &(Certificate, KeyPair)) -> Identity {
+fn certificate((certificate, key): &(Certificate, KeyPair)) -> ServedCertificate {
     let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    Identity {
+    ServedCertificate {
         certified: CertifiedKey::from_der(vec![certificate.der().clone()], der, &provider()).unwrap(),
         facts: Facts::read(certificate.der()).unwrap(),
         staple: None,
@@ -20,7 +20,7 @@ fn identity((certificate, key): &(Certificate, KeyPair)) -> Identity {
 }
 
 fn resolver(pairs: &[(Certificate, KeyPair)]) -> Resolver {
-    Resolver::new(&pairs.iter().map(identity).collect::<Vec<_>>())
+    Resolver::new(&pairs.iter().map(certificate).collect::<Vec<_>>())
 }
 
 /// The index of the pair in `pairs` that is chosen.
@@ -79,7 +79,7 @@ fn the_staple_is_shown_while_it_is_valid() {
     let now = OffsetDateTime::now_utc();
     let staple = Staple { der: vec![7], valid: now - Duration::HOUR..now + Duration::HOUR };
     let pair = Signer::new("ca").server(&["a.test"]);
-    let resolver = Resolver::new(&[Identity { staple: Some(staple), ..identity(&pair) }]);
+    let resolver = Resolver::new(&[ServedCertificate { staple: Some(staple), ..certificate(&pair) }]);
     let entry = resolver.pick(Some("a.test"), ECDSA).unwrap();
     assert_eq!(entry.at(now).ocsp.as_deref(), Some(&[7][..]));
     assert_eq!(entry.at(now + Duration::HOUR).ocsp, None);

@@ -208,9 +208,9 @@ fn a_file_that_is_not_this_cas_list_is_never_replaced() {
         (format!("{same}{other}"), "holds 2 revocation lists; keep only the one of this CA"),
         (
             read("ca/ca.crt"),
-            "holds no list of revoked certificates (X509 CRL); `tidegate cert ca --crl` makes one",
+            "holds no list of revoked certificates (X509 CRL); create one with `tidegate cert ca --crl`",
         ),
-        (same.replace('M', "A"), "holds a list of revoked certificates that is damaged"),
+        (same.replace('M', "A"), "holds a damaged list of revoked certificates (CRL)"),
         (String::new(), "is empty"),
     ] {
         folder.write("ca/ca.crl", &text);
@@ -285,7 +285,7 @@ fn a_list_of_some_certificates_only_is_not_made_the_list_of_all() {
     );
     let (sentence, _) = refusal(&folder, "revoke --ca @/ca --serial 02");
     assert!(
-        sentence.contains("holds a list of some of the CA's certificates only; get the whole list"),
+        sentence.contains("holds a CRL that covers only some of the CA's certificates; get the complete CRL"),
         "{sentence}"
     );
     assert_eq!(fs::read_to_string(folder.path("ca/ca.crl")).unwrap(), text);

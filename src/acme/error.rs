@@ -12,7 +12,7 @@ const LONGEST: usize = 2000;
 
 /// What went wrong, and when the directory wants to hear of us again.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct IssuanceError {
     /// On one line.
     pub(super) message: String,
     retry_after: Option<SystemTime>,
@@ -20,7 +20,7 @@ pub(super) struct Failure {
     kind: Option<String>,
 }
 
-impl Failure {
+impl IssuanceError {
     pub(super) fn new(message: impl AsRef<str>) -> Self {
         let message = message.as_ref().chars().take(LONGEST);
         let message = message.map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -28,7 +28,7 @@ impl Failure {
     }
 
     /// The same, with what the directory said in `Retry-After` if it did.
-    pub(super) fn asked_to_wait(self, retry_after: Option<SystemTime>) -> Self {
+    pub(super) fn with_retry_after(self, retry_after: Option<SystemTime>) -> Self {
         Self { retry_after: retry_after.or(self.retry_after), ..self }
     }
 
@@ -48,7 +48,7 @@ impl Failure {
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for IssuanceError {
     fn from(error: Error) -> Self {
         let retry_after = match &error {
             Error::Timeout(Some(at)) => {
@@ -70,7 +70,7 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<Problems> for Failure {
+impl From<Problems> for IssuanceError {
     fn from(problems: Problems) -> Self {
         Self::new(problems.0.first().map(ToString::to_string).unwrap_or_default())
     }
@@ -105,18 +105,18 @@ mod tests {
     #[test]
     fn a_directory_speaks_in_its_own_words_on_one_line() {
         let text = r#"{"type": "urn:ietf:params:acme:error:dns", "detail": "no\nA record", "status": 400}"#;
-        let failure = Failure::from(Error::Api(serde_json::from_str(text).unwrap()));
+        let failure = IssuanceError::from(Error::Api(serde_json::from_str(text).unwrap()));
         assert_eq!(failure.message, "no A record (urn:ietf:params:acme:error:dns)");
         assert_eq!(failure.wait(OffsetDateTime::now_utc()), None);
-        assert_eq!(Failure::new("x".repeat(9000)).message.len(), LONGEST);
+        assert_eq!(IssuanceError::new("x".repeat(9000)).message.len(), LONGEST);
     }
 
     #[test]
     fn a_refusal_is_known_by_its_type() {
         let text = r#"{"type": "urn:ietf:params:acme:error:accountDoesNotExist", "detail": "who?"}"#;
-        let failure = Failure::from(Error::Api(serde_json::from_str(text).unwrap()));
+        let failure = IssuanceError::from(Error::Api(serde_json::from_str(text).unwrap()));
         assert!(failure.is("accountDoesNotExist") && !failure.is("unauthorized"));
-        assert!(!Failure::new("accountDoesNotExist").is("accountDoesNotExist"));
+        assert!(!IssuanceError::new("accountDoesNotExist").is("accountDoesNotExist"));
         let advised = failure.with_advice("ask");
         assert!(advised.is("accountDoesNotExist") && advised.message.ends_with("; ask"), "{advised:?}");
     }
@@ -125,19 +125,19 @@ mod tests {
     fn an_error_does_not_say_its_cause_twice() {
         let missing = serde_json::from_str::<Problem>("[").unwrap_err();
         let cause = missing.to_string();
-        let message = Failure::from(Error::Json(missing)).message;
+        let message = IssuanceError::from(Error::Json(missing)).message;
         assert_eq!(message.matches(&cause).count(), 1, "{message}");
         let other = std::io::Error::other("no route");
-        assert_eq!(Failure::from(Error::Other(other.into())).message, "no route");
+        assert_eq!(IssuanceError::from(Error::Other(other.into())).message, "no route");
     }
 
     #[test]
     fn what_a_directory_asks_for_is_how_long_to_wait() {
         let now = OffsetDateTime::now_utc();
         let asked = SystemTime::from(now) + Duration::from_secs(90);
-        let failure = Failure::new("busy").asked_to_wait(Some(asked));
-        assert_eq!(failure.asked_to_wait(None).wait(now), Some(Duration::from_secs(90)));
+        let failure = IssuanceError::new("busy").with_retry_after(Some(asked));
+        assert_eq!(failure.with_retry_after(None).wait(now), Some(Duration::from_secs(90)));
         let later = Error::Timeout(Some(Instant::now() + Duration::from_secs(900)));
-        assert!(Failure::from(later).wait(now).unwrap() > Duration::from_secs(800));
+        assert!(IssuanceError::from(later).wait(now).unwrap() > Duration::from_secs(800));
     }
 }

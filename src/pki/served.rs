@@ -1,4 +1,4 @@
-//! The certificates of the settings, read and judged.
+//! Loading the server certificates.
 
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
@@ -10,29 +10,29 @@ use super::{check, pair};
 use crate::config::CertificateFiles;
 use crate::problem::{Problem, Problems};
 
-/// A certificate with its key, as a server shows it.
+/// A certificate that the server presents, with its key.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity {
+pub(crate) struct ServedCertificate {
     /// The chain in the order of the file, and the key.
     pub(crate) certified: CertifiedKey,
-    /// What the first certificate says.
+    /// The facts of the first certificate.
     pub(crate) facts: Facts,
-    /// The CA's word that it is good.
+    /// The OCSP response to staple.
     pub(crate) staple: Option<Staple>,
 }
 
-/// Reads all files and judges them at the moment `now`. The identities come in the order of `files`, with what works
-/// today and deserves a line in the log. `is_root` tells whether the system trusts a CA of this name.
+/// Reads and checks all files at the time `now`. Returns the certificates in the order of `files`,
+/// and the warnings. `is_root` returns whether the system trusts a CA with this name, given as DER.
 ///
 /// # Errors
-/// Everything that is wrong with every file.
+/// All errors of all files.
 pub(crate) fn load(
     files: &[CertificateFiles],
     renewed_by: RenewedBy,
     now: OffsetDateTime,
     is_root: &dyn Fn(&[u8]) -> bool,
-) -> Result<(Vec<Identity>, Vec<Problem>), Problems> {
-    let (mut identities, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+) -> Result<(Vec<ServedCertificate>, Vec<Problem>), Problems> {
+    let (mut certificates, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     for files in files {
         let pair = pair::read(files);
         errors.extend(pair.problems);
@@ -48,8 +48,12 @@ pub(crate) fn load(
                 None
             });
             let chain = chain.into_iter().map(|certificate| certificate.der).collect();
-            identities.push(Identity { certified: CertifiedKey::new(chain, key.signing), facts, staple });
+            certificates.push(ServedCertificate {
+                certified: CertifiedKey::new(chain, key.signing),
+                facts,
+                staple,
+            });
         }
     }
-    if errors.is_empty() { Ok((identities, warnings)) } else { Err(Problems(errors)) }
+    if errors.is_empty() { Ok((certificates, warnings)) } else { Err(Problems(errors)) }
 }
