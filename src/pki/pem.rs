@@ -15,7 +15,7 @@ pub(crate) enum PemError {
     #[error("is empty")]
     Empty,
     #[error(
-        "does not contain PEM text; if it is a binary (DER) file, convert it with `openssl x509 -inform der`, \
+        "holds no PEM text; if it is a binary (DER) file, convert it with `openssl x509 -inform der`, \
          `openssl pkey -inform der` or `openssl crl -inform der`"
     )]
     NotPem,

@@ -52,7 +52,7 @@ fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
         (whole(&ca.sign(&expired, &key).pem(), &key), "it expired on"),
         (whole(&stray, &key), "the chain is not in order"),
         (whole("", &key), "holds no certificate"),
-        (Secret::new(*b"<html>"), "does not contain PEM text"),
+        (Secret::new(*b"<html>"), "holds no PEM text"),
     ] {
         let failure = validate(&acme, &pem, now).unwrap_err();
         assert!(failure.message.starts_with("it issued a certificate that cannot be used: "), "{failure:?}");
