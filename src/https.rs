@@ -1,5 +1,5 @@
-//! The HTTPS client for services beside the registry, such as an ACME directory. Every wait and every answer
-//! has a limit.
+//! The HTTPS client for services beside the registry, such as an ACME directory. Every wait and
+//! every answer has a limit.
 
 use std::io;
 use std::path::Path;
@@ -29,8 +29,8 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env!("C
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client for HTTP/1.1 over TLS. It opens a connection for each request, so that no request fails on one
-/// that the server has just closed; TLS sessions are resumed. It does not follow redirects.
+/// A client for HTTP/1.1 over TLS. It opens a connection for each request, so that no request fails
+/// on one that the server has just closed; TLS sessions are resumed. It does not follow redirects.
 #[derive(Clone)]
 pub(crate) struct HttpsClient {
     tls: Arc<ClientConfig>,
@@ -41,7 +41,8 @@ pub(crate) struct HttpsClient {
 struct Limits {
     /// For TCP to all addresses of the host together, each of which gets an equal share.
     connect: Duration,
-    /// For a whole request: name lookup, connection, TLS handshake, and the last byte of the answer.
+    /// For a whole request: name lookup, connection, TLS handshake, and the last byte of the
+    /// answer.
     total: Duration,
     /// For the body of an answer, in bytes.
     body: usize,
@@ -70,8 +71,8 @@ pub(crate) enum HttpsError {
 }
 
 impl HttpsClient {
-    /// A client whose servers must prove themselves to a certificate in the PEM file `ca`, or to a root of
-    /// `system` when no file is given. `key` names the file in the settings.
+    /// A client whose servers must prove themselves to a certificate in the PEM file `ca`, or to a
+    /// root of `system` when no file is given. `key` names the file in the settings.
     ///
     /// # Errors
     /// The roots cannot be read; see [`client_config`].

@@ -1,4 +1,4 @@
-//! Our account with a directory.
+//! The account with a directory.
 
 use instant_acme::{Account, Error, NewAccount};
 
@@ -9,8 +9,8 @@ use crate::config::Acme;
 
 const UNKNOWN: &str = "accountDoesNotExist";
 
-/// The account that is kept for this directory, its contact brought up to date; else a new one, which is kept from
-/// then on.
+/// Opens the stored account for this directory and updates its contact. Without one, registers and
+/// stores a new account.
 pub(super) async fn open(
     acme: &Acme,
     store: &Store,
@@ -24,7 +24,7 @@ pub(super) async fn open(
         let create = async || builder().create(&wanted, acme.directory.clone(), None).await;
         let (account, credentials) = retry_bad_nonce(create).await?;
         store.save_account(acme, AccountRecord::new(acme, credentials)).await?;
-        tracing::info!(directory = acme.directory, account = account.id(), "a new account");
+        tracing::info!(directory = acme.directory, account = account.id(), "account registered");
         return Ok(account);
     };
     let outdated = kept.contact != acme.contact;
@@ -35,7 +35,8 @@ pub(super) async fn open(
     Ok(account)
 }
 
-/// A contact that the directory does not take is no reason to be without a certificate.
+/// Updates the account's contact. A contact that the directory rejects is only a warning, because
+/// certificates do not depend on it.
 async fn update_contact(acme: &Acme, store: &Store, account: &Account) -> Result<(), IssuanceError> {
     let contact = contact(acme);
     match retry_bad_nonce(async || account.update_contacts(&contact).await).await {
@@ -43,14 +44,14 @@ async fn update_contact(acme: &Acme, store: &Store, account: &Account) -> Result
             let error = IssuanceError::from(Error::Api(problem)).message;
             tracing::warn!(
                 error,
-                "the account keeps its old contact: {} refuses acme.contact",
+                "the account keeps its old contact: {} rejects acme.contact",
                 acme.directory
             );
             return Ok(());
         }
         updated => updated?,
     }
-    // The library takes the credentials and does not give them back.
+    // The library has consumed the credentials, so they are read again.
     match store.account(acme)? {
         Some(kept) => store.save_account(acme, AccountRecord::new(acme, kept.credentials)).await,
         None => Ok(()),
@@ -61,19 +62,19 @@ fn contact(acme: &Acme) -> Vec<&str> {
     acme.contact.iter().map(String::as_str).collect()
 }
 
-/// What follows for the account from the failure of an attempt: one that the directory does not know is forgotten,
-/// and the next attempt makes a new one.
+/// Adds advice to a failure that concerns the account. Forgets an account that the directory does
+/// not know, so that the next attempt registers a new one.
 pub(super) async fn review(acme: &Acme, store: &Store, failure: IssuanceError) -> IssuanceError {
     if failure.is(UNKNOWN) {
         return match store.forget_account(acme).await {
-            Ok(()) => failure.with_advice("the next attempt makes a new account"),
+            Ok(()) => failure.with_advice("the next attempt registers a new account"),
             Err(denied) => denied,
         };
     }
     if failure.is("unauthorized") {
         let file = store.account_file();
         let advice =
-            format!("if the account is deactivated, remove {} to have a new one made", file.display());
+            format!("if the account is deactivated, remove {} to register a new one", file.display());
         return failure.with_advice(&advice);
     }
     failure
@@ -105,7 +106,7 @@ mod tests {
         assert!(store.account(&acme).unwrap().is_some());
 
         let failure = review(&acme, &store, refusal(UNKNOWN)).await;
-        assert!(failure.message.ends_with("makes a new account"), "{failure:?}");
+        assert!(failure.message.ends_with("registers a new account"), "{failure:?}");
         assert!(store.account(&acme).unwrap().is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The certificate of `acme.state`: what is served of it, and whether a new one may take its place.
+//! Loading the certificate of `acme.state` and validating new ones.
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -20,11 +20,12 @@ use crate::secret::Secret;
 /// The common name of the temporary certificate.
 const TEMPORARY: &str = "temporary certificate of tidegate";
 
-/// The certificate to serve: the one in `acme.state`. While that is unusable, the ones served `before`; at
-/// the start, when there are none, a temporary one. The second value is the warnings.
+/// Returns the certificate to serve, with warnings: the one in `acme.state`. While that is
+/// unusable, returns those served `before`, or a temporary one if there are none.
 ///
 /// # Errors
-/// The certificate is unusable and the folder for a new one is not writable; or the roots cannot be read.
+/// - The certificate is unusable, and the folder for a new one is not writable.
+/// - The roots cannot be read.
 pub(crate) fn serve(
     acme: &Acme,
     before: &[ServedCertificate],
@@ -66,7 +67,7 @@ pub(crate) fn serve(
     Ok((certificates, warnings))
 }
 
-/// What is served instead of the certificate in the folder, and why.
+/// The warning that names what is served instead of the certificate in the folder, and why.
 fn substitute_warning(acme: &Acme, served: &[ServedCertificate], problems: &Problems) -> Problem {
     let cause = match problems.0.iter().find(|problem| !problem.missing) {
         Some(problem) => format!("the one in {problem}"),
@@ -80,8 +81,9 @@ fn substitute_warning(acme: &Acme, served: &[ServedCertificate], problems: &Prob
     Problem::new("acme", format!("{served} until {} has issued one: {cause}", acme.directory))
 }
 
-/// When the next attempt is due: at the moment in `renewal`, which must be of these settings. At once if
-/// its certificate is missing, or if that moment is too late to have been written under this clock.
+/// Returns when the next attempt is due: the time in `renewal`, which must match these settings.
+/// Returns `now` if the certificate is missing, or if that time is so late that it must come from a
+/// wrong clock.
 pub(super) fn next_attempt(acme: &Acme, renewal: Option<&Renewal>, now: OffsetDateTime) -> OffsetDateTime {
     let Some(renewal) = renewal else { return now };
     let latest = match (renewal.failures, validity(acme)) {
@@ -92,15 +94,15 @@ pub(super) fn next_attempt(acme: &Acme, renewal: Option<&Renewal>, now: OffsetDa
     if renewal.next <= latest { renewal.next } else { now }
 }
 
-/// First and last moment of the certificate that is kept, if it can be used.
+/// Returns the validity of the stored certificate, if it is usable.
 pub(super) fn validity(acme: &Acme) -> Option<(OffsetDateTime, OffsetDateTime)> {
     let (certificates, _) =
         pki::load(&[acme.files()], RenewedBy::Acme, OffsetDateTime::now_utc(), &|_| true).ok()?;
     certificates.first().map(|certificate| (certificate.facts.not_before, certificate.facts.not_after))
 }
 
-/// Checks that chain and key are what was ordered; returns when the certificate becomes valid and when it
-/// expires. One that is not valid yet is accepted: the clock of this machine may be behind.
+/// Checks that chain and key are usable and cover the names. Returns the validity period. A
+/// certificate that is not valid yet is accepted: the clock of this machine may be behind.
 pub(super) fn validate(
     acme: &Acme,
     pem: &Secret,
@@ -111,12 +113,11 @@ pub(super) fn validate(
         pair::read_with(&files, |_| Ok(Content { bytes: pem.expose().to_vec(), mode: Mode::private() }));
     let chain = pair.chain.unwrap_or_default();
     let findings = pki::check_chain(&files.certificate, &chain, RenewedBy::Acme, now, &|_| true);
-    let fault = pair.problems.into_iter().chain(findings.errors).map(|problem| problem.message).next();
-    let unusable =
-        |fault| IssuanceError::new(format!("it issued a certificate that cannot be used: {fault}"));
-    let leaf = match (fault, chain.first()) {
-        (Some(fault), _) => return Err(unusable(fault)),
-        (None, None) => return Err(unusable("there is none".to_owned())),
+    let error = pair.problems.into_iter().chain(findings.errors).map(|problem| problem.message).next();
+    let unusable = |error| IssuanceError::new(format!("it issued an unusable certificate: {error}"));
+    let leaf = match (error, chain.first()) {
+        (Some(error), _) => return Err(unusable(error)),
+        (None, None) => return Err(unusable("the chain is empty".to_owned())),
         (None, Some(leaf)) => &leaf.facts,
     };
     if let Some(name) = acme.names.iter().find(|name| !leaf.covers(name)) {
@@ -128,10 +129,11 @@ pub(super) fn validate(
     Ok((leaf.not_before, leaf.not_after))
 }
 
-/// A certificate that no client trusts: without any, the handshakes of the directory would fail as well.
+/// Creates a certificate that no client trusts. Without any, the directory's handshakes would fail
+/// too.
 fn temporary(acme: &Acme, now: OffsetDateTime) -> Result<ServedCertificate, Problem> {
     self_signed(acme, now)
-        .map_err(|error| Problem::new("acme", format!("no temporary certificate can be made: {error}")))
+        .map_err(|error| Problem::new("acme", format!("a temporary certificate cannot be created: {error}")))
 }
 
 fn self_signed(acme: &Acme, now: OffsetDateTime) -> Result<ServedCertificate, Box<dyn std::error::Error>> {

@@ -1,4 +1,4 @@
-//! The requests to a directory, and what its answers must be before the library may see them.
+//! Requests to a directory, and checks of its answers before the library sees them.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,17 +11,17 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
 
 use super::error::kind;
+use super::schedule::LONGEST_RETRY_AFTER;
 use crate::config::Acme;
 use crate::https::HttpsClient;
 use crate::pki::SystemRoots;
 use crate::problem::Problems;
 
-/// The longest `Retry-After` that the library sees. No directory that works asks for more.
-const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
-/// The library tries three times with a fresh nonce; a busy directory of several servers may refuse more.
+/// Tries of the library, each with three nonces. A busy directory with several servers may reject
+/// more than three.
 const NONCE_TRIES: usize = 8;
 
-/// A client for one directory. Clones share what the directory last asked for.
+/// A client for one directory. Clones share the last `Retry-After`.
 #[derive(Clone)]
 pub(super) struct Directory {
     https: HttpsClient,
@@ -36,13 +36,13 @@ impl Directory {
         Ok(Self { https, last_retry_after: Arc::default() })
     }
 
-    /// The `Retry-After` of the last refusal.
+    /// The `Retry-After` of the last error answer.
     pub(super) fn retry_after(&self) -> Option<SystemTime> {
         *self.last_retry_after.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, Error> {
-        // Nothing else is asked for by GET (RFC 8555 section 6.3).
+        // Only the directory is fetched with GET (RFC 8555 section 6.3).
         let for_directory = request.method() == Method::GET;
         let answer = self.https.send(request).await.map_err(|error| Error::Other(error.into()))?;
         self.check(&answer, for_directory)?;
@@ -54,13 +54,13 @@ impl Directory {
     fn check(&self, answer: &Response<Bytes>, for_directory: bool) -> Result<(), Error> {
         if answer.status().is_success() {
             let checked = if for_directory { check_directory(answer.body()) } else { Ok(()) };
-            return checked.map_err(|fault| Error::Other(fault.into()));
+            return checked.map_err(|error| Error::Other(error.into()));
         }
         let asked = retry_after(answer.headers());
         *self.last_retry_after.lock().unwrap_or_else(PoisonError::into_inner) = asked;
         match problem(answer.body()) {
             None => Err(Error::Other(format!("it answered {}", answer.status()).into())),
-            // The library would take it for the directory.
+            // The library would parse it as the directory.
             Some(problem) if for_directory => Err(Error::Api(problem)),
             Some(_) => Ok(()),
         }
@@ -77,7 +77,7 @@ impl HttpClient for Directory {
     }
 }
 
-/// RFC 9110 section 10.2.3: a date, or a number of seconds.
+/// Reads `Retry-After`, a date or a number of seconds (RFC 9110 section 10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<SystemTime> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {
@@ -86,34 +86,35 @@ fn retry_after(headers: &HeaderMap) -> Option<SystemTime> {
     }
 }
 
-/// The library adds whatever number it finds to the time of day, and panics when there is no such time.
+/// Removes a `Retry-After` that is malformed or too far ahead. The library adds it to the current
+/// time unchecked, which panics on overflow.
 fn remove_absurd_retry_after(headers: &mut HeaderMap) {
-    let latest = SystemTime::now() + LONGEST_WAIT;
+    let latest = SystemTime::now() + LONGEST_RETRY_AFTER;
     if retry_after(headers).is_none_or(|at| at > latest) {
         headers.remove(RETRY_AFTER);
     }
 }
 
-/// What the body of a refusal says, if that is anything. Every JSON object would do for the library.
+/// Parses a problem document with a type or a detail. The library would accept any JSON object.
 fn problem(body: &[u8]) -> Option<Problem> {
     let problem: Problem = serde_json::from_slice(body).ok()?;
     (problem.r#type.is_some() || problem.detail.is_some()).then_some(problem)
 }
 
-/// The library takes it for granted that these are URLs, and panics when they are not.
+/// Checks the URLs of a directory. The library panics if they are malformed.
 fn check_directory(body: &[u8]) -> Result<(), String> {
-    let directory: serde_json::Value =
-        serde_json::from_slice(body).map_err(|error| format!("its answer is no ACME directory: {error}"))?;
+    let directory: serde_json::Value = serde_json::from_slice(body)
+        .map_err(|error| format!("its answer is not an ACME directory: {error}"))?;
     for name in ["newNonce", "newAccount", "newOrder"] {
         let url = directory[name].as_str().and_then(|url| url.parse::<Uri>().ok());
         if url.is_none_or(|url| url.scheme() != Some(&Scheme::HTTPS)) {
-            return Err(format!("its answer is no ACME directory: {name} is no https URL"));
+            return Err(format!("its answer is not an ACME directory: {name} is not an https URL"));
         }
     }
     Ok(())
 }
 
-/// Repeats a request that is refused for its nonce (RFC 8555 section 6.5): nothing has happened then.
+/// Repeats a request that is rejected for its nonce (RFC 8555 section 6.5) and thus had no effect.
 pub(super) async fn retry_bad_nonce<T>(
     mut request: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_library_is_spared_an_absurd_wait() {
+    fn the_library_never_sees_an_absurd_retry_after() {
         let kept = |value| {
             let mut headers = asking(value);
             remove_absurd_retry_after(&mut headers);
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_library_is_spared_a_directory_without_urls() {
+    fn the_library_never_sees_a_directory_without_urls() {
         let directory = |nonce: &str| {
             let (account, order) = ("https://ca.test/account", "https://ca.test/order");
             let text = serde_json::json!({"newNonce": nonce, "newAccount": account, "newOrder": order});
@@ -171,8 +172,8 @@ mod tests {
         };
         assert_eq!(directory("https://ca.test/nonce"), Ok(()));
         for nonce in ["", "/nonce", "http://ca.test/nonce", "https://ca test/", "https://", "ca.test:443"] {
-            let fault = directory(nonce).unwrap_err();
-            assert!(fault.ends_with("newNonce is no https URL"), "{nonce}: {fault}");
+            let error = directory(nonce).unwrap_err();
+            assert!(error.ends_with("newNonce is not an https URL"), "{nonce}: {error}");
         }
         for other in ["", "<html>", "[]", "{}", "7", r#"{"newNonce": 7}"#] {
             assert!(check_directory(other.as_bytes()).is_err(), "{other}");
@@ -180,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_without_words_is_no_problem_document() {
+    fn an_answer_without_type_and_detail_is_not_a_problem_document() {
         assert!(problem(br#"{"detail": "busy"}"#).is_some());
         assert!(problem(br#"{"type": "urn:ietf:params:acme:error:rateLimited"}"#).is_some());
         assert!(problem(br#"{"error": "busy"}"#).is_none() && problem(b"<html>").is_none());
     }
 
     #[tokio::test]
-    async fn a_refused_nonce_is_tried_again_but_not_for_ever() {
+    async fn a_rejected_nonce_is_retried_but_not_forever() {
         let mut tries = 0;
         let refused = retry_bad_nonce(async || {
             tries += 1;

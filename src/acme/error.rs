@@ -1,4 +1,4 @@
-//! Why an attempt ended without a certificate, in words for the operator.
+//! Errors of an attempt to obtain a certificate.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,16 +7,16 @@ use time::OffsetDateTime;
 
 use crate::problem::Problems;
 
-/// No directory explains itself at greater length than this many characters.
+/// The longest message, in characters.
 const LONGEST: usize = 2000;
 
-/// What went wrong, and when the directory wants to hear of us again.
+/// Why an attempt ended without a certificate, and when the directory allows the next one.
 #[derive(Debug)]
 pub(super) struct IssuanceError {
-    /// On one line.
+    /// The message for the operator, on one line.
     pub(super) message: String,
     retry_after: Option<SystemTime>,
-    /// The [`kind`] of the problem by which the directory refused us.
+    /// The [`kind`] of the directory's problem document.
     kind: Option<String>,
 }
 
@@ -27,22 +27,22 @@ impl IssuanceError {
         Self { message, retry_after: None, kind: None }
     }
 
-    /// The same, with what the directory said in `Retry-After` if it did.
+    /// Adds a `Retry-After`, if there is one.
     pub(super) fn with_retry_after(self, retry_after: Option<SystemTime>) -> Self {
         Self { retry_after: retry_after.or(self.retry_after), ..self }
     }
 
-    /// Whether the directory refused us with a problem of this type.
+    /// Returns whether the directory answered with a problem of this type.
     pub(super) fn is(&self, kind: &str) -> bool {
         self.kind.as_deref() == Some(kind)
     }
 
-    /// The same, with what there is to do about it.
+    /// Appends advice to the message.
     pub(super) fn with_advice(self, advice: &str) -> Self {
         Self { message: format!("{}; {advice}", self.message), ..self }
     }
 
-    /// How long the directory wants to be left alone from `now` on.
+    /// Returns how long after `now` the directory allows the next attempt.
     pub(super) fn wait(&self, now: OffsetDateTime) -> Option<Duration> {
         self.retry_after?.duration_since(SystemTime::from(now)).ok()
     }
@@ -60,9 +60,9 @@ impl From<Error> for IssuanceError {
             Error::Api(problem) => (explain(problem), kind(problem).map(str::to_owned)),
             _ => (with_causes(&error), None),
         };
-        // rustls' word for a directory that proves itself by no root we know.
+        // rustls' error for a directory whose root is unknown.
         let hint = if message.contains("UnknownIssuer") {
-            "; name the root of a private directory in acme.ca"
+            "; for a private directory, set acme.ca to its root certificate"
         } else {
             ""
         };
@@ -76,12 +76,12 @@ impl From<Problems> for IssuanceError {
     }
 }
 
-/// The type of a problem, as RFC 8555 section 6.7 names it.
+/// Returns the type of an ACME problem (RFC 8555 section 6.7) without its prefix.
 pub(super) fn kind(problem: &Problem) -> Option<&str> {
     problem.r#type.as_deref()?.strip_prefix("urn:ietf:params:acme:error:")
 }
 
-/// An error and what is behind it, but nothing twice: many an error has its cause in its own words already.
+/// Formats an error with its causes. Skips a cause that the text already contains.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string);
     causes.fold(
@@ -92,7 +92,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     )
 }
 
-/// The directory's own words.
+/// Formats a problem document.
 pub(super) fn explain(problem: &Problem) -> String {
     let text = problem.to_string();
     text.strip_prefix("API error: ").unwrap_or(&text).to_owned()
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_speaks_in_its_own_words_on_one_line() {
+    fn the_message_of_a_directory_is_kept_on_one_line() {
         let text = r#"{"type": "urn:ietf:params:acme:error:dns", "detail": "no\nA record", "status": 400}"#;
         let failure = IssuanceError::from(Error::Api(serde_json::from_str(text).unwrap()));
         assert_eq!(failure.message, "no A record (urn:ietf:params:acme:error:dns)");
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_directory_asks_for_is_how_long_to_wait() {
+    fn retry_after_is_how_long_to_wait() {
         let now = OffsetDateTime::now_utc();
         let asked = SystemTime::from(now) + Duration::from_secs(90);
         let failure = IssuanceError::new("busy").with_retry_after(Some(asked));

@@ -1,7 +1,7 @@
-//! A certificate from a directory that speaks ACME (RFC 8555): the first one, and each next one in time.
+//! Obtains and renews a certificate from an ACME directory (RFC 8555).
 //!
-//! [`keep`] is the loop. `schedule` says when, `order` takes one order from its first step to its last,
-//! `store` is the state on the disk, and `certificate` what is served of it.
+//! [`keep`] is the loop. `schedule` decides when, `order` processes one order, `store` keeps the
+//! state on the disk, and `certificate` decides what is served.
 
 mod account;
 mod certificate;
@@ -29,12 +29,12 @@ use crate::config::Acme;
 use crate::pki::{SystemRoots, date, span};
 use crate::tls::Challenges;
 
-/// How often the wall clock is looked at: it may have been set, or the machine may have slept.
+/// How often the wall clock is read: it may have been set, or the machine may have been suspended.
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
 
-/// Keeps a certificate as the newest of `settings` want it, for as long as there are any to come. Tells `issued` of
-/// each new one, when it is on the disk. Belongs on a runtime that runs local tasks, and never blocks it for longer than a look
-/// at a file takes.
+/// Keeps the certificate of the latest `settings` renewed until their sender is dropped. Notifies
+/// `issued` when a new certificate is on the disk. Requires a runtime for local tasks, and blocks
+/// it only to read small files.
 pub(crate) async fn keep(
     mut settings: watch::Receiver<Option<Acme>>,
     challenges: Arc<Challenges>,
@@ -43,7 +43,8 @@ pub(crate) async fn keep(
     let mut keep_delay = true;
     loop {
         let now = settings.borrow_and_update().clone();
-        // An order that is dropped half way is on the disk, and goes on if it is still wanted.
+        // A dropped attempt leaves its order on the disk; it is resumed if it still fits the
+        // settings.
         let changed = match &now {
             None => settings.changed().await,
             Some(acme) => tokio::select! {
@@ -58,10 +59,11 @@ pub(crate) async fn keep(
     }
 }
 
-/// `keep_delay` tells whether an attempt that failed is to be waited for; not when its cause may have been changed.
+/// Renews the certificate of one version of the settings. `keep_delay` keeps the delay after an
+/// earlier failure; without it, as after a change of the settings, a retry is due at once.
 async fn renew(acme: &Acme, keep_delay: bool, challenges: &Arc<Challenges>, issued: &Notify) -> Infallible {
     let store = Rc::new(Store::new(&acme.state));
-    // What is on the disk counts at the start; later it is what this process knows, even if it could not write it.
+    // The file is read only here, so that the loop also works if it cannot be written.
     let mut renewal = store.renewal().filter(|renewal| renewal.matches(acme));
     if let Some(failed) = renewal.as_mut().filter(|renewal| renewal.failures > 0 && !keep_delay) {
         failed.next = OffsetDateTime::now_utc();
@@ -80,16 +82,16 @@ async fn renew(acme: &Acme, keep_delay: bool, challenges: &Arc<Challenges>, issu
         };
         store.save_renewal(&known).await;
         if known.failures == 0 {
-            // Only now: until the renewal is on the disk, the order is what a new process goes on with.
+            // Only after the renewal is on the disk: until then a new process resumes the order.
             store.forget_order();
-            tracing::info!(names = acme.names.join(", "), renewal = date(known.next), "a new certificate");
+            tracing::info!(names = acme.names.join(", "), renewal = date(known.next), "certificate issued");
             issued.notify_one();
         }
         renewal = Some(known);
     }
 }
 
-/// Makes an attempt in a task of its own, so that a panic of the library is a failure like any other.
+/// Runs an attempt in a separate task, so that a panic in the library is an ordinary failure.
 async fn attempt_in_task(
     acme: &Acme,
     store: &Rc<Store>,
@@ -101,12 +103,12 @@ async fn attempt_in_task(
     task.spawn_local(async move { attempt(&acme, &store, failures, &challenges).await });
     match task.join_next().await {
         Some(Ok(ended)) => ended,
-        _ => Err(IssuanceError::new("a fault of tidegate or of its library; the panic stands in the log")),
+        _ => Err(IssuanceError::new("a bug in tidegate or its ACME library; the log contains the panic")),
     }
 }
 
-/// Has one certificate made and puts it in its place; tells when the next one is due. If it fails, then as
-/// the `failures`th in a row.
+/// Obtains and installs one certificate. Returns when its renewal is due. `failures` is the number
+/// of consecutive failures if this attempt fails.
 async fn attempt(
     acme: &Acme,
     store: &Store,
@@ -132,11 +134,12 @@ async fn attempt(
     Ok(schedule::renewal(from, until, now, schedule::random()))
 }
 
+/// Logs a failure and schedules the next attempt.
 fn failed(acme: &Acme, failure: IssuanceError, failures: u32) -> Renewal {
     let now = OffsetDateTime::now_utc();
     let validity = certificate::validity(acme);
     let next = now + schedule::retry_delay(failures, validity, now, failure.wait(now), schedule::random());
-    let expiry = validity.map_or_else(|| "there is none".to_owned(), |(_, until)| date(until));
+    let expiry = validity.map_or_else(|| "none".to_owned(), |(_, until)| date(until));
     tracing::error!(
         error = failure.message,
         failures,

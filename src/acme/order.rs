@@ -1,4 +1,4 @@
-//! One order, from where it stands to the certificate (RFC 8555 section 7.4).
+//! Processing one order (RFC 8555 section 7.4).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,13 @@ use crate::config::{Acme, AcmeChallenge};
 use crate::secret::Secret;
 use crate::tls::{Challenges, Offer};
 
-/// How long a directory may take to look at our names, or to sign; what it has then is waited for in the next attempt.
+/// How long to wait for the directory to validate the names, and again for it to sign. The next
+/// attempt resumes an order that takes longer.
 const POLLS: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_mins(3));
 
-/// Goes on with the order that is kept if it is still good for these settings, else begins one, and takes it to its end:
-/// the chain and its key, PEM. An order that cannot succeed any more is forgotten.
+/// Resumes the stored order if it fits these settings, or creates one, and completes it. Returns
+/// the chain and its key as PEM. Forgets an order that can no longer succeed.
 pub(super) async fn obtain(
     acme: &Acme,
     store: &Store,
@@ -36,14 +37,14 @@ pub(super) async fn obtain(
         Ok(chain) => Ok(Secret::new([chain.as_bytes(), b"\n", key.expose()].concat())),
         Err(error) if order.state().status == OrderStatus::Invalid => {
             store.forget_order();
-            // The order's own error, of the type `unauthorized` say, is about a name and not about the account.
+            // The error of an order, such as `unauthorized`, concerns a name, not the account.
             Err(IssuanceError::new(validation_errors(&mut order).await.unwrap_or(error.message)))
         }
         Err(error) => Err(error),
     }
 }
 
-/// The order on the disk, with its key.
+/// Resumes the order on the disk. Returns it with its key.
 async fn resume(
     acme: &Acme,
     store: &Store,
@@ -58,10 +59,10 @@ async fn resume(
                 store.forget_order();
                 return Ok(None);
             }
-            tracing::info!(order = url, "going on with the order");
+            tracing::info!(order = url, "resuming the order");
             Ok(Some((order, key)))
         }
-        // It has expired, or belongs to an account of before.
+        // It has expired, or belongs to an earlier account.
         Err(Error::Api(problem)) if !is_temporary(&problem) => {
             store.forget_order();
             Ok(None)
@@ -70,20 +71,20 @@ async fn resume(
     }
 }
 
-/// Whether a problem is the directory's, and of the moment.
+/// Returns whether a problem is temporary and not caused by the request.
 fn is_temporary(problem: &Problem) -> bool {
     let busy = problem.status.is_some_and(|status| status == 429 || status >= 500);
     busy || matches!(kind(problem), Some("badNonce" | "rateLimited" | "serverInternal"))
 }
 
 async fn begin(acme: &Acme, store: &Store, account: &Account) -> Result<(Order, Secret), IssuanceError> {
-    let key =
-        KeyPair::generate().map_err(|error| IssuanceError::new(format!("no key can be made: {error}")))?;
+    let key = KeyPair::generate()
+        .map_err(|error| IssuanceError::new(format!("a key cannot be generated: {error}")))?;
     let key = Secret::new(key.serialize_pem().into_bytes());
     let names: Vec<Identifier> = acme.names.iter().cloned().map(Identifier::Dns).collect();
     let order = retry_bad_nonce(async || account.new_order(&NewOrder::new(&names)).await).await?;
     store.save_order(&OrderRecord::new(acme, order.url(), key.clone())).await?;
-    tracing::info!(order = order.url(), names = acme.names.join(", "), "a new order");
+    tracing::info!(order = order.url(), names = acme.names.join(", "), "order created");
     Ok((order, key))
 }
 
@@ -98,19 +99,20 @@ async fn advance(
         retry_bad_nonce(async || order.poll_ready(&POLLS).await).await?;
     }
     if order.state().status == OrderStatus::Ready {
-        let csr = certificate_request(acme, key)
-            .map_err(|error| IssuanceError::new(format!("no request can be made: {error}")))?;
+        let csr = certificate_request(acme, key).map_err(|error| {
+            IssuanceError::new(format!("a certificate request cannot be created: {error}"))
+        })?;
         retry_bad_nonce(async || order.finalize_csr(&csr).await).await?;
     }
     match order.state().status {
         OrderStatus::Processing | OrderStatus::Valid => {
             Ok(retry_bad_nonce(async || order.poll_certificate(&POLLS).await).await?)
         }
-        status => Err(IssuanceError::new(format!("the order is {status:?}"))),
+        status => Err(IssuanceError::new(format!("the order has the status {status:?}"))),
     }
 }
 
-/// Offers an answer for each name that is not validated yet, and asks the directory to validate it.
+/// Offers an answer for each name that is not validated yet, and requests its validation.
 async fn offer_answers(
     acme: &Acme,
     order: &mut Order,
@@ -149,7 +151,7 @@ async fn offer_answers(
     Ok(offers)
 }
 
-/// Fetches the authorizations of the order that it does not know yet.
+/// Fetches the authorizations that `order` has not cached.
 async fn fetch_authorizations(order: &mut Order) -> Result<(), Error> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -165,16 +167,16 @@ fn certificate_request(acme: &Acme, key: &Secret) -> Result<Vec<u8>, Box<dyn std
     Ok(params.serialize_request(&key)?.der().to_vec())
 }
 
-/// What the directory found at each name that it could not prove.
+/// Returns the validation errors of all names, if there are any.
 async fn validation_errors(order: &mut Order) -> Option<String> {
-    // A poll of the order has it forget its authorizations, so this tells what they are now.
+    // Polling cleared the cached authorizations, so this fetches their current status.
     retry_bad_nonce(async || fetch_authorizations(order).await).await.ok()?;
-    let mut reasons = Vec::new();
+    let mut messages = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(Ok(authorization)) = authorizations.next().await {
         let name = authorization.identifier().to_string();
         let errors = authorization.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
-        reasons.extend(errors.map(|error| format!("{name}: {}", explain(error))));
+        messages.extend(errors.map(|error| format!("{name}: {}", explain(error))));
     }
-    (!reasons.is_empty()).then(|| reasons.join("; "))
+    (!messages.is_empty()).then(|| messages.join("; "))
 }

@@ -1,5 +1,5 @@
-//! The state on the disk. Every file is replaced in one step, so that a process that is killed leaves one from which
-//! the next can go on.
+//! The state on the disk. Every file is replaced atomically, so that the next process can continue
+//! after this one was killed.
 
 mod records;
 
@@ -31,11 +31,12 @@ const LOCK: &str = "lock";
 /// The folder `acme.state`.
 pub(super) struct Store {
     folder: PathBuf,
-    /// Has the folder locked as long as it is open.
+    /// Locks the folder while it is open.
     lock: OnceCell<File>,
 }
 
-/// The accounts by the URL of their directory: who tries another one comes back to the account he had.
+/// The accounts by the URL of their directory, so that an operator who tries another directory can
+/// return to the first account.
 type Accounts = BTreeMap<String, AccountRecord>;
 
 impl Store {
@@ -43,24 +44,25 @@ impl Store {
         Self { folder: folder.to_owned(), lock: OnceCell::new() }
     }
 
-    /// What keeps the folder from being written to, if anything does.
+    /// Returns the problem if the folder cannot be written to.
     pub(super) fn write_obstacle(&self) -> Option<Problem> {
-        let there = self.folder.ancestors().find(|folder| !folder.as_os_str().is_empty() && folder.exists());
-        let folder = there.unwrap_or(Path::new("."));
+        let nearest =
+            self.folder.ancestors().find(|folder| !folder.as_os_str().is_empty() && folder.exists());
+        let folder = nearest.unwrap_or(Path::new("."));
         let usable = folder.is_dir() && access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok();
         (!usable).then(|| {
             let message = format!(
-                "acme.state: certificates cannot be kept here, because {} is no folder that the user of tidegate may \
-                 write to; give it to that user, or name another folder",
+                "acme.state: certificates cannot be stored here, because {} is not a folder that the user of tidegate \
+                 may write to; give it to that user, or name another folder",
                 folder.display()
             );
             Problem::at(&self.folder, message)
         })
     }
 
-    /// Makes the folder if it is not there, keeps other processes out of it from now on, and notes that an attempt is
-    /// under way, which counts as the `failures`th in a row that failed until there is something better to tell. After
-    /// that it is known that the folder can be written to.
+    /// Creates the folder if it is missing, locks it, and records that an attempt is running. Until
+    /// its result is saved, the attempt is recorded as the last of `failures` consecutive failures.
+    /// Success proves that the folder is writable.
     pub(super) async fn begin(&self, acme: &Acme, failures: u32) -> Result<(), IssuanceError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
         made.map_err(|error| write_error(&self.folder, &error))?;
@@ -76,7 +78,8 @@ impl Store {
         self.read(ORDER)
     }
 
-    /// One that cannot be read is as good as none: nothing is made for it at the directory.
+    /// Returns the stored renewal. One that cannot be read is treated as missing: it creates
+    /// nothing at the directory.
     pub(super) fn renewal(&self) -> Option<Renewal> {
         self.read(RENEWAL).unwrap_or_else(|failure| {
             tracing::warn!("{}", failure.message);
@@ -102,7 +105,8 @@ impl Store {
         self.save(ORDER, order).await
     }
 
-    /// What cannot be written is known to this process all the same. Nothing is written in a folder that is another's.
+    /// Saves the renewal. An error is only logged, since the caller keeps the renewal in memory.
+    /// Writes nothing to a folder that another process has locked.
     pub(super) async fn save_renewal(&self, renewal: &Renewal) {
         if self.lock().is_err() {
             return;
@@ -112,12 +116,12 @@ impl Store {
         }
     }
 
-    /// Puts a certificate with its key in the place of the old one.
+    /// Replaces the certificate and its key.
     pub(super) async fn install(&self, path: &Path, pem: Secret) -> Result<(), IssuanceError> {
         write(path.to_owned(), pem).await
     }
 
-    /// With the order that was made by it.
+    /// Removes the account of this directory and the order.
     pub(super) async fn forget_account(&self, acme: &Acme) -> Result<(), IssuanceError> {
         let mut accounts = self.accounts()?;
         accounts.remove(&acme.directory);
@@ -146,13 +150,13 @@ impl Store {
                 self.folder.display()
             )));
         }
-        // Where the file system has no locks, such as some NFS, it goes without.
+        // Some file systems, such as some NFS, have no locks. Then the folder is not locked.
         _ = self.lock.set(file);
         Ok(())
     }
 
-    /// None when there is no such file, or nothing of use in it. One that is there but cannot be read may hold what
-    /// would be lost with it, such as an account.
+    /// Returns `None` if the file is missing or cannot be parsed. A file that cannot be read is an
+    /// error, because replacing it could lose an account.
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, IssuanceError> {
         let path = self.folder.join(name);
         let content = match disk::read(&path, disk::SMALL) {
@@ -167,7 +171,7 @@ impl Store {
             Ok(content) => content,
         };
         match serde_json::from_slice(&content.bytes) {
-            Ok(kept) => Ok(Some(kept)),
+            Ok(record) => Ok(Some(record)),
             Err(error) => {
                 tracing::warn!(%error, "{} cannot be parsed and will be replaced", path.display());
                 Ok(None)
@@ -175,9 +179,9 @@ impl Store {
         }
     }
 
-    async fn save<T: Serialize>(&self, name: &str, kept: &T) -> Result<(), IssuanceError> {
+    async fn save<T: Serialize>(&self, name: &str, record: &T) -> Result<(), IssuanceError> {
         let path = self.folder.join(name);
-        let text = serde_json::to_vec_pretty(kept).map_err(|error| write_error(&path, &error.into()))?;
+        let text = serde_json::to_vec_pretty(record).map_err(|error| write_error(&path, &error.into()))?;
         write(path, Secret::new(text)).await
     }
 
@@ -192,11 +196,11 @@ impl Store {
     }
 }
 
-/// Syncing may take a disk a while, and the thread has connections to accept.
+/// Writes on another thread: a sync may take long, and this thread accepts connections.
 async fn write(path: PathBuf, content: Secret) -> Result<(), IssuanceError> {
-    let place = path.clone();
+    let target = path.clone();
     let written = spawn_blocking(move || Staged::secret(&path, &content)?.commit()).await;
-    written.map_err(io::Error::other).flatten().map_err(|error| write_error(&place, &error))
+    written.map_err(io::Error::other).flatten().map_err(|error| write_error(&target, &error))
 }
 
 fn write_error(path: &Path, error: &io::Error) -> IssuanceError {

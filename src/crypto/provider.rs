@@ -10,9 +10,10 @@ use super::seal;
 
 /// One provider for the process; nothing depends on rustls' process-wide default.
 ///
-/// The suites are rustls' own, all AEAD with forward secrecy, in another order: AES-128 costs about 9 %
-/// less per byte than AES-256 and nobody breaks either. Under TLS 1.3 these two get an encrypter of our own
-/// (`crypto/seal.rs`). X25519 comes before the hybrid post-quantum group, which stays on offer.
+/// The suites are rustls' own, all AEAD with forward secrecy, in another order: AES-128 costs about
+/// 9 % less per byte than AES-256 and nobody breaks either. Under TLS 1.3 these two get an
+/// encrypter of our own (`crypto/seal.rs`). X25519 comes before the hybrid post-quantum group,
+/// which stays on offer.
 pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         Arc::new(CryptoProvider {

@@ -1,14 +1,16 @@
 //! TLS 1.3 records under AES-GCM, sealed from where the plaintext lies.
 //!
-//! rustls copies the plaintext of a record, up to 16 KiB, and seals the copy in place. glibc does such a copy with
-//! `rep movsb`, which on Zen 3 and Zen 4 falls to 3 GB/s when source and destination lie nearly alike within their
-//! pages, as a buffer that was read into and a record do: a third of the CPU of a plain proxy's pull. Here the cipher
-//! reads the plaintext and writes the record, which must be filled with zeros for it first. On Zen 5 the gain is
-//! a few percent of the sealing.
+//! rustls copies the plaintext of a record, up to 16 KiB, and seals the copy in place. glibc does
+//! such a copy with `rep movsb`, which on Zen 3 and Zen 4 falls to 3 GB/s when source and
+//! destination lie nearly alike within their pages, as a buffer that was read into and a record do:
+//! a third of the CPU of a plain proxy's pull. Here the cipher reads the plaintext and writes the
+//! record, which must be filled with zeros for it first. On Zen 5 the gain is a few percent of the
+//! sealing.
 //!
-//! Nothing else differs from rustls' encrypter, and the records are the same byte for byte (RFC 8446, section 5.2).
-//! What goes into a record, the sequence numbers, the keys and how long one may be used stay with rustls; the
-//! nonces are checked once more by the sealing key of aws-lc, which refuses one that does not rise.
+//! Nothing else differs from rustls' encrypter, and the records are the same byte for byte (RFC
+//! 8446, section 5.2). What goes into a record, the sequence numbers, the keys and how long one may
+//! be used stay with rustls; the nonces are checked once more by the sealing key of aws-lc, which
+//! refuses one that does not rise.
 
 use std::iter::repeat_n;
 
@@ -23,10 +25,11 @@ use rustls::{
     Tls13CipherSuite,
 };
 
-/// `stock`, a TLS 1.3 suite of rustls whose cipher is the AES-GCM `algorithm`, with records sealed out of
-/// place. A suite of TLS 1.2 comes back as it is.
+/// `stock`, a TLS 1.3 suite of rustls whose cipher is the AES-GCM `algorithm`, with records sealed
+/// out of place. A suite of TLS 1.2 comes back as it is.
 ///
-/// rustls wants suites that live as long as the process, so each call leaks one: call it once per suite.
+/// rustls wants suites that live as long as the process, so each call leaks one: call it once per
+/// suite.
 pub(super) fn out_of_place(
     stock: SupportedCipherSuite,
     algorithm: &'static Algorithm,

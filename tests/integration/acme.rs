@@ -179,7 +179,7 @@ fn a_certificate_is_renewed_in_time_and_no_request_is_lost() {
             });
         }
         // By then, most of its lifetime has passed.
-        tidegate.log.wait_after(start, "the renewal", |line| line.contains("a new order"));
+        tidegate.log.wait_after(start, "the renewal", |line| line.contains("order created"));
         wait_for_certificate(&tidegate, start);
         over.store(true, Ordering::Relaxed);
     });
@@ -273,7 +273,7 @@ fn an_order_resumes_after_the_process_was_killed() {
     let order = fs::read(folder.path().join("order.json")).unwrap();
     kill(tidegate);
     let tidegate = start();
-    tidegate.log.wait_for("the order", |line| line.contains("going on with the order"));
+    tidegate.log.wait_for("the order", |line| line.contains("resuming the order"));
     looked_at(&tidegate);
     pebble.tls.open(tidegate.address);
     wait_for_certificate(&tidegate, 0);
@@ -312,7 +312,7 @@ fn an_account_that_the_directory_lost_is_created_again() {
     );
     other.tls.open(tidegate.address);
     let line = tidegate.log.wait_for("the failure", |line| line.contains("no certificate from"));
-    assert!(line.contains("accountDoesNotExist") && line.contains("makes a new account"), "{line}");
+    assert!(line.contains("accountDoesNotExist") && line.contains("registers a new account"), "{line}");
     wait_for_certificate(&tidegate, 0);
     assert!(shown(&tidegate, &other.client(), "registry.test").is_some());
 }

@@ -19,7 +19,7 @@ fn acme(folder: &Folder) -> Acme {
 }
 
 /// Chain and key in one file, in the format of the store.
-fn whole(chain: &str, key: &KeyPair) -> Secret {
+fn chain_and_key(chain: &str, key: &KeyPair) -> Secret {
     Secret::new(format!("{chain}\n{}", key.serialize_pem()).into_bytes())
 }
 
@@ -35,11 +35,11 @@ fn warnings((_, warnings): &(Vec<ServedCertificate>, Vec<Problem>)) -> String {
 }
 
 #[test]
-fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
+fn a_certificate_that_does_not_fit_the_order_is_rejected() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
     let (good, key) = ca.server(&["b.test", "a.test"]);
-    let (_, until) = validate(&acme, &whole(&good.pem(), &key), now).unwrap();
+    let (_, until) = validate(&acme, &chain_and_key(&good.pem(), &key), now).unwrap();
     assert_eq!((until - now).whole_days(), 364);
 
     let (one_name, its_key) = ca.server(&["a.test"]);
@@ -47,21 +47,21 @@ fn a_certificate_that_is_not_what_was_ordered_takes_no_place() {
     expired.not_after = now - Duration::HOUR;
     let stray = format!("{}{}", good.pem(), Signer::new("stranger").certificate.pem());
     for (pem, complaint) in [
-        (whole(&one_name.pem(), &its_key), "does not cover the name b.test"),
-        (whole(&good.pem(), &its_key), "does not match the certificate"),
-        (whole(&ca.sign(&expired, &key).pem(), &key), "it expired on"),
-        (whole(&stray, &key), "the chain is not in order"),
-        (whole("", &key), "holds no certificate"),
+        (chain_and_key(&one_name.pem(), &its_key), "does not cover the name b.test"),
+        (chain_and_key(&good.pem(), &its_key), "does not match the certificate"),
+        (chain_and_key(&ca.sign(&expired, &key).pem(), &key), "it expired on"),
+        (chain_and_key(&stray, &key), "the chain is not in order"),
+        (chain_and_key("", &key), "holds no certificate"),
         (Secret::new(*b"<html>"), "holds no PEM text"),
     ] {
         let failure = validate(&acme, &pem, now).unwrap_err();
-        assert!(failure.message.starts_with("it issued a certificate that cannot be used: "), "{failure:?}");
+        assert!(failure.message.starts_with("it issued an unusable certificate: "), "{failure:?}");
         assert!(failure.message.contains(complaint), "{failure:?}");
     }
 }
 
 #[test]
-fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
+fn a_temporary_certificate_is_served_while_there_is_no_usable_one() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
     let none = serve(&acme, &[], &SystemRoots::default(), now).unwrap();
@@ -71,7 +71,7 @@ fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
     assert!(warnings(&none).ends_with("until https://ca.test/dir has issued one: there is none yet"));
 
     let (good, key) = ca.server(&["a.test", "b.test"]);
-    keep(&acme, &whole(&good.pem(), &key));
+    keep(&acme, &chain_and_key(&good.pem(), &key));
     let served = serve(&acme, &[], &SystemRoots::default(), now).unwrap();
     assert_eq!(served.0[0].certified.cert[0], *good.der());
     assert_eq!(warnings(&served), "");
@@ -84,7 +84,7 @@ fn a_temporary_certificate_serves_while_there_is_none_that_is_good() {
 }
 
 #[test]
-fn what_is_served_serves_on_when_the_file_is_damaged_or_gone() {
+fn the_previous_certificate_stays_in_service_when_the_file_is_damaged_or_missing() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
     let temporary = serve(&acme, &[], &SystemRoots::default(), now).unwrap().0;
@@ -94,7 +94,7 @@ fn what_is_served_serves_on_when_the_file_is_damaged_or_gone() {
     );
 
     let (good, key) = ca.server(&["a.test", "b.test"]);
-    keep(&acme, &whole(&good.pem(), &key));
+    keep(&acme, &chain_and_key(&good.pem(), &key));
     let before = serve(&acme, &temporary, &SystemRoots::default(), now).unwrap().0;
     let path = acme.files().certificate;
     let damages: [&dyn Fn(); 3] = [
@@ -120,11 +120,11 @@ fn what_is_served_serves_on_when_the_file_is_damaged_or_gone() {
 }
 
 #[test]
-fn a_certificate_that_is_soon_to_be_renewed_deserves_no_warning_and_a_failed_renewal_does() {
+fn an_upcoming_renewal_is_not_a_warning_but_a_failed_one_is() {
     let folder = Folder::new();
     let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
     let (good, key) = ca.server(&["a.test", "b.test"]);
-    keep(&acme, &whole(&good.pem(), &key));
+    keep(&acme, &chain_and_key(&good.pem(), &key));
     let late = now + Duration::days(360);
     assert_eq!(warnings(&serve(&acme, &[], &SystemRoots::default(), late).unwrap()), "");
 
@@ -144,7 +144,7 @@ fn the_next_attempt_is_at_once_only_when_something_is_missing_and_nothing_has_fa
     assert_eq!(next_attempt(&acme, Some(&issued), now), now, "the certificate is gone");
     assert_eq!(next_attempt(&acme, Some(&failed), now), later);
     let (good, key) = ca.server(&["a.test", "b.test"]);
-    keep(&acme, &whole(&good.pem(), &key));
+    keep(&acme, &chain_and_key(&good.pem(), &key));
     assert_eq!(next_attempt(&acme, Some(&issued), now), later);
     assert_eq!(validity(&acme).map(|(_, until)| (until - now).whole_days()), Some(364));
     let never = now + Duration::days(7300);
@@ -166,5 +166,29 @@ fn roots_that_cannot_be_read_and_a_folder_that_cannot_be_written_are_errors() {
     assert!(problems.to_string().contains("holds no"), "{problems}");
     acme.ca = Some(folder.write("ca.crt", Signer::new("ca").certificate.pem()));
     let problems = serve(&acme, &[], &SystemRoots::default(), OffsetDateTime::now_utc()).err().unwrap();
-    assert!(problems.to_string().contains("certificates cannot be kept here"), "{problems}");
+    assert!(problems.to_string().contains("certificates cannot be stored here"), "{problems}");
+}
+
+#[test]
+fn a_step_of_the_clock_neither_orders_too_often_nor_stops_retries() {
+    let folder = Folder::new();
+    let (acme, ca, now) = (acme(&folder), Signer::new("ca"), OffsetDateTime::now_utc());
+    let (good, key) = ca.server(&["a.test", "b.test"]);
+    fs::create_dir_all(&acme.state).unwrap();
+    let path = acme.files().certificate;
+    fs::write(&path, format!("{}\n{}", good.pem(), key.serialize_pem())).unwrap();
+    crate::pki::fixtures::set_mode(&path, 0o600);
+    let (from, until) = validity(&acme).unwrap();
+    let (due, decade) = (now + Duration::days(240), Duration::days(3650));
+
+    let issued = Renewal::issued(&acme, due);
+    assert_eq!(next_attempt(&acme, Some(&issued), now - decade), due);
+    let ahead = now + decade;
+    assert!(next_attempt(&acme, Some(&issued), ahead) <= ahead);
+    assert!(schedule::renewal(from, until, ahead, 1.0) >= ahead + Duration::hours(6));
+
+    let retry = now + Duration::hours(6);
+    let failed = Renewal::failed(&acme, 5, String::new(), retry);
+    assert_eq!(next_attempt(&acme, Some(&failed), now - Duration::DAY), retry);
+    assert_eq!(next_attempt(&acme, Some(&failed), now - decade), now - decade);
 }

@@ -1,4 +1,4 @@
-//! Settings and an account for tests.
+//! Settings and account credentials for tests.
 
 use instant_acme::AccountCredentials;
 

@@ -1,4 +1,4 @@
-//! What the files hold, as JSON.
+//! The contents of the files, as JSON.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub(in crate::acme) struct AccountRecord {
     pub(in crate::acme) credentials: AccountCredentials,
 }
 
-/// An order that is under way, and the key made for its certificate.
+/// An unfinished order and the key for its certificate.
 #[derive(Serialize, Deserialize)]
 pub(in crate::acme) struct OrderRecord {
     directory: String,
@@ -28,14 +28,14 @@ pub(in crate::acme) struct OrderRecord {
     pub(in crate::acme) key: Secret,
 }
 
-/// How the last attempt ended, and when the next one is due.
+/// The result of the last attempt, and when the next one is due.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::acme) struct Renewal {
     directory: String,
     names: Vec<String>,
-    /// Attempts that failed since the last that did not.
+    /// The number of consecutive failures.
     pub(in crate::acme) failures: u32,
-    /// What went wrong last.
+    /// The error of the last failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::acme) error: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
@@ -59,9 +59,10 @@ impl OrderRecord {
 }
 
 impl Renewal {
-    /// What is found of an attempt that did not live to tell how it ended: the `failures`th in a row that failed.
+    /// The record of a running attempt. It remains if the process ends before the attempt does, and
+    /// then describes the last of `failures` consecutive failures.
     pub(super) fn in_progress(acme: &Acme, failures: u32) -> Self {
-        let error = "still under way, or cut off when tidegate ended".to_owned();
+        let error = "still running, or interrupted when tidegate ended".to_owned();
         let now = OffsetDateTime::now_utc();
         Self::failed(acme, failures, error, now + schedule::retry_delay(failures, None, now, None, 0.0))
     }
@@ -79,13 +80,13 @@ impl Renewal {
     }
 }
 
-/// The order of the names is of no account.
+/// Compares the names in any order.
 fn is_same(directory: &str, names: &[String], acme: &Acme) -> bool {
     let set = |names: &[String]| BTreeSet::from_iter(names.to_owned());
     directory == acme.directory && set(names) == set(&acme.names)
 }
 
-/// A secret that is text, as JSON.
+/// Serializes a secret that is text.
 mod text {
     use serde::{Deserialize, Deserializer, Serializer, ser};
 

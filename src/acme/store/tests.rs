@@ -8,7 +8,7 @@ use super::*;
 use crate::pki::fixtures::Folder;
 
 #[tokio::test]
-async fn what_is_kept_is_found_again_and_is_for_its_owner_alone() {
+async fn stored_records_can_be_read_again_but_only_by_their_owner() {
     let folder = Folder::new();
     let acme = acme(&folder);
     let store = Store::new(&acme.state);
@@ -38,7 +38,7 @@ async fn what_is_kept_is_found_again_and_is_for_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_other_names_or_to_another_directory_does_not_count() {
+async fn records_of_other_names_or_another_directory_do_not_match() {
     let folder = Folder::new();
     let ours = acme(&folder);
     let order = OrderRecord::new(&ours, "u", Secret::new(*b"k"));
@@ -87,7 +87,7 @@ async fn a_folder_is_for_one_process() {
 }
 
 #[tokio::test]
-async fn what_is_there_and_cannot_be_read_is_not_taken_for_nothing() {
+async fn a_file_that_cannot_be_read_is_not_treated_as_missing() {
     let folder = Folder::new();
     let acme = acme(&folder);
     let store = Store::new(&acme.state);
@@ -110,7 +110,7 @@ async fn an_attempt_does_not_begin_in_a_folder_that_cannot_be_written_to() {
 }
 
 #[test]
-fn a_damaged_file_is_as_good_as_none() {
+fn a_damaged_file_is_treated_as_missing() {
     let folder = Folder::new();
     folder.write("order.json", "{\"directory\": \"https://ca.te");
     folder.write("renewal.json", "");
@@ -125,7 +125,7 @@ fn a_folder_that_cannot_be_made_is_an_obstacle() {
     assert!(Store::new(Path::new("acme-that-is-not-there")).write_obstacle().is_none());
     let file = folder.write("file", "");
     let obstacle = Store::new(&file.join("acme")).write_obstacle().unwrap();
-    assert!(obstacle.message.contains(&format!("{} is no folder that", file.display())), "{obstacle}");
+    assert!(obstacle.message.contains(&format!("{} is not a folder that", file.display())), "{obstacle}");
     // Root can write everywhere.
     if !rustix::process::geteuid().is_root() {
         fs::set_permissions(folder.path(""), Permissions::from_mode(0o500)).unwrap();

@@ -69,6 +69,17 @@ fn what_is_too_long_becomes_no_ticket() {
     assert_eq!(keys.open(10, &[longest, vec![0]].concat()), None);
 }
 
+#[test]
+fn after_a_step_back_of_one_period_only_shared_keys_open_the_ticket() {
+    for (keys, expected) in [(TicketKeys::random(), false), (shared(1), true)] {
+        let ticket = keys.seal(10, b"session").unwrap();
+        assert_eq!(opens(&keys, 9, &ticket), expected);
+        let earlier = keys.seal(9, b"session").unwrap();
+        assert!(opens(&keys, 9, &earlier) && opens(&keys, 10, &earlier));
+        assert!(!opens(&keys, 11, &earlier));
+    }
+}
+
 proptest! {
     #[test]
     fn nothing_but_a_whole_ticket_opens(
