@@ -139,7 +139,7 @@ fn failed(acme: &Acme, failure: IssuanceError, failures: u32) -> Renewal {
     let now = OffsetDateTime::now_utc();
     let validity = certificate::validity(acme);
     let next = now + schedule::retry_delay(failures, validity, now, failure.wait(now), schedule::random());
-    let expiry = validity.map_or_else(|| "none".to_owned(), |(_, until)| date(until));
+    let expiry = validity.map_or_else(|| "there is none".to_owned(), |(_, until)| date(until));
     tracing::error!(
         error = failure.message,
         failures,

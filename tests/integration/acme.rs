@@ -324,7 +324,7 @@ fn settings_that_change_during_an_attempt_start_another() {
     tidegate.log.wait_for("the answers on offer", |line| line.contains("ready for validation"));
     let text = tidegate.settings.toml().replace("mirror.test", "third.test");
     fs::write(tidegate.settings.file(), text).unwrap();
-    tidegate.log.wait_for("the other order", |line| line.contains("a new order") && line.contains("third"));
+    tidegate.log.wait_for("the other order", |line| line.contains("order created") && line.contains("third"));
     pebble.tls.open(tidegate.address);
     wait_for_certificate(&tidegate, 0);
     assert!(shown(&tidegate, &pebble.client(), "third.test").is_some());
@@ -341,7 +341,7 @@ fn a_contact_that_the_directory_rejects_does_not_prevent_a_certificate() {
     let start = tidegate.log.len();
     let text = tidegate.settings.toml().replace("mirror.test", "third.test");
     fs::write(tidegate.settings.file(), text.replace("mailto:ops@registry.test", "tel:+1")).unwrap();
-    let line = tidegate.log.wait_after(start, "the warning", |line| line.contains("refuses acme.contact"));
+    let line = tidegate.log.wait_after(start, "the warning", |line| line.contains("rejects acme.contact"));
     assert!(line.contains("WARN") && line.contains("unsupportedContact"), "{line}");
     wait_for_certificate(&tidegate, start);
     assert!(shown(&tidegate, &pebble.client(), "third.test").is_some());
