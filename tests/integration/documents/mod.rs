@@ -288,6 +288,7 @@ mod what_is_wrong_is_found {
         assert!(problems_of("python", "anything").contains("unknown kind"));
         assert!(problems_of("json", "{\"a\":1").contains("EOF"));
         assert!(problems_of("yaml", "version: 0.1\nstorage: {").contains("configuration error"));
+        assert!(problems_of("yaml", "services: [").contains("syntax error"));
     }
 
     #[test]
