@@ -52,7 +52,7 @@ fn of_a_thousand_wrong_passwords_ten_are_hashed() {
     assert!(ten_hashes > 0.2, "ten hashes of cost 11 take time: {ten_hashes} s");
     assert!(all < ten_hashes * 10.0, "ten took {ten_hashes} s of CPU time, a thousand {all} s");
     assert!(recorder.record().requests.is_empty());
-    let line = tidegate.access.wait_for("a line", |line| line.contains("429"));
+    let line = tidegate.access.wait_for("a line", |line| line.contains("\"status\":429"));
     assert!(line.contains("too many failed logins"), "{line}");
     assert!(line.contains(&format!(r#""claimed":"{USER}""#)) && !line.contains(r#""user":"#), "{line}");
     // A password typed in place of the user name must not be logged.
