@@ -235,8 +235,8 @@ impl Tidegate {
         rustix::process::prlimit(pid, files, limit).unwrap();
     }
 
-    /// Open descriptors. Only root may list them; since Linux 6.2 the size of the directory is their
-    /// number.
+    /// Open descriptors. Only root may list them; since Linux 6.2 the size of the directory is
+    /// their number.
     pub fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.pid());
         fs::read_dir(&folder)
