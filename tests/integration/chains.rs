@@ -69,7 +69,7 @@ fn a_leaf_without_its_intermediate_causes_a_warning() {
     pki.bundle("chain.crt", &["leaf"]);
     assert_warned(
         settings,
-        "chain.crt: the file holds only the server's own certificate, which an intermediate",
+        "chain.crt: the file holds only the server's own certificate, which was probably issued by an intermediate",
     );
 }
 
