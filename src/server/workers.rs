@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
 
 use super::accepted::Accepted;
@@ -192,6 +192,7 @@ where
         };
         _ = ready.send(Ok(()));
         let phase = inbox.phase.clone();
+        let runtime = WorkerRuntime(Some(runtime));
         let end = runtime.block_on(work(inbox));
         let was_asked = *phase.borrow() >= Phase::Closing;
         report.end = match end {
@@ -201,6 +202,24 @@ where
     })?;
     started.recv().map_err(io::Error::other)??;
     Ok(thread)
+}
+
+/// A runtime whose drop closes its tasks, but does not wait for blocking ones. An abandoned name
+/// lookup could otherwise delay the report until the resolver gives up.
+struct WorkerRuntime(Option<LocalRuntime>);
+
+impl WorkerRuntime {
+    fn block_on<F: Future<Output = Result<(), FailureCause>>>(&self, work: F) -> F::Output {
+        self.0.as_ref().map_or(Err(FailureCause::Ended), |runtime| runtime.block_on(work))
+    }
+}
+
+impl Drop for WorkerRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Reports how a worker thread ended, as the last thing it does, also when it panics.

@@ -70,6 +70,26 @@ async fn a_panic_is_reported_with_the_name_of_the_thread() {
 }
 
 #[tokio::test]
+async fn a_panic_is_reported_without_waiting_for_a_name_lookup() {
+    let (lookup, ends) = std::sync::mpsc::channel::<()>();
+    let ends = Arc::new(std::sync::Mutex::new(ends));
+    let work = move |inbox: Inbox| {
+        let ends = ends.clone();
+        async move {
+            _ = tokio::task::spawn_blocking(move || ends.lock().unwrap().recv());
+            panic_when_used(inbox).await
+        }
+    };
+    let mut workers = Workers::start(1, work).unwrap();
+    let (accepted, client) = Accepted::with_client().await;
+    workers.view().hand_over(accepted);
+    let failure = timeout(SOON, workers.failed()).await;
+    drop(lookup);
+    assert_eq!(failure.unwrap().to_string(), "worker thread tidegate-0 panicked");
+    assert!(is_closed(client));
+}
+
+#[tokio::test]
 async fn a_worker_that_ends_unasked_has_failed() {
     let mut workers = Workers::start(1, async |_| Ok(())).unwrap();
     let failure = timeout(SOON, workers.failed()).await.unwrap();
