@@ -138,7 +138,8 @@ impl Watch {
                     return Event::Rest;
                 }
                 progress = Progress::new(self);
-                interval = self.idle_check();
+                // The client's host may acknowledge a response some 40 ms late.
+                interval = if self.is_finishing() { REST_DELAY } else { self.idle_check() };
             }
         }
     }
