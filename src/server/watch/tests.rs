@@ -3,6 +3,7 @@ use std::path::Path;
 use std::task::Poll;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::yield_now;
 use tokio::time::{advance, timeout};
 
 use super::*;
@@ -84,6 +85,33 @@ async fn an_http1_connection_rests_soon_after_its_answer() {
     client.watch.rest().await;
     assert_eq!((begun.elapsed() + time).as_secs(), 30, "it rests until its next request is due");
     assert_eq!(client.next_event().await, (Event::Close(CloseReason::Idle), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_rests_soon_even_if_its_first_answer_is_acknowledged_late() {
+    let client = client("").await;
+    let watch = client.watch.clone();
+    let begun = Instant::now();
+    // The answer begins after the first check has been scheduled, and is read after that check.
+    let answer = async {
+        sleep_until(begun + REST_DELAY / 2).await;
+        watch.follow(&flow());
+        let busy = watch.begin();
+        client.fill().await;
+        drop(busy);
+        sleep_until(begun + 2 * REST_DELAY).await;
+        let mut buffer = vec![0; 1 << 20];
+        while watch.meter.is_sending() {
+            _ = client.socket.try_read(&mut buffer);
+            if watch.meter.is_blocked() {
+                poll_fn(|cx| Poll::Ready(watch.meter.poll_write(cx, &[0]).is_ready())).await;
+            }
+            yield_now().await;
+        }
+    };
+    let (event, ()) = tokio::join!(watch.next_event(), answer);
+    assert_eq!(event, Event::Rest);
+    assert!(begun.elapsed() < IDLE_CHECK, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
