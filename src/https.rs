@@ -17,10 +17,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::dial::dial;
 use crate::pki::{SystemRoots, client_config};
 use crate::problem::Problems;
 
@@ -100,7 +101,10 @@ impl HttpsClient {
         B::Error: Into<BoxError>,
     {
         let Target { host, port } = prepare(&mut request)?;
-        let tcp = self.connect(&host, port).await?;
+        let addresses = lookup_host((host.as_str(), port)).await;
+        let addresses = addresses.map_err(|error| HttpsError::Lookup(host.clone(), error))?;
+        let tcp = dial(addresses, self.limits.connect).await;
+        let tcp = tcp.map_err(|error| HttpsError::Connect(host.clone(), error))?;
         let name = ServerName::try_from(host.clone());
         let name = name.map_err(|error| HttpsError::Handshake(host.clone(), io::Error::other(error)))?;
         let tls = TlsConnector::from(self.tls.clone()).connect(name, tcp).await;
@@ -119,27 +123,6 @@ impl HttpsClient {
             // A connection that ends may have left a whole answer behind.
             _ended = connection => answer.await,
         }
-    }
-
-    /// A host may have addresses that lead nowhere, such as IPv6 ones where there is no route.
-    async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, HttpsError> {
-        let addresses = lookup_host((host, port)).await;
-        let addresses: Vec<_> =
-            addresses.map_err(|error| HttpsError::Lookup(host.to_owned(), error))?.collect();
-        let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        let share = self.limits.connect / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-        for address in addresses {
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => {
-                    // Best effort: without it requests are only slower.
-                    _ = tcp.set_nodelay(true);
-                    return Ok(tcp);
-                }
-                Ok(Err(error)) => failure = error,
-                Err(_elapsed) => failure = io::ErrorKind::TimedOut.into(),
-            }
-        }
-        Err(HttpsError::Connect(host.to_owned(), failure))
     }
 
     fn unread(&self, error: BoxError) -> HttpsError {

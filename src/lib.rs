@@ -7,6 +7,7 @@
 mod body;
 mod cache;
 mod crypto;
+mod dial;
 mod network;
 mod problem;
 mod secret;

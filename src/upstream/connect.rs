@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{UnixStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -14,6 +14,7 @@ use super::error::UpstreamError;
 use super::server::Destination;
 use super::stream::Stream;
 use crate::config::ServerAddress;
+use crate::dial::dial;
 
 /// Opens a connection as soon as there is a permit for one, within `connect_timeout` in all.
 pub(super) async fn connect(to: &Destination, permits: &Arc<Semaphore>) -> Result<Connection, UpstreamError> {
@@ -22,20 +23,23 @@ pub(super) async fn connect(to: &Destination, permits: &Arc<Semaphore>) -> Resul
         Ok(Ok(permit)) => permit,
         Ok(Err(_)) | Err(_) => return Err(UpstreamError::Busy),
     };
-    let stream = match timeout_at(deadline, open(to)).await {
-        Ok(stream) => stream.map_err(UpstreamError::Connect)?,
-        Err(_elapsed) => return Err(UpstreamError::ConnectTimeout),
+    let stream = match timeout_at(deadline, open(to, deadline)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) if error.kind() != io::ErrorKind::TimedOut => {
+            return Err(UpstreamError::Connect(error));
+        }
+        Ok(Err(_)) | Err(_) => return Err(UpstreamError::ConnectTimeout),
     };
     Connection::open(stream, permit).await.map_err(UpstreamError::NoAnswer)
 }
 
-async fn open(to: &Destination) -> io::Result<Stream> {
+async fn open(to: &Destination, deadline: Instant) -> io::Result<Stream> {
     let (host, port) = match &to.server {
         ServerAddress::Unix(path) => return Ok(Stream::new(UnixStream::connect(path).await?)),
         ServerAddress::Tcp { host, port, .. } => (host.as_str(), *port),
     };
-    let tcp = TcpStream::connect((host, port)).await?;
-    tcp.set_nodelay(true)?;
+    let addresses = lookup_host((host, port)).await?;
+    let tcp = dial(addresses, deadline.saturating_duration_since(Instant::now())).await?;
     let Some(config) = &to.tls else {
         return Ok(Stream::new(tcp));
     };

@@ -112,6 +112,17 @@ fn a_registry_at_one_of_two_addresses_is_reached() {
 }
 
 #[test]
+fn an_address_that_accepts_no_connection_does_not_hide_the_next_one() {
+    let Ok(listener) = TcpListener::bind((V4, 0)) else { return eprintln!("skipped: no IPv4") };
+    let port = listener.local_addr().unwrap().port();
+    let _hole = BlackHole::at((V6, port).into());
+    let Some(tidegate) = with_two_addresses(port) else { return };
+    std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(answer_once));
+    let mut client = Client::connect(&tidegate);
+    assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
+}
+
+#[test]
 fn two_addresses_that_accept_no_connection_share_one_connect_timeout() {
     let Ok(listener) = TcpListener::bind((V6, 0)) else { return eprintln!("skipped: no IPv6") };
     let port = listener.local_addr().unwrap().port();
