@@ -72,8 +72,8 @@ pub(crate) enum HttpsError {
 }
 
 impl HttpsClient {
-    /// A client whose servers must prove themselves to a certificate in the PEM file `ca`, or to a
-    /// root of `system` when no file is given. `key` names the file in the settings.
+    /// A client that trusts the certificates in the PEM file `ca`, or the roots of `system` if no
+    /// file is given. `key` is the key of the settings that names the file.
     ///
     /// # Errors
     /// The roots cannot be read; see [`client_config`].
@@ -101,14 +101,18 @@ impl HttpsClient {
         B::Error: Into<BoxError>,
     {
         let Target { host, port } = prepare(&mut request)?;
-        let addresses = lookup_host((host.as_str(), port)).await;
-        let addresses = addresses.map_err(|error| HttpsError::Lookup(host.clone(), error))?;
-        let tcp = dial(addresses, self.limits.connect).await;
-        let tcp = tcp.map_err(|error| HttpsError::Connect(host.clone(), error))?;
-        let name = ServerName::try_from(host.clone());
-        let name = name.map_err(|error| HttpsError::Handshake(host.clone(), io::Error::other(error)))?;
-        let tls = TlsConnector::from(self.tls.clone()).connect(name, tcp).await;
-        let tls = tls.map_err(|error| HttpsError::Handshake(host, error))?;
+        let addresses = lookup_host((host.as_str(), port))
+            .await
+            .map_err(|error| HttpsError::Lookup(host.clone(), error))?;
+        let tcp = dial(addresses, self.limits.connect)
+            .await
+            .map_err(|error| HttpsError::Connect(host.clone(), error))?;
+        let name = ServerName::try_from(host.clone())
+            .map_err(|error| HttpsError::Handshake(host.clone(), io::Error::other(error)))?;
+        let tls = TlsConnector::from(self.tls.clone())
+            .connect(name, tcp)
+            .await
+            .map_err(|error| HttpsError::Handshake(host, error))?;
         let broken = |error: hyper::Error| HttpsError::Broken(error.into());
         let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await.map_err(broken)?;
         let answer = async {
@@ -120,7 +124,7 @@ impl HttpsClient {
         let mut answer = pin!(answer);
         tokio::select! {
             answered = &mut answer => answered,
-            // A connection that ends may have left a whole answer behind.
+            // The connection may have ended after a whole answer.
             _ended = connection => answer.await,
         }
     }

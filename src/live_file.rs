@@ -200,7 +200,7 @@ impl Reading {
     }
 }
 
-/// Whether a time is less than `limit` away from now, in either direction: the clock of the file
+/// Whether a time is less than `limit` away from now, in either direction. The clock of the file
 /// system may be a little ahead, but a time far ahead must not stay recent for ever.
 fn is_recent(time: i128, limit: i128, now: SystemTime) -> bool {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos().cast_signed());

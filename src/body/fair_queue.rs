@@ -19,8 +19,7 @@ pub(crate) struct FairQueue {
 
 impl FairQueue {
     /// Gives one turn after another, for ever. Between two turns the runtime polls for events and
-    /// runs the tasks they wake, so that a small request waits for one turn and not for all of
-    /// them.
+    /// runs the tasks they wake. A small request therefore waits for one turn, not for all of them.
     pub(crate) async fn give(&self) {
         loop {
             let next = poll_fn(|cx| self.poll_next(cx)).await;

@@ -1,4 +1,4 @@
-//! The cryptography both sides use: aws-lc-rs, AES-128-GCM first.
+//! The cryptography of both sides: aws-lc-rs, AES-128-GCM first.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,7 +11,7 @@ use super::seal;
 /// One provider for the process; nothing depends on rustls' process-wide default.
 ///
 /// The suites are rustls' own, all AEAD with forward secrecy, in another order: AES-128 costs about
-/// 9 % less per byte than AES-256 and nobody breaks either. Under TLS 1.3 these two get an
+/// 9 % less per byte than AES-256, and neither is broken. Under TLS 1.3 these two get an
 /// encrypter of our own (`crypto/seal.rs`). X25519 comes before the hybrid post-quantum group,
 /// which stays on offer.
 pub fn provider() -> Arc<CryptoProvider> {

@@ -1,16 +1,14 @@
 //! TLS 1.3 records under AES-GCM, sealed from where the plaintext lies.
 //!
-//! rustls copies the plaintext of a record, up to 16 KiB, and seals the copy in place. glibc does
-//! such a copy with `rep movsb`, which on Zen 3 and Zen 4 falls to 3 GB/s when source and
-//! destination lie nearly alike within their pages, as a buffer that was read into and a record do:
-//! a third of the CPU of a plain proxy's pull. Here the cipher reads the plaintext and writes the
-//! record, which must be filled with zeros for it first. On Zen 5 the gain is a few percent of the
-//! sealing.
+//! rustls copies the plaintext of a record, up to 16 KiB, and seals the copy in place. glibc makes
+//! that copy with `rep movsb`. On Zen 3 and Zen 4 this falls to 3 GB/s when source and destination
+//! lie nearly alike within their pages, as a read buffer and a record do. There the copy was a third
+//! of the CPU of a plain proxy's pull. Here the cipher reads the plaintext and writes the record,
+//! which must be filled with zeros first. On Zen 5 this saves a few percent of the sealing.
 //!
-//! Nothing else differs from rustls' encrypter, and the records are the same byte for byte (RFC
-//! 8446, section 5.2). What goes into a record, the sequence numbers, the keys and how long one may
-//! be used stay with rustls; the nonces are checked once more by the sealing key of aws-lc, which
-//! refuses one that does not rise.
+//! The records are byte for byte those of rustls' encrypter (RFC 8446, section 5.2). rustls still
+//! decides what a record holds, numbers the records, and limits how long a key is used. The sealing
+//! key of aws-lc checks the nonces once more: it refuses one that does not rise.
 
 use std::iter::repeat_n;
 
@@ -28,7 +26,7 @@ use rustls::{
 /// `stock`, a TLS 1.3 suite of rustls whose cipher is the AES-GCM `algorithm`, with records sealed
 /// out of place. A suite of TLS 1.2 comes back as it is.
 ///
-/// rustls wants suites that live as long as the process, so each call leaks one: call it once per
+/// rustls needs suites that live as long as the process, so each call leaks one. Call it once per
 /// suite.
 pub(super) fn out_of_place(
     stock: SupportedCipherSuite,
@@ -54,7 +52,7 @@ impl Tls13AeadAlgorithm for OutOfPlace {
     fn encrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageEncrypter> {
         match TlsRecordSealingKey::new(self.algorithm, TlsProtocolId::TLS13, key.as_ref()) {
             Ok(key) => Box::new(Sealer { key, iv }),
-            // Only a key of the wrong length ends here, and rustls says what it thinks of that.
+            // Only a key of the wrong length fails; the stock encrypter reports that.
             Err(_) => self.stock.encrypter(key, iv),
         }
     }
@@ -113,7 +111,7 @@ impl MessageEncrypter for Sealer {
         Ok(OutboundOpaqueMessage::new(ContentType::ApplicationData, ProtocolVersion::TLSv1_2, record))
     }
 
-    /// The plaintext, the byte of its content type, the tag.
+    /// The length of the plaintext, its content type (one byte) and the tag.
     fn encrypted_payload_len(&self, payload_len: usize) -> usize {
         payload_len + 1 + self.key.algorithm().tag_len()
     }

@@ -79,8 +79,8 @@ impl PresentedCertificate {
 
 impl Judged {
     /// Whether the judgement still holds for these issuers and lists. A judgement that does not
-    /// depend on the current time holds for the whole connection, because the search for a path to
-    /// a CA is expensive and untrusted clients can cause one with every request.
+    /// depend on the current time holds for the whole connection. The search for a path to a CA is
+    /// expensive, and untrusted clients could otherwise cause one with every request.
     fn holds(&self, issuers: &Arc<Issuers>, lists: &[Arc<Lists>]) -> bool {
         let same_lists = self.lists.len() == lists.len()
             && zip(&self.lists, lists).all(|(known, now)| Arc::ptr_eq(known, now));
