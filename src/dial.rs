@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Connects to the first of `addresses` that accepts, tried in their order. Each gets an equal share
-/// of `limit`: one that leads nowhere, as IPv6 without a route, does not hide the next.
+/// Connects to the first of `addresses` that accepts, tried in their order. Each gets an equal
+/// share of `limit`, so an address that leads nowhere does not hide the next.
 ///
 /// # Errors
 /// That of the last address; `TimedOut` if its share of the time was over.
