@@ -1,10 +1,10 @@
 //! TLS 1.3 records under AES-GCM, sealed from where the plaintext lies.
 //!
 //! rustls copies the plaintext of a record, up to 16 KiB, and seals the copy in place. glibc makes
-//! that copy with `rep movsb`. On Zen 3 and Zen 4 this falls to 3 GB/s when source and
-//! destination lie nearly alike within their pages, as a read buffer and a record do. There the
-//! copy was a third of the CPU of a plain proxy's pull. Here the cipher reads the plaintext and writes the record,
-//! which must be filled with zeros first. On Zen 5 this saves a few percent of the sealing.
+//! that copy with `rep movsb`. On Zen 3 and Zen 4 this falls to 3 GB/s when source and destination
+//! lie nearly alike within their pages, as a read buffer and a record do. There the copy was a
+//! third of the CPU of a plain proxy's pull. Here the cipher reads the plaintext and writes the
+//! record, which must be filled with zeros first. On Zen 5 this saves a few percent of the sealing.
 //!
 //! The records are byte for byte those of rustls' encrypter (RFC 8446, section 5.2). rustls still
 //! decides what a record holds, numbers the records, and limits how long a key is used. The sealing

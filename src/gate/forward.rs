@@ -104,9 +104,9 @@ fn length(head: &Parts, has_body: bool) -> Option<u64> {
     }
 }
 
-/// A registry written in Go reads `mount`, `from` and `digest` first from a body declared as a form,
-/// then from the query; and curl declares every body as one. Go accepts more spellings of that type
-/// than can be listed, so the body of an upload is always declared as bytes.
+/// A registry written in Go reads `mount`, `from` and `digest` first from a body declared as a
+/// form, then from the query; and curl declares every body as one. Go accepts more spellings of
+/// that type than can be listed, so the body of an upload is always declared as bytes.
 fn mark_as_bytes(headers: &mut HeaderMap) {
     if let Entry::Occupied(mut kind) = headers.entry(CONTENT_TYPE) {
         kind.insert(HeaderValue::from_static("application/octet-stream"));

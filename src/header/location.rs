@@ -7,8 +7,8 @@ use super::authority::{Authority, HostPort};
 /// The `Location` that the client gets; `None` leaves the registry's untouched.
 ///
 /// `https` and `client` are how the client reached tidegate, `upstream` is where tidegate reaches
-/// the registry. With a 2xx status the registry refers to itself, under the name and path prefix that
-/// it believes to have. The path from `/v2/` on is then put behind `client`. With any other
+/// the registry. With a 2xx status the registry refers to itself, under the name and path prefix
+/// that it believes to have. The path from `/v2/` on is then put behind `client`. With any other
 /// status a reference points to the registry only if it names no host, or `upstream`, or `client`;
 /// any other host is object storage. A reference that is relative to the path of the request is
 /// left alone.
