@@ -1,7 +1,7 @@
 //! Parsing OCSP responses (RFC 6960 section 4.2.1).
 
 use time::OffsetDateTime;
-use x509_parser::asn1_rs::{Any, BitString, Enumerated, GeneralizedTime, Integer, Oid, oid};
+use x509_parser::asn1_rs::{BitString, Enumerated, GeneralizedTime, Integer, Oid, oid};
 
 use super::der::{Elements, Malformed};
 use super::facts::without_zeros;
@@ -52,7 +52,9 @@ pub(super) fn read(der: &[u8]) -> Result<Vec<SingleResponse>, OcspError> {
     if bytes.next::<Oid<'_>>()? != BASIC {
         return Err(OcspError::NotBasic);
     }
-    Ok(basic(bytes.next()?)?)
+    let basic = basic(bytes.next()?)?;
+    bytes.end()?;
+    Ok(basic)
 }
 
 /// Reads a BasicOCSPResponse: the data, then the signature.
@@ -63,15 +65,22 @@ fn basic(der: &[u8]) -> Result<Vec<SingleResponse>, Malformed> {
     let mut data = fields.sequence()?;
     let _algorithm = fields.sequence()?;
     let _signature: BitString<'_> = fields.next()?;
+    let _certificates = fields.tagged(0)?;
+    fields.end()?;
 
     let _version = data.tagged(0)?;
-    let _responder: Any<'_> = data.next()?;
+    // The responder is given by name or by the hash of its key.
+    if data.tagged(1)?.is_none() && data.tagged(2)?.is_none() {
+        return Err(Malformed);
+    }
     let _produced_at: GeneralizedTime = data.next()?;
     let mut list = data.sequence()?;
     let mut responses = Vec::new();
     while !list.is_empty() {
         responses.push(single(list.sequence()?)?);
     }
+    let _extensions = data.tagged(1)?;
+    data.end()?;
     Ok(responses)
 }
 
@@ -82,18 +91,26 @@ fn single(mut fields: Elements<'_>) -> Result<SingleResponse, Malformed> {
     let _issuer_key_hash: &[u8] = id.next()?;
     let serial: Integer<'_> = id.next()?;
     id.end()?;
-    let status = if fields.tagged(0)?.is_some() {
-        Status::Good
-    } else if fields.tagged(1)?.is_some() {
-        Status::Revoked
-    } else if fields.tagged(2)?.is_some() {
-        Status::Unknown
-    } else {
-        return Err(Malformed);
-    };
+    let status = status(&mut fields)?;
     let this_update = moment(&mut fields)?;
     let next_update = fields.tagged(0)?.map(|mut field| moment(&mut field)).transpose()?;
+    let _extensions = fields.tagged(1)?;
+    fields.end()?;
     Ok(SingleResponse { serial: without_zeros(serial.as_ref()), status, this_update, next_update })
+}
+
+fn status(fields: &mut Elements<'_>) -> Result<Status, Malformed> {
+    let (status, rest) = if let Some(null) = fields.tagged(0)? {
+        (Status::Good, null)
+    } else if let Some(mut info) = fields.tagged(1)? {
+        moment(&mut info)?;
+        let _reason = info.tagged(0)?;
+        (Status::Revoked, info)
+    } else {
+        (Status::Unknown, fields.tagged(2)?.ok_or(Malformed)?)
+    };
+    rest.end()?;
+    Ok(status)
 }
 
 fn moment(fields: &mut Elements<'_>) -> Result<OffsetDateTime, Malformed> {

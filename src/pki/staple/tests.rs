@@ -30,9 +30,14 @@ fn time(text: &str) -> Vec<u8> {
 }
 
 fn response(responses: &[Vec<u8>]) -> Vec<u8> {
-    let responder = der(0xa2, &[&der(4, &[&[2; 20]])]);
-    let data = der(0x30, &[&responder, &time("20260301120000Z"), &der(0x30, &[&responses.concat()])]);
-    let basic = der(0x30, &[&data, ECDSA_SHA_256, &der(3, &[&[0; 65]])]);
+    response_with(responses, &der(0xa2, &[&der(4, &[&[2; 20]])]), &[], &[])
+}
+
+/// A response with this responder, and more behind its data and behind its signature.
+fn response_with(responses: &[Vec<u8>], responder: &[u8], data_end: &[u8], end: &[u8]) -> Vec<u8> {
+    let list = der(0x30, &[&responses.concat()]);
+    let data = der(0x30, &[responder, &time("20260301120000Z"), &list, data_end]);
+    let basic = der(0x30, &[&data, ECDSA_SHA_256, &der(3, &[&[0; 65]]), end]);
     let bytes = der(0x30, &[BASIC, &der(4, &[&basic])]);
     der(0x30, &[&[0x0a, 1, 0], &der(0xa0, &[&bytes])])
 }
@@ -70,6 +75,27 @@ fn what_is_of_no_use_is_told() {
     refused(der(0x30, &[&[0x0a, 1, 4]]), "is not an OCSP response in DER form");
     refused(der(0x30, &[&[0x0a, 1, 0]]), "is of a type that clients do not know");
     refused([response(&[good(SERIAL)]), vec![0]].concat(), "is not an OCSP response in DER form");
+}
+
+#[test]
+fn a_response_with_an_unexpected_element_is_malformed() {
+    let (by_name, by_key) = (der(0xa1, &[&der(0x30, &[])]), der(0xa2, &[&der(4, &[&[2; 20]])]));
+    let (extensions, certificates) = (der(0xa1, &[&der(0x30, &[])]), der(0xa0, &[&der(0x30, &[])]));
+    let accepted = response_with(&[good(SERIAL)], &by_name, &extensions, &certificates);
+    assert!(Staple::parse(accepted, &SERIAL, NOW).is_ok());
+    let other = der(0xa3, &[]);
+    let status = |status: &[u8]| response(&[single(SERIAL, status, Some("20260302000000Z"))]);
+    for damaged in [
+        response_with(&[good(SERIAL)], &other, &[], &[]),
+        response_with(&[good(SERIAL)], &by_key, &other, &[]),
+        response_with(&[good(SERIAL)], &by_key, &[], &other),
+        status(&[0x80, 1, 0]),
+        status(&der(0xa1, &[])),
+        status(&[0x82, 1, 0]),
+        status(&[&GOOD[..], &other].concat()),
+    ] {
+        refused(damaged, "is not an OCSP response in DER form");
+    }
 }
 
 #[test]
