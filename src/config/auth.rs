@@ -29,7 +29,7 @@ pub struct Auth {
     pub cache_size: usize,
     /// Threads that compute hashes, at least one. The file's 0 is replaced by half the cores.
     pub hash_threads: usize,
-    /// Hashes that may wait for a thread; beyond it, clients get 503 with Retry-After. At least
+    /// Hashes that may wait for a thread; beyond it, clients get 429 with Retry-After. At least
     /// one.
     pub hash_queue: usize,
     /// `[auth.throttle]`.

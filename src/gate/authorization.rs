@@ -64,7 +64,7 @@ impl RequestContext<'_> {
         let scopes = scopes(self.target, purpose);
         let subject = permit.identity().subject()?;
         let issued = tokens.issue(subject, &self.service(tokens), &scopes, SystemTime::now())?;
-        HeaderValue::try_from([b"Bearer ", issued.token.expose()].concat()).map_err(|_| Refusal::Busy)
+        HeaderValue::try_from([b"Bearer ", issued.token.expose()].concat()).map_err(|_| Refusal::Unsigned)
     }
 }
 

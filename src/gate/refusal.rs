@@ -70,6 +70,8 @@ pub(super) enum Refusal {
     Registry(Box<Response<Bytes>>),
     /// Too many passwords are waiting to be checked.
     Busy,
+    /// The system provides no random numbers for the signature of a token.
+    Unsigned,
     /// There were too many wrong passwords: the time until the next one is checked.
     Throttled(Duration),
     /// Too many requests are under way.
@@ -101,7 +103,7 @@ impl From<NotIssued> for Refusal {
     fn from(reason: NotIssued) -> Self {
         match reason {
             NotIssued::TooLong => Self::BadTokenRequest("the scopes are more than one token can hold"),
-            NotIssued::Unsigned => Self::Busy,
+            NotIssued::Unsigned => Self::Unsigned,
         }
     }
 }

@@ -25,7 +25,7 @@ const SOON: HeaderValue = HeaderValue::from_static("2");
 
 /// Delays a 429, so that a client that retries in a loop leaves time for the others.
 pub(super) async fn delay(refusal: &Refusal) {
-    if matches!(refusal, Refusal::Throttled(_)) {
+    if matches!(refusal, Refusal::Throttled(_) | Refusal::Busy | Refusal::Crowded) {
         sleep(DELAY).await;
     }
 }
@@ -189,7 +189,11 @@ fn row(refusal: Refusal) -> Row {
             Row { answer: Some(answer), ..Row::new(S::BAD_GATEWAY, C::Unknown, reason) }
         }
         R::Busy => {
-            Row::new(S::SERVICE_UNAVAILABLE, C::Unavailable, "too many logins at once, try again soon")
+            Row::new(S::TOO_MANY_REQUESTS, C::TooManyRequests, "too many logins at once, try again soon")
+                .header(RETRY_AFTER, SOON)
+        }
+        R::Unsigned => {
+            Row::new(S::SERVICE_UNAVAILABLE, C::Unavailable, "no token can be signed now, try again soon")
                 .header(RETRY_AFTER, SOON)
         }
         R::Throttled(left) => Row::new(
@@ -199,7 +203,7 @@ fn row(refusal: Refusal) -> Row {
         )
         .header(RETRY_AFTER, whole_seconds(left)),
         R::Crowded => {
-            Row::new(S::SERVICE_UNAVAILABLE, C::Unavailable, "too many requests at once, try again soon")
+            Row::new(S::TOO_MANY_REQUESTS, C::TooManyRequests, "too many requests at once, try again soon")
                 .header(RETRY_AFTER, SOON)
         }
         R::BodyTooLarge => {

@@ -190,7 +190,7 @@ impl Full {
 }
 
 #[test]
-fn a_request_that_finds_all_connections_to_the_registry_taken_gets_503_and_a_time_to_retry() {
+fn a_request_that_finds_all_connections_to_the_registry_taken_gets_429_and_a_time_to_retry() {
     /// The connections of one worker.
     const MOST: usize = 2048;
     const CLIENTS: usize = MOST / 100 + 1;
@@ -223,8 +223,8 @@ fn a_request_that_finds_all_connections_to_the_registry_taken_gets_503_and_a_tim
 }
 
 fn assert_refused_for_now(response: &Response) {
-    assert_eq!(response.status, 503, "{}", response.text());
-    assert_eq!(response.error_code(), "UNAVAILABLE");
+    assert_eq!(response.status, 429, "{}", response.text());
+    assert_eq!(response.error_code(), "TOOMANYREQUESTS");
     let seconds = response.all("Retry-After").first().map(|seconds| seconds.parse::<u32>().unwrap());
     assert!(seconds.is_some_and(|seconds| (1..=60).contains(&seconds)), "{:?}", response.headers);
 }

@@ -43,7 +43,8 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
         (Refusal::NotOffered { message: "x", methods: "" }, 405, Code::Unsupported, "allow: ", false),
         (Refusal::Immutable("x".to_owned()), 409, Code::Denied, NO_HEADER, false),
         (Refusal::PageSize, 400, Code::PaginationNumberInvalid, NO_HEADER, false),
-        (Refusal::Busy, 503, Code::Unavailable, "retry-after: 2", false),
+        (Refusal::Busy, 429, Code::TooManyRequests, "retry-after: 2", false),
+        (Refusal::Unsigned, 503, Code::Unavailable, "retry-after: 2", false),
         (
             Refusal::Throttled(Duration::from_millis(1001)),
             429,
@@ -52,7 +53,7 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
             false,
         ),
         (Refusal::Throttled(Duration::ZERO), 429, Code::TooManyRequests, "retry-after: 1", false),
-        (Refusal::Crowded, 503, Code::Unavailable, "retry-after: 2", false),
+        (Refusal::Crowded, 429, Code::TooManyRequests, "retry-after: 2", false),
         (Refusal::BodyTooLarge, 413, Code::SizeInvalid, NO_HEADER, false),
         (Refusal::Client(ClientFault::TooSlow), 408, Code::Unknown, NO_HEADER, true),
         (Refusal::Client(ClientFault::Gone), 400, Code::Unknown, NO_HEADER, true),
