@@ -2,6 +2,7 @@
 //! explained.
 
 mod command;
+mod ignored;
 mod links;
 mod markdown;
 mod output;
@@ -210,6 +211,58 @@ fn the_compose_file_is_yaml_and_its_settings_load() {
     expect_none(act_out(&Page::parse("deploy/proxy.toml", &text)));
 }
 
+/// Keys, certificates and users must not be committed, or end in the layers of an image.
+#[test]
+fn what_the_manual_makes_in_the_checkout_is_ignored() {
+    let made = [
+        "acme/account.json",
+        "auth/htpasswd",
+        "auth/token.key",
+        "auth/token.key.revoked",
+        "build1/client.cert",
+        "build1/client.key",
+        "build1/ca.crt",
+        "ca/ca.key",
+        "certs/domain.key",
+        "certs/tickets",
+        "deploy/acme/account.json",
+        "deploy/acme/certificate.pem",
+        "deploy/acme/order.json",
+        "deploy/auth/htpasswd",
+        "deploy/auth/token.key",
+        "deploy/ca/ca.key",
+        "deploy/certs/domain.crt",
+        "deploy/certs/domain.key",
+        "deploy/token.key",
+        "proxy.toml",
+        "quickstart-data/auth/password",
+        "quickstart-data/ca/ca.key",
+        "target/release/tidegate",
+        "token.key",
+    ];
+    assert_eq!(ignored::committable(&made), [""; 0]);
+    let sources = ["src/auth/htpasswd/tests.rs", "deploy/proxy.toml", "proxy.toml.example"];
+    assert_eq!(ignored::committable(&sources), sources);
+}
+
+#[test]
+fn the_image_is_built_without_what_git_ignores() {
+    let patterns = |name: &str| {
+        let text = read(name);
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let docker = patterns(".dockerignore");
+    for pattern in patterns(".gitignore") {
+        // Without a slash, git means every folder; docker means the first one.
+        let wanted = match pattern.strip_prefix('/') {
+            Some(rooted) => rooted.to_owned(),
+            None => format!("**/{pattern}"),
+        };
+        assert!(docker.contains(&wanted), "{wanted} is not in .dockerignore");
+    }
+}
+
 /// The script makes a release build, so only its help and the settings that it writes are checked.
 #[test]
 fn the_quickstart_has_its_help_and_settings_that_load() {
@@ -277,8 +330,8 @@ mod what_is_wrong_is_found {
         let right = "pull    by the rule at proxy.toml:1:1\npush    not allowed\ndelete  not allowed";
         assert_eq!(session(right), "");
         assert!(session("pull    not allowed").contains("by the rule at"));
-        assert_eq!(problems_of("text", "Log in, push:"), "");
-        assert!(problems_of("text", "Log in, pull:").contains("no script prints"));
+        assert_eq!(problems_of("text", "Then log in and push:"), "");
+        assert!(problems_of("text", "Then log in and pull:").contains("no script prints"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::command::{self, Place};
 use super::markdown::{Block, Page};
-use super::{output, settings, yaml};
+use super::{ignored, output, settings, yaml};
 
 /// Where a page is acted out.
 struct Stage<'a> {
@@ -43,6 +43,8 @@ pub fn act_out(page: &Page, smallest: &str, repository: &Path) -> Vec<String> {
         let found = stage.act(block);
         problems.extend(found.into_iter().map(|problem| format!("{}:{}: {problem}", page.name, block.line)));
     }
+    let exposed = ignored::secrets(stage.reader.path());
+    problems.extend(exposed.iter().map(|file| format!("{}: git does not ignore {file}", page.name)));
     problems
 }
 
