@@ -1,11 +1,32 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of the commands that are missing.
-#
-#   deploy/install-packages.sh COMMAND[=PACKAGE]...
-#
-# Needs root or sudo, but only if something is missing. quickstart.sh and tests/run.sh
-# call it.
 set -euo pipefail
+
+usage() {
+    cat <<'END'
+Installs the Debian packages of the commands that are missing.
+
+  deploy/install-packages.sh COMMAND[=PACKAGE]...
+
+Needs root or sudo, but only if something is missing. quickstart.sh and tests/run.sh
+call it.
+END
+}
+
+case ${1-} in
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    -*)
+        printf 'install-packages: unknown argument %s\n\n' "$1" >&2
+        usage >&2
+        exit 64
+        ;;
+    '')
+        usage >&2
+        exit 64
+        ;;
+esac
 
 die() {
     printf 'install-packages: %s\n' "$*" >&2

@@ -1,11 +1,33 @@
 #!/usr/bin/env bash
-# Runs every check of the repository: format, lints, all tests.
-#
-#   tests/run.sh
-#
-# Installs the Debian packages that the tests need when they are missing. Exits 0
-# when everything passed; stops at the first section that failed.
 set -euo pipefail
+
+usage() {
+    cat <<'END'
+Runs every check of the repository: format, lints, documentation, all tests.
+
+  tests/run.sh
+
+Takes some minutes, and no arguments. Installs the Debian packages that the tests
+need when they are missing. Exits with 0 when everything passed; stops at the first
+section that failed. For a part of the tests:
+
+  cargo test --lib                     unit tests, seconds
+  cargo test --test integration NAME   the integration tests with NAME in their name
+END
+}
+
+case "$*" in
+    '') ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    *)
+        printf 'tests/run.sh: unknown arguments: %s\n\n' "$*" >&2
+        usage >&2
+        exit 64
+        ;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 section() {
@@ -28,7 +50,7 @@ trap outcome EXIT
 section 'Tools'
 deploy/install-packages.sh docker-registry skopeo podman htpasswd=apache2-utils curl openssl cc=build-essential \
     nginx haproxy caddy pebble dockerd=docker.io docker=docker.io ctr=containerd ip=iproute2 testssl=testssl.sh sslscan \
-    yamllint
+    yamllint git
 PATH=$PATH:${HOME:-}/.cargo/bin
 if ! command -v cargo >/dev/null; then
     printf 'cargo is missing. Get Rust from https://rustup.rs, then run this again.\n' >&2

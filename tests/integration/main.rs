@@ -40,6 +40,7 @@ mod records;
 mod reload;
 mod renewal;
 mod scanners;
+mod scripts;
 mod stapling;
 mod streaming;
 mod stubborn_registries;
