@@ -36,6 +36,7 @@ unset TIDEGATE_PORT TIDEGATE_REGISTRY_PORT TIDEGATE_HOME
 host=localhost:$port
 user=testuser
 check=false
+beat=10               # seconds between two signs of life
 binary=               # set by build
 registry_pid=         # set by start
 tidegate_pid=
@@ -74,6 +75,7 @@ read_arguments() {
             exit 0
             ;;
         *)
+            printf 'quickstart: unknown arguments: %s\n\n' "$*" >&2
             usage >&2
             exit 64
             ;;
@@ -104,13 +106,38 @@ check_rust() {
 }
 
 build() {
-    local target=${CARGO_TARGET_DIR:-$repository/target} quiet=()
+    local target=${CARGO_TARGET_DIR:-$repository/target}
     say 'Building tidegate; the first time takes some minutes'
-    # Without a terminal there is no progress bar, but a line for each of 150 crates.
-    [[ -t 2 ]] || quiet=(--quiet)
-    (cd "$repository" && cargo build --release --locked --bin tidegate --target-dir "$target" "${quiet[@]}") ||
-        die 'the build failed; the reason stands above'
+    if [[ -t 2 ]]; then
+        compile "$target"
+    else
+        compile "$target" 2>&1 | report_progress
+    fi || die 'the build failed; the reason stands above'
     binary=$(cd "$repository" && realpath "$target")/release/tidegate
+}
+
+compile() { # the target folder
+    (cd "$repository" && cargo build --release --locked --bin tidegate --target-dir "$1")
+}
+
+# Without a terminal cargo has no progress bar, but a line for each of 150 crates. A line
+# every few seconds takes their place; warnings and errors are shown as they are.
+report_progress() {
+    local line crates=0 start=$SECONDS next=$beat status
+    while true; do
+        status=0
+        IFS= read -r -t "$beat" line || status=$?
+        ((status == 0 || status > 128)) || break # the end of cargo's output
+        case $line in
+            *' Compiling '*) ((++crates)) ;;
+            '' | *' Downloading '* | *' Downloaded '* | *' Updating '* | *' Blocking '* | *' Finished '*) ;;
+            *) printf '%s\n' "$line" >&2 ;;
+        esac
+        if ((SECONDS - start >= next)); then
+            say "  $crates crates after $((SECONDS - start)) s; the last one, tidegate itself, takes longest"
+            ((next = SECONDS - start + beat))
+        fi
+    done
 }
 
 # ---- The ports
@@ -386,16 +413,17 @@ user       $user
 password   $(<"$folder/auth/password")   (also in $folder/auth/password)
 logs       $folder/{access,tidegate,registry}.log
 
-Log in, push:
-  docker login -u $user $host
-  docker tag IMAGE $host/IMAGE && docker push $host/IMAGE
-
-Trust the CA, or the login fails with "certificate signed by unknown authority":
+First, trust the CA. Only docker on this machine can do without: it accepts any certificate from localhost.
   docker on Linux  sudo install -D -m 644 $trust/ca.crt /etc/docker/certs.d/$host/ca.crt
   Docker Desktop   copy it to ~/.docker/certs.d/$host/ca.crt and restart Docker Desktop
   podman, skopeo   --cert-dir $trust
   curl             --cacert $trust/ca.crt
-From another machine, put its address in place of localhost.
+
+Then log in and push:
+  docker login -u $user $host
+  docker tag IMAGE $host/IMAGE && docker push $host/IMAGE
+
+For another machine, put the address of this one in place of localhost, also in the name of the folder.
 
 Running. Ctrl-C stops both.
 END

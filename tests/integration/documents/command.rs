@@ -13,17 +13,18 @@ use crate::harness::tools;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegate");
 
 /// What the documents may run on the machine of the test.
-const HERE: [&str; 5] = ["tidegate", "mkdir", "chmod", "openssl", "umask"];
+const HERE: [&str; 6] = ["tidegate", "mkdir", "chmod", "openssl", "umask", "export"];
 
 /// What needs a daemon, a cluster, another machine or a long build. Such a line is not run, but
 /// the files and targets that it names must exist.
-const ELSEWHERE: [&str; 9] = [
+const ELSEWHERE: [&str; 10] = [
     "docker",
     "kubectl",
     "systemctl",
     "journalctl",
     "ssh",
     "scp",
+    "sudo",
     "cargo",
     "deploy/quickstart.sh",
     "tests/run.sh",
