@@ -1,11 +1,23 @@
 //! How a command ends: what it prints, and its exit code (sysexits(3)).
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 /// The command line cannot be used.
 pub(super) const USAGE: u8 = 64;
+
+/// Why the file system has refused something, in words for the user.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => {
+            "the file system is read-only; in a container, mount the folder of the \
+                                          file writable, as the service `admin` of deploy/compose.yml does"
+                .into()
+        }
+        _ => error.to_string(),
+    }
+}
 
 /// Prints the report of a command on standard output, or its error on standard error.
 #[expect(clippy::print_stderr, reason = "a command speaks to its user")]

@@ -97,7 +97,7 @@ enum TokenError {
     Name(PathBuf),
     #[error("{}:{line}: {message}", .path.display())]
     BadList { path: PathBuf, line: usize, message: &'static str },
-    #[error("{}: {error}", .path.display())]
+    #[error("{}: {}", .path.display(), exit::reason(.error))]
     File { path: PathBuf, error: io::Error },
 }
 

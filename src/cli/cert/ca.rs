@@ -81,8 +81,8 @@ fn report(command: &Ca) -> String {
          \x20 tidegate cert server --ca {directory} --out certs registry.example.com\n\
          \n\
          Make each client trust it (leave out :<port> if it is 443):\n\
-         \x20 docker          cp {certificate} /etc/docker/certs.d/<host>:<port>/ca.crt\n\
-         \x20 podman, skopeo  cp {certificate} /etc/containers/certs.d/<host>:<port>/ca.crt\n\
+         \x20 docker          install -D -m 644 {certificate} /etc/docker/certs.d/<host>:<port>/ca.crt\n\
+         \x20 podman, skopeo  install -D -m 644 {certificate} /etc/containers/certs.d/<host>:<port>/ca.crt\n\
          \x20 curl            curl --cacert {certificate} https://<host>:<port>/v2/\n\
          \x20 Debian, Ubuntu  cp {certificate} /usr/local/share/ca-certificates/tidegate.crt && update-ca-certificates\n\
          \x20 Fedora, RHEL    cp {certificate} /etc/pki/ca-trust/source/anchors/tidegate.crt && update-ca-trust\n\

@@ -78,7 +78,7 @@ fn report(command: &Client, issued: &Issued) -> String {
          serial number {serial}\n\
          {note}\
          \n\
-         Copy the three files to the client (leave out :<port> if it is 443):\n\
+         Copy the three files to the client, into a folder that you make there (leave out :<port> if it is 443):\n\
          \x20 docker          into /etc/docker/certs.d/<host>:<port>/\n\
          \x20 podman, skopeo  into /etc/containers/certs.d/<host>:<port>/\n\
          \x20 containerd      into /etc/containerd/certs.d/<host>:<port>/, and in the hosts.toml there:\n\

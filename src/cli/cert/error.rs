@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::super::exit;
 use crate::problem::Problems;
 
 /// Why a command about certificates failed; the sentence names the file and the remedy.
@@ -20,7 +21,7 @@ pub(in crate::cli) enum CertError {
     #[error("{path} exists; nothing was written, {remedy}")]
     Exists { path: String, remedy: &'static str },
     /// The file system refuses.
-    #[error("{path}: cannot be written: {error}")]
+    #[error("{path}: cannot be written: {}", exit::reason(.error))]
     Write { path: String, error: io::Error },
     /// The cryptographic library refuses.
     #[error("the certificate cannot be made: {0}")]

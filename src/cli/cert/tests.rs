@@ -91,7 +91,14 @@ fn a_ca_may_sign_certificates_and_no_further_ca() {
     assert_eq!(life, 10 * 86_400 + 3_600);
     assert_eq!(mode(folder.path("ca/ca.crt")), 0o644);
     assert_eq!(mode(folder.path("ca/ca.key")), 0o600);
-    for hint in ["/etc/docker/certs.d/<host>:<port>/ca.crt", "update-ca-certificates", "curl --cacert"] {
+    // `install -D` makes the folder, which docker and podman do not bring along.
+    for hint in [
+        "/ca/ca.crt /etc/docker/certs.d/<host>:<port>/ca.crt",
+        "docker          install -D -m 644",
+        "podman, skopeo  install -D -m 644",
+        "update-ca-certificates",
+        "curl --cacert",
+    ] {
         assert!(report.contains(hint), "{report}");
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::super::exit;
 use crate::auth::htpasswd::BadLine;
 
 /// Why a command about an htpasswd file failed; the sentence is for standard error.
@@ -37,7 +38,7 @@ impl HtpasswdError {
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "the file or its directory does not exist; check the path".into(),
-        _ => error.to_string(),
+        _ => exit::reason(error),
     }
 }
 
