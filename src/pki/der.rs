@@ -22,6 +22,13 @@ impl<'a> Elements<'a> {
         Ok(value)
     }
 
+    /// Returns the bytes of the next element, with its tag and length.
+    pub(super) fn raw(&mut self) -> Result<&'a [u8], Malformed> {
+        let before = self.0;
+        self.next::<Any<'a>>()?;
+        before.get(..before.len() - self.0.len()).ok_or(Malformed)
+    }
+
     /// Returns the elements of the next one, which must be a SEQUENCE.
     pub(super) fn sequence(&mut self) -> Result<Self, Malformed> {
         let sequence: Any<'a> = self.next()?;

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
+use x509_parser::asn1_rs::oid;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::x509::{X509Name, X509Version};
 
+use super::der::Elements;
 use super::signature::is_signed;
 
 /// The fields that decide where a certificate can be used.
@@ -21,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) serial: Vec<u8>,
     /// Subject key identifier.
     pub(crate) key_id: Option<Vec<u8>>,
+    /// Authority key identifier: the subject key identifier of the issuer.
+    pub(crate) issuer_key_id: Option<Vec<u8>>,
     /// The public key with its algorithm: SubjectPublicKeyInfo as DER.
     pub(crate) public_key: Vec<u8>,
     /// The subject's common names, unchanged. `None` stands for a name that is not text.
@@ -92,6 +96,7 @@ impl Facts {
             issuer: parsed.issuer().as_raw().to_vec(),
             serial: without_zeros(parsed.raw_serial()),
             key_id: None,
+            issuer_key_id: None,
             public_key: parsed.public_key().raw.to_vec(),
             common_names: common_names(parsed.subject()),
             alternative_name: None,
@@ -105,7 +110,7 @@ impl Facts {
             version_3: parsed.version() == X509Version::V3,
             for_servers: true,
             looks_public: false,
-            broken_hash: broken_hash(&parsed.signature_algorithm.algorithm.to_id_string()),
+            broken_hash: broken_hash(parsed.signature_algorithm.algorithm.as_bytes()),
         };
         for extension in parsed.extensions() {
             facts.read_extension(extension.parsed_extension());
@@ -135,16 +140,30 @@ impl Facts {
                 }
             }
             ParsedExtension::SubjectKeyIdentifier(id) => self.key_id = Some(id.0.to_vec()),
+            ParsedExtension::AuthorityKeyIdentifier(id) => {
+                self.issuer_key_id = id.key_identifier.as_ref().map(|id| id.0.to_vec());
+            }
             ParsedExtension::KeyUsage(usage) => self.may_sign = usage.key_cert_sign(),
             ParsedExtension::ExtendedKeyUsage(usage) => self.for_servers = usage.server_auth || usage.any,
             ParsedExtension::AuthorityInfoAccess(access) => {
-                self.looks_public |=
-                    access.iter().any(|one| one.access_method.to_id_string() == AD_CA_ISSUERS);
+                self.looks_public |= access.iter().any(|one| one.access_method.as_bytes() == AD_CA_ISSUERS);
             }
             ParsedExtension::SCT(_) => self.looks_public = true,
             _ => {}
         }
     }
+}
+
+/// Returns the public key of a certificate: SubjectPublicKeyInfo as DER. Reads nothing behind it, so
+/// the cost does not depend on the extensions.
+pub(crate) fn public_key<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
+    let mut signed = Elements::new(certificate).sequence().ok()?.sequence().ok()?;
+    signed.tagged(0).ok()?;
+    // Serial number, signature algorithm, issuer, validity, subject.
+    for _ in 0..5 {
+        signed.raw().ok()?;
+    }
+    signed.raw().ok()
 }
 
 /// Returns whether `issuer` issued `certificate`, judged by the issuer's name and the signature.
@@ -158,13 +177,18 @@ pub(crate) fn is_issued_by(certificate: &CertificateDer<'_>, issuer: &Facts) -> 
         )
 }
 
-/// id-ad-caIssuers, RFC 5280 section 4.2.2.1.
-const AD_CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
+/// id-ad-caIssuers, 1.3.6.1.5.5.7.48.2, RFC 5280 section 4.2.2.1.
+///
+/// Identifiers are compared as DER: to print a long one takes time that grows with its square.
+const AD_CA_ISSUERS: &[u8] = &oid!(raw 1.3.6.1.5.5.7.48.2);
 
-fn broken_hash(signature_algorithm: &str) -> Option<&'static str> {
+fn broken_hash(signature_algorithm: &[u8]) -> Option<&'static str> {
+    const MD5_RSA: &[u8] = &oid!(raw 1.2.840.113549.1.1.4);
+    const SHA1_RSA: &[u8] = &oid!(raw 1.2.840.113549.1.1.5);
+    const SHA1_ECDSA: &[u8] = &oid!(raw 1.2.840.10045.4.1);
     match signature_algorithm {
-        "1.2.840.113549.1.1.4" => Some("MD5"),
-        "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" => Some("SHA-1"),
+        MD5_RSA => Some("MD5"),
+        SHA1_RSA | SHA1_ECDSA => Some("SHA-1"),
         _ => None,
     }
 }

@@ -19,7 +19,7 @@ mod staple;
 pub(crate) use self::check::{RenewedBy, chain as check_chain, names as check_names};
 pub(crate) use self::crl::{Crl, Entry};
 pub(crate) use self::dates::{date, span};
-pub(crate) use self::facts::{Facts, is_issued_by};
+pub(crate) use self::facts::{Facts, is_issued_by, public_key};
 pub(crate) use self::pkcs1::pkcs1;
 pub(crate) use self::roots::{SystemRoots, client_config};
 pub(crate) use self::served::{ServedCertificate, load};

@@ -4,6 +4,7 @@
 
 mod accept_any;
 mod issuers;
+mod path;
 mod rejection;
 
 use std::cell::RefCell;
@@ -29,6 +30,9 @@ use crate::user::User;
 /// The longest chain: the client's certificate, the six intermediates that webpki follows at most,
 /// and the CA certificate, which some clients send along.
 const LONGEST: usize = 8;
+/// The largest chain, in bytes. Six intermediates with RSA keys of 4096 bits need 10 KiB. rustls
+/// accepts 64 KiB from everyone, and to read them takes time.
+const LARGEST: usize = 16 << 10;
 /// How long a judgement that depends on the current time is reused.
 const FRESH: Duration = Duration::from_secs(1);
 /// A CRL that expires within this time causes a warning.
@@ -42,9 +46,9 @@ pub(crate) struct Authorities {
 
 /// The certificates that a client presented in its handshake.
 pub(crate) struct PresentedCertificate {
-    /// The client's own certificate first. `None` if the chain is longer than [`LONGEST`].
+    /// The client's own certificate first. `None` if the chain exceeds [`LONGEST`] or [`LARGEST`].
     chain: Option<Vec<CertificateDer<'static>>>,
-    /// The facts of the client's own certificate. `None` if it cannot be parsed.
+    /// The facts of the client's own certificate. `None` if it cannot be parsed, or without a chain.
     leaf: Option<Facts>,
     judged: RefCell<Option<Judged>>,
 }
@@ -60,8 +64,10 @@ struct Judged {
 impl PresentedCertificate {
     /// Takes the chain as the client sent it. `None` if it is empty.
     pub(crate) fn new(chain: &[CertificateDer<'static>]) -> Option<Self> {
-        let leaf = Facts::read(chain.first()?);
-        let chain = (chain.len() <= LONGEST).then(|| chain.to_vec());
+        let own = chain.first()?;
+        let bytes: usize = chain.iter().map(|certificate| certificate.len()).sum();
+        let chain = (chain.len() <= LONGEST && bytes <= LARGEST).then(|| chain.to_vec());
+        let leaf = chain.as_ref().and_then(|_| Facts::read(own));
         Some(Self { chain, leaf, judged: RefCell::default() })
     }
 
@@ -71,16 +77,16 @@ impl PresentedCertificate {
     }
 
     fn judge(&self, issuers: &Issuers, lists: &[Arc<Lists>]) -> Result<User, CertificateRejection> {
-        let leaf = self.leaf.as_ref().ok_or(CertificateRejection::Unusable)?;
         let chain = self.chain.as_ref().ok_or(CertificateRejection::Chain)?;
+        let leaf = self.leaf.as_ref().ok_or(CertificateRejection::Unusable)?;
         issuers.judge(chain, leaf, lists, OffsetDateTime::now_utc())
     }
 }
 
 impl Judged {
     /// Whether the judgement still holds for these issuers and lists. A judgement that does not
-    /// depend on the current time holds for the whole connection. The search for a path to a CA is
-    /// expensive, and untrusted clients could otherwise cause one with every request.
+    /// depend on the current time holds for the whole connection. Untrusted clients could otherwise
+    /// cause one with every request.
     fn holds(&self, issuers: &Arc<Issuers>, lists: &[Arc<Lists>]) -> bool {
         let same_lists = self.lists.len() == lists.len()
             && zip(&self.lists, lists).all(|(known, now)| Arc::ptr_eq(known, now));

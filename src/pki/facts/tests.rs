@@ -52,8 +52,8 @@ const SCT_LIST: &[u64] = &[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2];
 
 #[test]
 fn knows_the_hashes_that_are_broken() {
-    assert_eq!(broken_hash("1.2.840.113549.1.1.5"), Some("SHA-1"));
-    assert_eq!(broken_hash("1.2.840.113549.1.1.11"), None);
+    assert_eq!(broken_hash(&oid!(raw 1.2.840.113549.1.1.5)), Some("SHA-1"));
+    assert_eq!(broken_hash(&oid!(raw 1.2.840.113549.1.1.11)), None);
 }
 
 #[test]
@@ -81,5 +81,16 @@ proptest! {
     #[test]
     fn bytes_of_any_kind_do_no_harm(bytes: Vec<u8>) {
         prop_assert!(Facts::read(&CertificateDer::from(bytes)).is_none());
+    }
+}
+
+#[test]
+fn the_key_is_found_without_reading_the_extensions() {
+    for ca in [Signer::new("ca"), Signer::new("ca").intermediate("below")] {
+        let der = ca.certificate.der();
+        assert_eq!(public_key(der), Facts::read(der).as_ref().map(|facts| facts.public_key.as_slice()));
+        for end in 0..der.len() {
+            assert_eq!(public_key(&der[..end].into()), None, "cut at {end}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use webpki::RawPublicKeyEntity;
 
 use crate::crypto::provider;
-use crate::pki::Facts;
+use crate::pki::public_key;
 
 /// Requests a certificate and names the accepted CAs. Only a wrong signature fails the handshake.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl ClientCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let key = public_key(certificate)?;
+        let key = key_of(certificate)?;
         let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
         let of_scheme = self.algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signed.scheme);
         let mut algorithms = of_scheme.flat_map(|(_, algorithms)| algorithms.iter());
@@ -73,7 +73,7 @@ impl ClientCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature_with_raw_key(message, &public_key(certificate)?, signed, &self.algorithms)
+        verify_tls13_signature_with_raw_key(message, &key_of(certificate)?, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -81,7 +81,6 @@ impl ClientCertVerifier for AcceptAny {
     }
 }
 
-fn public_key(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
-    let facts = Facts::read(certificate).ok_or(CertificateError::BadEncoding)?;
-    Ok(facts.public_key.into())
+fn key_of<'a>(certificate: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, Error> {
+    Ok(public_key(certificate).ok_or(CertificateError::BadEncoding)?.into())
 }

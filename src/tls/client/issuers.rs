@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use time::OffsetDateTime;
 use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
 
+use super::path::straight;
 use super::rejection::CertificateRejection;
 use crate::config::UserFrom;
 use crate::crypto::provider;
@@ -102,7 +103,12 @@ impl Issuers {
         lists: &[Arc<Lists>],
         now: OffsetDateTime,
     ) -> Result<User, CertificateRejection> {
-        let (own, intermediates) = chain.split_first().ok_or(CertificateRejection::Unusable)?;
+        let (own, sent) = chain.split_first().ok_or(CertificateRejection::Unusable)?;
+        // What cannot be read is not an issuer.
+        let (intermediates, facts): (Vec<_>, Vec<_>) =
+            sent.iter().filter_map(|der| Some((der, Facts::read(der)?))).unzip();
+        let path = straight(leaf, &facts, &self.facts);
+        let intermediates: Vec<_> = path.into_iter().map(|index| intermediates[index].clone()).collect();
         let time = u64::try_from(now.unix_timestamp()).unwrap_or_default();
         let objection = Cell::new(None);
         let check = |path: &VerifiedPath<'_>| {
@@ -115,7 +121,7 @@ impl Issuers {
         let verified = path.verify_for_usage(
             provider().signature_verification_algorithms.all,
             &self.anchors,
-            intermediates,
+            &intermediates,
             UnixTime::since_unix_epoch(Duration::from_secs(time)),
             KeyUsage::client_auth(),
             None,

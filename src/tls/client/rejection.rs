@@ -23,7 +23,7 @@ pub(crate) enum CertificateRejection {
     Version,
     /// The certificate cannot be parsed, or has an unknown critical part.
     Unusable,
-    /// The client sent too many certificates, or they form too many paths.
+    /// The client sent too many certificates, or too many bytes of them.
     Chain,
     /// The field that `tls.client.user_from` selects names no user.
     Nameless,
@@ -45,7 +45,7 @@ impl CertificateRejection {
             Self::Purpose => "the client certificate is not for client authentication (extendedKeyUsage)",
             Self::Version => "the client certificate is of X.509 version 1; issue it with extensions",
             Self::Unusable => "the client certificate cannot be used",
-            Self::Chain => "the client sent too many certificates",
+            Self::Chain => "the client sent more than 8 certificates or 16 KiB of them",
             Self::Nameless => "the client certificate names no user where tls.client.user_from looks",
             Self::Name => "the name in the client certificate is not a valid user name",
         }

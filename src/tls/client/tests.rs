@@ -1,10 +1,14 @@
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, PKCS_ED25519, SanType};
+use std::iter::once;
+
+use rcgen::{
+    CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, PKCS_ED25519, SanType,
+};
 use time::Duration as Span;
 
 use super::issuers::user_name;
 use super::*;
 use crate::config::UserFrom;
-use crate::pki::fixtures::{Folder, Signer, params};
+use crate::pki::fixtures::{Folder, Signer, ca_params, params};
 use crate::tls::fixtures::settings;
 
 fn now() -> OffsetDateTime {
@@ -204,29 +208,92 @@ fn a_ca_with_a_new_key_and_the_old_name_has_lists_of_its_own() {
     assert!(ours.open().1[0].contains("no file of tls.client.crl holds a CRL of ca"), "{:?}", ours.open().1);
 }
 
+/// CA certificates of one name, with `extensions` unknown extensions each.
+fn maze(extensions: u64) -> Vec<rcgen::Certificate> {
+    let unknown = |index| CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, index], Vec::new());
+    let certificate = |_| {
+        let mut params = ca_params("maze");
+        params.custom_extensions = (0..extensions).map(unknown).collect();
+        let issuer = rcgen::Issuer::new(ca_params("maze"), KeyPair::generate().unwrap());
+        params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap()
+    };
+    (1..LONGEST).map(certificate).collect()
+}
+
 /// webpki tries certificates of one name in every order, and an untrusted client may send any
-/// number of them.
+/// number of them. Seven took 0.8 s of CPU.
 #[test]
-fn too_many_certificates_are_not_looked_through() {
+fn a_maze_of_certificates_is_not_searched() {
+    let (ca, mazes) = (Signer::new("ca"), Signer::new("maze"));
+    let ours = Fixture::new(&[&ca], &[]);
+    for (extensions, verdict) in [(100, CertificateRejection::Stranger), (350, CertificateRejection::Chain)] {
+        let mut chain = vec![issue(&mazes, |_| ())];
+        chain.extend(maze(extensions));
+        let chain: Vec<_> = chain.iter().collect();
+        let began = Instant::now();
+        assert_eq!(ours.user(&chain), Err(verdict), "{extensions} extensions");
+        assert!(began.elapsed() < Duration::from_millis(300), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_chain_over_the_limits_is_rejected_unread() {
     let ca = Signer::new("ca");
     let ours = Fixture::new(&[&ca], &[]);
-    let mazes: Vec<_> = (0..LONGEST).map(|_| Signer::new("maze")).collect();
-    let mut chain = vec![issue(&mazes[0], |_| ())];
-    chain.extend(mazes.into_iter().map(|maze| maze.certificate));
-    let chain: Vec<_> = chain.iter().collect();
-    assert_eq!(ours.user(&chain), Err(CertificateRejection::Chain));
-    assert!(matches!(
-        ours.user(&chain[..LONGEST]),
-        Err(CertificateRejection::Stranger | CertificateRejection::Chain)
-    ));
+    let leaf = issue(&ca, |_| ());
+    let filled = |bytes: usize| {
+        let filler = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999], vec![0; bytes]);
+        issue(&ca, |params| params.custom_extensions = vec![filler])
+    };
+    assert_eq!(ours.user(&[&filled(LARGEST - 1000)]).as_deref(), Ok("alice"));
+    let large = filled(LARGEST);
+    assert_eq!(ours.user(&[&large]), Err(CertificateRejection::Chain));
+    assert_eq!(ours.user(&[&leaf, &large]), Err(CertificateRejection::Chain));
+    assert_eq!(PresentedCertificate::new(&[large.der().clone()]).unwrap().label(), "unreadable");
+    assert_eq!(ours.user(&vec![&leaf; LONGEST]).as_deref(), Ok("alice"));
+    assert_eq!(ours.user(&vec![&leaf; LONGEST + 1]), Err(CertificateRejection::Chain));
+}
+
+#[test]
+fn six_intermediates_lead_to_the_ca_in_any_order() {
+    let mut cas = vec![Signer::new("root")];
+    for depth in 0..6 {
+        cas.push(cas[depth].intermediate(&format!("depth {depth}")));
+    }
+    let leaf = issue(&cas[6], |_| ());
+    let ours = Fixture::new(&[&cas[0]], &[]);
+    // The first is the root, which some clients send along.
+    let mut chain: Vec<_> = once(&leaf).chain(cas.iter().map(|ca| &ca.certificate)).collect();
+    assert_eq!(ours.user(&chain).as_deref(), Ok("alice"));
+    chain[1..].reverse();
+    assert_eq!(ours.user(&chain).as_deref(), Ok("alice"));
+    chain.remove(3);
+    assert_eq!(ours.user(&chain), Err(CertificateRejection::Stranger));
+}
+
+/// A CA with a new key keeps its name, and so may the CAs below it.
+#[test]
+fn cas_of_one_name_are_all_tried_and_of_intermediates_the_one_with_the_right_key() {
+    let (old, new) = (Signer::new("ca"), Signer::new("ca"));
+    let ours = Fixture::new(&[&old, &new], &[]);
+    let below = [old.intermediate("below"), new.intermediate("below"), new.intermediate("below")];
+    let sent: Vec<_> = below.iter().map(|ca| &ca.certificate).collect();
+    for ca in &below {
+        let leaf = issue(ca, |params| params.use_authority_key_identifier_extension = true);
+        let chain: Vec<_> = once(&leaf).chain(sent.iter().copied()).collect();
+        assert_eq!(ours.user(&chain).as_deref(), Ok("alice"));
+    }
+    for ca in [&old, &new] {
+        assert_eq!(ours.user(&[&issue(ca, |_| ())]).as_deref(), Ok("alice"));
+    }
 }
 
 #[test]
 fn an_expired_ca_has_no_clients_unless_it_was_renewed() {
     let key = KeyPair::generate().unwrap();
-    let mut old = crate::pki::fixtures::ca_params("ca");
+    let mut old = ca_params("ca");
     old.not_after = now() - Span::MINUTE;
-    let new = crate::pki::fixtures::ca_params("ca");
+    let new = ca_params("ca");
     let (old, renewed) = (old.self_signed(&key).unwrap(), new.self_signed(&key).unwrap());
     let issuer = rcgen::Issuer::new(new, key);
     let leaf = alice().signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
