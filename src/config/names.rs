@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use super::complaint::Complaint;
-use crate::header::authority::{HostPort, within_brackets};
+use crate::header::authority::{HostPort, within_brackets, without_dot};
 
 pub(super) const HOST_NAME: &str = r#"a host name without port, such as "registry.example.com""#;
 
@@ -22,7 +22,9 @@ pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
         return Err("a host name does not end with a dot".into());
     }
     if !text.is_ascii() {
-        return Err("a host name that is not ASCII must be written in its xn-- form".into());
+        return Err(
+            "a host name that is not ASCII must be written in its xn-- form, as clients send it".into()
+        );
     }
     if text.len() > LONGEST_NAME {
         return Err(format!("a host name has at most {LONGEST_NAME} characters").into());
@@ -42,7 +44,7 @@ pub(super) fn host_name(text: &str) -> Result<String, Complaint> {
 }
 
 /// Parses a name that clients ask for: a host name, an IPv4 address, or an IPv6 address, which gets
-/// brackets.
+/// brackets. All spellings of a host give the same text.
 pub(super) fn served_name(text: &str) -> Result<String, Complaint> {
     if text.contains("://") || text.contains('/') {
         return Err("a name is not a URL".into());
@@ -52,12 +54,13 @@ pub(super) fn served_name(text: &str) -> Result<String, Complaint> {
     }
     let bare = within_brackets(text).unwrap_or(text);
     if let Ok(address) = bare.parse::<Ipv6Addr>() {
-        return Ok(format!("[{address}]"));
+        let mapped = address.to_ipv4_mapped().map(|address| address.to_string());
+        return Ok(mapped.unwrap_or_else(|| format!("[{address}]")));
     }
     if text.contains(':') {
         return Err("a name has no port".into());
     }
-    host_name(text)
+    host_name(without_dot(text))
 }
 
 /// Parses a DNS name that a certificate should cover.
@@ -124,10 +127,13 @@ mod tests {
         assert_eq!(served_name("10.0.0.1"), Ok("10.0.0.1".to_owned()));
         assert_eq!(served_name("0:0::1"), Ok("[::1]".to_owned()));
         assert_eq!(served_name("[::1]"), Ok("[::1]".to_owned()));
+        assert_eq!(served_name("[0:0:0:0:0:0:0:1]"), Ok("[::1]".to_owned()));
+        assert_eq!(served_name("::ffff:192.0.2.1"), Ok("192.0.2.1".to_owned()));
+        assert_eq!(served_name("Registry.Example.COM."), Ok("registry.example.com".to_owned()));
         for bad in [
             "",
             ".",
-            "a.",
+            "a..",
             "a..b",
             "-a",
             "a-",

@@ -6,7 +6,9 @@ use std::net::Ipv6Addr;
 use http::HeaderValue;
 use thiserror::Error;
 
-/// A host without its port. Names are equal without regard to case, IPv6 addresses by value.
+/// A host without its port. All spellings of a host are equal: names without regard to case and
+/// to a dot at the end, which the DNS ignores (RFC 1034 section 3.1), IPv6 addresses by value.
+/// An IPv4-mapped IPv6 address is the IPv4 address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Host<'a> {
     /// A host name or an IPv4 address, as it was written.
@@ -22,10 +24,16 @@ impl<'a> Host<'a> {
     }
 
     /// Whether `name` stands for this host. `name` has no port; an IPv6 address is in brackets.
-    pub(crate) fn is(self, name: &str) -> bool {
+    pub(crate) fn is(self, name: &'a str) -> bool {
+        let v6 = within_brackets(name).and_then(|inner| inner.parse().ok());
+        self == v6.map_or(Self::Name(name), Self::V6)
+    }
+
+    /// The same host without a dot at its end.
+    pub(crate) fn without_dot(self) -> Self {
         match self {
-            Self::Name(own) => own.eq_ignore_ascii_case(name),
-            Self::V6(own) => within_brackets(name).is_some_and(|inner| inner.parse() == Ok(own)),
+            Self::Name(name) => Self::Name(without_dot(name)),
+            Self::V6(_) => self,
         }
     }
 }
@@ -33,9 +41,11 @@ impl<'a> Host<'a> {
 impl PartialEq for Host<'_> {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Name(one), Self::Name(other)) => one.eq_ignore_ascii_case(other),
+            (Self::Name(one), Self::Name(other)) => without_dot(one).eq_ignore_ascii_case(without_dot(other)),
             (Self::V6(one), Self::V6(other)) => one == other,
-            (Self::Name(_), Self::V6(_)) | (Self::V6(_), Self::Name(_)) => false,
+            (Self::Name(name), Self::V6(address)) | (Self::V6(address), Self::Name(name)) => {
+                address.to_ipv4_mapped().is_some_and(|address| without_dot(name).parse() == Ok(address))
+            }
         }
     }
 }
@@ -134,6 +144,11 @@ fn named(text: &str) -> Result<(Host<'_>, Option<&str>), BadAuthority<'_>> {
         return Err(BadAuthority::Name(name));
     }
     Ok((Host::Name(name), port))
+}
+
+/// A host name without the dot that ends it in its absolute form.
+pub(crate) fn without_dot(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 /// The text between the brackets of an IPv6 address.

@@ -11,6 +11,7 @@ use x509_parser::x509::{X509Name, X509Version};
 
 use super::der::Elements;
 use super::signature::is_signed;
+use crate::header::authority::within_brackets;
 
 /// The fields that decide where a certificate can be used.
 #[derive(Debug, Clone)]
@@ -73,10 +74,10 @@ impl Facts {
     }
 
     /// Returns whether the certificate is valid for `name`, a host name in lower case or an IP
-    /// address (RFC 9525).
+    /// address (RFC 9525). An IPv6 address may be in brackets.
     pub(crate) fn covers(&self, name: &str) -> bool {
-        if let Ok(address) = name.parse::<IpAddr>() {
-            return self.addresses.contains(&address);
+        if let Ok(address) = within_brackets(name).unwrap_or(name).parse::<IpAddr>() {
+            return self.addresses.iter().any(|own| own.to_canonical() == address.to_canonical());
         }
         let parent = name.split_once('.').map(|(_, parent)| parent);
         self.dns_names.iter().any(|own| match own.strip_prefix("*.") {
@@ -154,8 +155,8 @@ impl Facts {
     }
 }
 
-/// Returns the public key of a certificate: SubjectPublicKeyInfo as DER. Reads nothing behind it, so
-/// the cost does not depend on the extensions.
+/// Returns the public key of a certificate: SubjectPublicKeyInfo as DER. Reads nothing behind it,
+/// so the cost does not depend on the extensions.
 pub(crate) fn public_key<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
     let mut signed = Elements::new(certificate).sequence().ok()?.sequence().ok()?;
     signed.tagged(0).ok()?;

@@ -48,7 +48,8 @@ pub(crate) struct Authorities {
 pub(crate) struct PresentedCertificate {
     /// The client's own certificate first. `None` if the chain exceeds [`LONGEST`] or [`LARGEST`].
     chain: Option<Vec<CertificateDer<'static>>>,
-    /// The facts of the client's own certificate. `None` if it cannot be parsed, or without a chain.
+    /// The facts of the client's own certificate. `None` if it cannot be parsed, or if there is no
+    /// chain.
     leaf: Option<Facts>,
     judged: RefCell<Option<Judged>>,
 }

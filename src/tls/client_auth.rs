@@ -19,10 +19,6 @@ pub(crate) struct ClientAuth {
 impl ClientAuth {
     /// Whether clients that ask for `host` are asked for a certificate.
     pub(crate) fn covers(&self, host: Host<'_>) -> bool {
-        let host = match host {
-            Host::Name(name) => Host::Name(name.strip_suffix('.').unwrap_or(name)),
-            Host::V6(_) => host,
-        };
         self.names.is_empty() || self.names.iter().any(|name| host.is(name))
     }
 }

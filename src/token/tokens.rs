@@ -50,7 +50,7 @@ impl Tokens {
             Some(service) => service.as_str().into(),
             None => {
                 let HostPort { host, port } = authority.host_port();
-                let shown = HostPort { host, port: port.filter(|port| *port != 443) };
+                let shown = HostPort { host: host.without_dot(), port: port.filter(|port| *port != 443) };
                 // One allocation, as this runs for every request.
                 let mut service = String::with_capacity(authority.as_str().len());
                 _ = write!(service, "{shown}");

@@ -64,9 +64,14 @@ fn texts_that_are_neither() {
 #[test]
 fn a_host_can_be_written_in_more_than_one_way() {
     assert_eq!(name("Registry.Example"), name("registry.example"));
-    assert_ne!(name("a."), name("a"));
+    assert_eq!(name("a."), name("A"));
+    assert_ne!(name("a.."), name("a"));
+    assert_eq!(v6("::ffff:192.0.2.1"), name("192.0.2.1"));
+    assert_eq!(name("192.0.2.1."), v6("::ffff:c000:201"));
+    assert_ne!(v6("::192.0.2.1"), name("192.0.2.1"));
     assert_eq!(HostPort::parse("[0:0::1]"), HostPort::parse("[::1]"));
-    assert!(name("A").is("a") && !name("a").is("b"));
+    assert!(name("A.").is("a") && name("A").is("a.") && !name("a").is("b"));
+    assert!(v6("::ffff:192.0.2.1").is("192.0.2.1") && name("192.0.2.1").is("[::ffff:c000:201]"));
     assert!(v6("::1").is("[0::1]") && !v6("::1").is("::1") && !v6("::1").is("[::2]"));
     assert_eq!(Host::bare("::1"), v6("::1"));
     assert_eq!(Host::bare("10.0.0.1"), name("10.0.0.1"));

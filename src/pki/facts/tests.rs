@@ -67,9 +67,9 @@ fn a_name_cannot_write_control_characters_into_a_log() {
 
 #[test]
 fn covers_exact_names_one_wildcard_label_and_addresses() {
-    let (certificate, _) = Signer::new("ca").server(&["a.test", "*.b.test", "10.0.0.5"]);
+    let (certificate, _) = Signer::new("ca").server(&["a.test", "*.b.test", "10.0.0.5", "::1"]);
     let facts = Facts::read(certificate.der()).unwrap();
-    for name in ["a.test", "x.b.test", "10.0.0.5"] {
+    for name in ["a.test", "x.b.test", "10.0.0.5", "::1", "[::1]", "[0:0::1]", "::ffff:10.0.0.5"] {
         assert!(facts.covers(name), "{name}");
     }
     for name in ["b.test", "x.y.b.test", "x.a.test", "10.0.0.6", "test"] {

@@ -5,9 +5,9 @@ use crate::pki::Facts;
 /// Returns the positions in `sent` of the issuers of `leaf`, the nearest first.
 ///
 /// webpki tries all certificates of one name, in every order, and a stranger chooses what they
-/// send. Here each name has one candidate and occurs once, so webpki has one path to try. Of several
-/// certificates of one name, the candidate is the one with the key that the certificate below
-/// asks for, then one whose own issuer is among `anchors`, then the first.
+/// send. Here each name has one candidate and occurs once, so webpki has one path to try. Of
+/// several certificates of one name, the candidate is the one with the key that the certificate
+/// below asks for, then one whose own issuer is among `anchors`, then the first.
 pub(super) fn straight(leaf: &Facts, sent: &[Facts], anchors: &[Facts]) -> Vec<usize> {
     let mut path: Vec<usize> = Vec::new();
     let mut below = leaf;
@@ -26,7 +26,7 @@ pub(super) fn straight(leaf: &Facts, sent: &[Facts], anchors: &[Facts]) -> Vec<u
     }
 }
 
-/// Whether the key identifiers are equal; `None` unless both certificates have one.
+/// 2 if the key identifiers are equal, 0 if they differ, 1 if a certificate has none.
 fn key_fits(below: &Facts, issuer: &Facts) -> u8 {
     match (&below.issuer_key_id, &issuer.key_id) {
         (Some(wanted), Some(own)) if wanted == own => 2,

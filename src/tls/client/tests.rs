@@ -250,8 +250,8 @@ fn a_chain_over_the_limits_is_rejected_unread() {
     assert_eq!(ours.user(&[&large]), Err(CertificateRejection::Chain));
     assert_eq!(ours.user(&[&leaf, &large]), Err(CertificateRejection::Chain));
     assert_eq!(PresentedCertificate::new(&[large.der().clone()]).unwrap().label(), "unreadable");
-    assert_eq!(ours.user(&vec![&leaf; LONGEST]).as_deref(), Ok("alice"));
-    assert_eq!(ours.user(&vec![&leaf; LONGEST + 1]), Err(CertificateRejection::Chain));
+    assert_eq!(ours.user(&[&leaf; LONGEST]).as_deref(), Ok("alice"));
+    assert_eq!(ours.user(&[&leaf; LONGEST + 1]), Err(CertificateRejection::Chain));
 }
 
 #[test]
