@@ -18,8 +18,9 @@ use crate::acme;
 use crate::auth::Verifier;
 use crate::config::{AcmeChallenge, Config};
 use crate::log::access::AccessLog;
+use crate::log::program::ProgramLog;
 use crate::problem::Problems;
-use crate::process::{keep_memory_private, raise_file_limit, start_log};
+use crate::process::{keep_memory_private, raise_file_limit, survive_file_size_limit};
 use crate::reload::{Reloader, look_at};
 use crate::server::{HTTPS, Plain, Slots, StopError, accept, bind, cut, drain, start_workers};
 use crate::state::{Shared, State};
@@ -53,10 +54,10 @@ pub(crate) fn check(path: &Path) -> Result<State, Problems> {
     State::build(config, None)
 }
 
-/// Runs until a signal asks it to stop.
-pub(crate) fn serve(path: &Path) -> Result<(), AppError> {
+/// Runs until a signal asks it to stop. Events go to `log`.
+pub(crate) fn serve(path: &Path, log: &ProgramLog) -> Result<(), AppError> {
     let config = Config::load(path).map_err(AppError::Settings)?;
-    start_log(&config.log);
+    log.receive_events(&config.log);
     keep_memory_private();
     raise_file_limit();
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
@@ -70,6 +71,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     // From here on, signals are handled below instead of ending the process.
     let hangup = signal(SignalKind::hangup())?;
     let mut stop = StopSignals::new()?;
+    survive_file_size_limit()?;
 
     let loaded = look_at(&config);
     let state = State::build(config, None).map_err(AppError::Settings)?;

@@ -1,11 +1,13 @@
 //! `tidegate serve`
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use crate::app::{self, AppError};
+use crate::log::program::ProgramLog;
 use crate::server::StopError;
 
 /// sysexits(3): an internal error; here, a thread or a task has failed.
@@ -26,18 +28,28 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    #[expect(clippy::print_stderr, reason = "a command speaks to its terminal")]
     pub(super) fn run(self) -> ExitCode {
-        let error = match app::serve(&self.config) {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => error,
+        let log = match ProgramLog::start() {
+            Ok(log) => log,
+            Err(error) => {
+                _ = writeln!(io::stderr(), "tidegate: the log cannot be started: {error}");
+                return ExitCode::from(OS_ERROR);
+            }
         };
-        eprintln!("{error}");
-        match error {
-            AppError::Settings(problems) => ExitCode::from(problems.exit_code()),
-            AppError::Stop(StopError::Impatient) => ExitCode::FAILURE,
-            AppError::Stop(StopError::Worker(_) | StopError::LostTask(_)) => ExitCode::from(SOFTWARE),
-            AppError::Bind(..) | AppError::AccessLog(_) | AppError::System(_) => ExitCode::from(OS_ERROR),
+        let result = app::serve(&self.config, &log);
+        if let Err(error) = &result {
+            log.say(error);
         }
+        log.close();
+        result.map_or_else(|error| exit_code(&error), |()| ExitCode::SUCCESS)
+    }
+}
+
+fn exit_code(error: &AppError) -> ExitCode {
+    match error {
+        AppError::Settings(problems) => ExitCode::from(problems.exit_code()),
+        AppError::Stop(StopError::Impatient) => ExitCode::FAILURE,
+        AppError::Stop(StopError::Worker(_) | StopError::LostTask(_)) => ExitCode::from(SOFTWARE),
+        AppError::Bind(..) | AppError::AccessLog(_) | AppError::System(_) => ExitCode::from(OS_ERROR),
     }
 }

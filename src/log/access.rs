@@ -1,22 +1,18 @@
 //! The access log: one line per request, written when its body has ended.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::output;
 use super::record::Record;
-use super::writer::{Open, Writer};
+use super::writer::{Name, Open, Writer};
 use crate::config::{self, AccessFormat, AccessTarget};
 
 /// Most bytes that wait to be written: two or three thousand lines.
 const QUEUE: usize = 1 << 20;
 /// Longest wait for the last lines to be written when the program stops.
-const CLOSE: Duration = Duration::from_secs(5);
-/// The mode of a new log file: addresses and user names are not for everybody.
-const MODE: u32 = 0o640;
+const CLOSE: Duration = Duration::from_secs(2);
 
 /// The access log. Clones write to the same file; the last one dropped ends it.
 ///
@@ -43,10 +39,13 @@ impl AccessLog {
     pub(crate) fn open(log: &config::Log) -> io::Result<Self> {
         let open: Open = match &log.access {
             AccessTarget::Off => return Ok(Self { sink: None }),
-            AccessTarget::Stdout => Box::new(|| Ok(Box::new(io::stdout()))),
-            AccessTarget::File(path) => file(path.clone()),
+            AccessTarget::Stdout => Box::new(|| output::stream(io::stdout())),
+            AccessTarget::File(path) => {
+                let path = path.clone();
+                Box::new(move || output::file(&path))
+            }
         };
-        let writer = Arc::new(Writer::start(open, QUEUE)?);
+        let writer = Arc::new(Writer::start(Name::Access, open, QUEUE)?);
         Ok(Self { sink: Some(Sink { writer, format: log.access_format }) })
     }
 
@@ -70,7 +69,7 @@ impl AccessLog {
         }
     }
 
-    /// Writes the queued lines, for five seconds at most, and ends the log: clones write nothing
+    /// Writes the queued lines, for two seconds at most, and ends the log: clones write nothing
     /// from then on.
     pub(crate) fn close(self) {
         if let Some(sink) = self.sink
@@ -79,14 +78,6 @@ impl AccessLog {
             tracing::warn!("the access log is stuck; its last lines are lost");
         }
     }
-}
-
-fn file(path: PathBuf) -> Open {
-    fn append(path: &Path) -> io::Result<Box<dyn Write + Send>> {
-        let file = OpenOptions::new().append(true).create(true).mode(MODE).open(path)?;
-        Ok(Box::new(file))
-    }
-    Box::new(move || append(&path))
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! The access log.
+//! The access log and the program's own log.
 
 pub(crate) mod access;
 #[cfg(test)]
 mod fixtures;
 mod line;
+mod output;
+pub(crate) mod program;
 pub(crate) mod record;
 mod text;
 mod writer;

@@ -1,5 +1,6 @@
 //! A queue of log lines, and the thread that writes them.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -12,8 +13,32 @@ const GATHER: Duration = Duration::from_millis(20);
 /// Opens the output; called at the start and at every reopening.
 pub(super) type Open = Box<dyn FnMut() -> io::Result<Box<dyn Write + Send>> + Send>;
 
+thread_local! {
+    /// Whether this thread writes a log.
+    static WRITES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A log of the process, for messages about it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    /// The program's own log. It cannot report that it is broken before it works again.
+    Program,
+    Access,
+}
+
+impl Name {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Program => "tidegate's own log",
+            Self::Access => "the access log",
+        }
+    }
+}
+
 /// Takes lines from any number of threads and writes them from one. When dropped, the thread writes
 /// the queued lines and ends.
+///
+/// A thread that pushes never waits for the output, whatever state it is in.
 ///
 /// The queue is one buffer that the thread swaps for an empty one: a line costs a copy, and a batch
 /// of lines one system call.
@@ -27,7 +52,8 @@ struct Shared {
     wake: Condvar,
     /// The thread has ended.
     ended: Condvar,
-    /// Most bytes that may be queued, beside the batch being written.
+    /// Most bytes that may be queued, beside the batch being written. The threads that write logs
+    /// may queue twice as much, so that what they say about lost lines is not lost itself.
     capacity: usize,
 }
 
@@ -48,16 +74,17 @@ impl Writer {
     ///
     /// # Errors
     /// The output cannot be opened, or the thread cannot be started.
-    pub(super) fn start(mut open: Open, capacity: usize) -> io::Result<Self> {
+    pub(super) fn start(name: Name, mut open: Open, capacity: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
             ended: Condvar::new(),
             capacity,
         });
-        let out = Out { to: open()?, open, broken: false, midline: false, lost: 0 };
+        let out = Out { name, to: open()?, open, broken: false, midline: false, lost: 0 };
         let ending = Ending(Arc::clone(&shared));
-        thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+        thread::Builder::new().name("log".to_owned()).spawn(move || {
+            WRITES.set(true);
             let ending = ending;
             ending.0.run(out);
         })?;
@@ -68,10 +95,11 @@ impl Writer {
     /// queued.
     pub(super) fn push(&self, line: &[u8]) -> bool {
         let mut queue = self.shared.lock();
-        if queue.closing {
+        if queue.ended || (queue.closing && !WRITES.get()) {
             return false;
         }
-        if queue.lines.len() + line.len() > self.shared.capacity {
+        let length = queue.lines.len() + line.len();
+        if length > self.shared.capacity && !(WRITES.get() && length <= 2 * self.shared.capacity) {
             queue.dropped += 1;
             return false;
         }
@@ -158,10 +186,9 @@ impl Shared {
                 out.reopen();
             }
             out.write(after);
-            if dropped > 0 {
-                tracing::warn!(lines = dropped, "the access log could not keep up; lines were dropped");
-            }
-            if closing {
+            out.dropped(dropped);
+            // What the thread itself had to say may be queued by now.
+            if closing && self.lock().lines.is_empty() {
                 return;
             }
         }
@@ -170,13 +197,14 @@ impl Shared {
 
 /// The output and its state. A warning is logged when errors begin and when they are over.
 struct Out {
+    name: Name,
     to: Box<dyn Write + Send>,
     open: Open,
     broken: bool,
     /// A failed write left half a line.
     midline: bool,
-    /// Lines lost to failed writes.
-    lost: usize,
+    /// Lines lost since writes began to fail.
+    lost: u64,
 }
 
 impl Out {
@@ -186,7 +214,18 @@ impl Out {
                 self.to = to;
                 self.midline = false;
             }
-            Err(error) => tracing::warn!(%error, "cannot reopen the access log; the old file stays in use"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot reopen {}; the old file stays in use", self.name.as_str());
+            }
+        }
+    }
+
+    /// Reports lines that found the queue full: now, or when the log is written again.
+    fn dropped(&mut self, lines: u64) {
+        if self.broken {
+            self.lost += lines;
+        } else if lines > 0 {
+            tracing::warn!(lines, "{} could not keep up; lines were dropped", self.name.as_str());
         }
     }
 
@@ -196,16 +235,17 @@ impl Out {
         }
         match self.try_write(lines) {
             Ok(()) if self.broken => {
-                tracing::warn!(lines = self.lost, "the access log is written again; lines were lost");
+                let name = self.name.as_str();
+                tracing::warn!(lines = self.lost, "{name} is written again; lines were lost");
                 (self.broken, self.lost) = (false, 0);
             }
             Ok(()) => {}
             Err((error, rest)) => {
-                self.lost += rest.iter().filter(|&&byte| byte == b'\n').count();
-                if !self.broken {
+                self.lost += rest.iter().filter(|&&byte| byte == b'\n').count() as u64;
+                if !self.broken && self.name == Name::Access {
                     tracing::warn!(%error, "cannot write the access log; lines are lost until it works again");
-                    self.broken = true;
                 }
+                self.broken = true;
             }
         }
     }

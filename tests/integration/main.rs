@@ -50,5 +50,6 @@ mod time_limits;
 mod token_clients;
 mod tokens;
 mod two_readers;
+mod unread_logs;
 mod upstreams;
 mod worker_failure;

@@ -1,5 +1,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::super::fixtures;
 use super::*;
@@ -24,7 +25,7 @@ fn a_file_is_appended_to_and_private() {
     }
     let line = record("/v2/").combined();
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{line}\n{line}\n"));
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777 & !MODE, 0);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777 & !output::MODE, 0);
 }
 
 #[test]

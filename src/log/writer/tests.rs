@@ -37,7 +37,7 @@ fn blocked(capacity: usize) -> (Writer, Receiver<()>, Sender<()>, Written) {
     let open: Open = Box::new(move || {
         place.take().map(|place| Box::new(place) as _).ok_or_else(|| io::ErrorKind::NotFound.into())
     });
-    (Writer::start(open, capacity).unwrap(), has_entered, release, written)
+    (Writer::start(Name::Access, open, capacity).unwrap(), has_entered, release, written)
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn every_line_of_a_full_pipe_arrives_or_is_counted() {
     let open: Open = Box::new(move || {
         place.take().map(|pipe| Box::new(pipe) as _).ok_or_else(|| io::ErrorKind::NotFound.into())
     });
-    let writer = Writer::start(open, 8192).unwrap();
+    let writer = Writer::start(Name::Access, open, 8192).unwrap();
     // Nothing reads from the pipe, and this is more than a pipe, a batch and the queue hold.
     let lines = (0..400_000).map(|number| format!("line {number}\n"));
     let taken: Vec<String> = lines.filter(|line| writer.push(line.as_bytes())).collect();
@@ -135,7 +135,7 @@ fn lines_before_a_reopening_go_to_the_old_place() {
         let release = released.take().unwrap_or_else(|| mpsc::channel().1);
         Ok(Box::new(Blocked { entered: entered.clone(), release, written }))
     });
-    let writer = Writer::start(open, 1000).unwrap();
+    let writer = Writer::start(Name::Access, open, 1000).unwrap();
     writer.push(b"0\n");
     has_entered.recv().unwrap();
     writer.push(b"1\n");
@@ -201,6 +201,7 @@ fn a_full_disk_is_told_once_and_leaves_whole_lines() {
         Box::new(Full { room: Arc::clone(&room), written: Arc::clone(&written) })
     };
     let mut out = Out {
+        name: Name::Access,
         to: place(),
         open: Box::new(|| Err(io::ErrorKind::NotFound.into())),
         broken: false,

@@ -10,6 +10,15 @@ use super::DEADLINE;
 struct Output {
     lines: Vec<String>,
     ended: bool,
+    reading: Reading,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    On,
+    Paused,
+    Closed,
 }
 
 /// The lines of a stream so far, and a way to wait for more.
@@ -26,16 +35,43 @@ impl Lines {
         std::thread::spawn(move || {
             let mut stream = BufReader::new(stream);
             let mut line = Vec::new();
-            while stream.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            while reader.may_read() && stream.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
                 let text = String::from_utf8_lossy(&line).trim_end().to_owned();
                 line.clear();
                 reader.shared.0.lock().unwrap().lines.push(text);
                 reader.shared.1.notify_all();
             }
+            drop(stream);
             reader.shared.0.lock().unwrap().ended = true;
             reader.shared.1.notify_all();
         });
         lines
+    }
+
+    /// Waits while reading is paused. Returns whether to go on.
+    fn may_read(&self) -> bool {
+        let output = self.shared.0.lock().unwrap();
+        let paused = |output: &mut Output| output.reading == Reading::Paused;
+        self.shared.1.wait_while(output, paused).unwrap().reading == Reading::On
+    }
+
+    fn set(&self, reading: Reading) {
+        self.shared.0.lock().unwrap().reading = reading;
+        self.shared.1.notify_all();
+    }
+
+    /// Reads nothing more, except for a line that is waited for already, until `resume`.
+    pub fn pause(&self) {
+        self.set(Reading::Paused);
+    }
+
+    pub fn resume(&self) {
+        self.set(Reading::On);
+    }
+
+    /// Closes the reader's end after the next line.
+    pub fn close(&self) {
+        self.set(Reading::Closed);
     }
 
     /// Returns the first line for which `wanted` holds, and waits for it if necessary.
