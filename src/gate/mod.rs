@@ -79,8 +79,13 @@ pub(crate) fn check_plain<B: Body>(
 ) -> Response<Full<Bytes>> {
     match head_checks::check(request, config) {
         Ok(authority) => answer(&authority.host().to_string()),
-        Err(refusal) => reject::answer(refusal),
+        Err(refusal) => reject::answer(refusal).map(Full::new),
     }
+}
+
+/// The refusal of a request that came without TLS to a port for HTTPS.
+pub(crate) fn refuse_plaintext() -> Response<Bytes> {
+    reject::answer(Refusal::Plaintext)
 }
 
 async fn pass(

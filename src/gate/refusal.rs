@@ -22,6 +22,8 @@ pub(super) const DENIED: &str = "this user may not do this";
 pub(super) enum Refusal {
     /// The request is not well-formed HTTP, or can be read in two ways.
     Malformed(&'static str),
+    /// The request came without TLS to a port for HTTPS.
+    Plaintext,
     /// The path or the query can be read in two ways.
     Path,
     /// The host is not among `server.names`.

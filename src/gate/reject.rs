@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
-use http_body_util::Full;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -49,9 +48,9 @@ pub(super) fn respond(
     response
 }
 
-/// The response to a refusal of the head checks, for a request that is not logged.
-pub(super) fn answer(refusal: Refusal) -> Response<Full<Bytes>> {
-    print(row(refusal)).map(Full::new)
+/// The response to a refusal of a request that is not logged.
+pub(super) fn answer(refusal: Refusal) -> Response<Bytes> {
+    print(row(refusal))
 }
 
 /// The operator learns why the registry did not answer; the client does not.
@@ -122,6 +121,12 @@ fn row(refusal: Refusal) -> Row {
     use {Code as C, Refusal as R, StatusCode as S};
     match refusal {
         R::Malformed(reason) => Row::new(S::BAD_REQUEST, C::Unsupported, reason).closing(),
+        R::Plaintext => Row::new(
+            S::BAD_REQUEST,
+            C::Unsupported,
+            "this port is for HTTPS and the request was sent as plain HTTP; use https://",
+        )
+        .closing(),
         R::Path => {
             Row::new(S::BAD_REQUEST, C::NameInvalid, "the path or query can be read in more than one way")
                 .closing()

@@ -4,20 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
 
+use super::linger::Linger;
 use super::outq::unacknowledged;
-
-/// How long a closed connection is still read, so that a client that is sending receives our answer
-/// and not a reset.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// A client's socket, and how far its client has received what was written.
 pub(super) struct Meter {
@@ -25,7 +20,7 @@ pub(super) struct Meter {
     tcp: RefCell<TcpStream>,
     written: Cell<u64>,
     blocked: Cell<bool>,
-    linger: RefCell<Option<Pin<Box<Sleep>>>>,
+    linger: RefCell<Linger>,
 }
 
 impl Meter {
@@ -89,27 +84,9 @@ impl Meter {
         result
     }
 
-    /// Ends our side, then discards what the client sends until it ends its own, for [`LINGER`] at
-    /// most. Closing a socket with unread bytes would lose what we wrote last.
+    /// Ends our side, and waits a short time for the client to end its own.
     pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut tcp = self.tcp.borrow_mut();
-        let mut tcp = Pin::new(&mut *tcp);
-        let mut linger = self.linger.borrow_mut();
-        if linger.is_none() {
-            ready!(tcp.as_mut().poll_shutdown(cx))?;
-        }
-        let alarm = linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        let mut scratch = [0; 16 * 1024];
-        loop {
-            if alarm.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Ok(()));
-            }
-            let mut buffer = ReadBuf::new(&mut scratch);
-            ready!(tcp.as_mut().poll_read(cx, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-        }
+        self.linger.borrow_mut().poll(&mut self.tcp.borrow_mut(), cx)
     }
 
     fn outstanding(&self) -> u64 {

@@ -17,6 +17,7 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::accepted::Accepted;
+use super::linger::LingeringSocket;
 use super::listener::accept_for;
 use super::slots::Slots;
 use crate::gate;
@@ -66,7 +67,7 @@ impl Plain {
             .max_headers(FIELDS)
             .max_header_size(HEAD)
             .max_buf_size(HEAD)
-            .serve_connection(TokioIo::new(socket), service);
+            .serve_connection(TokioIo::new(LingeringSocket::new(socket)), service);
         match timeout(time, connection).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%peer, %error, "plain HTTP failed"),

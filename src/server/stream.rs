@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use super::hello::Hello;
 use super::meter::Meter;
+use super::plaintext;
 use super::session::{FIRST_READ, Session};
 use crate::tls::{PresentedCertificate, ServerTls};
 
@@ -36,6 +37,11 @@ impl Stream {
         let choice = loop {
             if poll_fn(|cx| meter.poll_read(cx, &mut records)).await? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
+            }
+            match plaintext::is_http(&records) {
+                Some(false) => {}
+                Some(true) => return Err(refuse_plaintext(&meter, &records).await),
+                None => continue,
             }
             if let Some(choice) = hello.choose(&records, tls) {
                 break choice;
@@ -106,6 +112,22 @@ impl Stream {
         }
         ready!(self.poll_send(cx))?;
         Poll::Ready(seal())
+    }
+}
+
+/// Answers a client that speaks HTTP without TLS and has sent `first`.
+async fn refuse_plaintext(meter: &Meter, first: &[u8]) -> io::Error {
+    let send = async || {
+        let answer = plaintext::answer(first)?;
+        let mut sent = 0;
+        while sent < answer.len() {
+            sent += poll_fn(|cx| meter.poll_write(cx, &answer[sent..])).await?;
+        }
+        poll_fn(|cx| meter.poll_shutdown(cx)).await
+    };
+    match send().await {
+        Ok(()) => io::Error::new(ErrorKind::InvalidData, "plain HTTP instead of TLS"),
+        Err(error) => error,
     }
 }
 

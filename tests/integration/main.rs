@@ -34,6 +34,7 @@ mod mistakes;
 mod one_reading;
 mod passwords;
 mod plain;
+mod plaintext;
 mod policy;
 mod recipe;
 mod records;

@@ -22,6 +22,7 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
     let asks = "www-authenticate: Basic realm=\"r\"";
     vec![
         (Refusal::Malformed("x"), 400, Code::Unsupported, NO_HEADER, true),
+        (Refusal::Plaintext, 400, Code::Unsupported, NO_HEADER, true),
         (Refusal::Path, 400, Code::NameInvalid, NO_HEADER, true),
         (Refusal::Misdirected, 421, Code::Unsupported, NO_HEADER, true),
         (Refusal::Unasked, 421, Code::Denied, NO_HEADER, true),
