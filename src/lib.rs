@@ -11,6 +11,7 @@ mod dial;
 mod network;
 mod problem;
 mod secret;
+mod turns;
 mod user;
 
 mod disk;

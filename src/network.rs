@@ -18,6 +18,18 @@ impl Network {
             }
         })
     }
+
+    /// What one customer of a provider can have of such networks: the /48 of an IPv6 address, and
+    /// an IPv4 address by itself.
+    pub fn site(self) -> Network {
+        Network(match self.0 {
+            IpAddr::V4(_) => self.0,
+            IpAddr::V6(address) => {
+                let [a, b, c, ..] = address.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+            }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -31,5 +43,13 @@ mod tests {
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+
+    #[test]
+    fn networks_of_one_customer_are_one_site() {
+        let site = |address: &str| Network::of(address.parse().unwrap()).site();
+        assert_eq!(site("2001:db8:0:1::1"), site("2001:db8:0:ffff::1"));
+        assert_ne!(site("2001:db8:0:1::1"), site("2001:db8:1:1::1"));
+        assert_ne!(site("192.0.2.1"), site("192.0.2.2"));
     }
 }

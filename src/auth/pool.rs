@@ -2,49 +2,89 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+
+use crate::network::Network;
+use crate::turns::{Queued, Ticket, Turns};
 
 /// How much the threads raise their niceness (nice(2)).
 const NICER: i32 = 10;
 
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
-/// The queue has no room for the job.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+/// Threads that run jobs, which are shared out by the networks that ask for them. They end when the
+/// pool is dropped and the queue is empty.
+pub(super) struct Pool(Arc<Jobs>);
 
-/// Threads that run jobs in order of arrival. They end when the pool is dropped and the queue is
-/// empty.
-pub(super) struct Pool {
-    queue: SyncSender<Job>,
+struct Jobs {
+    queue: Mutex<Queue>,
+    /// A job has arrived, or the pool is dropped.
+    changed: Condvar,
+}
+
+struct Queue {
+    turns: Turns<Network, Network, Job>,
+    is_closed: bool,
 }
 
 impl Pool {
-    /// Starts at least one thread. At most `queue` jobs wait; with 0, only an idle thread accepts a
-    /// job.
-    pub(super) fn start(threads: usize, queue: usize) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(queue);
-        let receiver = Arc::new(Mutex::new(receiver));
+    /// Starts at least one thread. At most `most` jobs wait.
+    pub(super) fn start(threads: usize, most: usize) -> io::Result<Self> {
+        let queue = Queue { turns: Turns::new(most), is_closed: false };
+        let pool = Self(Arc::new(Jobs { queue: Mutex::new(queue), changed: Condvar::new() }));
         for _ in 0..threads.max(1) {
-            let receiver = Arc::clone(&receiver);
-            thread::Builder::new().name("tidegate-hash".into()).spawn(move || work(&receiver))?;
+            let jobs = Arc::clone(&pool.0);
+            thread::Builder::new().name("tidegate-hash".into()).spawn(move || work(&jobs))?;
         }
-        Ok(Self { queue: sender })
+        Ok(pool)
     }
 
-    /// Never blocks. Drops the job if there is no room for it.
-    pub(super) fn submit(&self, job: Job) -> Result<(), Full> {
-        self.queue.try_send(job).map_err(|_| Full)
+    /// Queues a job for a network, without waiting. If the queue is full, the newest job of the
+    /// network with the most jobs makes room.
+    ///
+    /// # Errors
+    /// The job itself, if no network has more.
+    pub(super) fn submit(&self, network: Network, job: Job) -> Result<Queued<Job>, Job> {
+        let queued = self.0.queue().turns.push(network.site(), network, job)?;
+        self.0.changed.notify_one();
+        Ok(queued)
+    }
+
+    /// Removes a job that no thread has begun.
+    pub(super) fn withdraw(&self, ticket: Ticket) -> Option<Job> {
+        self.0.queue().turns.remove(ticket)
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.0.queue().is_closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Jobs {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next job; `None` once there will be none.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.queue();
+        loop {
+            match queue.turns.take() {
+                Some(job) => return Some(job),
+                None if queue.is_closed => return None,
+                None => queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+fn work(jobs: &Jobs) {
     step_back();
-    loop {
-        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
+    while let Some(job) = jobs.next() {
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
             tracing::error!("a password check panicked; the client is told to try again");
         }
@@ -65,15 +105,19 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
+    fn network(host: u8) -> Network {
+        Network::of([192, 0, 2, host].into())
+    }
+
     #[test]
     fn runs_at_low_priority_under_its_name() {
         let pool = Pool::start(1, 1).unwrap();
         let (sender, receiver) = mpsc::channel();
-        pool.submit(Box::new(move || {
+        let job = move || {
             let nice = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
             sender.send((thread::current().name().map(str::to_owned), nice)).unwrap();
-        }))
-        .unwrap();
+        };
+        assert!(pool.submit(network(1), Box::new(job)).is_ok());
         let own = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
         assert_eq!(receiver.recv().unwrap(), (Some("tidegate-hash".to_owned()), (own + NICER).min(19)));
     }
@@ -82,24 +126,62 @@ mod tests {
     fn survives_a_panic() {
         let pool = Pool::start(1, 2).unwrap();
         let (sender, receiver) = mpsc::channel();
-        pool.submit(Box::new(|| panic!("on purpose"))).unwrap();
-        pool.submit(Box::new(move || sender.send(7).unwrap())).unwrap();
+        assert!(pool.submit(network(1), Box::new(|| panic!("on purpose"))).is_ok());
+        assert!(pool.submit(network(1), Box::new(move || sender.send(7).unwrap())).is_ok());
         assert_eq!(receiver.recv().unwrap(), 7);
+    }
+
+    #[test]
+    fn finishes_what_waits_when_it_is_dropped() {
+        let pool = Pool::start(1, 8).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        for number in 0..8 {
+            let sender = sender.clone();
+            _ = pool.submit(network(1), Box::new(move || sender.send(number).unwrap()));
+        }
+        drop((pool, sender));
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
+    }
+
+    /// Keeps the only thread busy until the returned end is dropped.
+    fn block(pool: &Pool) -> mpsc::Sender<()> {
+        let (started, has_started) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let job = move || {
+            started.send(()).unwrap();
+            let _ = released.recv();
+        };
+        assert!(pool.submit(network(1), Box::new(job)).is_ok());
+        has_started.recv().unwrap();
+        release
+    }
+
+    #[test]
+    fn a_network_that_comes_anew_is_next_beside_one_that_has_filled_the_queue() {
+        let pool = Pool::start(1, 4).unwrap();
+        let release = block(&pool);
+        let (sender, receiver) = mpsc::channel();
+        let job = |number: u8| -> Job {
+            let sender = sender.clone();
+            Box::new(move || sender.send(number).unwrap())
+        };
+        for number in 0..4 {
+            assert!(pool.submit(network(1), job(number)).is_ok());
+        }
+        assert!(pool.submit(network(1), job(4)).is_err());
+        assert!(pool.submit(network(2), job(100)).is_ok_and(|queued| queued.displaced.is_some()));
+        drop((release, pool, sender));
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), [0, 100, 1, 2]);
     }
 
     #[test]
     fn a_full_queue_refuses_at_once() {
         let pool = Pool::start(1, 1).unwrap();
-        let (started, has_started) = mpsc::channel();
-        let (release, released) = mpsc::channel::<()>();
-        pool.submit(Box::new(move || {
-            started.send(()).unwrap();
-            let _ = released.recv();
-        }))
-        .unwrap();
-        has_started.recv().unwrap();
-        pool.submit(Box::new(|| ())).unwrap();
-        assert_eq!(pool.submit(Box::new(|| ())), Err(Full));
+        let release = block(&pool);
+        let queued = pool.submit(network(1), Box::new(|| ())).ok().unwrap();
+        assert!(pool.submit(network(1), Box::new(|| ())).is_err());
+        assert!(pool.withdraw(queued.ticket).is_some());
+        assert!(pool.submit(network(1), Box::new(|| ())).is_ok());
         drop(release);
     }
 }

@@ -1,8 +1,11 @@
 //! The limit on failed attempts. Failures are counted by client network and user together: counted
-//! by user alone, a stranger could lock the user out.
+//! by user alone, a stranger could lock the user out. Beside that, the failures of a network are
+//! counted for all its users together (`crowd`).
 //!
 //! An attempt is charged before it is made, so that many attempts at once cannot pass the limit.
 //! The charge is refunded if the attempt succeeds.
+
+mod crowd;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::network::Network;
+use crowd::Crowds;
 
 /// The most accounts that are kept at once.
 const MOST: usize = 65_536;
@@ -34,6 +38,7 @@ pub enum Account<'a> {
 struct Tally {
     settings: config::Throttle,
     open: HashMap<Key, Failures>,
+    crowds: Crowds,
 }
 
 /// An account of one network. The name may be long, so only its digest is kept.
@@ -53,7 +58,7 @@ struct Failures {
 
 impl Throttle {
     pub fn new(settings: config::Throttle) -> Throttle {
-        Throttle(Arc::new(Mutex::new(Tally { settings, open: HashMap::new() })))
+        Throttle(Arc::new(Mutex::new(Tally { settings, open: HashMap::new(), crowds: Crowds::default() })))
     }
 
     /// Changes the limits. Failures counted so far remain.
@@ -99,6 +104,14 @@ impl Throttle {
         let end = failures.end(&tally.settings);
         (tally.settings.failures > 0 && failures.is_full(&tally.settings) && now < end)
             .then(|| end.saturating_duration_since(now))
+    }
+
+    /// How long the answer to a wrong password has to wait, if many passwords from this network
+    /// were wrong, for whatever users.
+    pub fn answer_delay(&self, network: Network, now: Instant) -> Option<Duration> {
+        let mut tally = self.tally();
+        let settings = tally.settings;
+        tally.crowds.delay(network, &settings, now)
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
@@ -162,7 +175,12 @@ struct Debt {
 impl Charge {
     /// The attempt has failed: keeps the charge.
     pub fn keep(mut self) {
-        self.0 = None;
+        let Some(Debt { throttle, key, .. }) = self.0.take() else { return };
+        if !key.is_login {
+            let mut tally = throttle.tally();
+            let settings = tally.settings;
+            tally.crowds.count(key.network, &settings, Instant::now());
+        }
     }
 }
 

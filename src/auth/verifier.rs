@@ -27,6 +27,7 @@ use super::person::Person;
 use super::pool::Pool;
 use super::throttle::{Account, Charge, Throttle};
 use crate::cache::{Cache, Key};
+use crate::turns::{Queued, Ticket};
 use crate::user::User;
 use check::check;
 
@@ -47,6 +48,8 @@ pub enum Verdict {
     Right(Person),
     /// It is not the user's password, or there is no such user.
     Wrong,
+    /// The same, from a network with many wrong passwords: the answer has to wait for this time.
+    WrongAgain(Duration),
     /// It could not be checked now; try again later.
     Busy,
     /// It was not checked, after too many wrong passwords; try again after this time.
@@ -93,9 +96,21 @@ impl Known {
 }
 
 /// A check that is queued or being computed.
-#[derive(Clone)]
 struct Running {
     network: Network,
+    against: Option<Fingerprint>,
+    ticket: Ticket,
+    /// The requests that wait for it.
+    waiting: usize,
+    outcome: watch::Sender<Option<bool>>,
+}
+
+/// A request that waits for a check. If it leaves and nobody else waits, the check is taken out of
+/// the queue.
+struct Waiter<'a> {
+    verifier: &'a Verifier,
+    key: Key,
+    ticket: Ticket,
     against: Option<Fingerprint>,
     outcome: watch::Receiver<Option<bool>>,
 }
@@ -123,9 +138,9 @@ impl Asked<'_> {
 }
 
 /// The next step of a request, decided from the shared state.
-enum Step {
+enum Step<'a> {
     Answered(Verdict),
-    Wait(Running),
+    Wait(Waiter<'a>),
 }
 
 impl Verifier {
@@ -160,7 +175,8 @@ impl Verifier {
     /// checked again.
     ///
     /// Works on any runtime. The future may be dropped at any time: a check that has begun is
-    /// finished and remembered. For bcrypt, only the first 72 bytes of the password are used.
+    /// finished and remembered, and one that still waits loses its place. For bcrypt, only the
+    /// first 72 bytes of the password are used.
     pub async fn verify(&self, users: &Htpasswd, from: IpAddr, name: &[u8], password: &Secret) -> Verdict {
         if password.expose().contains(&0) {
             return Verdict::Wrong;
@@ -168,22 +184,27 @@ impl Verifier {
         let key = self.key(name, password);
         let asked = Asked { network: Network::of(from), name, password, key, found: users.get(name) };
         for _ in 0..PATIENCE {
-            let mut running = match self.step(&asked, users.highest_cost()) {
+            let mut waiter = match self.step(&asked, users.highest_cost()) {
                 Step::Answered(verdict) => return verdict,
-                Step::Wait(running) => running,
+                Step::Wait(waiter) => waiter,
             };
-            // An error means that the check has panicked.
+            // An error means that the check has panicked or lost its place in the queue.
             let outcome =
-                running.outcome.wait_for(Option::is_some).await.map(|outcome| *outcome).ok().flatten();
-            if running.against == asked.against() {
+                waiter.outcome.wait_for(Option::is_some).await.map(|outcome| *outcome).ok().flatten();
+            if waiter.against == asked.against() {
                 return match outcome {
                     Some(true) => asked.right(),
-                    Some(false) => Verdict::Wrong,
+                    Some(false) => self.wrong(asked.network),
                     None => Verdict::Busy,
                 };
             }
         }
         Verdict::Busy
+    }
+
+    /// The verdict for a password that was found to be wrong just now.
+    fn wrong(&self, network: Network) -> Verdict {
+        self.throttle.answer_delay(network, Instant::now()).map_or(Verdict::Wrong, Verdict::WrongAgain)
     }
 
     /// Identifies a pair of name and password. The lengths distinguish `a`, `bc` from `ab`, `c`.
@@ -204,7 +225,7 @@ impl Verifier {
     /// During a delay a known password is accepted only from networks that have sent it before.
     /// Otherwise a throttled attacker could test guesses for free against a password known from
     /// elsewhere.
-    fn step(&self, asked: &Asked<'_>, cost: u32) -> Step {
+    fn step(&self, asked: &Asked<'_>, cost: u32) -> Step<'_> {
         let Asked { network, name, password, key, found } = *asked;
         let (account, against) = (Account::Password(name), asked.against());
         let now = Instant::now();
@@ -217,9 +238,9 @@ impl Verifier {
         if wrong.get(&key, now) == Some(&against) {
             return Step::Answered(Verdict::Wrong);
         }
-        let same = running.get(&key);
-        if let Some(running) = same.filter(|running| running.network == network) {
-            return Step::Wait(running.clone());
+        let mut same = running.get_mut(&key);
+        if let Some(running) = same.as_mut().filter(|running| running.network == network) {
+            return Step::Wait(self.join(key, running));
         }
         if let Some(left) = self.throttle.delay_left(network, account, now) {
             return Step::Answered(Verdict::Throttled(left));
@@ -229,40 +250,63 @@ impl Verifier {
             return Step::Answered(asked.right());
         }
         if let Some(running) = same {
-            return Step::Wait(running.clone());
+            return Step::Wait(self.join(key, running));
         }
         let charge = match self.throttle.charge(network, account, now) {
             Ok(charge) => charge,
             Err(left) => return Step::Answered(Verdict::Throttled(left)),
         };
 
-        let (sender, outcome) = watch::channel(None);
-        let shared = Arc::clone(&self.shared);
+        let outcome = watch::Sender::new(None);
+        let completion = Completion {
+            shared: Arc::clone(&self.shared),
+            key,
+            network,
+            against,
+            right: None,
+            charge: Some(charge),
+            outcome: outcome.clone(),
+        };
         let (stored, password) = (found.map(|(_, stored)| stored.clone()), password.clone());
-        let submitted = self.pool.submit(Box::new(move || {
-            let mut completion = Completion {
-                shared: &shared,
-                key,
-                network,
-                against,
-                right: None,
-                charge: Some(charge),
-                sender,
-            };
+        let job = move || {
             let checked = check(stored.as_deref(), cost, password.expose());
             #[cfg(test)]
-            shared.computed.lock().unwrap().push(checked.work);
-            completion.right = Some(checked.right);
-        }));
-        if submitted.is_err() {
-            // Charged too: otherwise a client could try for ever while it is answered at once.
-            _ = self.throttle.charge(network, account, now).map(Charge::keep);
-            return Step::Answered(Verdict::Busy);
-        }
+            completion.shared.computed.lock().unwrap().push(checked.work);
+            completion.computed(checked.right);
+        };
         // The lock is still held, so the check cannot end before it is listed as running.
-        let begun = Running { network, against, outcome };
-        running.insert(key, begun.clone());
-        Step::Wait(begun)
+        let (step, dropped) = match self.pool.submit(network, Box::new(job)) {
+            Ok(Queued { ticket, displaced }) => {
+                let mut begun = Running { network, against, ticket, waiting: 0, outcome };
+                let step = Step::Wait(self.join(key, &mut begun));
+                running.insert(key, begun);
+                (step, displaced)
+            }
+            Err(refused) => (Step::Answered(Verdict::Busy), Some(refused)),
+        };
+        // A job that is dropped ends its check, which takes the lock.
+        drop(state);
+        drop(dropped);
+        step
+    }
+
+    fn join(&self, key: Key, running: &mut Running) -> Waiter<'_> {
+        running.waiting += 1;
+        let Running { ticket, against, .. } = *running;
+        Waiter { verifier: self, key, ticket, against, outcome: running.outcome.subscribe() }
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let mut state = self.verifier.shared.state();
+        let running = state.running.get_mut(&self.key).filter(|running| running.ticket == self.ticket);
+        let Some(running) = running else { return };
+        running.waiting -= 1;
+        let withdrawn = if running.waiting == 0 { self.verifier.pool.withdraw(self.ticket) } else { None };
+        // The job ends its check, which takes the lock.
+        drop(state);
+        drop(withdrawn);
     }
 }
 
@@ -272,19 +316,26 @@ impl Shared {
     }
 }
 
-/// Ends a check when dropped, even after a panic: remembers the result, charges a wrong password,
-/// and wakes the requests that wait.
-struct Completion<'a> {
-    shared: &'a Shared,
+/// Ends a check when dropped, even after a panic or without a computation: remembers the result,
+/// charges a wrong password, and wakes the requests that wait.
+struct Completion {
+    shared: Arc<Shared>,
     key: Key,
     network: Network,
     against: Option<Fingerprint>,
     right: Option<bool>,
     charge: Option<Charge>,
-    sender: watch::Sender<Option<bool>>,
+    outcome: watch::Sender<Option<bool>>,
 }
 
-impl Drop for Completion<'_> {
+impl Completion {
+    /// Takes the result. A job that calls this owns the whole completion and not only its result.
+    fn computed(mut self, right: bool) {
+        self.right = Some(right);
+    }
+}
+
+impl Drop for Completion {
     fn drop(&mut self) {
         match self.charge.take() {
             Some(charge) if self.right == Some(false) => charge.keep(),
@@ -299,9 +350,12 @@ impl Drop for Completion<'_> {
             (Some(false), against) => state.wrong.insert(self.key, against, now),
             (Some(true), None) | (None, _) => (),
         }
-        state.running.remove(&self.key);
+        let ended = |running: &Running| running.outcome.same_channel(&self.outcome);
+        if state.running.get(&self.key).is_some_and(ended) {
+            state.running.remove(&self.key);
+        }
         drop(state);
-        self.sender.send_replace(self.right);
+        self.outcome.send_replace(self.right);
     }
 }
 

@@ -66,6 +66,7 @@ impl RequestContext<'_> {
             (Credentials::Basic(basic), _) => match self.check_password(users, &basic).await {
                 Verdict::Right(person) => Ok(by_name(Identity::User(person.user))),
                 Verdict::Wrong => Err(self.unauthorized("wrong user or password")),
+                Verdict::WrongAgain(delay) => Err(Refusal::WrongAgain(delay)),
                 Verdict::Busy => Err(Refusal::Busy),
                 Verdict::Throttled(left) => Err(Refusal::Throttled(left)),
             },

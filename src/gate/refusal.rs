@@ -76,6 +76,8 @@ pub(super) enum Refusal {
     Unsigned,
     /// There were too many wrong passwords: the time until the next one is checked.
     Throttled(Duration),
+    /// The password is wrong, and so were many from this network: the time until the answer.
+    WrongAgain(Duration),
     /// Too many requests are under way.
     Crowded,
     /// The body exceeds the limit for its kind.

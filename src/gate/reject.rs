@@ -19,13 +19,18 @@ use crate::registry::target;
 
 /// Longer than thousands of other requests take, and too short for a person to notice.
 const DELAY: Duration = Duration::from_millis(20);
+/// Less than [`SOON`], and longer than a queue of passwords needs for several.
+const BUSY_DELAY: Duration = Duration::from_secs(1);
 /// Seconds after which a client may retry when tidegate is busy.
 const SOON: HeaderValue = HeaderValue::from_static("2");
 
-/// Delays a 429, so that a client that retries in a loop leaves time for the others.
+/// Delays a 429, so that a client that retries in a loop leaves time and room for the others.
 pub(super) async fn delay(refusal: &Refusal) {
-    if matches!(refusal, Refusal::Throttled(_) | Refusal::Busy | Refusal::Crowded) {
-        sleep(DELAY).await;
+    match refusal {
+        Refusal::Throttled(_) => sleep(DELAY).await,
+        Refusal::Busy | Refusal::Crowded => sleep(BUSY_DELAY).await,
+        Refusal::WrongAgain(delay) => sleep(*delay).await,
+        _ => {}
     }
 }
 
@@ -207,6 +212,12 @@ fn row(refusal: Refusal) -> Row {
             "too many failed logins of this user from your address, try again later",
         )
         .header(RETRY_AFTER, whole_seconds(left)),
+        R::WrongAgain(delay) => Row::new(
+            S::TOO_MANY_REQUESTS,
+            C::TooManyRequests,
+            "wrong user or password, after too many failed logins from your address, try again later",
+        )
+        .header(RETRY_AFTER, whole_seconds(delay)),
         R::Crowded => {
             Row::new(S::TOO_MANY_REQUESTS, C::TooManyRequests, "too many requests at once, try again soon")
                 .header(RETRY_AFTER, SOON)

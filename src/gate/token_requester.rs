@@ -68,6 +68,7 @@ impl RequestContext<'_> {
                 Ok(TokenRequester { identity: Identity::User(person.user.clone()), login: Some(person) })
             }
             Verdict::Wrong => Err(self.ask_for_password("wrong user or password")),
+            Verdict::WrongAgain(delay) => Err(Refusal::WrongAgain(delay)),
             Verdict::Busy => Err(Refusal::Busy),
             Verdict::Throttled(left) => Err(Refusal::Throttled(left)),
         }

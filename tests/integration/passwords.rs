@@ -1,9 +1,9 @@
 //! The cost of checking passwords.
 
-use crate::harness::basic;
-use crate::harness::http1::{Client, authorized};
+use crate::harness::http1::{self, Client, authorized};
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::{basic, http2};
 
 fn with_cost(cost: u32) -> (Recorder, Tidegate) {
     let recorder = Recorder::start();
@@ -87,6 +87,38 @@ fn a_flood_of_wrong_passwords_does_not_lock_out_users_who_are_signed_in() {
             assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 200);
         }
     });
+}
+
+#[test]
+fn a_client_that_leaves_costs_no_hash() {
+    const CLIENTS: usize = 40;
+    let (_recorder, tidegate) = with_cost(12);
+    let wrong = |user: usize| format!("Authorization: {}", basic(&format!("invented{user}"), "wrong"));
+    let mut client = Client::connect(&tidegate);
+    let before = tidegate.cpu_seconds();
+    assert_eq!(client.exchange("GET /v2/", &[&wrong(CLIENTS)]).status, 401);
+    let one_hash = tidegate.cpu_seconds() - before;
+    let field = |user: usize| [wrong(user), "User-Agent: leaver/1".to_owned()];
+    let leavers: Vec<_> = (0..CLIENTS)
+        .map(|user| {
+            let mut leaver = Client::connect(&tidegate);
+            let [password, agent] = field(user);
+            leaver.send(http1::head("GET /v2/", &[&password, &agent]));
+            leaver
+        })
+        .collect();
+    let mut leaver = http2::Client::connect(&tidegate);
+    let streams: Vec<_> = (CLIENTS + 1..CLIENTS + 20)
+        .map(|user| {
+            let [password, agent] = field(user);
+            leaver.send(http2::request("GET", "localhost", "/v2/", &[&password, &agent]), true).0
+        })
+        .collect();
+    drop((leavers, streams, leaver));
+    assert_eq!(client.exchange("GET /v2/", &[&authorized()]).status, 200);
+    let all = tidegate.cpu_seconds() - before;
+    eprintln!("one hash {one_hash} s, all {all} s of CPU time");
+    assert!(all < one_hash * 20.0, "{CLIENTS} and more took {all} s of CPU time, one {one_hash} s");
 }
 
 #[test]

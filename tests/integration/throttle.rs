@@ -1,13 +1,16 @@
 //! Throttling of wrong passwords, and the users who must not suffer from it.
 
 use std::fs;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use rustix::process::Signal;
 
 use crate::harness::http1::{self, Client, Response, authorized};
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
-use crate::harness::{PASSWORD, USER, basic};
+use crate::harness::{DEADLINE, PASSWORD, USER, basic};
 
 /// A registry for two users, behind a trusted load balancer on this machine.
 fn start(failures: usize, cost: u32) -> (Recorder, Tidegate) {
@@ -139,4 +142,91 @@ fn changed_throttle_limits_take_effect_with_a_reload() {
     assert_eq!(login(&mut client, "192.0.2.1", USER, PASSWORD).status, 200);
     let told = tidegate.log.so_far().iter().any(|line| line.contains("takes effect at the next start"));
     assert!(!told);
+}
+
+/// Ends a flood when dropped, even by a failure.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Runs `then` while 80 connections from 192.0.2.1 send wrong passwords of invented users, one
+/// after another. `then` begins once the first of them have been answered.
+fn beside_invented_users<T>(tidegate: &Tidegate, then: impl FnOnce() -> T) -> T {
+    const CONNECTIONS: usize = 80;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for connection in 0..CONNECTIONS {
+            let is_over = &is_over;
+            scope.spawn(move || {
+                let mut client = Client::connect(tidegate);
+                for attempt in 0.. {
+                    let user = format!("invented-{connection}-{attempt}");
+                    let status = login(&mut client, "192.0.2.1", &user, "wrong").status;
+                    assert!(matches!(status, 401 | 429), "{status}");
+                    if is_over.load(Relaxed) {
+                        return;
+                    }
+                }
+            });
+        }
+        let _end = End(&is_over);
+        tidegate.access.wait_for("the flood", |line| line.contains("\"status\":429"));
+        then()
+    })
+}
+
+#[test]
+fn a_flood_of_invented_users_from_one_address_keeps_no_new_user_out() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url())
+        .set("server.trusted_proxies", r#"["127.0.0.1"]"#)
+        .set("auth.hash_threads", "1");
+    let users: Vec<String> = (0..10).map(|number| format!("new{number}")).collect();
+    let users: Vec<_> = users.iter().map(|user| (user.as_str(), PASSWORD)).collect();
+    settings.write_users_at_cost(&users, 10);
+    let tidegate = Tidegate::start(settings);
+    beside_invented_users(&tidegate, || {
+        let mut client = Client::connect(&tidegate);
+        for (user, password) in users {
+            let start = Instant::now();
+            assert_eq!(login(&mut client, "192.0.2.2", user, password).status, 200, "{user}");
+            eprintln!("{user} was in after {:?}", start.elapsed());
+        }
+    });
+}
+
+#[test]
+fn a_new_user_behind_the_address_of_a_flood_gets_in_once_its_answers_are_late() {
+    let (_recorder, tidegate) = start(1, 8);
+    beside_invented_users(&tidegate, || {
+        // Failures beyond the bound of the network are told from a full queue by their reason.
+        tidegate.access.wait_for("a late answer", |line| line.contains("too many failed logins from your"));
+        let mut client = Client::connect(&tidegate);
+        let start = Instant::now();
+        while login(&mut client, "192.0.2.1", "other", "secret").status != 200 {
+            assert!(start.elapsed() < DEADLINE, "not let in");
+        }
+        eprintln!("in after {:?}", start.elapsed());
+    });
+}
+
+#[test]
+fn wrong_passwords_of_many_users_from_one_network_are_answered_late_and_elsewhere_at_once() {
+    let (_recorder, tidegate) = start(1, 4);
+    let mut client = Client::connect(&tidegate);
+    let mut login = |address: &str, user: &str, password: &str| login(&mut client, address, user, password);
+    for number in 0..10 {
+        assert_eq!(login("192.0.2.1", &format!("invented{number}"), "wrong").status, 401);
+    }
+    let start = Instant::now();
+    let late = login("192.0.2.1", "another", "wrong");
+    assert_eq!((late.status, late.error_code().as_str()), (429, "TOOMANYREQUESTS"));
+    assert_eq!(late.all("retry-after"), ["6"]);
+    assert!(start.elapsed().as_secs() >= 5, "{:?}", start.elapsed());
+    assert_eq!(login("192.0.2.1", USER, PASSWORD).status, 200);
+    assert_eq!(login("192.0.2.2", "another", "wrong").status, 401);
 }

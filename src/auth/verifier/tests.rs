@@ -35,6 +35,7 @@ impl Verifier {
 enum Answer {
     Right,
     Wrong,
+    WrongAgain(Duration),
     Busy,
     Throttled(Duration),
 }
@@ -63,9 +64,14 @@ async fn verify_from(verifier: &Verifier, users: &Htpasswd, host: u8, user: &str
             Answer::Right
         }
         Verdict::Wrong => Answer::Wrong,
+        Verdict::WrongAgain(delay) => Answer::WrongAgain(delay),
         Verdict::Busy => Answer::Busy,
         Verdict::Throttled(left) => Answer::Throttled(left),
     }
+}
+
+fn network(host: u8) -> Network {
+    Network::of([192, 0, 2, host].into())
 }
 
 fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
@@ -82,7 +88,7 @@ fn block(verifier: &Verifier) -> Blocked {
         started.send(()).unwrap();
         let _ = released.recv();
     };
-    verifier.pool.submit(Box::new(job)).unwrap();
+    assert!(verifier.pool.submit(network(200), Box::new(job)).is_ok());
     has_started.recv().unwrap();
     Blocked(release)
 }
@@ -258,22 +264,75 @@ async fn a_client_that_leaves_takes_nothing_with_him() {
 }
 
 #[tokio::test]
+async fn a_check_that_nobody_waits_for_any_more_frees_its_place_and_is_not_computed() {
+    let settings = config::Auth { hash_queue: 2, ..settings() };
+    let (verifier, users) = (Verifier::new(&settings).unwrap(), users(&[("alice", "secret")]));
+    let blocked = block(&verifier);
+    for round in 0..10 {
+        let mut gone: Vec<_> = ["a", "b"]
+            .iter()
+            .map(|name| {
+                let name = format!("{name}{round}");
+                let (verifier, users) = (&verifier, &users);
+                Box::pin(async move { verify(verifier, users, &name, "wrong").await })
+            })
+            .collect();
+        for check in &mut gone {
+            assert!(poll_once(check.as_mut()).is_pending(), "round {round}");
+        }
+    }
+    assert!(verifier.shared.state().running.is_empty());
+    let mut stays = pin!(verify(&verifier, &users, "alice", "secret"));
+    assert!(poll_once(stays.as_mut()).is_pending());
+    drop(blocked);
+    assert_eq!(stays.await, Answer::Right);
+    assert_eq!(verifier.computations(), 1);
+}
+
+#[tokio::test]
+async fn a_network_that_fills_the_queue_keeps_no_other_network_waiting() {
+    let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
+    let blocked = block(&verifier);
+    let names: Vec<String> = (0..17).map(|number| format!("invented{number}")).collect();
+    let mut flood: Vec<_> =
+        names.iter().map(|name| Box::pin(verify_from(&verifier, &users, 1, name, "wrong"))).collect();
+    for check in &mut flood[..16] {
+        assert!(poll_once(check.as_mut()).is_pending());
+    }
+    assert_eq!(poll_once(flood[16].as_mut()), Poll::Ready(Answer::Busy));
+    let mut new = pin!(verify_from(&verifier, &users, 2, "alice", "secret"));
+    assert!(poll_once(new.as_mut()).is_pending(), "the network with the most waiting makes room");
+    assert_eq!(poll_once(flood[15].as_mut()), Poll::Ready(Answer::Busy));
+    assert!(poll_once(flood[14].as_mut()).is_pending());
+    drop(blocked);
+    assert_eq!(new.await, Answer::Right);
+}
+
+#[tokio::test]
 async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
     let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
     let key = verifier.key(b"alice", &Secret::new(*b"secret"));
     let against = users.person(b"alice").map(|person| person.fingerprint);
-    let network = Network::of(IpAddr::from([192, 0, 2, 1]));
-    let (sender, outcome) = watch::channel(None);
-    verifier.shared.state().running.insert(key, Running { network, against, outcome });
-    let mut waiting = pin!(verify(&verifier, &users, "alice", "secret"));
-    assert!(poll_once(waiting.as_mut()).is_pending());
-    let shared = Arc::clone(&verifier.shared);
+    let (network, outcome) = (network(1), watch::Sender::new(None));
+    let completion = Completion {
+        shared: Arc::clone(&verifier.shared),
+        key,
+        network,
+        against,
+        right: None,
+        charge: None,
+        outcome: outcome.clone(),
+    };
+    let blocked = block(&verifier);
     let job = move || {
-        let _completion =
-            Completion { shared: &shared, key, network, against, right: None, charge: None, sender };
+        let _completion = completion;
         panic!("on purpose");
     };
-    verifier.pool.submit(Box::new(job)).unwrap();
+    let ticket = verifier.pool.submit(network, Box::new(job)).ok().unwrap().ticket;
+    verifier.shared.state().running.insert(key, Running { network, against, ticket, waiting: 0, outcome });
+    let mut waiting = pin!(verify(&verifier, &users, "alice", "secret"));
+    assert!(poll_once(waiting.as_mut()).is_pending());
+    drop(blocked);
     assert_eq!(waiting.await, Answer::Busy);
     assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
 }

@@ -54,6 +54,7 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
             false,
         ),
         (Refusal::Throttled(Duration::ZERO), 429, Code::TooManyRequests, "retry-after: 1", false),
+        (Refusal::WrongAgain(Duration::from_secs(3)), 429, Code::TooManyRequests, "retry-after: 3", false),
         (Refusal::Crowded, 429, Code::TooManyRequests, "retry-after: 2", false),
         (Refusal::BodyTooLarge, 413, Code::SizeInvalid, NO_HEADER, false),
         (Refusal::Client(ClientFault::TooSlow), 408, Code::Unknown, NO_HEADER, true),

@@ -86,7 +86,7 @@ async fn of_many_wrong_passwords_at_once_only_so_many_are_computed() {
 }
 
 #[tokio::test]
-async fn what_found_no_room_counts_too() {
+async fn a_check_that_found_no_room_is_not_a_failed_login() {
     let settings = config::Auth { hash_queue: 1, ..settings() };
     let throttle = config::Throttle { failures: 2, ..settings.throttle };
     let verifier = Verifier::new(&config::Auth { throttle, ..settings }).unwrap();
@@ -94,13 +94,12 @@ async fn what_found_no_room_counts_too() {
     let blocked = block(&verifier);
     let mut queued = pin!(verify(&verifier, &users, "somebody", "else"));
     assert!(poll_once(queued.as_mut()).is_pending());
-    for wrong in ["a", "b"] {
-        assert_eq!(verify(&verifier, &users, "alice", wrong).await, Answer::Busy);
+    for _ in 0..10 {
+        assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Busy);
     }
-    assert!(is_throttled(verify(&verifier, &users, "alice", "c").await));
     drop(blocked);
     assert_eq!(queued.await, Answer::Wrong);
-    assert_eq!(verify_from(&verifier, &users, 2, "alice", "secret").await, Answer::Right);
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
 }
 
 #[tokio::test]
@@ -114,4 +113,21 @@ async fn who_is_held_up_cannot_try_out_a_password_that_is_in_use_elsewhere() {
     assert!(is_throttled(verify_from(&verifier, &users, 1, "alice", "another").await));
     assert_eq!(verify_from(&verifier, &users, 1, "alice", "secret").await, Answer::Right);
     assert_eq!(verify_from(&verifier, &users, 3, "alice", "secret").await, Answer::Right);
+}
+
+#[tokio::test]
+async fn a_network_with_many_wrong_users_is_answered_late_and_its_right_passwords_at_once() {
+    let (verifier, users) = (verifier_for(1), users(&[("alice", "secret")]));
+    for number in 0..10 {
+        assert_eq!(verify(&verifier, &users, &format!("invented{number}"), "wrong").await, Answer::Wrong);
+    }
+    for (number, seconds) in [6, 10, 10].into_iter().enumerate() {
+        let name = format!("another{number}");
+        let Answer::WrongAgain(delay) = verify(&verifier, &users, &name, "wrong").await else {
+            panic!("not delayed");
+        };
+        assert!(delay <= Duration::from_secs(seconds), "{delay:?}");
+    }
+    assert_eq!(verify(&verifier, &users, "alice", "secret").await, Answer::Right);
+    assert_eq!(verify_from(&verifier, &users, 2, "invented", "wrong").await, Answer::Wrong);
 }
