@@ -119,11 +119,18 @@ impl Connection<'_> {
         let service = service_fn(|request| {
             let flow = Rc::new(Flow::new(self.worker.turns.clone()));
             self.watch.follow(&flow);
-            self.answer(request, flow)
+            let worker = self.worker.clone();
+            let answer = self.answer(request, flow);
+            async move {
+                let mut response = answer.await?;
+                worker.field_names.apply(&mut response);
+                Ok::<_, Infallible>(response)
+            }
         });
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
+            .title_case_headers(true)
             .max_headers(SLACK * self.limits.headers)
             .max_header_size(SLACK * self.limits.header_bytes)
             .max_buf_size(BUFFER.max(SLACK * self.limits.header_bytes))

@@ -3,6 +3,7 @@
 mod accepted;
 mod connection;
 mod drain;
+mod field_names;
 mod hello;
 mod linger;
 mod listener;

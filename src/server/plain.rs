@@ -63,6 +63,7 @@ impl Plain {
         };
         let connection = http1::Builder::new()
             .header_read_timeout(None)
+            .title_case_headers(true)
             .keep_alive(false)
             .max_headers(FIELDS)
             .max_header_size(HEAD)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::field_names::FieldNames;
 use super::load::Load;
 use super::phase::Phase;
 use crate::body::FairQueue;
@@ -14,6 +15,7 @@ use crate::gate::Gate;
 pub(super) struct Worker {
     pub(super) gate: Rc<Gate>,
     pub(super) turns: Rc<FairQueue>,
+    pub(super) field_names: FieldNames,
     pub(super) load: Arc<Load>,
     pub(super) phase: watch::Receiver<Phase>,
 }

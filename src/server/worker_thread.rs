@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_local};
 use tokio::time::interval;
 
 use super::connection;
+use super::field_names::FieldNames;
 use super::phase::Phase;
 use super::worker::Worker;
 use super::workers::{FailureCause, Handover, Inbox, Workers};
@@ -39,7 +40,9 @@ async fn run(inbox: Inbox, shared: Arc<Shared>) -> Result<(), FailureCause> {
         ("giving turns to transfers", spawn_local(give_turns(turns.clone()))),
         ("closing idle connections", spawn_local(sweep(upstream.clone()))),
     ];
-    let worker = Rc::new(Worker { gate: Rc::new(Gate { shared, upstream }), turns, load, phase });
+    let field_names = FieldNames::read().await.map_err(FailureCause::FieldNames)?;
+    let worker =
+        Rc::new(Worker { gate: Rc::new(Gate { shared, upstream }), turns, field_names, load, phase });
     with_helpers(helpers, serve_all(worker, handovers)).await
 }
 

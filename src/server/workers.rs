@@ -60,6 +60,8 @@ pub(super) enum FailureCause {
     Ended,
     #[error("lost its task for {0}")]
     LostTask(&'static str),
+    #[error("does not know the names of fields: {0}")]
+    FieldNames(io::Error),
 }
 
 impl Workers {

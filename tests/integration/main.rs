@@ -24,6 +24,7 @@ mod docker;
 mod documents;
 mod drain;
 mod events;
+mod field_names;
 mod forwarding;
 mod hostile;
 mod http2_bodies;

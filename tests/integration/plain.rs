@@ -42,8 +42,8 @@ fn every_request_is_sent_to_https_and_none_to_the_registry() {
     ] {
         let answer = answer(&tidegate, &format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert!(answer.starts_with("HTTP/1.1 308 Permanent Redirect\r\n"), "{answer}");
-        assert!(answer.contains(&format!("\r\nlocation: {location}\r\n")), "{answer}");
-        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert!(answer.contains(&format!("\r\nLocation: {location}\r\n")), "{answer}");
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
     }
     assert!(recorder.record().requests.is_empty());
 }

@@ -71,7 +71,7 @@ impl OpenSsl {
             assert!(read > 0, "no answer came:\n{}", self.said.so_far().join("\n"));
             if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
                 status = rest[..3].parse().unwrap();
-            } else if let Some(rest) = line.strip_prefix("content-length: ") {
+            } else if let Some(rest) = line.strip_prefix("Content-Length: ") {
                 length = rest.trim_end().parse().unwrap();
             } else if line == "\r\n" {
                 return (status, length);
