@@ -104,6 +104,12 @@ impl<T> LiveFile<T> {
         &self.path
     }
 
+    /// Whether the file has not existed so far.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.current();
+        self.loaded.load().signature.is_none()
+    }
+
     /// The current content, following symbolic links. Costs one stat(2) while the file is
     /// unchanged. The first caller to see a change reads the file. If it is missing or invalid,
     /// that is logged once and the previous content stays.

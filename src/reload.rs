@@ -39,8 +39,11 @@ impl Reloader {
 
     /// Checks the watched files; to be called at intervals. Reloads after a file has changed and
     /// then stayed the same from one call to the next, so that no pair of files is read while it is
-    /// being replaced.
+    /// being replaced. Records in the key of `[token]` that it has a list of revoked logins.
     pub(crate) fn look(&mut self) {
+        if let Some(tokens) = &self.shared.state().tokens {
+            tokens.record_list();
+        }
         let now = self.loaded.iter().map(|(file, _)| Signature::at(file)).collect();
         let settled = self.seen == now;
         self.seen = now;

@@ -59,9 +59,10 @@ pub(crate) struct Token {
 enum Command {
     /// Revoke the current logins of users: the identity tokens that clients keep for them
     ///
-    /// Writes KEYFILE.revoked beside the key; a running tidegate applies it at once. Access tokens
-    /// in use stay valid until `token.ttl` has passed. A new password, or the removal of a user,
-    /// ends their logins too. The command does not check that a user of this name exists.
+    /// Writes KEYFILE.revoked beside the key; a running tidegate applies it at once. A line at the
+    /// end of the key says that there is a list: tidegate then does not start without it. Access
+    /// tokens in use stay valid until `token.ttl` has passed. A new password, or the removal of a
+    /// user, ends their logins too. The command does not check that a user of this name exists.
     Revoke {
         /// The key, as in `token.key`
         #[arg(value_name = "KEYFILE")]
@@ -173,8 +174,18 @@ fn revoke(key: &Path, users: &[String]) -> Result<String, TokenError> {
     let text = String::from_utf8_lossy(rewrite.text());
     let text = revoked::revoke(&text, users, SystemTime::now());
     rewrite.commit(text.as_bytes()).map_err(failed)?;
+    let record = match revoked::record(key) {
+        Ok(_) => String::new(),
+        Err(error) => format!(
+            "{} cannot say that it has this list: {}. Append this line to it, so that a start without the list is \
+             refused:\n{}\n",
+            key.display(),
+            exit::reason(&error),
+            revoked::RECORD
+        ),
+    };
     let whose = if users.is_empty() { "all users".to_owned() } else { users.join(", ") };
-    Ok(format!("ended the logins of {whose} up to now, in {}\n", path.display()))
+    Ok(format!("ended the logins of {whose} up to now, in {}\n{record}", path.display()))
 }
 
 /// A user name that can stand in the list.

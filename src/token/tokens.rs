@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::key::Key;
 use super::revoked::{self, Revoked};
@@ -19,6 +21,8 @@ pub struct Tokens {
     /// The revoked logins. `None` if the key is in no file: it ends with the process, so there are
     /// no identity tokens.
     pub(super) revoked: Option<Arc<LiveFile<Revoked>>>,
+    /// The key file says that it has a list, or it could not be made to.
+    recorded: AtomicBool,
     pub(super) settings: config::Token,
     pub(super) verified: VerifiedTokens,
 }
@@ -40,7 +44,36 @@ impl Tokens {
             (Some(path), Some(revoked)) if revoked.path() == revoked::beside(path) => Some(revoked),
             (Some(path), _) => Some(Arc::new(revoked::open(path)?)),
         };
-        Ok(Tokens { key, revoked, settings: settings.clone(), verified: VerifiedTokens::default() })
+        let mut recorded = false;
+        if let (Some(path), Some(list)) = (&settings.key, &revoked) {
+            recorded = revoked::is_recorded(path).map_err(|error| Problem::at(path, error))?;
+            if recorded && list.is_absent() {
+                return Err(lost(list.path(), path).into());
+            }
+        }
+        let recorded = AtomicBool::new(recorded);
+        Ok(Tokens { key, revoked, recorded, settings: settings.clone(), verified: VerifiedTokens::default() })
+    }
+
+    /// Makes the key file say that it has a list of revoked logins, once there is one. To be called
+    /// at intervals, from a thread that may wait for a disk.
+    pub(crate) fn record_list(&self) {
+        let (Some(key), Some(list)) = (&self.settings.key, &self.revoked) else { return };
+        if self.recorded.load(Ordering::Relaxed) || list.is_absent() {
+            return;
+        }
+        self.recorded.store(true, Ordering::Relaxed);
+        match revoked::record(key) {
+            Ok(true) => {
+                tracing::info!(key = %key.display(), "recorded that the key has a list of revoked logins")
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(
+                key = %key.display(), %error,
+                "cannot record that the key has a list of revoked logins, so a start without the list would go \
+                 unnoticed; append this line to the key: {}", revoked::RECORD
+            ),
+        }
     }
 
     /// The service that tokens issued or verified under `authority` are for: the configured one,
@@ -73,6 +106,16 @@ impl Tokens {
         }
         warnings
     }
+}
+
+fn lost(list: &Path, key: &Path) -> Problem {
+    let key = key.display();
+    let message = format!(
+        "the list of revoked logins does not exist, but {key} says that it has one; without it, revoked logins \
+         would be valid again; restore it, or end all logins with `tidegate token revoke {key} --all`, or make an \
+         empty file if none has to stay revoked"
+    );
+    Problem::missing(list, message)
 }
 
 fn no_key() -> Problem {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::pki::pem;
 
 const NOON: u64 = 1_801_396_800_000;
 
@@ -40,6 +41,25 @@ fn revoking_replaces_what_it_says_more_than() {
     let text = revoke(text, &bob, at(NOON));
     assert_eq!(text, "# kept\nalice 2026-01-01T00:00:00Z\nbob 2027-01-31T12:00:00.000Z\n");
     assert_eq!(revoke(&text, &[], at(NOON + 5)), "# kept\n* 2027-01-31T12:00:00.005Z\n");
+}
+
+#[test]
+fn a_key_with_a_record_is_the_same_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token.key");
+    let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    for text in [pem.trim_end(), pem.as_str()] {
+        std::fs::write(&path, text).unwrap();
+        assert!(!is_recorded(&path).unwrap());
+        assert!(record(&path).unwrap() && is_recorded(&path).unwrap());
+        let whole = std::fs::read(&path).unwrap();
+        let keys = [pem.as_bytes(), &whole].map(|text| pem::private_key(text).unwrap());
+        assert_eq!(keys[0], keys[1]);
+        assert!(!record(&path).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+    }
+    assert!(record(&folder.path().join("missing")).is_err());
+    assert!(RECORD.as_bytes().starts_with(RECORD_START));
 }
 
 proptest! {

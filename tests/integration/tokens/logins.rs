@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::harness::tools;
 
 fn login(client: &mut Client, user: (&str, &str)) -> String {
     text(&json(&get(client, "offline_token=true", Some(user)))["refresh_token"])
@@ -78,6 +79,50 @@ fn ends_when_it_is_revoked_and_a_later_one_is_valid() {
 
     fs::remove_file(file(&tidegate, "token.key.revoked")).unwrap();
     refusal(&refresh(&tidegate, &alice));
+}
+
+/// Starting and checking both fail, and say why.
+fn expect_a_lost_list(tidegate: &Tidegate) {
+    const MISSING: i32 = 66;
+    let refusal = tidegate.settings.refused();
+    let settings = tidegate.settings.file().display().to_string();
+    let check = tools::run(env!("CARGO_BIN_EXE_tidegate"), &["check", "--config", &settings]);
+    for (code, output) in [(Some(refusal.code), refusal.output.join("\n")), (check.code, check.stderr)] {
+        assert_eq!(code, Some(MISSING), "{output}");
+        assert!(output.contains("token.key.revoked: the list of revoked logins does not exist"), "{output}");
+        assert!(output.contains("token revoke") && output.contains("empty file"), "{output}");
+    }
+}
+
+#[test]
+fn does_not_come_back_when_the_list_of_revoked_logins_is_lost_before_a_start() {
+    let (_recorder, mut tidegate) = start();
+    // A key without a list needs none.
+    tidegate.restart();
+    let alice = login(&mut Client::connect(&tidegate), ALICE);
+    revoke(&tidegate, "alice");
+    let list = file(&tidegate, "token.key.revoked");
+    fs::remove_file(&list).unwrap();
+    expect_a_lost_list(&tidegate);
+
+    revoke(&tidegate, "--all");
+    tidegate.restart();
+    refusal(&refresh(&tidegate, &alice));
+    fs::remove_file(&list).unwrap();
+    expect_a_lost_list(&tidegate);
+
+    fs::write(&list, "").unwrap();
+    tidegate.restart();
+    assert_eq!(refresh(&tidegate, &alice).status, 200, "an empty list is the operator's decision");
+}
+
+#[test]
+fn does_not_come_back_when_a_list_written_by_hand_is_lost_before_a_start() {
+    let (_recorder, tidegate) = start();
+    fs::write(file(&tidegate, "token.key.revoked"), "* 2099-01-01T00:00:00Z\n").unwrap();
+    tidegate.log.wait_for("the record", |line| line.contains("recorded that the key has a list"));
+    fs::remove_file(file(&tidegate, "token.key.revoked")).unwrap();
+    expect_a_lost_list(&tidegate);
 }
 
 #[test]
