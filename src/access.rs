@@ -7,7 +7,7 @@ use crate::registry::target::{Operation, Target};
 use crate::user::User;
 
 /// Who sent a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// A client without proven identity.
     Anonymous,

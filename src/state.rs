@@ -1,6 +1,7 @@
 //! The state of the process: an immutable view of everything that a reload replaces, and what
 //! outlives a reload.
 
+mod catalog_readers;
 mod tag_locks;
 mod unmatched_users;
 
@@ -11,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
 
 use crate::access::Rules;
 use crate::acme;
@@ -27,11 +27,8 @@ use crate::tls::{self, ServerTls, TlsFiles};
 use crate::token::Tokens;
 use crate::upstream::Destination;
 
+pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
 pub(crate) use tag_locks::{TagLock, TagLocks};
-
-/// How many requests at once may read the registry's catalog. For each page of it, distribution
-/// walks all its folders.
-const CATALOG_READERS: usize = 2;
 
 /// Everything made from the settings and the files they name. It is never changed, only replaced.
 pub(crate) struct State {
@@ -170,8 +167,8 @@ pub(crate) struct Shared {
     pub access_log: AccessLog,
     /// The immutable tags that are being pushed or deleted.
     pub tag_locks: Arc<TagLocks>,
-    /// Permits for requests that may have to read the registry's whole catalog.
-    pub catalog_readers: Semaphore,
+    /// Places for requests that have the registry read its catalog.
+    pub catalog_readers: Arc<CatalogReaders>,
     requests: AtomicU64,
 }
 
@@ -184,7 +181,7 @@ impl Shared {
             verifier,
             access_log,
             tag_locks: Arc::default(),
-            catalog_readers: Semaphore::new(CATALOG_READERS),
+            catalog_readers: Arc::default(),
             requests: AtomicU64::new(0),
         }
     }

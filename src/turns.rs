@@ -36,6 +36,13 @@ struct Waiting<G, M, T> {
     item: T,
 }
 
+/// An item whose turn has come.
+pub(crate) struct Taken<G, T> {
+    pub ticket: Ticket,
+    pub group: G,
+    pub item: T,
+}
+
 /// An item that has a place, and the one that lost its place to it.
 pub(crate) struct Queued<T> {
     pub ticket: Ticket,
@@ -79,18 +86,18 @@ impl<G: Eq + Hash + Clone, M: Eq + Hash + Clone, T> Turns<G, M, T> {
 
     /// Takes the next item.
     pub(crate) fn take(&mut self) -> Option<T> {
-        self.take_if(|_| true).map(|(_, item)| item)
+        self.take_if(|_| true).map(|taken| taken.item)
     }
 
     /// Takes the next item of a group that `may` have one.
-    pub(crate) fn take_if(&mut self, may: impl Fn(&G) -> bool) -> Option<(G, T)> {
+    pub(crate) fn take_if(&mut self, may: impl Fn(&G) -> bool) -> Option<Taken<G, T>> {
         let (ticket, _) = self.waiting.iter().find(|(_, waiting)| may(&waiting.group))?;
         let ticket = *ticket;
         let Waiting { group, member, item } = self.waiting.remove(&ticket)?;
         self.now = self.now.max(ticket.turn);
         self.groups.taken(&group);
         self.members.taken(&member);
-        Some((group, item))
+        Some(Taken { ticket, group, item })
     }
 
     /// Removes an item that no longer waits; `None` if it was taken or displaced before.
@@ -259,9 +266,10 @@ mod tests {
         for (member, item) in [("a1", 0), ("a2", 1), ("b1", 2), ("b1", 3)] {
             assert!(push(&mut turns, member, item).is_ok());
         }
-        assert_eq!(turns.take_if(|group| *group != 'a'), Some(('b', 2)));
-        assert_eq!(turns.take_if(|group| *group != 'a'), Some(('b', 3)));
-        assert_eq!(turns.take_if(|group| *group != 'a'), None);
+        for expected in [Some(('b', 2)), Some(('b', 3)), None] {
+            let taken = turns.take_if(|group| *group != 'a');
+            assert_eq!(taken.map(|taken| (taken.group, taken.item)), expected);
+        }
         assert!(push(&mut turns, "b1", 4).is_ok());
         assert_eq!(rest(&mut turns), [0, 1, 4]);
     }

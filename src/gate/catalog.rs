@@ -15,8 +15,10 @@ use super::listing::{Listing, MOST_NAMES, Next};
 use super::refusal::Refusal;
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
 use crate::access::{Permit, Rules};
+use crate::network::Network;
 use crate::registry::name;
 use crate::registry::page::{NotANumber, Page};
+use crate::state::CatalogPlace;
 
 /// Names in an answer if the request does not say how many, as in distribution.
 const USUAL_NAMES: usize = 100;
@@ -24,7 +26,7 @@ const USUAL_NAMES: usize = 100;
 /// hundred rules.
 const TURN: usize = 100;
 
-/// Longest wait for other requests that have the catalog read.
+/// Longest wait for other requests that have a page of the catalog read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
@@ -52,16 +54,17 @@ pub(super) async fn filtered<B>(
         Some(last) if is_visible(rules, permit, last) => (Some(last), None),
         last => (None, last.as_ref()),
     };
-    let _place = timeout(PATIENCE, context.gate.shared.catalog_readers.acquire())
-        .await
-        .map_err(|_| Refusal::Crowded)?;
     let inquiry = Inquiry::new(context, permit, request.headers());
     let mut listing = Listing::of_repositories(&inquiry, seen.cloned());
     let mut repositories = Vec::new();
     // Enough for a caller that may see everything. Any other soon needs as many as there are.
     let mut wanted = n + 1;
     while repositories.len() <= n {
-        let names = match listing.next(wanted).await? {
+        // For each page anew, so that nobody waits for another's whole catalog.
+        let place = place(context, permit).await?;
+        let next = listing.next(wanted).await?;
+        drop(place);
+        let names = match next {
             Next::Names(names) => names,
             Next::End => break,
             Next::Refused(answer) => return Err(without_names(answer)),
@@ -82,6 +85,17 @@ pub(super) async fn filtered<B>(
     let last = repositories.last().filter(|_| !is_last).cloned();
     let next = last.map(|last| Page { n: Some(n), last: Some(last) }.link("/v2/_catalog"));
     respond(repositories, next)
+}
+
+/// Waits until the registry may read its catalog for this caller.
+///
+/// # Errors
+/// The wait is too long, or too many wait.
+pub(super) async fn place(context: &RequestContext<'_>, permit: &Permit) -> Result<CatalogPlace, Refusal> {
+    let readers = context.gate.shared.catalog_readers.clone();
+    let network = Network::of(context.client.address);
+    let entry = readers.enter(permit.identity(), network, context.state.users.is_some());
+    timeout(PATIENCE, entry).await.ok().flatten().ok_or(Refusal::Crowded)
 }
 
 async fn visible(rules: &Rules, permit: &Permit, names: Vec<String>) -> Vec<String> {

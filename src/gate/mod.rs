@@ -128,9 +128,11 @@ async fn pass(
     policy::check(&config.policy, target.operation)?;
     // Before the registry is asked: it has to be known whether there is a body.
     early_body::settle(request, config.limits.idle_timeout).await?;
-    if target.operation == Operation::Catalog && !permit.has_catalog(&state.rules) {
+    let is_catalog = target.operation == Operation::Catalog;
+    if is_catalog && !permit.has_catalog(&state.rules) {
         return catalog::filtered(&context, &permit, request).await;
     }
+    let _place = if is_catalog { Some(catalog::place(&context, &permit).await?) } else { None };
     // Held until the registry has answered.
     let _tag_locks = immutable::guard(&context, &permit, request).await?;
 

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Barrier, Mutex};
 
 use serde_json::Value;
@@ -382,6 +382,76 @@ fn two_requests_read_the_registrys_catalog_at_once_and_others_wait() {
         }
     });
     assert_eq!(most.load(SeqCst), READERS);
+}
+
+/// A registry that never answers whoever `is_stuck` by the head of the request, and gives others a
+/// catalog of one page.
+fn stuck_for(is_stuck: impl Fn(&str) -> bool + Send + Sync + 'static) -> (Fake, Receiver<()>) {
+    let (begin, begun) = channel();
+    let begin = Mutex::new(begin);
+    let registry = Fake::start(move |conversation| {
+        while let Some(head) = conversation.read_head() {
+            if is_stuck(&head.join("\n").to_ascii_lowercase()) {
+                _ = begin.lock().unwrap().send(());
+                return conversation.wait_for_end();
+            }
+            let body = r#"{"repositories":["team/a-open"]}"#;
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            conversation.write(format!("{head}{body}").as_bytes());
+        }
+    });
+    (registry, begun)
+}
+
+#[test]
+fn a_crowd_of_anonymous_clients_keeps_no_user_from_the_catalog() {
+    const CROWD: usize = 60;
+    let (registry, begun) = stuck_for(|head| !head.contains("authorization:"));
+    let rules = "[[access]]\nusers = [\"anonymous\"]\nrepositories = [\"team/**\"]\nactions = [\"pull\"]\n";
+    let tidegate = Tidegate::start(settings(&registry.url()).tables(rules).set("auth.mode", r#""token""#));
+    let token = Client::connect(&tidegate).exchange("GET /auth/token", &[]).text();
+    let token: Value = serde_json::from_str(&token).unwrap();
+    let anonymous = format!("Authorization: Bearer {}", token["token"].as_str().unwrap());
+    let crowd: Vec<_> = (0..CROWD)
+        .map(|_| {
+            let mut client = Client::connect(&tidegate);
+            client.send(http1::head("GET /v2/_catalog", &[&anonymous]));
+            client
+        })
+        .collect();
+    begun.recv_timeout(DEADLINE).expect("one of them is at the registry");
+    for _ in 0..10 {
+        assert_eq!(follow(&mut Client::connect(&tidegate), "/v2/_catalog"), [["team/a-open"]]);
+    }
+    assert!(begun.try_recv().is_err(), "a second anonymous client is at the registry");
+    drop(crowd);
+}
+
+#[test]
+fn a_user_with_the_whole_catalog_keeps_no_other_user_from_it() {
+    let admin = format!("Authorization: {}", basic("admin", PASSWORD));
+    let as_seen = basic("admin", "").to_ascii_lowercase();
+    let (registry, begun) = stuck_for(move |head| head.contains(&as_seen));
+    let tidegate = Tidegate::start(settings(&registry.url()));
+    let mut crowd: Vec<_> = (0..70)
+        .map(|_| {
+            let mut client = Client::connect(&tidegate);
+            client.send(http1::head("GET /v2/_catalog", &[&admin]));
+            client
+        })
+        .collect();
+    for _ in 0..2 {
+        begun.recv_timeout(DEADLINE).expect("two are at the registry");
+    }
+    // 64 wait, so some are refused, and the user makes another one leave.
+    let refused = |line: &str| line.contains("\"status\":429") && line.contains("too many requests at once");
+    tidegate.access.wait_for("a refusal", refused);
+    let mut user = Client::connect(&tidegate);
+    user.send(http1::head("GET /v2/_catalog", &[AUTH]));
+    assert!(begun.try_recv().is_err(), "a third one is at the registry");
+    // Those at the registry leave their places to the user.
+    crowd.clear();
+    assert_eq!(names(&user.response(false).unwrap()), ["team/a-open"]);
 }
 
 #[test]
