@@ -18,10 +18,11 @@ use crate::acme;
 use crate::auth::{self, Htpasswd, Throttle, Verifier};
 use crate::config::{AuthMode, ClientCertificate, Config, ServerAddress, Verify};
 use crate::disk::Mode;
+use crate::header::authority::Authority;
 use crate::header::challenge;
 use crate::live_file::LiveFile;
 use crate::log::access::AccessLog;
-use crate::pki::{self, RenewedBy, SystemRoots};
+use crate::pki::{self, Facts, RenewedBy, SystemRoots};
 use crate::problem::{Problem, Problems};
 use crate::tls::{self, ServerTls, TlsFiles};
 use crate::token::Tokens;
@@ -43,6 +44,8 @@ pub(crate) struct State {
     /// The TLS configuration of new connections.
     pub tls: ServerTls,
     pub destination: Destination,
+    /// The host that a request without one is for: HTTP/1.0 has none.
+    pub default_host: Option<Authority>,
     /// What works, but will soon fail or may not be what the operator intended.
     pub warnings: Vec<Problem>,
 }
@@ -114,6 +117,7 @@ impl State {
         warnings.extend(unmatched_users::warnings(&config, users.as_ref().map(LiveFile::current).as_deref()));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
         Ok(State {
+            default_host: default_host(&config.server.names, &tls),
             challenge: challenge::basic(&config.auth.realm),
             rules: Rules::new(&config),
             users,
@@ -124,6 +128,17 @@ impl State {
             config,
         })
     }
+}
+
+/// The first of `server.names`, else the first name of a certificate, else `localhost`.
+fn default_host(names: &[String], tls: &ServerTls) -> Option<Authority> {
+    let certified = tls.certificates().flat_map(Facts::names);
+    names
+        .iter()
+        .cloned()
+        .chain(certified)
+        .chain(["localhost".to_owned()])
+        .find_map(|name| Authority::of_host(&name))
 }
 
 /// Warns if a registry that asks for client certificates can be reached without one.

@@ -7,17 +7,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header}
 use http_body::Body;
 
 use super::refusal::Refusal;
-use crate::config::{Config, Limits};
+use crate::config::Limits;
 use crate::header::authority::{Authority, HostPort};
 
 /// A body where none is allowed.
 pub(super) const NO_BODY: Refusal = Refusal::Malformed("there is a body where there can be none");
 
-/// Runs all checks. Returns the host and port that the client asked for.
-pub(super) fn check<B: Body>(request: &Request<B>, config: &Config) -> Result<Authority, Refusal> {
+/// Runs all checks. Returns the host and port that the request names; none where HTTP/1.0 allows
+/// that.
+pub(super) fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Option<Authority>, Refusal> {
     method(request.method())?;
     field_values(request.headers())?;
-    head_size(request, &config.limits)?;
+    head_size(request, limits)?;
     transfer_encoding(request)?;
     content_length(request.headers())?;
     singletons(request.headers())?;
@@ -26,7 +27,6 @@ pub(super) fn check<B: Body>(request: &Request<B>, config: &Config) -> Result<Au
     path(request.uri().path())?;
     query(request.uri().query().unwrap_or_default())?;
     let authority = authority(request)?;
-    served_name(&authority, &config.server.names)?;
     expect(request.headers())?;
     Ok(authority)
 }
@@ -167,30 +167,27 @@ fn query(query: &str) -> Result<(), Refusal> {
     ensure(escapes(query.as_bytes(), b":@/?", |_| false), Refusal::Path)
 }
 
-/// RFC 9110 section 7.2: exactly one host, and every place that names it names the same.
-fn authority<B>(request: &Request<B>) -> Result<Authority, Refusal> {
+/// RFC 9110 section 7.2: exactly one host, and every place that names it names the same. HTTP/1.0
+/// has no host (RFC 9112 section 3.2), and the health checks of balancers use it.
+fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
     const BAD: Refusal = Refusal::Malformed("the host is not a name or address with an optional port");
     let host = single(request.headers(), header::HOST)?;
-    let read = |field| Authority::read(field).ok_or(BAD);
+    let read = |field| Authority::read(field).map(Some).ok_or(BAD);
     match (request.uri().authority(), host) {
         (None, Some(host)) => read(host),
         (Some(named), Some(host)) => {
             let named = HostPort::parse(named.as_str()).map_err(|_| BAD)?;
-            let host = read(host)?;
+            let host = Authority::read(host).ok_or(BAD)?;
             let is_same = named.or_port(443) == host.host_port().or_port(443);
             ensure(is_same, Refusal::Malformed("the request names two hosts"))?;
-            Ok(host)
+            Ok(Some(host))
         }
-        (Some(named), None) if request.version() == Version::HTTP_2 => {
+        (Some(named), None) if request.version() != Version::HTTP_11 => {
             read(&HeaderValue::try_from(named.as_str()).map_err(|_| BAD)?)
         }
+        (None, None) if request.version() == Version::HTTP_10 => Ok(None),
         (_, None) => Err(Refusal::Malformed("the request names no host")),
     }
-}
-
-fn served_name(authority: &Authority, names: &[String]) -> Result<(), Refusal> {
-    let is_served = names.is_empty() || names.iter().any(|name| authority.host().is(name));
-    ensure(is_served, Refusal::Misdirected)
 }
 
 /// RFC 9110 section 10.1.1. hyper sends the 100 when the body is first read, which is after the

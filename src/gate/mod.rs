@@ -8,6 +8,7 @@ mod decide;
 mod early_body;
 mod forward;
 mod head_checks;
+mod host;
 mod identity;
 mod immutable;
 mod inquiry;
@@ -22,6 +23,7 @@ mod token;
 mod token_requester;
 
 use std::mem;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -32,7 +34,6 @@ use hyper::body::{Body, Incoming};
 
 use crate::agent;
 use crate::body::{Flow, UnreadBody};
-use crate::config::Config;
 use crate::header::forwarded;
 use crate::registry::grant;
 use crate::registry::target::{self, Operation};
@@ -70,17 +71,21 @@ pub(crate) async fn handle<G>(
     reply::hand_over(response, flow, log, guard)
 }
 
-/// Runs the head checks for plain HTTP. On success calls `answer` with the requested host (no
-/// port); otherwise returns the refusal.
+/// Runs the head checks for plain HTTP from `peer`. On success calls `answer` with the requested
+/// host (no port); otherwise returns the refusal.
 pub(crate) fn check_plain<B: Body>(
     request: &Request<B>,
-    config: &Config,
+    state: &State,
+    peer: IpAddr,
     answer: impl FnOnce(&str) -> Response<Full<Bytes>>,
 ) -> Response<Full<Bytes>> {
-    match head_checks::check(request, config) {
-        Ok(authority) => answer(&authority.host().to_string()),
-        Err(refusal) => reject::answer(refusal).map(Full::new),
-    }
+    let host = || {
+        let named = head_checks::check(request, &state.config.limits)?;
+        let client = forwarded::client(request.headers(), peer, &state.config.server.trusted_proxies);
+        let asked = host::asked(named, request.headers(), &client, state)?;
+        Ok(asked.host().to_string())
+    };
+    host().map_or_else(|refusal| reject::answer(refusal).map(Full::new), |host| answer(&host))
 }
 
 /// The refusal of a request that came without TLS to a port for HTTPS.
@@ -97,19 +102,24 @@ async fn pass(
     log: &RequestLog,
 ) -> Result<Response<reply::Source>, Refusal> {
     let config = &state.config;
-    let authority = head_checks::check(request, config)?;
+    let named = head_checks::check(request, &config.limits)?;
+    // Before `forward`, which removes the fields that name the client.
+    let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
+    log.client(&client);
+    let authority = host::asked(named, request.headers(), &client, state)?;
+    log.host(&authority);
     if !agent::admits(&config.user_agents, user_agent(request)) {
         return Err(Refusal::Agent(config.user_agents.status));
     }
     let sent = request.uri().clone();
     let path = target::decode(sent.path());
     let tokens = state.tokens.as_ref().filter(|_| path == grant::PATH);
+    if path == target::BASE_WITHOUT_SLASH {
+        return Err(Refusal::Moved(sent.query().map(str::to_owned)));
+    }
     if tokens.is_none() && !path.starts_with("/v2/") {
         return Err(Refusal::NoSuchPath);
     }
-    // Before `forward`, which removes the fields that name the client.
-    let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
-    log.client(&client);
     // A target that the API does not have is refused by `decide`: strangers learn nothing.
     let target = target::parse(request.method(), &path);
     log.target(&target);

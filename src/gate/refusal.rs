@@ -35,6 +35,8 @@ pub(super) enum Refusal {
     Certificate(StatusCode, &'static str),
     /// `user_agents` denies the client: the configured status.
     Agent(StatusCode),
+    /// The path is `/v2` without its slash: the query.
+    Moved(Option<String>),
     /// The path is outside of `/v2/`.
     NoSuchPath,
     /// The registry API does not have the method.

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -152,6 +154,12 @@ fn row(refusal: Refusal) -> Row {
             .message("a valid client certificate of an accepted CA is required"),
         R::Agent(status) => {
             Row::new(status, C::Unsupported, "this client is too old for a registry of version 2")
+        }
+        R::Moved(query) => {
+            // As the registry does it, without a password and for every method.
+            let location = query.map_or("/v2/".to_owned(), |query| format!("/v2/?{query}"));
+            Row::new(S::MOVED_PERMANENTLY, C::Unsupported, "the registry API is at /v2/")
+                .header(LOCATION, HeaderValue::try_from(location).ok())
         }
         R::NoSuchPath => Row::new(S::NOT_FOUND, C::Unsupported, "only /v2/ is served here"),
         R::Method => {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::access::Identity;
 use crate::body::Flow;
 use crate::config::ServerAddress;
+use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
 use crate::log::record::{Record, Truncated};
 use crate::registry::target::{TOKEN, Target};
@@ -86,6 +87,14 @@ impl RequestLog {
 
     pub(super) fn client(&self, client: &Client) {
         self.record.borrow_mut().client = client.address;
+    }
+
+    /// The host that the client asked for, where the request itself names another or none.
+    pub(super) fn host(&self, authority: &Authority) {
+        let mut record = self.record.borrow_mut();
+        if record.host != authority.as_str() {
+            authority.as_str().clone_into(&mut record.host);
+        }
     }
 
     pub(super) fn target(&self, target: &Target<'_>) {

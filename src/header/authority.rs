@@ -180,6 +180,11 @@ impl Authority {
         Some(Self { field: field.clone(), text: text.to_owned(), name, v6, port })
     }
 
+    /// Reads a host that the settings or a certificate name, without a port.
+    pub(crate) fn of_host(host: &str) -> Option<Self> {
+        Self::read(&HeaderValue::try_from(Host::bare(host).to_string()).ok()?)
+    }
+
     /// Host and port as the client wrote them.
     pub(crate) fn as_str(&self) -> &str {
         &self.text

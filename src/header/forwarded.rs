@@ -27,6 +27,8 @@ pub struct Client {
     pub address: IpAddr,
     /// Whether the client speaks TLS: true, unless a trusted proxy said `X-Forwarded-Proto: http`.
     pub https: bool,
+    /// How many trusted proxies stand between the client and tidegate: 0 if the peer is the client.
+    pub proxies: usize,
     /// The new value of `X-Forwarded-For`: what a trusted peer sent, and the peer.
     pub forwarded_for: String,
 }
@@ -40,18 +42,25 @@ pub struct Client {
 pub fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Client {
     let peer = peer.to_canonical();
     if !is_trusted(peer, trusted) {
-        return Client { peer, address: peer, https: true, forwarded_for: peer.to_string() };
+        return Client { peer, address: peer, https: true, proxies: 0, forwarded_for: peer.to_string() };
     }
     let hops = hops(headers);
-    let mut address = peer;
+    let (mut address, mut walked) = (peer, 0);
     for hop in hops.iter().rev() {
         match hop {
             Some(hop) if is_trusted(address, trusted) => address = *hop,
             _ => break,
         }
+        walked += 1;
     }
     let chain: Vec<String> = hops.iter().flatten().chain([&peer]).map(IpAddr::to_string).collect();
-    Client { peer, address, https: !says_http(headers), forwarded_for: chain.join(", ") }
+    Client {
+        peer,
+        address,
+        https: !says_http(headers),
+        proxies: walked.max(1),
+        forwarded_for: chain.join(", "),
+    }
 }
 
 /// Drops every field in which a client could claim an address, a name, a host, a path or a method,
@@ -112,10 +121,11 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     })
 }
 
-/// Whether there is exactly one `X-Forwarded-Proto`, and it is `http`.
+/// Whether there is exactly one `X-Forwarded-Proto`, and it is `http`, in any case (RFC 3986
+/// section 3.1).
 fn says_http(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(&X_FORWARDED_PROTO).iter();
-    lines.next().is_some_and(|proto| proto == "http") && lines.next().is_none()
+    lines.next().is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"http")) && lines.next().is_none()
 }
 
 /// Whether some proxy or application server trusts this field about a client. `name` is in lower

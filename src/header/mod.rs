@@ -4,5 +4,6 @@ pub(crate) mod authority;
 pub(crate) mod challenge;
 pub(crate) mod credentials;
 pub mod forwarded;
+pub(crate) mod forwarded_host;
 pub mod hop;
 pub(crate) mod location;

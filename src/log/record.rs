@@ -35,7 +35,7 @@ pub(crate) struct Record {
     /// The method as sent.
     #[serde(serialize_with = "cleaned")]
     pub method: String,
-    /// The host and port that the client asked for, as sent.
+    /// The host and port that the client asked for, as sent by it or by a trusted proxy.
     #[serde(serialize_with = "authority")]
     pub host: String,
     /// The path without its query, which may hold the state of an upload or a token.

@@ -10,6 +10,8 @@ use super::rights::Rights;
 
 /// The methods of the registry API, as in `Allow`.
 pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+/// The base of the API without its slash, which the registry redirects to `/v2/`.
+pub(crate) const BASE_WITHOUT_SLASH: &str = "/v2";
 /// The name of a request to the token endpoint in the access log, beside those of
 /// [`Operation::as_str`].
 pub(crate) const TOKEN: &str = "token";

@@ -1,6 +1,7 @@
 //! Plain HTTP: the responses to ACME's http-01 challenge, and redirects to HTTPS for all else.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use super::linger::LingeringSocket;
 use super::listener::accept_for;
 use super::slots::Slots;
 use crate::gate;
+use crate::registry::target;
 use crate::state::Shared;
 
 /// The port of an `https` URL that names none.
@@ -53,7 +55,7 @@ impl Plain {
         let Accepted { socket, peer, slot: _slot, network: _network } = accepted;
         let time = self.shared.state().config.limits.handshake_timeout;
         let service = service_fn(|request| {
-            let response = self.answer(&request);
+            let response = self.answer(&request, peer);
             tracing::debug!(%peer, path = request.uri().path(), status = response.status().as_u16(), "plain HTTP");
             async { Ok::<_, Infallible>(response) }
         });
@@ -76,14 +78,15 @@ impl Plain {
         }
     }
 
-    fn answer<B: Body>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    fn answer<B: Body>(&self, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
         let state = self.shared.state();
-        let token = request.uri().path().strip_prefix(CHALLENGE);
+        let path = target::decode(request.uri().path());
+        let token = path.strip_prefix(CHALLENGE);
         if let (Some(token), &Method::GET) = (token, request.method()) {
             return challenge_response(state.tls.challenges.text(token));
         }
-        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        gate::check_plain(request, &state.config, |host| redirect(host, self.https_port, target))
+        let path = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        gate::check_plain(request, &state, peer, |host| redirect(host, self.https_port, path))
     }
 }
 

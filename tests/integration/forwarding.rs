@@ -1,5 +1,6 @@
 //! What the registry learns about a client.
 
+use crate::harness::fake::Fake;
 use crate::harness::http1::{self, authorized};
 use crate::harness::http2;
 use crate::harness::recorder::{Recorder, Seen};
@@ -140,6 +141,85 @@ fn the_fields_of_a_trusted_proxy_are_believed_and_extended() {
     assert!(seen.all("Forwarded").is_empty());
     let line = tidegate.access.wait_for("the access line", |line| line.contains("198.51.100.7"));
     assert!(line.contains("127.0.0.1"), "peer and client are both in {line}");
+}
+
+const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
+/// The balancer in front, as it writes the fields for a client of `registry.example.com`.
+const OUTER: &str = "X-Forwarded-Host: registry.example.com";
+
+fn behind_a_balancer(recorder: &Recorder, change: impl FnOnce(Settings) -> Settings) -> Tidegate {
+    let settings = Settings::for_upstream(&recorder.url())
+        .set("server.trusted_proxies", r#"["127.0.0.0/8"]"#)
+        .set("server.names", r#"["registry.example.com"]"#);
+    Tidegate::start(change(settings))
+}
+
+#[test]
+fn behind_a_balancer_the_registry_and_location_have_the_outer_name() {
+    let registry = Fake::location_teller("202 Accepted", "/v2/team/app/blobs/uploads/1?_state=x");
+    let settings = Settings::for_upstream(&registry.url())
+        .set("server.trusted_proxies", r#"["127.0.0.0/8"]"#)
+        .set("server.names", r#"["registry.example.com"]"#);
+    let tidegate = Tidegate::start(settings);
+    let mut client = http1::Client::connect(&tidegate);
+    for (fields, begin) in [
+        (&[OUTER][..], "https://registry.example.com/v2/"),
+        (&[OUTER, "X-Forwarded-Proto: http"], "http://registry.example.com/v2/"),
+        (&[OUTER, "X-Forwarded-Port: 443"], "https://registry.example.com/v2/"),
+        (&[OUTER, "X-Forwarded-Port: 8443"], "https://registry.example.com:8443/v2/"),
+        (&["X-Forwarded-Host: Registry.Example.COM:5000"], "https://Registry.Example.COM:5000/v2/"),
+        (&["X-Forwarded-Host: forged.test, registry.example.com"], "https://registry.example.com/v2/"),
+        (&["Forwarded: for=192.0.2.1;host=registry.example.com"], "https://registry.example.com/v2/"),
+    ] {
+        let mut all = vec!["Host: 10.0.0.7:8080", AUTH, "Content-Length: 0"];
+        all.extend(fields);
+        let response = client.exchange("POST /v2/team/app/blobs/uploads/", &all);
+        assert_eq!(response.status, 202, "{fields:?}: {}", response.text());
+        let location = response.all("Location")[0];
+        assert!(location.starts_with(begin), "{location} for {fields:?}");
+    }
+    let line = tidegate.access.wait_for("its line", |line| line.contains("upload-start"));
+    assert!(line.contains(r#""host":"registry.example.com""#), "{line}");
+
+    let recorder = Recorder::start();
+    let tidegate = behind_a_balancer(&recorder, |settings| settings);
+    let response =
+        http1::Client::connect(&tidegate).exchange("GET /v2/", &[AUTH, OUTER, "Host: 10.0.0.7:8080"]);
+    assert_eq!(response.status, 200);
+    let seen = the_one(&recorder);
+    assert_eq!(seen.all("Host"), ["registry.example.com"]);
+    assert_eq!(seen.all("X-Forwarded-Host"), ["registry.example.com"]);
+    assert!(seen.all("X-Forwarded-Port").is_empty());
+}
+
+#[test]
+fn the_outer_name_is_judged_and_a_bad_one_is_refused() {
+    let recorder = Recorder::start();
+    let tidegate = behind_a_balancer(&recorder, |settings| settings);
+    for (fields, status) in [
+        (&["Host: registry.example.com", "X-Forwarded-Host: other.test"][..], 421),
+        (&["Host: registry.example.com", "X-Forwarded-Host: registry.example.com, other.test"], 421),
+        (&["Host: registry.example.com", "X-Forwarded-Host: a/b"], 400),
+        (&["Host: registry.example.com", "Forwarded: host=\"a"], 400),
+        (&["Host: registry.example.com", OUTER, "X-Forwarded-Port: x"], 400),
+        (&["Host: 10.0.0.7"], 421),
+        (&["Host: registry.example.com", "X-Forwarded-Host: "], 200),
+    ] {
+        let mut all = vec![AUTH];
+        all.extend(fields);
+        let response = http1::Client::connect(&tidegate).exchange("GET /v2/", &all);
+        assert_eq!(response.status, status, "{fields:?}: {}", response.text());
+    }
+}
+
+#[test]
+fn a_stranger_cannot_claim_an_outer_name() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url()).set("server.trusted_proxies", r#"["10.0.0.0/8"]"#);
+    let tidegate = Tidegate::start(settings);
+    let fields = [AUTH, OUTER, "Forwarded: host=registry.example.com", "X-Forwarded-Port: x"];
+    assert_eq!(http1::Client::connect(&tidegate).exchange("GET /v2/", &fields).status, 200);
+    assert_eq!(the_one(&recorder).all("Host"), ["localhost"]);
 }
 
 #[test]

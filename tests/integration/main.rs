@@ -43,6 +43,7 @@ mod reload;
 mod renewal;
 mod scanners;
 mod scripts;
+mod spellings;
 mod stapling;
 mod streaming;
 mod stubborn_registries;

@@ -62,7 +62,8 @@ fn a_stranger_is_not_believed() {
             ("Forwarded", "for=9.9.9.9;proto=http"),
         ]);
         let peer = PROXY.parse().unwrap();
-        let expected = Client { peer, address: peer, https: true, forwarded_for: PROXY.to_owned() };
+        let expected =
+            Client { peer, address: peer, https: true, proxies: 0, forwarded_for: PROXY.to_owned() };
         assert_eq!(client(&headers, peer, &nets(trusted)), expected);
     }
 }
@@ -91,7 +92,7 @@ fn only_one_plain_http_is_believed() {
         (&[][..], true),
         (&["https"], true),
         (&["http"], false),
-        (&["HTTP"], true),
+        (&["HTTP"], false),
         (&["http,https"], true),
         (&["http, http"], true),
         (&["http", "http"], true),
@@ -152,6 +153,7 @@ fn claims_go_and_the_truth_is_set() {
         peer: PROXY.parse().unwrap(),
         address: "2001:db8::1".parse().unwrap(),
         https: true,
+        proxies: 1,
         forwarded_for: "2001:db8::1, 10.0.0.1".to_owned(),
     };
     rewrite(&mut headers, &client, &HeaderValue::from_static("registry.example.com:5043"));
@@ -178,7 +180,7 @@ fn claims_go_and_the_truth_is_set() {
 fn a_client_without_tls_is_told_as_such() {
     let mut headers = HeaderMap::new();
     let peer = PROXY.parse().unwrap();
-    let client = Client { peer, address: peer, https: false, forwarded_for: PROXY.to_owned() };
+    let client = Client { peer, address: peer, https: false, proxies: 1, forwarded_for: PROXY.to_owned() };
     rewrite(&mut headers, &client, &HeaderValue::from_static("h"));
     assert_eq!(headers["x-forwarded-proto"], "http");
 }

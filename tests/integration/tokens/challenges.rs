@@ -90,6 +90,28 @@ fn behind_a_proxy_the_realm_has_the_clients_scheme() {
 }
 
 #[test]
+fn behind_a_proxy_realm_and_service_have_the_outer_name() {
+    let recorder = Recorder::start();
+    let settings = settings(&recorder.url())
+        .set("server.trusted_proxies", r#"["127.0.0.0/8"]"#)
+        .set("token.service", r#""""#);
+    let tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    let fields = ["Host: 10.0.0.7:8080", "X-Forwarded-Host: registry.example.com"];
+    let name = "registry.example.com";
+    let expected = format!("Bearer realm=\"https://{name}/auth/token\",service=\"{name}\"");
+    assert_eq!(challenge(&client.exchange("GET /v2/", &fields)), expected);
+    let ask = [fields[0], fields[1], &authorization(ROOT)];
+    let token = token(&client.exchange(&format!("GET /auth/token?service={name}"), &ask));
+    assert_eq!(client.exchange("GET /v2/", &[fields[0], fields[1], &bearer(&token)]).status, 200);
+    assert_eq!(
+        client.exchange("GET /v2/", &["Host: Registry.Example.com.:443", &bearer(&token)]).status,
+        200
+    );
+    assert_eq!(client.exchange("GET /v2/", &[fields[0], &bearer(&token)]).status, 401);
+}
+
+#[test]
 fn the_service_is_the_host_where_none_is_configured() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(settings(&recorder.url()).set("token.service", r#""""#));

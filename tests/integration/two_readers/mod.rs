@@ -188,6 +188,7 @@ fn judge(sent: &Sent, arrived: Option<&Vec<Arrived>>) -> Result<(), String> {
     let in_doubt =
         path.to_ascii_lowercase().contains("%2f") || (sent.method == "POST" && query.contains(';'));
     let expected: &[u16] = match (&reading, needs) {
+        _ if router::is_base_without_slash(path) => &[301, 400],
         (Some(_), _) if in_doubt => &[400, 401, 403, 405],
         (Some(reading), Some(needs)) => {
             let allowed = needs.iter().all(|need| may(sent.user, need, &reading.repository));

@@ -30,6 +30,11 @@ pub fn read(path: &str) -> Option<Reading> {
     Some(Reading { route, repository: part("name"), reference: part("reference") })
 }
 
+/// Whether the registry redirects the path to `/v2/`, before it asks who the client is.
+pub fn is_base_without_slash(path: &str) -> bool {
+    unescape(path.as_bytes(), false).is_some_and(|path| path == b"/v2")
+}
+
 /// The actions that distribution requires, or `None` where the API does not have the method.
 /// Cancelling an upload only needs the right to push.
 pub fn needs(route: &str, method: &str) -> Option<&'static [&'static str]> {
