@@ -35,9 +35,7 @@ impl<'r, 'i> Document<'r, 'i> {
             None => DeTable::new(),
             Some(DeValue::Table(table)) => table,
             Some(other) => {
-                let found = describe(&other);
-                let help = format!("write [{name}] on a line by itself and the keys below it");
-                self.report.wrong(&header, format!("{name}: found {found}; {help}"));
+                self.report.wrong(&header, not_a_section(name, &other));
                 Section::know_all(name, self.report, read);
                 return None;
             }
@@ -94,12 +92,15 @@ impl<'r, 'i> Document<'r, 'i> {
     }
 
     /// Reports the sections that no reader has taken.
-    pub(super) fn finish(self) {
+    pub(super) fn finish(mut self) {
         self.report.keys.sort();
         for (key, value) in &self.table {
             let location = Location::File(key.span().start);
             let name = key.get_ref().as_ref();
             let message = match value.get_ref() {
+                DeValue::Table(_) | DeValue::Array(_) if keys::is_planned(name) => {
+                    keys::planned(&format!("[{}]", name.escape_debug()))
+                }
                 DeValue::Table(_) => {
                     format!("unknown section [{}]; {}", name.escape_debug(), keys::section_advice(name))
                 }
@@ -115,8 +116,35 @@ impl<'r, 'i> Document<'r, 'i> {
             };
             self.report.wrong(&location, message);
         }
+        for (rest, variable) in self.environment.strays() {
+            let location = Location::Environment(variable);
+            match self.report.keys.variable(&rest) {
+                Some(message) => self.report.wrong(&location, message),
+                None => self.report.warn(&location, NOT_A_SETTING),
+            }
+        }
         for (section, key, variable) in self.environment.rest() {
             self.report.unknown(&Location::Environment(variable.name), section, &key);
+        }
+    }
+}
+
+const NOT_A_SETTING: &str = "this is not a setting, and has no effect; settings are TIDEGATE_<SECTION>_<KEY>";
+
+/// The message about a value that stands where a section should be.
+fn not_a_section(name: &str, value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Array(list) if list.iter().any(|entry| matches!(entry.get_ref(), DeValue::Table(_))) => {
+            let why = if name == "upstream" && list.len() > 1 {
+                "several registries are planned, but not available in this version"
+            } else {
+                "this section is not a list"
+            };
+            format!("[[{name}]]: {why}; write [{name}], once")
+        }
+        value => {
+            let help = format!("write [{name}] on a line by itself and the keys below it");
+            format!("{name}: found {}; {help}", describe(value))
         }
     }
 }

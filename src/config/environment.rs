@@ -14,35 +14,56 @@ pub(super) struct Variable {
     pub(super) value: String,
 }
 
-/// The variables of each known section by their keys, known or not. The empty key stands for a
-/// whole list.
+/// Variables that are not settings, but that tidegate, its scripts and its compose file read.
+const OTHERS: [&str; 6] = ["config", "home", "port", "registry_port", "uid", "gid"];
+
+/// What tests set, in debug builds.
+const TEST: &str = "test_";
+
+/// The variables whose names begin with `TIDEGATE_`.
 #[derive(Debug, Default)]
-pub(super) struct Environment(BTreeMap<&'static str, BTreeMap<String, Variable>>);
+pub(super) struct Environment {
+    /// Those of each known section by their keys, known or not. The empty key stands for a whole
+    /// list.
+    sections: BTreeMap<&'static str, BTreeMap<String, Variable>>,
+    /// Those that begin with no section, by the rest of their names in lower case.
+    strays: BTreeMap<String, String>,
+}
 
 impl Environment {
-    /// Selects the variables that begin with a known section, unlike `TIDEGATE_CONFIG` or
+    /// Selects the variables that are meant as settings, unlike `TIDEGATE_CONFIG` or
     /// `TIDEGATE_PORT`.
     pub(super) fn new(variables: &[(String, String)]) -> Self {
-        let mut sections: BTreeMap<&'static str, BTreeMap<String, Variable>> = BTreeMap::new();
+        let mut environment = Self::default();
         for (name, value) in variables {
-            let Some((section, key)) = split(name) else { continue };
-            if is_service_link(&key, value) {
+            let Some(rest) = name.strip_prefix(PREFIX).map(str::to_lowercase) else { continue };
+            if OTHERS.contains(&rest.as_str()) || is_service_link(&rest, value) {
                 continue;
             }
-            let variable = Variable { name: name.clone(), value: value.clone() };
-            sections.entry(section).or_default().insert(key, variable);
+            if let Some((section, key)) = split(name) {
+                let variable = Variable { name: name.clone(), value: value.clone() };
+                environment.sections.entry(section).or_default().insert(key, variable);
+            } else if !(cfg!(debug_assertions) && rest.starts_with(TEST)) {
+                environment.strays.insert(rest, name.clone());
+            }
         }
-        Self(sections)
+        environment
     }
 
     /// Removes and returns the variables of one section.
     pub(super) fn take(&mut self, section: &str) -> BTreeMap<String, Variable> {
-        self.0.remove(section).unwrap_or_default()
+        self.sections.remove(section).unwrap_or_default()
+    }
+
+    /// Removes and returns the variables that begin with no section: the rest of the name in lower
+    /// case, and the name.
+    pub(super) fn strays(&mut self) -> BTreeMap<String, String> {
+        std::mem::take(&mut self.strays)
     }
 
     /// The variables that were not taken: section, key, variable.
     pub(super) fn rest(self) -> impl Iterator<Item = (&'static str, String, Variable)> {
-        self.0
+        self.sections
             .into_iter()
             .flat_map(|(section, keys)| keys.into_iter().map(move |(key, variable)| (section, key, variable)))
     }
@@ -61,16 +82,20 @@ fn split(name: &str) -> Option<(&'static str, String)> {
 }
 
 /// Whether Kubernetes or Docker has set the variable. Both pass the address of a service or link
-/// named `tidegate-server` to every container, as `TIDEGATE_SERVER_PORT=tcp://…`,
-/// `TIDEGATE_SERVER_SERVICE_HOST` and so on.
-fn is_service_link(key: &str, value: &str) -> bool {
-    let numbered_port = key
-        .strip_prefix("port_")
-        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()) && rest.contains("_"));
-    matches!(key, "service_host" | "service_port")
-        || key.starts_with("service_port_")
+/// whose name begins with `tidegate` to every container. For `tidegate-server`, they are
+/// `TIDEGATE_SERVER_PORT=tcp://…`, `TIDEGATE_SERVER_SERVICE_HOST` and so on. `rest` is what follows
+/// `TIDEGATE_`, in lower case.
+fn is_service_link(rest: &str, value: &str) -> bool {
+    let within = format!("_{rest}");
+    let numbered_port = within.split_once("_port_").is_some_and(|(_, port)| {
+        port.starts_with(|c: char| c.is_ascii_digit())
+            && ["_tcp", "_udp", "_sctp"].iter().any(|protocol| port.contains(protocol))
+    });
+    within.ends_with("_service_host")
+        || within.ends_with("_service_port")
+        || within.contains("_service_port_")
         || numbered_port
-        || key == "port" && value.contains("://")
+        || within.ends_with("_port") && value.contains("://")
 }
 
 #[cfg(test)]
@@ -108,5 +133,47 @@ mod tests {
             []
         );
         assert_eq!(rest(&["TIDEGATE_SERVER_PORTS"]), [("server", "ports".to_owned())]);
+    }
+
+    fn strays(variables: &[(&str, &str)]) -> Vec<String> {
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Environment::new(&variables).strays().into_values().collect()
+    }
+
+    #[test]
+    fn a_service_named_tidegate_sets_no_settings() {
+        let service = [
+            ("TIDEGATE_SERVICE_HOST", "10.0.0.7"),
+            ("TIDEGATE_SERVICE_PORT", "443"),
+            ("TIDEGATE_SERVICE_PORT_HTTPS", "443"),
+            ("TIDEGATE_PORT", "tcp://10.0.0.7:443"),
+            ("TIDEGATE_PORT_443_TCP", "tcp://10.0.0.7:443"),
+            ("TIDEGATE_PORT_443_TCP_PROTO", "tcp"),
+            ("TIDEGATE_PORT_443_TCP_PORT", "443"),
+            ("TIDEGATE_PORT_443_TCP_ADDR", "10.0.0.7"),
+        ];
+        for name in ["", "EU_", "GROUPS_", "AUTH_PROXY_", "GROUPS_A_"] {
+            let renamed: Vec<(String, &str)> = service
+                .iter()
+                .map(|(variable, value)| (variable.replace("TIDEGATE_", &format!("TIDEGATE_{name}")), *value))
+                .collect();
+            let variables: Vec<(&str, &str)> =
+                renamed.iter().map(|(variable, value)| (variable.as_str(), *value)).collect();
+            assert_eq!(strays(&variables), [""; 0]);
+            let names: Vec<&str> = variables.iter().map(|(variable, _)| *variable).collect();
+            assert_eq!(rest(&names), []);
+        }
+    }
+
+    #[test]
+    fn a_variable_of_no_section_is_a_stray() {
+        let names = ["TIDEGATE_SERVR_LISTEN", "TIDEGATE_LISTEN", "TIDEGATE_SERVER", "TIDEGATE_"];
+        let variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, "1")).collect();
+        assert_eq!(strays(&variables).len(), names.len());
+        let ours =
+            ["TIDEGATE_CONFIG", "TIDEGATE_HOME", "TIDEGATE_PORT", "TIDEGATE_REGISTRY_PORT", "TIDEGATE_UID"];
+        let variables: Vec<(&str, &str)> = ours.iter().map(|name| (*name, "1")).collect();
+        assert_eq!(strays(&variables), [""; 0]);
     }
 }

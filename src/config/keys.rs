@@ -27,6 +27,10 @@ pub(super) const GROUPS: &str = "groups";
 /// The section that is a list of tables, and one variable of the environment.
 pub(super) const ACCESS: &str = "access";
 
+/// What is announced for a later version. Each also stands for longer names that begin with it.
+const PLANNED: [&str; 7] =
+    ["metrics", "health", "admin", "audit", "proxy_protocol", "upstreams", "registries"];
+
 /// What happens if a key is not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -71,6 +75,9 @@ impl Keys {
 
     /// The message about a key that no reader has taken.
     pub(super) fn unknown(&self, section: &str, name: &str) -> String {
+        if is_planned(name) {
+            return planned(&format!("{section}.{name}"));
+        }
         format!("unknown key {} in {}; {}", quoted(name), header(section), self.advice(section, name))
     }
 
@@ -103,9 +110,47 @@ impl Keys {
         format!("{} has {}", header(section), names.join(", "))
     }
 
+    /// The message about a variable that names no section, if its purpose can be guessed. `rest` is
+    /// its name after `TIDEGATE_`, in lower case.
+    pub(super) fn variable(&self, rest: &str) -> Option<String> {
+        if is_planned(rest) {
+            return Some(planned("this"));
+        }
+        let mut names: Vec<String> = self.working().filter_map(Key::variable).collect();
+        names.push(ACCESS.to_owned());
+        let exact = self.working().find(|key| key.name == rest).and_then(Key::variable);
+        let group = rest.strip_prefix("group_").map(|name| format!("{GROUPS}_{name}"));
+        let part = SECTIONS.iter().find(|section| section.replace('.', "_") == rest);
+        let in_part = part.and_then(|part| self.working().find(|key| key.section == *part)?.variable());
+        let near = || nearest(rest, names.iter().map(String::as_str)).map(str::to_owned);
+        let meant = exact.or(group).or(in_part).or_else(near)?;
+        Some(format!("unknown variable; did you mean TIDEGATE_{}?", meant.to_uppercase()))
+    }
+
     fn working(&self) -> impl Iterator<Item = &Key> {
         self.0.iter().filter(|key| key.standing != Standing::Planned)
     }
+}
+
+impl Key {
+    /// The name of its variable after `TIDEGATE_`, in lower case. `None` for a key within a list.
+    fn variable(&self) -> Option<String> {
+        let section = SECTIONS.into_iter().find(|section| *section == self.section && *section != ACCESS)?;
+        Some(format!("{}_{}", section.replace('.', "_"), self.name))
+    }
+}
+
+/// Whether a section, or a key of any section, is announced for a later version.
+pub(super) fn is_planned(name: &str) -> bool {
+    let name = name.to_lowercase().replace('-', "_");
+    PLANNED.iter().any(|planned| {
+        name.strip_prefix(planned).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    })
+}
+
+/// The message about something that is announced for a later version.
+pub(super) fn planned(name: &str) -> String {
+    format!("{name} is planned, but not available in this version; remove it")
 }
 
 /// The header of the section in the file.

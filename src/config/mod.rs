@@ -34,6 +34,7 @@ mod quote;
 mod report;
 mod section;
 mod server;
+mod spelling;
 mod syntax;
 mod tls;
 mod token;

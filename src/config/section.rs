@@ -10,9 +10,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::complaint::Complaint;
 use super::environment::Variable;
-use super::keys::Standing;
+use super::keys::{Standing, planned};
 use super::quote::{describe, quoted};
 use super::report::{Location, Report};
+use super::spelling;
 use super::values::{parse_duration, parse_rate, parse_size, print_duration, print_size};
 use super::words::{Words, choices, choose};
 
@@ -47,6 +48,23 @@ impl Written<'_> {
             Self::Toml(DeValue::String(text)) => Some(text),
             Self::Text(text) => Some(text),
             Self::Toml(_) => None,
+        }
+    }
+
+    /// A string or a number as it is written; else empty.
+    fn plain(&self) -> String {
+        match self {
+            Self::Toml(DeValue::Integer(number)) => number.to_string(),
+            Self::Toml(DeValue::Float(number)) => number.to_string(),
+            written => written.text().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Parses a quantity, which has a unit and therefore quotes.
+    fn quantity<T>(&self, parse: impl Fn(&str) -> Result<T, Complaint>) -> Result<T, Complaint> {
+        match self {
+            Self::Toml(DeValue::Integer(_) | DeValue::Float(_)) => Err("the unit is missing".into()),
+            written => written.parsed(parse),
         }
     }
 
@@ -110,7 +128,7 @@ impl<'i> Section<'_, 'i> {
         self.report.keys.add(self.name, key, Standing::Planned);
         let in_file = self.table.remove_entry(key).map(|(key, _)| self.at(key.span()));
         let variable = self.variables.remove(key).map(|variable| Location::Environment(variable.name));
-        let message = format!("{}.{key} is planned, but not available in this version; remove it", self.name);
+        let message = planned(&format!("{}.{key}", self.name));
         for location in in_file.into_iter().chain(variable) {
             self.report.wrong(&location, message.as_str());
         }
@@ -172,12 +190,18 @@ impl<'i> Section<'_, 'i> {
         default: &'static str,
         range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
+        let field = self.take(key, default)?;
+        let parse = |text: &str| within(parse_duration(text)?, &range);
+        let parsed = field.written.quantity(parse);
         let (least, most) = (print_duration(*range.start()), print_duration(*range.end()));
-        let fits = |text: &&str| parse_duration(text).is_ok_and(|duration| range.contains(&duration));
-        let examples: Vec<(&str, ())> =
-            ["500ms", "30s", "15m", "2h"].into_iter().filter(fits).map(|text| (text, ())).collect();
-        let wanted = format!(r#"a duration from "{least}" to "{most}", such as {}"#, choices(&examples));
-        self.text(key, default, &wanted, |text| within(parse_duration(text)?, &range))
+        let wanted = format!(r#"duration from "{least}" to "{most}""#);
+        let meant = spelling::durations(&field.written.plain()).into_iter().find(|text| parse(text).is_ok());
+        let wanted = instead(meant, &wanted, || {
+            let fits = |text: &&str| parse(text).is_ok();
+            let examples = ["500ms", "30s", "15m", "2h"].into_iter().filter(fits).map(|text| (text, ()));
+            choices(&examples.collect::<Vec<_>>())
+        });
+        self.judged(key, &field, &wanted, parsed)
     }
 
     /// A number of bytes within a range. A bare number needs no quotes.
@@ -188,6 +212,7 @@ impl<'i> Section<'_, 'i> {
         range: RangeInclusive<u64>,
     ) -> Option<u64> {
         let field = self.take(key, default)?;
+        let parse = |text: &str| within(parse_size(text)?, &range);
         let parsed = match &field.written {
             Written::Toml(DeValue::Integer(integer)) => {
                 u64::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| Complaint::Shape)
@@ -195,14 +220,21 @@ impl<'i> Section<'_, 'i> {
             written => written.parsed(parse_size),
         };
         let (least, most) = (print_size(*range.start()), print_size(*range.end()));
-        let wanted = format!(r#"a size from "{least}" to "{most}", such as "65536", "16KiB" or "1MB""#);
+        let wanted = format!(r#"size from "{least}" to "{most}""#);
+        let meant = spelling::size(&field.written.plain()).filter(|text| parse(text).is_ok());
+        let wanted = instead(meant, &wanted, || r#""65536", "16KiB" or "1MB""#.to_owned());
         self.judged(key, &field, &wanted, parsed.and_then(|size| within(size, &range)))
     }
 
     /// A number of bytes per second, up to `most`.
     pub(super) fn rate(&mut self, key: &str, default: &'static str, most: u64) -> Option<u64> {
-        let wanted = format!(r#"a rate up to "{}/s", such as "500B/s" or "64KiB/s""#, print_size(most));
-        self.text(key, default, &wanted, |text| within(parse_rate(text)?, &(0..=most)))
+        let field = self.take(key, default)?;
+        let parse = |text: &str| within(parse_rate(text)?, &(0..=most));
+        let parsed = field.written.quantity(parse);
+        let wanted = format!(r#"rate up to "{}/s""#, print_size(most));
+        let meant = spelling::rate(&field.written.plain()).filter(|text| parse(text).is_ok());
+        let wanted = instead(meant, &wanted, || r#""500B/s" or "64KiB/s""#.to_owned());
+        self.judged(key, &field, &wanted, parsed)
     }
 
     /// Reports the keys that no reader has taken.
@@ -253,9 +285,10 @@ impl<'i> Section<'_, 'i> {
         match parsed {
             Ok(value) => Some(value),
             Err(complaint) => {
-                let found = match &field.written {
-                    Written::Toml(value) => describe(value),
-                    Written::Text(text) => quoted(text),
+                let (found, complaint) = match &field.written {
+                    Written::Toml(value) => (describe(value), complaint),
+                    Written::Text(text) if is_toml(text) => (text.clone(), UNQUOTED.into()),
+                    Written::Text(text) => (quoted(text), complaint),
                 };
                 self.complain(key, &field.location, &found, &complaint, wanted);
                 None
@@ -283,6 +316,23 @@ impl<'i> Section<'_, 'i> {
     pub(super) fn full_name(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
+}
+
+/// Completes "write ...": with what was probably meant, else with examples.
+fn instead(meant: Option<String>, wanted: &str, examples: impl Fn() -> String) -> String {
+    match meant {
+        Some(meant) => format!("{meant:?}, or another {wanted}"),
+        None => format!("a {wanted}, such as {}", examples()),
+    }
+}
+
+const UNQUOTED: &str = "in the environment, text has no quotes, and a list has commas but no brackets";
+
+/// Whether the text of a variable is a string or a list of strings as TOML and shells write them.
+fn is_toml(text: &str) -> bool {
+    let quotes = ['"', '\''];
+    text.trim_start_matches('[').trim_start().starts_with(quotes)
+        || text.trim_end_matches(']').trim_end().ends_with(quotes)
 }
 
 fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>) -> Result<T, Complaint> {

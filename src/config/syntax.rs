@@ -47,8 +47,17 @@ fn is_duplicate(error: &Error) -> bool {
 }
 
 fn duplicate(text: &str, error: &Error) -> String {
-    let name = error.span().and_then(|span| text.get(span)).unwrap_or_default();
-    format!("{name} is defined twice; keep one of the two")
+    let span = error.span().unwrap_or_default();
+    let name = text.get(span.clone()).unwrap_or_default();
+    let line = text.get(..span.start).and_then(|before| before.lines().next_back()).unwrap_or_default();
+    if !line.trim_start().starts_with('[') || line.contains('=') {
+        return format!("{name} is defined twice; keep one of the two");
+    }
+    let header = text.get(span.start - line.len()..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let header = header.split('#').next().unwrap_or_default().trim();
+    let first = text.lines().position(|line| line.split('#').next().unwrap_or_default().trim() == header);
+    let first = first.map_or_else(String::new, |first| format!(" on line {}", first + 1));
+    format!("{header} is defined twice; write its keys below the first one{first}")
 }
 
 fn describe(text: &str, offset: usize, broken: &Range<usize>, message: &str) -> String {
@@ -197,7 +206,7 @@ mod tests {
         let (errors, _) = errors("[a]\nb = 1\nb = 2\n[c]\n[a]\n");
         assert_eq!(errors.len(), 2);
         assert_eq!(errors[0], "f:3:1: b is defined twice; keep one of the two");
-        assert!(errors[1].starts_with("f:5:2: a is defined twice"), "{errors:?}");
+        assert_eq!(errors[1], "f:5:2: [a] is defined twice; write its keys below the first one on line 1");
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use time::{Duration, OffsetDateTime};
 
-use crate::harness::tidegate::{Refusal, Settings};
+use crate::harness::tidegate::{Refusal, Settings, Tidegate};
 use crate::harness::tools;
 
 fn settings() -> Settings {
@@ -156,4 +156,27 @@ fn an_invalid_command_line_is_a_usage_error() {
 fn the_environment_overrides_the_file_and_its_mistakes_are_named() {
     let settings = settings().environment("TIDEGATE_LIMITS_CONNECTIONS", "many");
     assert_one_line(&settings.refused(), 78, &["TIDEGATE_LIMITS_CONNECTIONS"]);
+}
+
+#[test]
+fn a_misspelt_variable_is_refused_with_the_right_spelling() {
+    let settings = settings().environment("TIDEGATE_SERVR_LISTEN", "127.0.0.1:0");
+    assert_one_line(&settings.refused(), 78, &["TIDEGATE_SERVR_LISTEN", "TIDEGATE_SERVER_LISTEN?"]);
+}
+
+#[test]
+fn variables_of_a_kubernetes_service_named_tidegate_are_ignored() {
+    let mut settings = settings();
+    for (name, value) in [
+        ("TIDEGATE_SERVICE_HOST", "10.96.0.7"),
+        ("TIDEGATE_SERVICE_PORT", "443"),
+        ("TIDEGATE_SERVICE_PORT_HTTPS", "443"),
+        ("TIDEGATE_PORT", "tcp://10.96.0.7:443"),
+        ("TIDEGATE_PORT_443_TCP", "tcp://10.96.0.7:443"),
+        ("TIDEGATE_PORT_443_TCP_ADDR", "10.96.0.7"),
+    ] {
+        settings = settings.environment(name, value);
+    }
+    let running = Tidegate::start(settings);
+    assert!(!running.log.so_far().iter().any(|line| line.contains("TIDEGATE_")), "no word about them");
 }

@@ -1,5 +1,6 @@
 //! Environment variables override the file.
 
+use super::super::environment::Environment;
 use super::*;
 use crate::user::User;
 
@@ -103,6 +104,67 @@ fn wrong_rules_in_the_environment_are_named() {
         let problems = parse_with(PAIR, &[(name, value)]).unwrap_err();
         let start = format!("environment: {name}: {message}");
         assert!(problems.iter().any(|problem| problem.starts_with(&start)), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_misspelt_variable_is_refused_with_the_right_spelling() {
+    for (name, advice) in [
+        ("TIDEGATE_SERVR_LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
+        ("TIDEGATE_LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
+        ("TIDEGATE_UPSTREAMSERVERS", "unknown variable; did you mean TIDEGATE_UPSTREAM_SERVERS?"),
+        ("TIDEGATE__SERVER__LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
+        ("TIDEGATE_USERAGENTS_DENY", "unknown variable; did you mean TIDEGATE_USER_AGENTS_DENY?"),
+        ("TIDEGATE_ACESS", "unknown variable; did you mean TIDEGATE_ACCESS?"),
+        ("TIDEGATE_GROUP_TEAM", "unknown variable; did you mean TIDEGATE_GROUPS_TEAM?"),
+        ("TIDEGATE_HTPASSWD", "unknown variable; did you mean TIDEGATE_AUTH_HTPASSWD?"),
+        ("TIDEGATE_SERVER", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
+        ("TIDEGATE_METRICS_LISTEN", "this is planned, but not available in this version; remove it"),
+    ] {
+        let problems = parse_with(PAIR, &[(name, "alice")]).unwrap_err();
+        assert_eq!(problems, [format!("environment: {name}: {advice}")]);
+    }
+}
+
+/// It may belong to another program, so it does not stop the start.
+#[test]
+fn a_variable_that_resembles_no_setting_is_a_warning() {
+    let config = parse_with(PAIR, &[("TIDEGATE_VERSION_OF_THE_IMAGE", "1.2")]).unwrap();
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "environment: TIDEGATE_VERSION_OF_THE_IMAGE: this is not a setting, and has no effect; settings are \
+          TIDEGATE_<SECTION>_<KEY>"
+        ]
+    );
+}
+
+#[test]
+fn no_variable_of_a_key_is_taken_for_an_address_of_a_service() {
+    let keys = known();
+    for key in keys.0.iter().filter(|key| key.section != "tls.certificates") {
+        let name = format!("TIDEGATE_{}_{}", key.section.replace('.', "_"), key.name).to_uppercase();
+        let environment = Environment::new(&[(name.clone(), "tcp://x".to_owned())]);
+        assert_eq!(environment.rest().count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn quotes_and_brackets_of_a_shell_or_of_toml_are_told() {
+    let reason = "(in the environment, text has no quotes, and a list has commas but no brackets)";
+    for (name, value, message) in [
+        ("TIDEGATE_AUTH_MODE", "\"basic\"", format!("auth.mode: found \"basic\" {reason}; write ")),
+        ("TIDEGATE_LIMITS_IDLE_TIMEOUT", "'5s'", format!("limits.idle_timeout: found '5s' {reason}; write ")),
+        (
+            "TIDEGATE_SERVER_LISTEN",
+            "[\"0.0.0.0:443\"]",
+            format!("server.listen: found [\"0.0.0.0:443\"] {reason}; write "),
+        ),
+    ] {
+        let problems = parse_with(PAIR, &[(name, value)]).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with(&format!("environment: {name}: {message}")), "{problems:?}");
     }
 }
 

@@ -29,7 +29,7 @@ certificate = "c.crt"
             r#"proxy.toml:2:26: server.listen: found "localhost" (it is not a valid IP address and port); write an IP address and a port, such as "0.0.0.0:443" or "[::]:443""#,
             r#"proxy.toml:3:1: unknown key "drain_timout" in [server]; did you mean "drain_timeout"?"#,
             r#"proxy.toml:4:20: server.trusted_proxies: found "10.0.0.0/33" (the prefix length is too large); write a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#,
-            r#"proxy.toml:7:16: limits.idle_timeout: found the number 60; write a duration from "1ms" to "1d", such as "500ms", "30s", "15m" or "2h""#,
+            r#"proxy.toml:7:16: limits.idle_timeout: found the number 60 (the unit is missing); write "60s", or another duration from "1ms" to "1d""#,
             "proxy.toml:8:15: limits.connections: found 0; write a whole number from 1 to 1000000, without quotes"
                 .replace("found 0", "found the number 0")
                 .as_str(),
@@ -117,6 +117,75 @@ fn what_does_not_work_yet_is_refused_by_name() {
     );
 }
 
+/// The section as a whole, its variables, and keys of other sections with such names.
+#[test]
+fn a_planned_section_is_refused_by_name() {
+    let not_yet = "is planned, but not available in this version; remove it";
+    for (lines, place, name) in [
+        ("[metrics]\nlisten = \"127.0.0.1:9100\"", "4:2", "[metrics]"),
+        ("[health]", "4:2", "[health]"),
+        ("[healthcheck]", "4:2", "unknown section"),
+        ("[health-check]\npath = \"/\"", "4:2", "[health-check]"),
+        ("[admin]\nlisten = 1", "4:2", "[admin]"),
+        ("[audit]\nfile = \"a\"", "4:2", "[audit]"),
+        ("[[upstreams]]\nurl = \"http://a\"", "4:3", "[upstreams]"),
+        ("[server]\nmetrics = \"127.0.0.1:9100\"", "5:1", "server.metrics"),
+        ("[upstream.health]\npath = \"/\"", "4:11", "upstream.health"),
+        ("[log.audit]\nfile = \"a\"", "4:6", "log.audit"),
+        ("[server.admin]\nlisten = 1", "4:9", "server.admin"),
+    ] {
+        let problem = problem(lines);
+        let wanted = format!("proxy.toml:{place}: {name} ");
+        assert!(problem.starts_with(&wanted), "{problem} is not about {wanted}");
+        assert!(problem.ends_with(not_yet) || name == "unknown section", "{problem}");
+    }
+    assert_eq!(
+        problem("[[upstream]]\nservers = [\"http://a\"]\n[[upstream]]\nservers = [\"http://b\"]"),
+        "proxy.toml:4:1: [[upstream]]: several registries are planned, but not available in this version; \
+         write [upstream], once"
+    );
+    assert_eq!(
+        problem("[[log]]\nlevel = \"info\""),
+        "proxy.toml:4:1: [[log]]: this section is not a list; write [log], once"
+    );
+}
+
+#[test]
+fn a_quantity_without_its_unit_is_told_with_it() {
+    for (lines, message) in [
+        (
+            "[auth]\ncache_ttl = 300",
+            r#"5:13: auth.cache_ttl: found the number 300 (the unit is missing); write "300s", or another duration from "0s" to "1d""#,
+        ),
+        (
+            "[auth]\ncache_ttl = 300000",
+            r#"5:13: auth.cache_ttl: found the number 300000 (the unit is missing); write "300000ms", or another"#,
+        ),
+        (
+            "[limits]\nidle_timeout = \"60\"",
+            r#"5:16: limits.idle_timeout: found "60" (the unit is missing); write "60s", or another duration"#,
+        ),
+        (
+            "[limits]\nidle_timeout = 0.5",
+            r#"5:16: limits.idle_timeout: found the number 0.5 (the unit is missing); write "500ms", or"#,
+        ),
+        ("[limits]\nidle_timeout = \"1m30s\"", r#"write "90s", or another duration"#),
+        (
+            "[limits]\nmin_rate = 500",
+            r#"5:12: limits.min_rate: found the number 500 (the unit is missing); write "500B/s", or another rate"#,
+        ),
+        ("[limits]\nheader_bytes = \"32K\"", r#"write "32KiB", or another size from "8KiB" to "1MiB""#),
+        (
+            "[limits]\nidle_timeout = 0",
+            r#"the unit is missing); write a duration from "1ms" to "1d", such as "500ms", "30s", "15m" or "2h""#,
+        ),
+        ("[limits]\nmin_rate = \"many\"", r#"write a rate up to "#),
+    ] {
+        let problem = problem(lines);
+        assert!(problem.contains(message), "{problem}");
+    }
+}
+
 #[test]
 fn unknown_names_get_advice() {
     for (lines, message) in [
@@ -161,7 +230,7 @@ fn values_of_the_wrong_type_or_out_of_range() {
         ("[limits]\nidle_timeout = \"0s\"", r#"5:16: limits.idle_timeout: found "0s" (it is out of range)"#),
         (
             "[limits]\nmin_rate = \"500\"",
-            r#"5:12: limits.min_rate: found "500" (it does not end in /s); write a"#,
+            r#"5:12: limits.min_rate: found "500" (it does not end in /s); write "500B/s", or another rate up to "#,
         ),
         (
             "[limits]\nheader_bytes = \"1KiB\"",
