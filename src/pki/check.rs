@@ -1,5 +1,6 @@
 //! Checks whether clients will accept a chain: dates, order, purpose and names.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use time::{Duration, OffsetDateTime};
@@ -130,6 +131,10 @@ fn wrong_kind(leaf: &Facts) -> Option<String> {
     // `openssl req -x509` marks every certificate as a CA certificate, and docker accepts such a
     // server certificate. The registry's documentation creates its example that way.
     let is_for_a_server = leaf.self_issued() && leaf.names().next().is_some();
+    let host = Some(leaf.label.as_str()).filter(|label| is_host(label));
+    if leaf.ca && leaf.self_issued() && !is_for_a_server && (host.is_some() || !leaf.marked_as_signer) {
+        return Some(nameless(leaf, host));
+    }
     (leaf.ca && !is_for_a_server).then(|| {
         format!(
             "the first certificate ({}) is a CA's, not a server's; put the server's certificate first, or create \
@@ -137,6 +142,37 @@ fn wrong_kind(leaf: &Facts) -> Option<String> {
             leaf.label
         )
     })
+}
+
+/// The message about a self-signed certificate that is for no host. `host` is its common name, if
+/// that is one: then it is a server's, else it may be a CA's.
+fn nameless(leaf: &Facts, host: Option<&str>) -> String {
+    let doubt = match host {
+        Some(_) => "",
+        None => "; if it is a CA's, put the server's certificate first",
+    };
+    let host = host.unwrap_or("registry.example.com");
+    let kind = if host.parse::<IpAddr>().is_ok() { "IP" } else { "DNS" };
+    format!(
+        "the certificate ({}) is self-signed and has no subjectAltName, so no client accepts it for any host; create \
+         one with `tidegate cert ca` and `tidegate cert server`, or add `-addext subjectAltName={kind}:{host}` to \
+         `openssl req -x509`{doubt}",
+        leaf.label
+    )
+}
+
+/// Whether a common name is the name or address of a host.
+fn is_host(name: &str) -> bool {
+    let is_name = || {
+        (name.contains('.') || name == "localhost")
+            && name.split('.').all(|label| {
+                !label.is_empty()
+                    && label
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*'))
+            })
+    };
+    name.parse::<IpAddr>().is_ok() || is_name()
 }
 
 /// Each certificate after the first must be the issuer of an earlier one. RFC 8446 section 4.4.2

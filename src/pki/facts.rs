@@ -45,6 +45,9 @@ pub(crate) struct Facts {
     pub(crate) ca: bool,
     /// Whether key usage is absent or includes keyCertSign.
     pub(crate) may_sign: bool,
+    /// Whether key usage is there and includes keyCertSign. Tools that make self-signed
+    /// certificates of servers leave key usage out.
+    pub(crate) marked_as_signer: bool,
     /// Whether the version is 3. Earlier versions cannot name a host in a way clients accept.
     pub(crate) version_3: bool,
     /// Whether extended key usage is absent or includes serverAuth or any.
@@ -108,6 +111,7 @@ impl Facts {
             not_after: parsed.validity().not_after.to_datetime(),
             ca: parsed.is_ca(),
             may_sign: true,
+            marked_as_signer: false,
             version_3: parsed.version() == X509Version::V3,
             for_servers: true,
             looks_public: false,
@@ -144,7 +148,10 @@ impl Facts {
             ParsedExtension::AuthorityKeyIdentifier(id) => {
                 self.issuer_key_id = id.key_identifier.as_ref().map(|id| id.0.to_vec());
             }
-            ParsedExtension::KeyUsage(usage) => self.may_sign = usage.key_cert_sign(),
+            ParsedExtension::KeyUsage(usage) => {
+                self.may_sign = usage.key_cert_sign();
+                self.marked_as_signer = usage.key_cert_sign();
+            }
             ParsedExtension::ExtendedKeyUsage(usage) => self.for_servers = usage.server_auth || usage.any,
             ParsedExtension::AuthorityInfoAccess(access) => {
                 self.looks_public |= access.iter().any(|one| one.access_method.as_bytes() == AD_CA_ISSUERS);

@@ -132,6 +132,38 @@ fn a_ca_in_the_servers_place_is_refused() {
     }
 }
 
+/// `openssl req -x509 -subj /CN=registry.example.com`, without `-addext`.
+#[test]
+fn a_self_signed_certificate_without_a_name_is_not_called_a_cas() {
+    let errors = |common_name: &str, usages: bool| {
+        let mut asked = crate::pki::fixtures::ca_params(common_name);
+        if !usages {
+            asked.key_usages.clear();
+        }
+        let certificate = asked.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        sentences(&judge(&links(&[&certificate])).errors)
+    };
+    for (name, example) in [
+        ("registry.example.com", "DNS:registry.example.com"),
+        ("localhost", "DNS:localhost"),
+        ("192.0.2.10", "IP:192.0.2.10"),
+    ] {
+        for usages in [true, false] {
+            let errors = errors(name, usages);
+            let wanted =
+                format!("a.crt: the certificate ({name}) is self-signed and has no subjectAltName, so");
+            assert!(errors.len() == 1 && errors[0].starts_with(&wanted), "{errors:?}");
+            assert!(errors[0].contains(&format!("subjectAltName={example}`")), "{errors:?}");
+            assert!(!errors[0].contains("CA's"), "{errors:?}");
+        }
+    }
+    let unclear = errors("My Company", false);
+    assert!(
+        unclear[0].contains("no subjectAltName") && unclear[0].contains("if it is a CA's"),
+        "{unclear:?}"
+    );
+}
+
 #[test]
 fn the_self_signed_certificate_of_the_registry_documentation_is_taken_with_a_warning() {
     // `openssl req -x509 -addext subjectAltName=…` marks it as a CA.
