@@ -4,6 +4,7 @@
 mod catalog_readers;
 mod tag_locks;
 mod unmatched_users;
+mod unusable_rules;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -115,11 +116,13 @@ impl State {
         }
         warnings.extend(open_to_others(&config));
         warnings.extend(unmatched_users::warnings(&config, users.as_ref().map(LiveFile::current).as_deref()));
+        let rules = Rules::new(&config);
+        warnings.extend(unusable_rules::warnings(&config, &rules));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
         Ok(State {
             default_host: default_host(&config.server.names, &tls),
             challenge: challenge::basic(&config.auth.realm),
-            rules: Rules::new(&config),
+            rules,
             users,
             tokens,
             tls,

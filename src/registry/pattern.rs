@@ -40,6 +40,14 @@ impl Pattern {
         )
     }
 
+    /// A repository that matches for `user`, and few other patterns. `None` if there is none, as
+    /// for [`Pattern::fits`].
+    pub fn example(&self, user: Option<&User>) -> Option<String> {
+        let name = user.and_then(User::as_str).unwrap_or_default();
+        let text = self.text.replace("**", "x/y").replace('*', "x").replace(USER, name);
+        (name::is_repository(&text) && self.fits(&text, user)).then_some(text)
+    }
+
     /// Whether every repository matches.
     pub fn is_everything(&self) -> bool {
         self.components.iter().all(Option::is_none)

@@ -1,0 +1,116 @@
+//! Rules that grant what clients cannot use as it is.
+
+use crate::access::{Identity, Rules};
+use crate::config::{AccessRule, AuthMode, Config, Subject};
+use crate::problem::Problem;
+use crate::registry::rights::Rights;
+use crate::user::User;
+
+/// Warns about such rules: once about `anonymous`, and about each rule with an idle `push`.
+pub(super) fn warnings(config: &Config, rules: &Rules) -> Vec<Problem> {
+    let pushing = config.access.iter().filter_map(|rule| push_without_pull(rule, rules));
+    anonymous_without_tokens(config).into_iter().chain(pushing).collect()
+}
+
+/// docker asks for `/v2/` first. The 401 there makes it look for a password, and it gives up if it
+/// has none.
+fn anonymous_without_tokens(config: &Config) -> Option<Problem> {
+    let is_open = |rule: &&AccessRule| rule.subjects.contains(&Subject::Anonymous);
+    let rule = config.access.iter().find(is_open).filter(|_| config.auth.mode == AuthMode::Basic)?;
+    let message = "access.users: docker never pulls without a password while auth.mode is \"basic\", so \"anonymous\" \
+                   is of use only to clients such as podman, skopeo and curl; for docker, set auth.mode = \"token\"";
+    Some(Problem::new(&rule.place, message))
+}
+
+/// A push needs `pull` as well, from this rule or from another one. Tried with one name for each
+/// pattern.
+fn push_without_pull(rule: &AccessRule, rules: &Rules) -> Option<Problem> {
+    let lacking = rule.subjects.iter().find_map(|subject| {
+        let (user, name) = match subject {
+            Subject::Anonymous => (None, "anonymous".to_owned()),
+            Subject::EveryUser => (User::local("some-user").ok(), "\"*\"".to_owned()),
+            Subject::User(user) => (Some(user.clone()), user.to_string()),
+        };
+        let pattern = rule.repositories.iter().find(|pattern| {
+            pattern.example(user.as_ref()).is_some_and(|repository| {
+                let rights = rules.rights(&Identity::from(user.clone()), &repository);
+                rights.contains(Rights::PUSH) && !rights.contains(Rights::PULL)
+            })
+        })?;
+        Some((name, pattern))
+    });
+    let (name, pattern) = lacking.filter(|_| rule.rights.contains(Rights::PUSH))?;
+    let message = format!(
+        "access.actions: a push needs \"pull\" too, which no rule gives {name} in \"{pattern}\"; \
+         write actions = [\"pull\", \"push\"]"
+    );
+    Some(Problem::new(&rule.place, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn warnings_of(mode: &str, rules: &str) -> Vec<String> {
+        let text = format!("[tls]\ncertificate = 'c'\nkey = 'k'\n[auth]\nmode = '{mode}'\n{rules}");
+        let config = Config::parse(Path::new("proxy.toml"), &text, &[]).unwrap();
+        warnings(&config, &Rules::new(&config)).iter().map(ToString::to_string).collect()
+    }
+
+    fn rule(users: &str, repositories: &str, actions: &str) -> String {
+        format!("[[access]]\nusers = [{users}]\nrepositories = [{repositories}]\nactions = [{actions}]\n")
+    }
+
+    #[test]
+    fn anonymous_pulls_in_basic_mode_are_told_once() {
+        let rules = rule("'anonymous'", "'public/**'", "'pull'").repeat(2);
+        let told = warnings_of("basic", &rules);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("proxy.toml:6:1: access.users: docker never pulls without a password"));
+        assert!(told[0].ends_with("for docker, set auth.mode = \"token\""), "{told:?}");
+        assert_eq!(warnings_of("token", &rules), [""; 0]);
+        assert_eq!(warnings_of("off", &rules), [""; 0]);
+        assert_eq!(warnings_of("basic", &rule("'*'", "'public/**'", "'pull'")), [""; 0]);
+    }
+
+    #[test]
+    fn a_push_that_lacks_pull_is_told() {
+        for (users, repositories, whom) in [
+            ("'ci'", "'team/**'", "ci in \"team/**\""),
+            ("'*'", "'**'", "\"*\" in \"**\""),
+            ("'*'", "'${user}/*'", "\"*\" in \"${user}/*\""),
+            ("'alice', 'ci'", "'a', 'b-*/c'", "alice in \"a\""),
+        ] {
+            let told = warnings_of("token", &rule(users, repositories, "'push'"));
+            let wanted = format!(
+                "proxy.toml:6:1: access.actions: a push needs \"pull\" too, which no rule gives {whom}; \
+                 write actions = [\"pull\", \"push\"]"
+            );
+            assert_eq!(told, [wanted]);
+        }
+    }
+
+    #[test]
+    fn pull_may_come_from_another_rule() {
+        let push = rule("'ci'", "'team/app', 'team/x-*/y'", "'push', 'delete'");
+        for (users, repositories, actions) in [
+            ("'ci'", "'team/**'", "'pull'"),
+            ("'*'", "'**'", "'*'"),
+            ("'anonymous'", "'team/*', 'team/*/*'", "'pull'"),
+        ] {
+            let both = format!("{push}{}", rule(users, repositories, actions));
+            assert_eq!(warnings_of("token", &both), [""; 0], "{both}");
+        }
+        let other = format!("{push}{}", rule("'bob'", "'**'", "'pull'"));
+        assert_eq!(warnings_of("token", &other).len(), 1);
+        let narrow = format!("{push}{}", rule("'ci'", "'team/app'", "'pull'"));
+        assert!(warnings_of("token", &narrow)[0].contains("no rule gives ci in \"team/x-*/y\""));
+    }
+
+    #[test]
+    fn nobody_can_use_a_pattern_that_their_name_does_not_fit() {
+        assert_eq!(warnings_of("token", &rule("'Alice'", "'${user}/**'", "'push'")), [""; 0]);
+    }
+}
