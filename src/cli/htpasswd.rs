@@ -91,12 +91,32 @@ fn execute(
     out: &mut dyn Write,
     ask: impl FnOnce(&str, bool) -> Result<Secret, HtpasswdError>,
 ) -> Result<(), HtpasswdError> {
+    if let Command::Add { file, user, .. } | Command::Remove { file, user } | Command::Verify { file, user } =
+        &command
+    {
+        expect_order(file, Path::new(user))?;
+    }
     match command {
         Command::Add { file, user, cost } => add(&file, user.as_bytes(), cost, out, ask),
         Command::Remove { file, user } => remove(&file, user.as_bytes(), out),
         Command::Verify { file, user } => verify(&file, user.as_bytes(), out, ask),
         Command::List { file } => list(&file, out),
     }
+}
+
+/// Refuses arguments in the wrong order, which would make a file with the name of the user. A name
+/// may look like a path, so the file system decides.
+fn expect_order(file: &Path, user: &Path) -> Result<(), HtpasswdError> {
+    let is_name = file.parent() == Some(Path::new("")) && !file.exists();
+    let folder = user.parent().filter(|folder| *folder != Path::new(""));
+    let looks_like_a_file = user.ends_with("htpasswd") || user.is_file() || folder.is_some_and(Path::is_dir);
+    if !(is_name && looks_like_a_file) {
+        return Ok(());
+    }
+    let (user, file) = (file.display(), user.display());
+    Err(HtpasswdError::Usage(format!(
+        "the file comes first, and then the user: write {file} {user} instead of {user} {file}"
+    )))
 }
 
 fn add(

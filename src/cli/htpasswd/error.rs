@@ -14,7 +14,7 @@ pub(super) enum HtpasswdError {
     No(String),
     #[error("{0}")]
     Usage(String),
-    #[error("{}: {}", .0.display(), reason(.1))]
+    #[error("{}: {}", .0.display(), reason(.0, .1))]
     File(PathBuf, io::Error),
     #[error("{}", bad_lines(.0, .1))]
     Bad(PathBuf, Vec<BadLine>),
@@ -35,9 +35,16 @@ impl HtpasswdError {
     }
 }
 
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "the file or its directory does not exist; check the path".into(),
+fn reason(file: &Path, error: &io::Error) -> String {
+    let folder = file.parent().filter(|folder| *folder != Path::new("") && !folder.exists());
+    match (error.kind(), folder) {
+        (ErrorKind::NotFound, Some(folder)) => {
+            format!(
+                "its folder does not exist; check the path, or make it with `mkdir -p {}`",
+                folder.display()
+            )
+        }
+        (ErrorKind::NotFound, None) => "the file does not exist; check the path".into(),
         _ => exit::reason(error),
     }
 }

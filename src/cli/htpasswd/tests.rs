@@ -107,3 +107,41 @@ fn says_what_is_wrong_with_a_file_and_does_not_touch_it() {
     assert_eq!(exit_code(htpasswd(&file, "list FILE", "")), 0);
     assert_eq!(exit_code(htpasswd(folder.path(), "list FILE", "")), 74);
 }
+
+#[test]
+fn a_user_before_the_file_makes_no_file_named_like_the_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("htpasswd");
+    let shown = file.display();
+    let user = Path::new("swapped-user-of-this-test");
+    let wanted = format!(
+        "the file comes first, and then the user: write {shown} swapped-user-of-this-test instead of \
+         swapped-user-of-this-test {shown}"
+    );
+    // Before the file is there, and after.
+    for _ in 0..2 {
+        for command in ["add", "remove", "verify"] {
+            let line = format!("{command} {} {shown}", user.display());
+            let failure = htpasswd(&file, &line, "secret").unwrap_err();
+            assert_eq!((failure.to_string(), failure.exit_code()), (wanted.clone(), 64));
+        }
+        assert!(!user.exists());
+        htpasswd(&file, "add --cost 4 FILE alice", "secret").unwrap();
+    }
+    // A name with a slash is allowed, and so is a new file beside it.
+    let failure = htpasswd(&file, "verify no-such-file EXAMPLE/alice", "secret").unwrap_err();
+    assert_eq!(failure.exit_code(), 66);
+}
+
+#[test]
+fn a_missing_folder_is_told_with_the_command_that_makes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("auth/htpasswd");
+    let failure = htpasswd(&file, "add --cost 4 FILE alice", "secret").unwrap_err().to_string();
+    let wanted = format!(
+        "{}: its folder does not exist; check the path, or make it with `mkdir -p {}`",
+        file.display(),
+        file.parent().unwrap().display()
+    );
+    assert_eq!(failure, wanted);
+}
