@@ -41,6 +41,7 @@ mod gate;
 // 6 connections
 mod server;
 // 7 process
+mod ping;
 mod process;
 mod reload;
 

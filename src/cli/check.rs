@@ -1,31 +1,49 @@
 //! `tidegate check`
 
+mod expiry;
 mod rights;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::exit::USAGE;
-use crate::app;
+use super::settings_file::SettingsFile;
+use crate::config::duration_option;
 use crate::pki::date;
 use crate::registry::name;
 use crate::state::State;
+use crate::{app, ping};
 
 /// `--as`: the user has no right to the repository.
 const DENIED: u8 = 1;
+/// `--expires-within`: a certificate ends too soon.
+const EXPIRES: u8 = 1;
+/// sysexits(3): a service is unavailable; here, the registry.
+const UNAVAILABLE: u8 = 69;
 
 /// Check the settings and every file they name, and report everything that is wrong.
 ///
 /// Does everything that `serve` does before it listens. Errors and warnings are printed as
 /// file:line:column: message. Exits with 0 if there is no error, with 66 if the only errors are
-/// missing files, else with 78.
+/// missing files, else with 78. The registry is not asked, unless with --upstream.
 #[derive(Args)]
 pub(super) struct Check {
-    /// The settings; proxy.toml.example explains every key
-    #[arg(short, long, value_name = "FILE", default_value = "proxy.toml", env = "TIDEGATE_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    settings: SettingsFile,
+    /// Ask the registry too, and say what it answers
+    ///
+    /// Connects to `upstream.servers` and asks for /v2/. Exits with 69 if the registry cannot be
+    /// reached, or does not answer as a registry does.
+    #[arg(long, conflicts_with_all = ["dump", "caller"])]
+    upstream: bool,
+    /// Fail if a certificate that clients are shown ends within this time, such as 14d
+    ///
+    /// Prints every such certificate, issuers in the file included. Exits with 1 if there is one.
+    /// With --upstream too, 69 comes first.
+    #[arg(long, value_name = "TIME", value_parser = duration_option, conflicts_with_all = ["dump", "caller"])]
+    expires_within: Option<Duration>,
     /// Print the settings in effect, with defaults and environment variables
     #[arg(long)]
     dump: bool,
@@ -42,7 +60,8 @@ pub(super) struct Check {
 impl Check {
     #[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command speaks to its terminal")]
     pub(super) fn run(self) -> ExitCode {
-        match app::check(&self.config) {
+        let path = self.settings.path();
+        match app::check(&path) {
             Ok(state) => {
                 for warning in &state.warnings {
                     eprintln!("warning: {warning}");
@@ -61,7 +80,10 @@ impl Check {
                             date(certificate.not_after)
                         );
                     }
-                    println!("{}: no errors", self.config.display());
+                    if let Some(code) = beyond_the_settings(&state, self.upstream, self.expires_within) {
+                        return ExitCode::from(code);
+                    }
+                    println!("{}: no errors", path.display());
                 }
                 ExitCode::SUCCESS
             }
@@ -71,6 +93,28 @@ impl Check {
             }
         }
     }
+}
+
+/// What `--upstream` and `--expires-within` ask. Prints the answers; returns an exit code if one of
+/// them is bad.
+#[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command speaks to its terminal")]
+fn beyond_the_settings(state: &State, upstream: bool, within: Option<Duration>) -> Option<u8> {
+    let mut code = None;
+    if let Some(within) = within {
+        for end in expiry::soon(&state.tls.certificates, within) {
+            eprintln!("error: {end}");
+            code = Some(EXPIRES);
+        }
+    }
+    match upstream.then(|| ping::ask(state)) {
+        None => {}
+        Some(Ok(answer)) => println!("registry {answer}"),
+        Some(Err(why)) => {
+            eprintln!("error: registry {why}");
+            code = Some(UNAVAILABLE);
+        }
+    }
+    code
 }
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command speaks to its terminal")]

@@ -3,6 +3,7 @@
 mod check;
 mod exit;
 mod serve;
+mod settings_file;
 
 pub(crate) mod cert;
 pub(crate) mod htpasswd;
@@ -11,6 +12,7 @@ pub(crate) mod token;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use self::exit::USAGE;
@@ -36,12 +38,23 @@ enum Command {
     Token(token::Token),
 }
 
+/// Says what to write if a file of settings stands where the command should be.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+fn suggest(error: &clap::Error) {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && word.ends_with(".toml")
+    {
+        eprintln!("\nTo run with these settings:\n  tidegate serve --config {word}");
+    }
+}
+
 /// Runs the command that `arguments` name. The first argument is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments.command,
         Err(error) => {
             _ = error.print();
+            suggest(&error);
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };

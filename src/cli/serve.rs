@@ -1,11 +1,11 @@
 //! `tidegate serve`
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
+use super::settings_file::SettingsFile;
 use crate::app::{self, AppError};
 use crate::log::program::ProgramLog;
 use crate::server::StopError;
@@ -22,9 +22,8 @@ const OS_ERROR: u8 = 71;
 /// within server.drain_timeout; a second signal stops at once.
 #[derive(Args)]
 pub(super) struct Serve {
-    /// The settings; proxy.toml.example explains every key
-    #[arg(short, long, value_name = "FILE", default_value = "proxy.toml", env = "TIDEGATE_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    settings: SettingsFile,
 }
 
 impl Serve {
@@ -36,7 +35,7 @@ impl Serve {
                 return ExitCode::from(OS_ERROR);
             }
         };
-        let result = app::serve(&self.config, &log);
+        let result = app::serve(&self.settings.path(), &log);
         if let Err(error) = &result {
             log.say(error);
         }

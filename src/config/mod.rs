@@ -63,6 +63,7 @@ pub(crate) use tls::{Alpn, CertificateFiles, Tls, TlsVersion};
 pub(crate) use token::Token;
 pub(crate) use upstream::{Upstream, UpstreamAuthorization};
 pub(crate) use user_agents::UserAgents;
+pub(crate) use values::duration_option;
 
 /// All settings of one proxy.toml, parsed and in range, with defaults where nothing is written.
 /// Paths are relative to the working directory, as `path` is.

@@ -41,6 +41,17 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Complaint> {
     scaled(number, unit, &DURATION_UNITS).map(Duration::from_millis)
 }
 
+/// Reads a duration from the command line, as it is written in proxy.toml.
+///
+/// # Errors
+/// What is wrong, and what to write.
+pub(crate) fn duration_option(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|complaint| match complaint {
+        Complaint::Because(reason) => format!("{reason}; write a number and its unit, such as 14d or 36h"),
+        Complaint::Shape => "write a number and its unit, such as 14d or 36h".to_owned(),
+    })
+}
+
 /// The shortest text that [`parse_duration`] reads as the same duration, in whole milliseconds.
 pub(super) fn print_duration(duration: Duration) -> String {
     let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

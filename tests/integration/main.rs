@@ -14,6 +14,7 @@ mod architecture;
 mod catalog;
 mod certificates;
 mod chains;
+mod checks;
 mod churn;
 mod client_certificates;
 mod clients;

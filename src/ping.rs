@@ -1,0 +1,103 @@
+//! One question to the registry, for `tidegate check --upstream`.
+
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
+use http::{HeaderValue, Method, Request, StatusCode};
+use tokio::runtime::{Builder, LocalOptions};
+
+use crate::access::{Caller, Identity, decide};
+use crate::body::{ClientBody, FairQueue, Flow};
+use crate::config::{ServerAddress, UpstreamAuthorization};
+use crate::registry::target;
+use crate::state::State;
+use crate::upstream::{Upstream, UpstreamError};
+use crate::user::User;
+
+const PATH: &str = "/v2/";
+
+/// Nobody waits for `upstream.read_timeout`, 15 minutes by default, at a terminal.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks the registry for `/v2/`, within `upstream.connect_timeout` and 30 s. Returns what it
+/// answered, as a sentence.
+///
+/// # Errors
+/// Why clients could not use the registry, and what to do.
+pub(crate) fn ask(state: &State) -> Result<String, String> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let runtime = runtime.map_err(|error| format!("the system refuses: {error}"))?;
+    let outcome = runtime.block_on(send(state));
+    // Does not wait for a name lookup.
+    runtime.shutdown_background();
+    outcome.map_err(|why| format!("{}: {why}", state.destination.server))
+}
+
+async fn send(state: &State) -> Result<String, String> {
+    let server = &state.destination.server;
+    // A ping is open to every user, and the registry is not told a name.
+    let identity = User::local("tidegate").map(Identity::User).map_err(|bad| bad.to_string())?;
+    let ping = target::parse(&Method::GET, PATH);
+    let permit = decide(&state.rules, Caller { identity, token: None }, &ping)
+        .map_err(|denied| format!("{PATH} is not permitted: {denied:?}"))?;
+    let flow = Rc::new(Flow::new(Rc::new(FairQueue::default())));
+    let host = HeaderValue::try_from(server.authority().to_string()).map_err(|error| error.to_string())?;
+    let request = Request::get(PATH)
+        .header(HOST, host)
+        .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+        .body(ClientBody::empty(flow.clone()))
+        .map_err(|error| error.to_string())?;
+    let mut to = state.destination.clone();
+    to.read_timeout = to.read_timeout.min(PATIENCE);
+    let answer = Upstream::default().send(&permit, &to, request, &flow).await;
+    let (head, _) = answer.map_err(|error| unreachable(&error, server))?.into_parts();
+    let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_page = field(CONTENT_TYPE).starts_with("text/html");
+    judge(head.status, is_page, field(LOCATION), state)
+        .map(|()| format!("{server}: answers GET {PATH} with {}", head.status))
+        .map_err(|why| format!("answers GET {PATH} with {}: {why}", head.status))
+}
+
+/// Whether a registry answers so. The error says what the answer means and what to do.
+fn judge(status: StatusCode, is_page: bool, location: &str, state: &State) -> Result<(), String> {
+    let passes = state.config.upstream.authorization == UpstreamAuthorization::Pass;
+    Err(match status {
+        StatusCode::OK if is_page => {
+            "this is a web page, not a registry; correct upstream.servers".to_owned()
+        }
+        StatusCode::OK => return Ok(()),
+        StatusCode::UNAUTHORIZED if passes => return Ok(()),
+        StatusCode::UNAUTHORIZED => {
+            "it asks for credentials of its own; remove `auth:` from its settings, or, if \
+                                     it verifies tokens, set upstream.authorization = \"pass\""
+                .to_owned()
+        }
+        StatusCode::NOT_FOUND => "the API of a registry is not here; correct upstream.servers".to_owned(),
+        StatusCode::BAD_REQUEST if state.destination.tls.is_none() => {
+            "if the registry speaks TLS, write https:// in upstream.servers".to_owned()
+        }
+        status if status.is_redirection() => {
+            format!("it points to {location:?}; write that address in upstream.servers")
+        }
+        status if status.is_server_error() => "the registry has failed; see its log".to_owned(),
+        _ => "a registry answers with 200; correct upstream.servers".to_owned(),
+    })
+}
+
+fn unreachable(error: &UpstreamError, server: &ServerAddress) -> String {
+    let advice = match (error, server) {
+        (UpstreamError::Connect(cause), ServerAddress::Tcp { tls: true, .. })
+            if cause.kind() == ErrorKind::InvalidData =>
+        {
+            "; if the registry does not speak TLS, write http:// in upstream.servers, and if the system does not \
+             know its CA, name it in upstream.ca"
+        }
+        (UpstreamError::Connect(_) | UpstreamError::ConnectTimeout, _) => {
+            "; start the registry, or correct upstream.servers"
+        }
+        _ => "",
+    };
+    format!("{error}{advice}")
+}

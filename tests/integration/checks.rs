@@ -1,0 +1,109 @@
+//! `tidegate check` and its options, and how the command line names the settings.
+
+use std::fs;
+
+use time::{Duration, OffsetDateTime};
+
+use crate::harness::fake::{self, Fake};
+use crate::harness::recorder::Recorder;
+use crate::harness::tidegate::Settings;
+use crate::harness::tools::{self, Run};
+
+fn settings() -> Settings {
+    Settings::for_upstream("http://127.0.0.1:1")
+}
+
+/// Runs `tidegate` with its arguments, `FILE` replaced by the file of `settings`.
+fn tidegate(settings: &Settings, arguments: &[&str]) -> Run {
+    fs::write(settings.file(), settings.toml()).unwrap();
+    let file = settings.file().display().to_string();
+    let arguments: Vec<&str> =
+        arguments.iter().map(|word| if *word == "FILE" { file.as_str() } else { word }).collect();
+    tools::run(env!("CARGO_BIN_EXE_tidegate"), &arguments)
+}
+
+#[test]
+fn the_settings_can_be_named_without_an_option() {
+    let settings = settings();
+    let run = tidegate(&settings, &["check", "FILE"]);
+    assert!(run.success && run.stdout.contains("no errors"), "{}{}", run.stdout, run.stderr);
+    let broken = settings.set("limits.headers", "0");
+    let run = tidegate(&broken, &["serve", "FILE"]);
+    assert!(run.code == Some(78) && run.stderr.contains("limits.headers"), "{}{}", run.stdout, run.stderr);
+    let run = tidegate(&broken, &["check", "FILE", "--config", "FILE"]);
+    assert!(run.code == Some(64) && run.stderr.contains("cannot be used with"), "{}", run.stderr);
+    let run = tidegate(&broken, &["FILE"]);
+    let wanted = format!("tidegate serve --config {}", broken.file().display());
+    assert!(run.code == Some(64) && run.stderr.contains(&wanted), "{}", run.stderr);
+}
+
+#[test]
+fn check_upstream_says_that_the_registry_answers() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url());
+    let run = tidegate(&settings, &["check", "--upstream", "FILE"]);
+    let wanted = format!("registry {}: answers GET /v2/ with 200 OK", recorder.url());
+    assert!(run.success && run.stdout.contains(&wanted), "{}{}", run.stdout, run.stderr);
+    let seen = recorder.record().requests;
+    assert_eq!((seen.len(), seen[0].all("authorization")), (1, vec![]));
+}
+
+#[test]
+fn check_upstream_fails_when_the_registry_is_down_or_is_none() {
+    let refusing = fake::refusing();
+    let run = tidegate(&Settings::for_upstream(&refusing), &["check", "--upstream", "FILE"]);
+    assert_eq!(run.code, Some(69), "{}{}", run.stdout, run.stderr);
+    let wanted = format!("error: registry {refusing}: cannot connect: Connection refused");
+    assert!(run.stderr.contains(&wanted), "{}", run.stderr);
+    assert!(run.stderr.contains("start the registry, or correct upstream.servers"), "{}", run.stderr);
+    assert!(!run.stdout.contains("no errors"), "{}", run.stdout);
+    assert!(tidegate(&settings(), &["check", "FILE"]).success, "the registry is not asked by itself");
+
+    for (answer, words) in [
+        ("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "it asks for credentials of its own"),
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "the API of a registry is not here"),
+        ("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 0\r\n\r\n", "this is a web page"),
+        (
+            "HTTP/1.1 308 X\r\nlocation: https://a/v2/\r\ncontent-length: 0\r\n\r\n",
+            "it points to \"https://a/v2/\"",
+        ),
+        (
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
+            "if the registry speaks TLS, write https://",
+        ),
+        ("HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n", "the registry has failed"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "no answer"),
+    ] {
+        let fake = Fake::scripted(answer, true);
+        let run = tidegate(&Settings::for_upstream(&fake.url()), &["check", "--upstream", "FILE"]);
+        assert_eq!(run.code, Some(69), "{answer}: {}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains(words), "{answer}: {}", run.stderr);
+    }
+    let fake = Fake::scripted("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", true);
+    let passing = Settings::for_upstream(&fake.url()).set("upstream.authorization", r#""pass""#);
+    let run = tidegate(&passing, &["check", "--upstream", "FILE"]);
+    assert!(run.success && run.stdout.contains("with 401"), "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn check_expires_within_fails_for_a_certificate_that_ends_soon() {
+    let settings = settings();
+    let now = OffsetDateTime::now_utc();
+    let ending = settings.authority.issue_dated("ending", now - Duration::days(80), now + Duration::days(4));
+    ending.write(settings.path(), "server");
+    let check = |within: &str| tidegate(&settings, &["check", "--expires-within", within, "FILE"]);
+    let run = check("14d");
+    assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
+    assert!(
+        run.stderr.contains("error: certificate for ") && run.stderr.contains("expires in 3 days"),
+        "{}",
+        run.stderr
+    );
+    assert!(!run.stdout.contains("no errors"), "{}", run.stdout);
+    let run = check("48h");
+    assert!(run.success && run.stdout.contains("no errors"), "{}{}", run.stdout, run.stderr);
+    let run = check("14");
+    assert!(run.code == Some(64) && run.stderr.contains("such as 14d or 36h"), "{}", run.stderr);
+    let both = tidegate(&settings, &["check", "--upstream", "--expires-within", "14d", "FILE"]);
+    assert!(both.code == Some(69) && both.stderr.contains("expires in 3 days"), "{}", both.stderr);
+}
