@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::SystemTime;
 
@@ -28,9 +29,16 @@ pub(crate) struct LiveFile<T> {
     remedy: &'static str,
     parse: Box<Parse<T>>,
     loaded: ArcSwap<Loaded<T>>,
+    /// The last attempt to read the file returned [`Unread`].
+    unread: AtomicBool,
     /// Held by the one thread that reads the file again. Remembers what has been logged about it.
     complaint: Mutex<Option<Complaint>>,
 }
+
+/// The file has changed, or may have, and cannot be read for want of descriptors or memory. A
+/// decision by its previous content could let in someone who was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unread;
 
 /// Parses the bytes of the file at a path, or returns everything that is wrong with it.
 pub(crate) type Parse<T> = dyn Fn(&Path, &[u8]) -> Result<T, Vec<Problem>> + Send + Sync;
@@ -97,7 +105,15 @@ impl<T> LiveFile<T> {
         loaded: Loaded<T>,
     ) -> Self {
         let loaded = ArcSwap::from_pointee(loaded);
-        Self { path: path.into(), noun, remedy, parse, loaded, complaint: Mutex::new(None) }
+        Self {
+            path: path.into(),
+            noun,
+            remedy,
+            parse,
+            loaded,
+            unread: AtomicBool::new(false),
+            complaint: Mutex::new(None),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -106,27 +122,33 @@ impl<T> LiveFile<T> {
 
     /// Whether the file has not existed so far.
     pub(crate) fn is_absent(&self) -> bool {
-        self.current();
+        _ = self.current();
         self.loaded.load().signature.is_none()
     }
 
     /// The current content, following symbolic links. Costs one stat(2) while the file is
     /// unchanged. The first caller to see a change reads the file. If it is missing or invalid,
     /// that is logged once and the previous content stays.
-    pub(crate) fn current(&self) -> Arc<T> {
+    ///
+    /// # Errors
+    /// The content is not known, for want of descriptors or memory. That is logged once.
+    pub(crate) fn current(&self) -> Result<Arc<T>, Unread> {
         let loaded = self.loaded.load();
         if loaded.settled && Signature::at(&self.path).is_some_and(|seen| Some(seen) == loaded.signature) {
-            return Arc::clone(&loaded.content);
+            return Ok(Arc::clone(&loaded.content));
         }
         let mut complaint = match self.complaint.try_lock() {
             Ok(complaint) => complaint,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Arc::clone(&loaded.content),
+            Err(TryLockError::WouldBlock) if self.unread.load(Ordering::Relaxed) => return Err(Unread),
+            Err(TryLockError::WouldBlock) => return Ok(Arc::clone(&loaded.content)),
         };
-        self.read_again(&mut complaint)
+        let content = self.read_again(&mut complaint);
+        self.unread.store(content.is_err(), Ordering::Relaxed);
+        content
     }
 
-    fn read_again(&self, complaint: &mut Option<Complaint>) -> Arc<T> {
+    fn read_again(&self, complaint: &mut Option<Complaint>) -> Result<Arc<T>, Unread> {
         let old = self.loaded.load_full();
         let mut say = |reason, problems: Vec<Problem>| {
             if complaint.replace(reason) != Some(reason) {
@@ -138,18 +160,26 @@ impl<T> LiveFile<T> {
         let reading = match Reading::of(&self.path) {
             Ok(reading) => reading,
             Err(error) if error.kind() == io::ErrorKind::NotFound && old.signature.is_none() => {
-                return Arc::clone(&old.content);
+                return Ok(Arc::clone(&old.content));
+            }
+            Err(error) if disk::lacks_resources(&error) => {
+                let reason = Complaint::Unreadable(error.kind());
+                if complaint.replace(reason) != Some(reason) {
+                    let path = self.path.display();
+                    tracing::error!(%path, %error, "the {} cannot be read; what depends on it is refused", self.noun);
+                }
+                return Err(Unread);
             }
             Err(error) => {
                 let problem = unreadable(&self.path, self.noun, self.remedy, &error);
                 say(Complaint::Unreadable(error.kind()), vec![problem]);
-                return Arc::clone(&old.content);
+                return Ok(Arc::clone(&old.content));
             }
         };
         let now = SystemTime::now();
         let changed = Some(reading.signature) != old.signature;
         if reading.is_being_written(old.signature.as_ref(), now) || (old.settled && !changed) {
-            return Arc::clone(&old.content);
+            return Ok(Arc::clone(&old.content));
         }
         let content = match (self.parse)(&self.path, &reading.text) {
             Ok(content) => {
@@ -167,7 +197,7 @@ impl<T> LiveFile<T> {
         let settled = reading.is_settled(now);
         let loaded = Loaded { content: content.clone(), signature: Some(reading.signature), settled };
         self.loaded.store(Arc::new(loaded));
-        content
+        Ok(content)
     }
 }
 

@@ -115,7 +115,10 @@ impl State {
             warnings.push(readable(&config.auth.htpasswd));
         }
         warnings.extend(open_to_others(&config));
-        warnings.extend(unmatched_users::warnings(&config, users.as_ref().map(LiveFile::current).as_deref()));
+        warnings.extend(unmatched_users::warnings(
+            &config,
+            users.as_ref().and_then(|users| users.current().ok()).as_deref(),
+        ));
         let rules = Rules::new(&config);
         warnings.extend(unusable_rules::warnings(&config, &rules));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));

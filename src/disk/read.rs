@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::mode::Mode;
 use super::signature::Signature;
@@ -32,9 +34,16 @@ pub(crate) fn read(path: &Path, largest: u64) -> io::Result<Content> {
     Ok(Content { mode: Mode::of(&file.0.metadata()?), bytes: file.read(largest)? })
 }
 
+/// Whether the process or the system has no descriptor or memory left, so that the error says
+/// nothing about the file.
+pub(crate) fn lacks_resources(error: &io::Error) -> bool {
+    let lacking = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    lacking.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 /// An open file that cannot block its reader for ever.
 #[derive(Debug)]
-pub(crate) struct RegularFile(File);
+pub(crate) struct RegularFile(File, Reserve);
 
 impl RegularFile {
     /// Opens a file, following symbolic links.
@@ -44,7 +53,15 @@ impl RegularFile {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         // Without NONBLOCK, opening a FIFO waits for a writer. It has no effect on a regular file.
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+        let open = || File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+        let reserve = Reserve;
+        let file = match open() {
+            Err(error) if lacks_resources(&error) => {
+                drop(Reserve::held().take());
+                open()
+            }
+            opened => opened,
+        }?;
         let kind = file.metadata()?.file_type();
         if kind.is_dir() {
             return Err(io::Error::new(ErrorKind::IsADirectory, "it is a directory"));
@@ -52,7 +69,7 @@ impl RegularFile {
         if !kind.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
         }
-        Ok(Self(file))
+        Ok(Self(file, reserve))
     }
 
     /// Reads the file to its end.
@@ -72,6 +89,30 @@ impl RegularFile {
 
     pub(crate) fn signature(&self) -> io::Result<Signature> {
         Ok(Signature::of(&self.0.metadata()?))
+    }
+}
+
+/// A descriptor kept for these files: what decides about requests must be read when connections
+/// have used up all others. Whoever opens a file may take it. It is there again when this is
+/// dropped.
+#[derive(Debug)]
+struct Reserve;
+
+impl Reserve {
+    fn held() -> MutexGuard<'static, Option<File>> {
+        static HELD: Mutex<Option<File>> = Mutex::new(None);
+        HELD.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        let mut held = Self::held();
+        if held.is_none() {
+            // Any file would do. With PATH, it need not be readable.
+            let flags = OFlags::PATH.bits().cast_signed();
+            *held = File::options().read(true).custom_flags(flags).open("/").ok();
+        }
     }
 }
 

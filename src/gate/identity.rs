@@ -13,6 +13,7 @@ use crate::header::credentials::{self, Basic, Credentials};
 use crate::live_file::LiveFile;
 use crate::secret::Secret;
 use crate::state::State;
+use crate::tls::CertificateRejection;
 use crate::token::Tokens;
 use crate::user::User;
 
@@ -36,7 +37,10 @@ impl RequestContext<'_> {
             return if is_needed { Err(refused("no client certificate")) } else { Ok(None) };
         };
         self.log.certificate(shown);
-        auth.authorities.user(shown).map(Some).map_err(|rejection| refused(rejection.reason()))
+        auth.authorities.user(shown).map(Some).map_err(|rejection| match rejection {
+            CertificateRejection::Unread => Refusal::Unread,
+            rejection => refused(rejection.reason()),
+        })
     }
 
     /// Who sent a request with these `headers`. `certificate_user` is the user of the client's
@@ -63,7 +67,7 @@ impl RequestContext<'_> {
             (Credentials::Basic(basic), _) if is_empty(&basic) && allows_anonymous(self.state) => {
                 Ok(by_name(Identity::Anonymous))
             }
-            (Credentials::Basic(basic), _) => match self.check_password(users, &basic).await {
+            (Credentials::Basic(basic), _) => match self.check_password(users, &basic).await? {
                 Verdict::Right(person) => Ok(by_name(Identity::User(person.user))),
                 Verdict::Wrong => Err(self.unauthorized("wrong user or password")),
                 Verdict::WrongAgain(delay) => Err(Refusal::WrongAgain(delay)),
@@ -80,14 +84,18 @@ impl RequestContext<'_> {
     }
 
     /// Checks a password. If it is not accepted, the log gets the user that it was sent for.
-    pub(super) async fn check_password(&self, users: &LiveFile<Htpasswd>, basic: &Basic) -> Verdict {
+    pub(super) async fn check_password(
+        &self,
+        users: &LiveFile<Htpasswd>,
+        basic: &Basic,
+    ) -> Result<Verdict, Refusal> {
         let Basic { user, password } = basic;
-        let users = users.current();
+        let users = users.current()?;
         let verdict = self.gate.shared.verifier.verify(&users, self.client.address, user, password).await;
         if !matches!(verdict, Verdict::Right(_)) {
             self.log_claimed(user, &users);
         }
-        verdict
+        Ok(verdict)
     }
 
     /// Logs the user whose login failed, if there is such a user: any other name may be a password.

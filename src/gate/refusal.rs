@@ -8,6 +8,7 @@ use http::{HeaderValue, Response, StatusCode};
 use crate::access::NotUtf8;
 use crate::body::ClientFault;
 use crate::header::credentials::TwoAuthorizations;
+use crate::live_file::Unread;
 use crate::registry::grant::BadTokenRequest;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
@@ -74,6 +75,8 @@ pub(super) enum Refusal {
     Registry(Box<Response<Bytes>>),
     /// Too many passwords are waiting to be checked.
     Busy,
+    /// A file that decides about the request has changed and cannot be read.
+    Unread,
     /// The system provides no random numbers for the signature of a token.
     Unsigned,
     /// There were too many wrong passwords: the time until the next one is checked.
@@ -96,6 +99,12 @@ pub(super) enum Refusal {
 impl From<TwoAuthorizations> for Refusal {
     fn from(_: TwoAuthorizations) -> Self {
         Self::Malformed("two Authorization fields")
+    }
+}
+
+impl From<Unread> for Refusal {
+    fn from(_: Unread) -> Self {
+        Self::Unread
     }
 }
 

@@ -210,6 +210,12 @@ fn row(refusal: Refusal) -> Row {
             Row::new(S::TOO_MANY_REQUESTS, C::TooManyRequests, "too many logins at once, try again soon")
                 .header(RETRY_AFTER, SOON)
         }
+        R::Unread => Row::new(
+            S::SERVICE_UNAVAILABLE,
+            C::Unavailable,
+            "tidegate has no free descriptor to read its users or revocations, try again soon",
+        )
+        .header(RETRY_AFTER, SOON),
         R::Unsigned => {
             Row::new(S::SERVICE_UNAVAILABLE, C::Unavailable, "no token can be signed now, try again soon")
                 .header(RETRY_AFTER, SOON)

@@ -14,7 +14,7 @@ use crate::live_file::LiveFile;
 use crate::network::Network;
 use crate::registry::grant::Proof;
 use crate::secret::Secret;
-use crate::token::Tokens;
+use crate::token::{Ended, Tokens};
 use crate::user::User;
 
 /// Who asks for a token.
@@ -63,7 +63,7 @@ impl RequestContext<'_> {
         users: &LiveFile<Htpasswd>,
         basic: Basic,
     ) -> Result<TokenRequester, Refusal> {
-        match self.check_password(users, &basic).await {
+        match self.check_password(users, &basic).await? {
             Verdict::Right(person) => {
                 Ok(TokenRequester { identity: Identity::User(person.user.clone()), login: Some(person) })
             }
@@ -82,9 +82,12 @@ impl RequestContext<'_> {
         users: &LiveFile<Htpasswd>,
         token: &Secret,
     ) -> Result<Identity, Refusal> {
-        let users = users.current();
+        let users = users.current()?;
         let verified = tokens.verify_login(token, &self.service(tokens), &users, SystemTime::now());
         verified.map(Identity::User).map_err(|refused| {
+            if refused.ended == Ended::Unread {
+                return Refusal::Unread;
+            }
             let claimed = refused.user.unwrap_or_default();
             self.log_claimed(claimed.as_bytes(), &users);
             let (network, account) = (Network::of(self.client.address), Account::Login(claimed.as_bytes()));

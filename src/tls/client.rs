@@ -7,6 +7,8 @@ mod issuers;
 mod path;
 mod rejection;
 
+pub(crate) use self::rejection::CertificateRejection;
+
 use std::cell::RefCell;
 use std::iter::zip;
 use std::path::Path;
@@ -19,9 +21,8 @@ use time::OffsetDateTime;
 
 use self::accept_any::AcceptAny;
 use self::issuers::{Issuers, Lists, is_of};
-use self::rejection::CertificateRejection;
 use crate::config::ClientCertificates;
-use crate::live_file::LiveFile;
+use crate::live_file::{LiveFile, Unread};
 use crate::pki::Facts;
 use crate::pki::date;
 use crate::problem::{Problem, Problems};
@@ -145,7 +146,8 @@ impl Authorities {
     /// The user that these certificates name, if they are valid. Costs one `stat` for each list,
     /// and at most one path search per second and connection.
     pub(crate) fn user(&self, shown: &PresentedCertificate) -> Result<User, CertificateRejection> {
-        let lists: Vec<_> = self.lists.iter().map(LiveFile::current).collect();
+        let lists: Result<Vec<_>, _> = self.lists.iter().map(LiveFile::current).collect();
+        let lists = lists.map_err(|Unread| CertificateRejection::Unread)?;
         let mut judged = shown.judged.borrow_mut();
         if let Some(known) = judged.as_ref().filter(|known| known.holds(&self.issuers, &lists)) {
             return known.verdict.clone();
@@ -164,7 +166,9 @@ impl Authorities {
     fn doubts(&self, ca: &Path, now: OffsetDateTime) -> Vec<Problem> {
         let mut doubts = Vec::new();
         for file in &self.lists {
-            for next in file.current().iter().filter_map(|list| list.next_update) {
+            for next in
+                file.current().iter().flat_map(|lists| lists.iter()).filter_map(|list| list.next_update)
+            {
                 let renew = "renew it, with `tidegate cert ca --crl` if that made it";
                 if next <= now {
                     let message = format!(
@@ -182,7 +186,9 @@ impl Authorities {
             }
         }
         let listed = |facts: &Facts| {
-            self.lists.iter().any(|file| file.current().iter().any(|list| is_of(list, facts)))
+            self.lists
+                .iter()
+                .any(|file| file.current().is_ok_and(|lists| lists.iter().any(|list| is_of(list, facts))))
         };
         for facts in self.issuers.facts.iter().filter(|facts| !self.lists.is_empty() && !listed(facts)) {
             let message = format!(

@@ -11,6 +11,6 @@ mod server;
 mod tickets;
 
 pub(crate) use self::challenge::{Challenges, Offer, PROTOCOL as ACME};
-pub(crate) use self::client::PresentedCertificate;
+pub(crate) use self::client::{CertificateRejection, PresentedCertificate};
 pub(crate) use self::files::TlsFiles;
 pub(crate) use self::server::{Choice, ServerTls, server};

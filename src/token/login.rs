@@ -11,6 +11,7 @@ use super::tokens::Tokens;
 use super::unix_time::{milliseconds, seconds};
 use super::verify::{Invalid, expect_current};
 use crate::auth::{Htpasswd, Person};
+use crate::live_file::Unread;
 use crate::secret::Secret;
 use crate::user::User;
 
@@ -23,6 +24,8 @@ pub enum Ended {
     Password,
     /// `tidegate token revoke` ended it.
     Revoked,
+    /// Whether it was revoked is not known, because the list cannot be read now.
+    Unread,
     /// This tidegate issues no identity tokens: `token.refresh_ttl = "0s"`, or no key in a file.
     NotKept,
 }
@@ -36,6 +39,7 @@ impl Ended {
             Self::Invalid(invalid) => invalid.reason(),
             Self::Password => "the password was changed",
             Self::Revoked => "the login was revoked",
+            Self::Unread => "whether the login was revoked is not known",
             Self::NotKept => "this registry does not keep logins",
         }
     }
@@ -116,7 +120,7 @@ impl Tokens {
             self.key.is_bound(&claims.binding, &[person.user.as_bytes(), &person.fingerprint])
         };
         let person = users.person(claims.sub.as_bytes()).filter(is_bound).ok_or(Ended::Password)?;
-        if revoked.current().ends(&claims.sub, claims.given) {
+        if revoked.current().map_err(|Unread| Ended::Unread)?.ends(&claims.sub, claims.given) {
             return Err(Ended::Revoked);
         }
         Ok(person.user)

@@ -15,6 +15,7 @@ mod verified;
 mod verify;
 
 pub(crate) use self::issue::NotIssued;
+pub(crate) use self::login::Ended;
 pub use self::tokens::Tokens;
 pub(crate) use self::verify::Invalid;
 

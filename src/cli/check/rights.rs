@@ -95,7 +95,7 @@ fn doubt(state: &State, user: &str) -> Option<String> {
     let has_certificates = state.config.tls.client.verify != Verify::Off;
     match &state.users {
         _ if user == ANONYMOUS => None,
-        Some(users) if users.current().person(user.as_bytes()).is_some() => None,
+        Some(users) if users.current().is_ok_and(|users| users.person(user.as_bytes()).is_some()) => None,
         Some(_) if has_certificates => Some(format!(
             "{user} is not in {}; only a client certificate can prove this name",
             state.config.auth.htpasswd.display()

@@ -15,6 +15,8 @@ pub(crate) enum CertificateRejection {
     IssuerExpired,
     /// A CRL lists the certificate.
     Revoked,
+    /// Whether a CRL lists it is not known, because the CRLs cannot be read now.
+    Unread,
     /// All CRLs of the certificate's CA have expired.
     OutOfDate,
     /// The certificate's extendedKeyUsage lacks clientAuth.
@@ -41,6 +43,7 @@ impl CertificateRejection {
             Self::Stranger => "the client certificate was not issued by a CA of tls.client.ca",
             Self::IssuerExpired => "the CA of the client certificate is not valid now",
             Self::Revoked => "the client certificate is revoked",
+            Self::Unread => "whether the client certificate is revoked is not known",
             Self::OutOfDate => "the CRL of the client certificate's CA has expired",
             Self::Purpose => "the client certificate is not for client authentication (extendedKeyUsage)",
             Self::Version => "the client certificate is of X.509 version 1; issue it with extensions",
