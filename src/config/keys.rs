@@ -4,7 +4,7 @@ use super::quote::quoted;
 use super::words::nearest;
 
 /// The sections, in the order of proxy.toml.example.
-pub(super) const SECTIONS: [&str; 14] = [
+pub(super) const SECTIONS: [&str; 15] = [
     "server",
     "limits",
     "tls",
@@ -17,6 +17,7 @@ pub(super) const SECTIONS: [&str; 14] = [
     GROUPS,
     ACCESS,
     "policy",
+    "cors",
     "token",
     "log",
 ];

@@ -2,8 +2,8 @@
 //!
 //! Each section has a file with its struct, its keys and their defaults, and its printer, which
 //! also says how changes take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`,
-//! `auth`, `user_agents`, `groups`, `access`, `policy`, `token` and `log`. The other files are
-//! their tools: `document`, `section`, `list` and `syntax` find all mistakes in one pass, and
+//! `auth`, `user_agents`, `groups`, `access`, `policy`, `cors`, `token` and `log`. The other files
+//! are their tools: `document`, `section`, `list` and `syntax` find all mistakes in one pass, and
 //! `disk` checks that the named files can be read.
 
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ mod address;
 mod auth;
 mod client;
 mod complaint;
+mod cors;
 mod disk;
 mod document;
 mod environment;
@@ -55,6 +56,7 @@ pub(crate) use acme::{Acme, AcmeChallenge};
 pub(crate) use address::ServerAddress;
 pub(crate) use auth::{Auth, AuthMode, ClientCertificate, Throttle};
 pub(crate) use client::{ClientCertificates, UserFrom, Verify};
+pub(crate) use cors::{Allowed, Cors};
 pub(crate) use limits::Limits;
 pub(crate) use log::{AccessFormat, AccessTarget, Log, LogFormat};
 pub(crate) use policy::{Catalog, Policy};
@@ -83,6 +85,7 @@ pub struct Config {
     /// The rules in the order of the file. Without any, every user may do everything.
     pub access: Vec<AccessRule>,
     pub policy: Policy,
+    pub cors: Cors,
     pub token: Token,
     pub log: Log,
     /// Settings that are valid but have no effect as they are written.
@@ -151,6 +154,7 @@ impl Config {
         let access =
             document.entries(ACCESS, access::EXAMPLE, |section| AccessRule::read(section, groups.as_ref()));
         let policy = document.section("policy", Policy::read);
+        let cors = document.section("cors", Cors::read);
         let names = server.as_ref().map_or(&[][..], |server| &server.names);
         let mode = auth.as_ref().map(|auth| auth.mode);
         let authorization = upstream.as_ref().map(|upstream| upstream.authorization);
@@ -173,6 +177,7 @@ impl Config {
                 user_agents: user_agents?,
                 access: access?,
                 policy: policy?,
+                cors: cors?,
                 token: token?,
                 log: log?,
                 warnings: Vec::new(),
@@ -211,6 +216,7 @@ impl Config {
             user_agents,
             access,
             policy,
+            cors,
             token,
             log,
             warnings: _,
@@ -226,6 +232,7 @@ impl Config {
         user_agents.print(to);
         access.iter().for_each(|rule| rule.print(to));
         policy.print(to);
+        cors.print(to);
         token.print(to);
         log.print(to);
         printer

@@ -56,6 +56,7 @@ fn the_smallest_file_means_the_defaults() {
     let minute = Duration::from_mins(1);
     assert_eq!(config.auth.throttle, Throttle { failures: 10, window: minute, delay: minute });
     assert_eq!((&config.access, &config.policy), (&Vec::new(), &Policy::default()));
+    assert_eq!(config.cors, Cors::default());
     let token = Token {
         service: None,
         issuer: "tidegate".to_owned(),
@@ -146,6 +147,8 @@ actions = ["*", "catalog"]
 read_only = true
 immutable_tags = ["team-a/**:v*", "**:release-*"]
 catalog = "off"
+[cors]
+origins = ["https://UI.example:443", "http://localhost:3000", "*"]
 [token]
 service = "registry"
 issuer = "https://issuer/"

@@ -14,9 +14,13 @@ use crate::header::authority::{Authority, HostPort};
 pub(super) const NO_BODY: Refusal = Refusal::Malformed("there is a body where there can be none");
 
 /// Runs all checks. Returns the host and port that the request names; none where HTTP/1.0 allows
-/// that.
-pub(super) fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Option<Authority>, Refusal> {
-    method(request.method())?;
+/// that. `preflight` allows OPTIONS.
+pub(super) fn check<B: Body>(
+    request: &Request<B>,
+    limits: &Limits,
+    preflight: bool,
+) -> Result<Option<Authority>, Refusal> {
+    method(request.method(), preflight)?;
     field_values(request.headers())?;
     head_size(request, limits)?;
     transfer_encoding(request)?;
@@ -46,9 +50,10 @@ pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn method(method: &Method) -> Result<(), Refusal> {
+fn method(method: &Method, preflight: bool) -> Result<(), Refusal> {
     match *method {
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => Ok(()),
+        Method::OPTIONS if preflight => Ok(()),
         _ => Err(Refusal::Method),
     }
 }
@@ -117,7 +122,8 @@ fn singletons(headers: &HeaderMap) -> Result<(), Refusal> {
 /// request. HTTP/2 shows only in its frames whether there is any: `early_body::settle` reads them.
 fn bodiless<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
     let has_content = request.version() != Version::HTTP_2 && has_body(request);
-    ensure(!(has_content && is_read(request.method())), NO_BODY)
+    let has_none = is_read(request.method()) || request.method() == Method::OPTIONS;
+    ensure(!(has_content && has_none), NO_BODY)
 }
 
 /// RFC 9112 section 3.2: origin-form, or absolute-form for the scheme of this connection.

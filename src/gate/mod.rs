@@ -4,6 +4,7 @@ mod authorization;
 mod catalog;
 mod challenge;
 mod context;
+mod cors;
 mod decide;
 mod early_body;
 mod forward;
@@ -36,11 +37,12 @@ use crate::agent;
 use crate::body::{Flow, UnreadBody};
 use crate::header::forwarded;
 use crate::registry::grant;
-use crate::registry::target::{self, Operation};
+use crate::registry::target::{self, Operation, PREFLIGHT, TOKEN};
 use crate::state::State;
 
 use context::RequestContext;
 pub(crate) use context::{Gate, Peer};
+use cors::Sharing;
 use refusal::Refusal;
 pub(crate) use reply::Reply;
 use request_log::RequestLog;
@@ -58,7 +60,9 @@ pub(crate) async fn handle<G>(
     let log = RequestLog::open(gate.shared.clone(), peer.address, &request, flow.clone());
     let mut request = request.map(UnreadBody::from);
     let unread = head_checks::has_body(&request);
-    let response = match pass(&gate, &state, peer, &mut request, &flow, &log).await {
+    let sharing = Sharing::of(&state.config.cors, &request);
+    let passed = pass(&gate, &state, peer, &mut request, &flow, &log, sharing.as_ref()).await;
+    let mut response = match passed {
         Ok(response) => response,
         Err(refusal) => {
             // If `pass` took the request before it failed, an empty one is left here, which has
@@ -68,6 +72,9 @@ pub(crate) async fn handle<G>(
             reject::respond(refusal, &state.destination.server, unread, &log)
         }
     };
+    if let Some(sharing) = sharing {
+        sharing.mark(response.headers_mut());
+    }
     reply::hand_over(response, flow, log, guard)
 }
 
@@ -80,7 +87,7 @@ pub(crate) fn check_plain<B: Body>(
     answer: impl FnOnce(&str) -> Response<Full<Bytes>>,
 ) -> Response<Full<Bytes>> {
     let host = || {
-        let named = head_checks::check(request, &state.config.limits)?;
+        let named = head_checks::check(request, &state.config.limits, false)?;
         let client = forwarded::client(request.headers(), peer, &state.config.server.trusted_proxies);
         let asked = host::asked(named, request.headers(), &client, state)?;
         Ok(asked.host().to_string())
@@ -100,9 +107,11 @@ async fn pass(
     request: &mut Request<UnreadBody>,
     flow: &Rc<Flow>,
     log: &RequestLog,
+    sharing: Option<&Sharing>,
 ) -> Result<Response<reply::Source>, Refusal> {
     let config = &state.config;
-    let named = head_checks::check(request, &config.limits)?;
+    let preflight = sharing.filter(|sharing| sharing.is_preflight());
+    let named = head_checks::check(request, &config.limits, preflight.is_some())?;
     // Before `forward`, which removes the fields that name the client.
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
     log.client(&client);
@@ -110,6 +119,10 @@ async fn pass(
     log.host(&authority);
     if !agent::admits(&config.user_agents, user_agent(request)) {
         return Err(Refusal::Agent(config.user_agents.status));
+    }
+    if let Some(preflight) = preflight {
+        log.operation(PREFLIGHT);
+        return preflight.answer();
     }
     let sent = request.uri().clone();
     let path = target::decode(sent.path());
@@ -128,7 +141,7 @@ async fn pass(
 
     let certificate_user = context.certificate_user(peer)?;
     if let Some(tokens) = tokens {
-        log.token_endpoint();
+        log.operation(TOKEN);
         return token::answer(&context, tokens, certificate_user, mem::take(request)).await;
     }
     let caller = context.identify(certificate_user, request.headers()).await?;

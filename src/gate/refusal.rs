@@ -36,6 +36,8 @@ pub(super) enum Refusal {
     Certificate(StatusCode, &'static str),
     /// `user_agents` denies the client: the configured status.
     Agent(StatusCode),
+    /// A page asks from an origin that is not among `cors.origins`.
+    ForeignOrigin,
     /// The path is `/v2` without its slash: the query.
     Moved(Option<String>),
     /// The path is outside of `/v2/`.

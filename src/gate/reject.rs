@@ -155,6 +155,9 @@ fn row(refusal: Refusal) -> Row {
         R::Agent(status) => {
             Row::new(status, C::Unsupported, "this client is too old for a registry of version 2")
         }
+        R::ForeignOrigin => {
+            Row::new(S::FORBIDDEN, C::Denied, "pages of this origin may not use the registry (cors.origins)")
+        }
         R::Moved(query) => {
             // As the registry does it, without a password and for every method.
             let location = query.map_or("/v2/".to_owned(), |query| format!("/v2/?{query}"));

@@ -16,7 +16,7 @@ use crate::config::ServerAddress;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
 use crate::log::record::{Record, Truncated};
-use crate::registry::target::{TOKEN, Target};
+use crate::registry::target::Target;
 use crate::state::Shared;
 use crate::tls::PresentedCertificate;
 use crate::upstream::AnswerError;
@@ -104,9 +104,9 @@ impl RequestLog {
         record.reference = target.reference.map(str::to_owned);
     }
 
-    /// The request is for the token endpoint.
-    pub(super) fn token_endpoint(&self) {
-        self.record.borrow_mut().operation = TOKEN;
+    /// The request is for tidegate itself.
+    pub(super) fn operation(&self, name: &'static str) {
+        self.record.borrow_mut().operation = name;
     }
 
     pub(super) fn user(&self, identity: &Identity) {

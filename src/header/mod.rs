@@ -7,3 +7,4 @@ pub mod forwarded;
 pub(crate) mod forwarded_host;
 pub mod hop;
 pub(crate) mod location;
+pub(crate) mod origin;

@@ -15,6 +15,8 @@ pub(crate) const BASE_WITHOUT_SLASH: &str = "/v2";
 /// The name of a request to the token endpoint in the access log, beside those of
 /// [`Operation::as_str`].
 pub(crate) const TOKEN: &str = "token";
+/// The same for a browser's question before a request.
+pub(crate) const PREFLIGHT: &str = "preflight";
 
 /// An operation and what it applies to. The parts borrow from the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

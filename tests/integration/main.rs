@@ -20,6 +20,7 @@ mod client_certificates;
 mod clients;
 mod commands;
 mod connecting;
+mod cors;
 mod descriptors;
 mod docker;
 mod documents;

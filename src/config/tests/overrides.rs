@@ -25,6 +25,7 @@ fn variables_win_over_the_file() {
             ("TIDEGATE_AUTH_MODE", "off"),
             ("TIDEGATE_AUTH_LEGACY_HASHES", "true"),
             ("TIDEGATE_AUTH_CACHE_SIZE", "12"),
+            ("TIDEGATE_CORS_ORIGINS", "https://a.test,http://localhost:3000"),
             ("TIDEGATE_USER_AGENTS_DENY", "^a{1,3}\n^b\n"),
         ],
     )
@@ -39,6 +40,7 @@ fn variables_win_over_the_file() {
     assert_eq!(config.auth.mode, AuthMode::Off);
     assert!(config.auth.legacy_hashes);
     assert_eq!(config.auth.cache_size, 12);
+    assert_eq!(config.cors.origins.len(), 2);
     assert_eq!(config.user_agents.deny[0].as_str(), "^a{1,3}");
     assert_eq!(config.user_agents.deny[1].as_str(), "^b");
 }

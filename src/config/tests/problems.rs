@@ -413,6 +413,25 @@ fn what_acme_needs_is_asked_for() {
 }
 
 #[test]
+fn what_is_not_an_origin_is_explained() {
+    for (origin, complaint) in [
+        ("ui.example.com", "http:// or https:// is missing before the host"),
+        ("ftp://ui.example.com", "the scheme is not http or https"),
+        ("https://ui.example.com/", "an origin has no path, not even a slash at its end"),
+        ("https://*.example.com", "wildcards are not supported; list the origins"),
+        ("null", "\"null\" is every local file and every sandboxed page"),
+    ] {
+        let expected = format!(
+            "proxy.toml:5:12: cors.origins: found {origin:?} ({complaint}); write the origin of a page, such as \
+             \"https://ui.example.com\", or \"*\""
+        );
+        assert_eq!(problem(&format!("[cors]\norigins = [{origin:?}]")), expected);
+    }
+    let twice = problem("[cors]\norigins = [\"https://a.test\", \"HTTPS://A.test:443\"]");
+    assert!(twice.contains("cors.origins: this is already in the list"), "{twice}");
+}
+
+#[test]
 fn passwords_in_urls_are_not_repeated() {
     let problem = problem("[upstream]\nservers = [\"http://bob:hunter2@registry\"]");
     assert!(!problem.contains("hunter2"), "{problem}");

@@ -29,6 +29,7 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
         (Refusal::Certificate(StatusCode::FORBIDDEN, "x"), 403, Code::Denied, NO_HEADER, false),
         (Refusal::Certificate(StatusCode::NOT_FOUND, "x"), 404, Code::NameUnknown, NO_HEADER, false),
         (Refusal::Agent(StatusCode::GONE), 410, Code::Unsupported, NO_HEADER, false),
+        (Refusal::ForeignOrigin, 403, Code::Denied, NO_HEADER, false),
         (Refusal::Moved(None), 301, Code::Unsupported, "location: /v2/", false),
         (Refusal::Moved(Some("n=1".to_owned())), 301, Code::Unsupported, "location: /v2/?n=1", false),
         (Refusal::NoSuchPath, 404, Code::Unsupported, NO_HEADER, false),
