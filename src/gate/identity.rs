@@ -67,6 +67,9 @@ impl RequestContext<'_> {
             (Credentials::Basic(basic), _) if is_empty(&basic) && allows_anonymous(self.state) => {
                 Ok(by_name(Identity::Anonymous))
             }
+            (Credentials::Basic(basic), _) if let Some(kind) = self.token_as_password(&basic) => {
+                Err(self.refuse_as_password(users, kind, &basic))
+            }
             (Credentials::Basic(basic), _) => match self.check_password(users, &basic).await? {
                 Verdict::Right(person) => Ok(by_name(Identity::User(person.user))),
                 Verdict::Wrong => Err(self.unauthorized("wrong user or password")),

@@ -15,6 +15,7 @@ mod immutable;
 mod inquiry;
 mod listing;
 mod mount;
+mod own_token;
 mod policy;
 mod refusal;
 mod reject;

@@ -1,20 +1,14 @@
 //! Who asks for a token: by password, by identity token, by certificate, or anonymously.
 
-use std::time::SystemTime;
-
-use tokio::time::Instant;
-
 use super::context::RequestContext;
 use super::identity::{is_empty, needs_both};
 use super::refusal::Refusal;
 use crate::access::Identity;
-use crate::auth::{Account, Htpasswd, Person, Verdict};
+use crate::auth::{Htpasswd, Person, Verdict};
 use crate::header::credentials::{Basic, Credentials};
 use crate::live_file::LiveFile;
-use crate::network::Network;
 use crate::registry::grant::Proof;
-use crate::secret::Secret;
-use crate::token::{Ended, Tokens};
+use crate::token::Tokens;
 use crate::user::User;
 
 /// Who asks for a token.
@@ -45,10 +39,11 @@ impl RequestContext<'_> {
         };
         match (proof, credentials) {
             (Proof::Identity(token), _) => {
-                self.returning(tokens, users, &token).map(TokenRequester::without_password)
+                let user = self.returning(users, &token, self.state.challenge.clone())?;
+                Ok(TokenRequester::without_password(Identity::User(user)))
             }
             (Proof::Password(basic), _) | (Proof::Header, Credentials::Basic(basic)) if !is_empty(&basic) => {
-                self.with_password(users, basic).await
+                self.with_password(tokens, users, basic).await
             }
             (Proof::Header, Credentials::Malformed | Credentials::Bearer(_)) => {
                 Err(self.ask_for_password("malformed credentials"))
@@ -60,9 +55,15 @@ impl RequestContext<'_> {
 
     async fn with_password(
         &self,
+        tokens: &Tokens,
         users: &LiveFile<Htpasswd>,
         basic: Basic,
     ) -> Result<TokenRequester, Refusal> {
+        if let Some(kind) = self.token_as_password(&basic) {
+            let challenge = self.state.challenge.clone();
+            let user = self.returning_with_password(tokens, users, kind, &basic, challenge)?;
+            return Ok(TokenRequester::without_password(Identity::User(user)));
+        }
         match self.check_password(users, &basic).await? {
             Verdict::Right(person) => {
                 Ok(TokenRequester { identity: Identity::User(person.user.clone()), login: Some(person) })
@@ -74,39 +75,8 @@ impl RequestContext<'_> {
         }
     }
 
-    /// The user of an identity token. An invalid one is charged like a wrong password, but to a
-    /// separate account: a client that is told to log in again must be able to.
-    fn returning(
-        &self,
-        tokens: &Tokens,
-        users: &LiveFile<Htpasswd>,
-        token: &Secret,
-    ) -> Result<Identity, Refusal> {
-        let users = users.current()?;
-        let verified = tokens.verify_login(token, &self.service(tokens), &users, SystemTime::now());
-        verified.map(Identity::User).map_err(|refused| {
-            if refused.ended == Ended::Unread {
-                return Refusal::Unread;
-            }
-            let claimed = refused.user.unwrap_or_default();
-            self.log_claimed(claimed.as_bytes(), &users);
-            let (network, account) = (Network::of(self.client.address), Account::Login(claimed.as_bytes()));
-            match self.gate.shared.throttle.charge(network, account, Instant::now()) {
-                Ok(charge) => charge.keep(),
-                Err(left) => return Refusal::Throttled(left),
-            }
-            let reason = refused.ended.reason();
-            let message = format!("{reason}; log in again: docker login {}", self.authority.as_str());
-            self.challenge_password(reason, Some(message))
-        })
-    }
-
     /// Asks for user and password: the token endpoint accepts no tokens for requests.
     fn ask_for_password(&self, reason: &'static str) -> Refusal {
-        self.challenge_password(reason, None)
-    }
-
-    fn challenge_password(&self, reason: &'static str, client_message: Option<String>) -> Refusal {
-        Refusal::Unauthorized { reason, client_message, challenge: self.state.challenge.clone() }
+        Refusal::Unauthorized { reason, client_message: None, challenge: self.state.challenge.clone() }
     }
 }

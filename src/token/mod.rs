@@ -5,6 +5,7 @@
 //! months, a client gets access tokens with it instead of the password.
 
 mod claims;
+mod form;
 mod issue;
 mod key;
 mod login;
@@ -14,6 +15,7 @@ mod unix_time;
 mod verified;
 mod verify;
 
+pub(crate) use self::form::Kind;
 pub(crate) use self::issue::NotIssued;
 pub(crate) use self::login::Ended;
 pub use self::tokens::Tokens;

@@ -507,7 +507,7 @@ fn the_pages_of_a_real_registry_are_followed_by_curl() {
         found.extend(
             body["repositories"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()),
         );
-        let link = head.lines().find_map(|line| line.strip_prefix("link: <"));
+        let link = head.lines().find_map(|line| line.strip_prefix("Link: <"));
         target = link.map(|link| link.split_once(">; rel=\"next\"").unwrap().0.to_owned());
     }
     assert_eq!(found, expected);

@@ -5,24 +5,24 @@ use std::fs;
 use super::*;
 use crate::harness::tools;
 
-fn login(client: &mut Client, user: (&str, &str)) -> String {
+pub(super) fn login(client: &mut Client, user: (&str, &str)) -> String {
     text(&json(&get(client, "offline_token=true", Some(user)))["refresh_token"])
 }
 
-fn refresh(tidegate: &Tidegate, kept: &str) -> Response {
+pub(super) fn refresh(tidegate: &Tidegate, kept: &str) -> Response {
     let form = format!("grant_type=refresh_token&refresh_token={kept}&scope=repository:team/app:pull");
     post(&mut Client::connect(tidegate), &form)
 }
 
 /// The message when a login is no longer valid.
-fn refusal(response: &Response) -> String {
+pub(super) fn refusal(response: &Response) -> String {
     assert_eq!((response.status, response.error_code().as_str()), (401, "UNAUTHORIZED"));
     let text = response.text();
     assert!(text.contains("; log in again: docker login localhost"), "{text}");
     text
 }
 
-fn revoke(tidegate: &Tidegate, whom: &str) {
+pub(super) fn revoke(tidegate: &Tidegate, whom: &str) {
     let key = file(tidegate, "token.key").display().to_string();
     succeed(env!("CARGO_BIN_EXE_tidegate"), &["token", "revoke", &key, whom]);
 }

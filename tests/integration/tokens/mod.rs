@@ -1,5 +1,6 @@
 //! Token mode: requesting tokens, their content and their validity.
 
+mod as_passwords;
 mod asking;
 mod beside_a_registry;
 mod certificates;
