@@ -28,6 +28,10 @@ use crate::state::{Shared, State};
 /// How often files are checked for changes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Open connections of plain HTTP, which last for one answer. They are apart from the others, which
+/// a client without TLS must not crowd out.
+const PLAIN_CONNECTIONS: usize = 256;
+
 /// Why the process does not start, or stops without draining.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppError {
@@ -83,7 +87,8 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let plain_listeners = bind_all("server.plain", &config.server.plain)?;
     let verifier = Verifier::new(&config.auth)?;
     let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
-    let slots = Slots::new(config.limits.connections, config.limits.connections_per_ip);
+    let (connections, connections_per_ip) = (config.limits.connections, config.limits.connections_per_ip);
+    let slots = Slots::new(connections, connections_per_ip);
     let threads = config.server.threads;
     let shared = Arc::new(Shared::new(state, verifier, access_log.clone()));
     let reloader = Reloader::new(path, shared.clone(), loaded);
@@ -92,13 +97,14 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let plain = Rc::new(Plain::new(shared.clone(), https_port(&listeners)?));
     for listener in listeners {
         tracing::info!(address = %listener.local_addr()?, "listening");
-        acceptors.spawn_local(accept(listener, slots.clone(), workers.view()));
+        acceptors.spawn_local(accept(listener, slots.clone(), shared.clone(), workers.view()));
     }
 
     let has_plain = !plain_listeners.is_empty();
+    let plain_slots = Slots::new(PLAIN_CONNECTIONS.min(connections), connections_per_ip);
     for listener in plain_listeners {
         tracing::info!(address = %listener.local_addr()?, "listening for plain HTTP");
-        acceptors.spawn_local(plain.clone().accept(listener, slots.clone()));
+        acceptors.spawn_local(plain.clone().accept(listener, plain_slots.clone()));
     }
     let wanted = || {
         shared.state().config.acme.clone().filter(|acme| acme.challenge != AcmeChallenge::Http01 || has_plain)

@@ -110,7 +110,8 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+/// Whether an address is that of a trusted proxy.
+pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| match (net, address) {
         // A network written as ::ffff:192.0.2.0/120 means the IPv4 one. ::/0 does not: to trust all
         // of IPv6 says nothing about IPv4.

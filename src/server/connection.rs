@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
+use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -66,7 +67,7 @@ type Guard = (BusyGuard, RunningRequest);
 
 /// Serves a connection to its end, with the settings that are in force when it starts.
 pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
-    let Accepted { socket, peer, slot: _slot, network: _network } = accepted;
+    let Accepted { socket, peer, slot } = accepted;
     let state = worker.gate.shared.state().clone();
     let limits = &state.config.limits;
     let deadline = Instant::now() + limits.handshake_timeout;
@@ -77,6 +78,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
             Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
             Err(_elapsed) => return tracing::debug!(%peer, "no TLS handshake within limits.handshake_timeout"),
         },
+        () = slot.asked_to_leave() => return tracing::debug!(%peer, "no TLS handshake while others wait"),
         () = worker.reached(Phase::Closing) => return,
     };
     if client.is_challenge() {
@@ -86,14 +88,17 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
     }
     // A connection that is opened while draining belongs to a running transfer.
     let closes_at = if *worker.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
-    let watch = Watch::new(client.meter(), limits, deadline);
+    let watch = Watch::new(client.meter(), slot, limits, deadline);
     let peer = Rc::new(Peer { address: peer, asked, shown: client.presented_certificate() });
     let connection = Connection { worker, client, peer, watch, limits, closes_at };
     if connection.client.is_http2() {
         return Box::pin(connection.serve_http2()).await;
     }
     while let Served::Resting = Box::pin(connection.serve_http1()).await {
-        connection.rest().await;
+        if connection.rest().await.is_break() {
+            tracing::debug!(peer = %connection.peer.address, "closed an idle connection while others wait");
+            return connection.client.end();
+        }
     }
 }
 
@@ -136,7 +141,7 @@ impl Connection<'_> {
             .max_buf_size(BUFFER.max(SLACK * self.limits.header_bytes))
             .serve_connection(TokioIo::new(self.client.clone()), service);
         let shut_down = |connection: Pin<&mut _>| http1::Connection::graceful_shutdown(connection);
-        let progress = self.drive(Pin::new(&mut connection), shut_down, CLOSE_GRACE).await;
+        let progress = self.drive(Pin::new(&mut connection), shut_down).await;
         let unread = connection.into_parts().read_buf;
         if !unread.is_empty() {
             self.client.put_back(&unread);
@@ -163,7 +168,7 @@ impl Connection<'_> {
             .max_header_list_size(u32::try_from(SLACK * self.limits.header_bytes).unwrap_or(u32::MAX))
             .serve_connection(TokioIo::new(self.client.clone()), service);
         let shut_down = |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
-        self.drive(pin!(connection), shut_down, self.limits.idle_timeout).await;
+        self.drive(pin!(connection), shut_down).await;
     }
 
     fn answer(
@@ -175,29 +180,24 @@ impl Connection<'_> {
         let (gate, peer, watch) = (self.worker.gate.clone(), self.peer.clone(), self.watch.clone());
         async move {
             let response = gate::handle(gate, &peer, request, flow, guard).await;
-            if response.status() == StatusCode::MISDIRECTED_REQUEST {
+            match response.status() {
                 // The client may find the right server on a new connection, but not on this one.
-                watch.mark_closing();
+                StatusCode::MISDIRECTED_REQUEST => watch.ask_to_leave(),
+                StatusCode::REQUEST_TIMEOUT => watch.stream_stalled(),
+                _ => {}
             }
             Ok(response)
         }
     }
 
     /// Polls a connection until it ends, a time limit of the client expires, or the process stops.
-    /// `send_grace` is how long a connection that has answered may go on sending after its last
-    /// request.
-    async fn drive<C>(
-        &self,
-        mut connection: Pin<&mut C>,
-        shut_down: impl Fn(Pin<&mut C>),
-        send_grace: Duration,
-    ) -> Served
+    async fn drive<C>(&self, mut connection: Pin<&mut C>, shut_down: impl Fn(Pin<&mut C>)) -> Served
     where
         C: Future<Output = hyper::Result<()>>,
     {
         // Unconstrained: a client that sends faster than we read would use up the task's budget
         // before each poll of the supervision, and no time limit would ever apply to it.
-        let mut supervision = pin!(OnWake::new(unconstrained(self.supervise(send_grace))));
+        let mut supervision = pin!(OnWake::new(unconstrained(self.supervise())));
         let mut shutting_down = false;
         poll_fn(|cx| {
             loop {
@@ -235,7 +235,7 @@ impl Connection<'_> {
 
     /// Waits until the connection has to be closed or may rest. Marks it as closing when it is to
     /// close by itself.
-    async fn supervise(&self, send_grace: Duration) -> Served {
+    async fn supervise(&self) -> Served {
         let Self { watch, worker, .. } = self;
         let peer = self.peer.address;
         let mut closing = pin!(worker.reached(self.closes_at));
@@ -253,8 +253,10 @@ impl Connection<'_> {
                     }
                 },
                 () = closing.as_mut(), if !watch.is_closing() => {}
+                () = watch.asked_to_leave(), if !watch.is_closing() => {}
                 () = grace.as_mut(), if watch.is_closing() => {
-                    if !watch.is_busy() {
+                    // `next_event` judges how slowly the last response is read.
+                    if !watch.is_busy() && !watch.is_finishing() {
                         return Served::Closed;
                     }
                     grace.as_mut().reset(Instant::now() + CLOSE_GRACE);
@@ -263,16 +265,16 @@ impl Connection<'_> {
                 () = cutting.as_mut() => return Served::Closed,
             }
             watch.mark_closing();
-            let time = if watch.has_answered() { send_grace.max(CLOSE_GRACE) } else { CLOSE_GRACE };
-            grace.as_mut().reset(Instant::now() + time);
+            grace.as_mut().reset(Instant::now() + CLOSE_GRACE);
         }
     }
 
-    /// Waits until a resting connection needs to be served again.
-    async fn rest(&self) {
+    /// Waits until a resting connection needs to be served again, or until others need its slot.
+    async fn rest(&self) -> ControlFlow<()> {
         tokio::select! {
-            () = self.watch.rest() => {}
-            () = self.worker.reached(self.closes_at) => {}
+            () = self.watch.rest() => ControlFlow::Continue(()),
+            () = self.worker.reached(self.closes_at) => ControlFlow::Continue(()),
+            () = self.watch.asked_to_leave() => ControlFlow::Break(()),
         }
     }
 }
@@ -298,7 +300,10 @@ where
             match flow {
                 Some(flow) => tokio::select! {
                     () = stream => {}
-                    () = watch.stalled(&flow) => {}
+                    () = async {
+                        watch.stalled(&flow).await;
+                        watch.stream_stalled();
+                    } => {}
                 },
                 None => stream.await,
             }

@@ -46,7 +46,7 @@ impl FieldNames {
         let answer = sender.send_request(Request::new(Empty::<Bytes>::new()));
         // hyper accepts no answer before it has sent the request.
         let answering = async {
-            registry.read(&mut [0; 64]).await?;
+            registry.read_u8().await?;
             registry.write_all(ANSWER).await?;
             pending::<io::Result<()>>().await
         };

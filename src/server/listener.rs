@@ -2,15 +2,19 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::time::sleep;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use super::accepted::Accepted;
-use super::slots::Slots;
+use super::slots::{Entry, Slots};
 use super::workers::WorkersView;
+use crate::header::forwarded;
+use crate::state::Shared;
 
 /// Connections that the kernel completes ahead of us.
 const BACKLOG: i32 = 1024;
@@ -32,15 +36,29 @@ pub(crate) fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpLis
 }
 
 /// Accepts connections for the workers, until it is dropped.
-pub(crate) async fn accept(listener: TcpListener, slots: Slots, workers: WorkersView) {
-    accept_for(listener, slots, |accepted| workers.hand_over(accepted)).await;
+pub(crate) async fn accept(listener: TcpListener, slots: Slots, shared: Arc<Shared>, workers: WorkersView) {
+    accept_for(listener, slots, &shared, |accepted| workers.hand_over(accepted)).await;
 }
 
-/// Accepts connections and passes them to `take`. While no slot is free it waits, and the kernel's
-/// backlog fills up.
-pub(super) async fn accept_for(listener: TcpListener, slots: Slots, take: impl Fn(Accepted)) {
+/// Accepts connections and passes them to `take`, as soon as there is a slot for each.
+pub(super) async fn accept_for(
+    listener: TcpListener,
+    slots: Slots,
+    shared: &Shared,
+    take: impl Fn(Accepted),
+) {
+    let mut waiting = JoinSet::new();
     loop {
-        let (socket, peer) = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(waited) = waiting.join_next() => {
+                if let Ok(Some(accepted)) = waited {
+                    take(accepted);
+                }
+                continue;
+            }
+        };
+        let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 if !concerns_one_connection(&error) {
@@ -50,16 +68,26 @@ pub(super) async fn accept_for(listener: TcpListener, slots: Slots, take: impl F
                 continue;
             }
         };
-        // After accept: an idle listener must not hold a slot.
-        let Some(slot) = slots.connections.take().await else { return };
         let peer = peer.ip().to_canonical();
-        let Some(network) = slots.networks.take(peer) else {
-            tracing::debug!(%peer, "over limits.connections_per_ip");
-            continue;
+        let socket = match socket.into_std() {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::warn!(%error, "lost a connection");
+                continue;
+            }
         };
-        match socket.into_std() {
-            Ok(socket) => take(Accepted { socket, peer, slot, network }),
-            Err(error) => tracing::warn!(%error, "lost a connection"),
+        let config = &shared.state().config;
+        // After accept: an idle listener must not hold a slot.
+        match slots.enter(peer, forwarded::is_trusted(peer, &config.server.trusted_proxies)) {
+            Entry::Slot(slot) => take(Accepted { socket, peer, slot }),
+            Entry::Later(slot) => {
+                let slot = timeout(config.limits.handshake_timeout, slot);
+                waiting.spawn_local(async move {
+                    let slot = slot.await.ok()?.ok()?;
+                    Some(Accepted { socket, peer, slot })
+                });
+            }
+            Entry::Refused => tracing::debug!(%peer, "too many connections of this network"),
         }
     }
 }

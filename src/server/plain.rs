@@ -46,13 +46,14 @@ impl Plain {
         Self { shared, https_port }
     }
 
-    /// Accepts connections until it is dropped, within the same limits as the HTTPS listeners.
+    /// Accepts connections until it is dropped.
     pub(crate) async fn accept(self: Rc<Self>, listener: TcpListener, slots: Slots) {
-        accept_for(listener, slots, |accepted| _ = spawn_local(self.clone().serve(accepted))).await;
+        let take = |accepted| _ = spawn_local(self.clone().serve(accepted));
+        accept_for(listener, slots, &self.shared, take).await;
     }
 
     async fn serve(self: Rc<Self>, accepted: Accepted) {
-        let Accepted { socket, peer, slot: _slot, network: _network } = accepted;
+        let Accepted { socket, peer, slot } = accepted;
         let time = self.shared.state().config.limits.handshake_timeout;
         let service = service_fn(|request| {
             let response = self.answer(&request, peer);
@@ -71,10 +72,13 @@ impl Plain {
             .max_header_size(HEAD)
             .max_buf_size(HEAD)
             .serve_connection(TokioIo::new(LingeringSocket::new(socket)), service);
-        match timeout(time, connection).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "plain HTTP failed"),
-            Err(_elapsed) => tracing::debug!(%peer, "no plain HTTP within limits.handshake_timeout"),
+        tokio::select! {
+            end = timeout(time, connection) => match end {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "plain HTTP failed"),
+                Err(_elapsed) => tracing::debug!(%peer, "no plain HTTP within limits.handshake_timeout"),
+            },
+            () = slot.asked_to_leave() => tracing::debug!(%peer, "no plain HTTP while others wait"),
         }
     }
 

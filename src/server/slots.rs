@@ -1,119 +1,307 @@
-//! How many client connections may be open: in all, and from one network.
+//! Who may have a connection when there are more clients than slots.
+//!
+//! While slots are scarce, a network has at most half of them: the rest is for others. A new
+//! connection then takes the slot of the connection that has been idle for longest, of the network
+//! with the most connections. A connection with a request keeps its slot.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::network::Network;
 
-/// The slots that all listeners share.
-#[derive(Clone)]
-pub(crate) struct Slots {
-    pub(super) connections: ConnectionSlots,
-    pub(super) networks: NetworkSlots,
+/// The part of all slots that no network with half of them may take.
+const RESERVE: usize = 16;
+/// Connections that wait for a slot, as many as the kernel's backlog holds.
+const WAITING: usize = 1024;
+/// The time of a connection that is not idle.
+const BUSY: u64 = u64::MAX;
+
+/// The slots that some listeners share.
+#[derive(Clone, Debug)]
+pub(crate) struct Slots(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    most: usize,
+    /// Most slots of one network; 0 means half of them while others wait.
+    per_network: usize,
+    start: Instant,
+    table: Mutex<Table>,
+    /// The length of `Table::waiting`, readable without the lock.
+    waiting: AtomicUsize,
+    /// Connections that were asked to leave.
+    leaving: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    open: HashMap<u64, Arc<Seat>>,
+    last: u64,
+    /// Networks without a connection stay until there are many.
+    crowds: HashMap<Network, Arc<AtomicUsize>>,
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    crowd: Crowd,
+    slot: oneshot::Sender<Slot>,
+}
+
+/// The open connections of a network. Trusted proxies are not counted: each stands for many
+/// clients.
+#[derive(Clone, Debug)]
+struct Crowd(Option<(Network, Arc<AtomicUsize>)>);
+
+impl Crowd {
+    fn size(&self) -> usize {
+        self.0.as_ref().map_or(0, |(_, count)| count.load(Ordering::Relaxed))
+    }
+
+    fn is(&self, other: &Crowd) -> bool {
+        match (&self.0, &other.0) {
+            (Some((network, _)), Some((other, _))) => network == other,
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Seat {
+    crowd: Crowd,
+    /// When it became idle, in milliseconds after the start, or [`BUSY`].
+    idle_since: AtomicU64,
+    is_leaving: AtomicBool,
+    asked: Notify,
+}
+
+impl Seat {
+    fn may_be_asked(&self) -> bool {
+        self.idle_since.load(Ordering::Relaxed) != BUSY && !self.is_leaving.load(Ordering::Relaxed)
+    }
+}
+
+/// What a new connection gets.
+#[derive(Debug)]
+pub(super) enum Entry {
+    Slot(Slot),
+    /// A slot, once there is one.
+    Later(oneshot::Receiver<Slot>),
+    /// The network has too many connections.
+    Refused,
 }
 
 impl Slots {
-    /// At most `connections` at once, and `per_network` from one IPv4 address or IPv6 /64; 0 means
-    /// that a network may have any number.
+    /// At most `connections` at once, and `per_network` from one IPv4 address or IPv6 /64. With 0, a
+    /// network may have any number while slots are free.
     pub(crate) fn new(connections: usize, per_network: usize) -> Self {
-        Self {
-            connections: ConnectionSlots(Arc::new(Semaphore::new(connections))),
-            networks: NetworkSlots { most: per_network, open: Arc::default() },
-        }
+        Self(Arc::new(Shared {
+            most: connections,
+            per_network,
+            start: Instant::now(),
+            table: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+        }))
     }
-}
 
-/// One slot for each open connection of any client.
-#[derive(Clone)]
-pub(super) struct ConnectionSlots(Arc<Semaphore>);
-
-impl ConnectionSlots {
-    /// Waits for a free slot. `None` when there will never be one.
-    pub(super) async fn take(&self) -> Option<ConnectionSlot> {
-        let permit = self.0.clone().acquire_owned().await;
-        permit.ok().map(|permit| ConnectionSlot { _permit: permit })
-    }
-}
-
-/// Dropping it makes room for another connection.
-#[derive(Debug)]
-pub(super) struct ConnectionSlot {
-    _permit: OwnedSemaphorePermit,
-}
-
-/// The slots of each network. Apart from the others because a client's address may be known later
-/// than its connection.
-#[derive(Clone)]
-pub(super) struct NetworkSlots {
-    most: usize,
-    open: OpenByNetwork,
-}
-
-type OpenByNetwork = Arc<Mutex<HashMap<Network, usize>>>;
-
-impl NetworkSlots {
-    /// A slot for a connection from `address`; `None` when its network has no free one.
-    pub(super) fn take(&self, address: IpAddr) -> Option<NetworkSlot> {
-        if self.most == 0 {
-            return Some(NetworkSlot(None));
+    /// A slot for a connection from `address`. `is_trusted` says that it is a proxy, whose clients
+    /// are not one network.
+    pub(super) fn enter(&self, address: IpAddr, is_trusted: bool) -> Entry {
+        let mut table = self.0.lock();
+        let crowd = if is_trusted { Crowd(None) } else { table.crowd(Network::of(address)) };
+        if self.0.per_network > 0 && crowd.size() >= self.0.per_network {
+            return Entry::Refused;
         }
-        let network = Network::of(address);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(network).or_default();
-        if *count >= self.most {
-            return None;
-        }
-        *count += 1;
-        Some(NetworkSlot(Some((network, self.open.clone()))))
-    }
-}
-
-/// Dropping it makes room for another connection of the same network.
-#[derive(Debug)]
-pub(super) struct NetworkSlot(Option<(Network, OpenByNetwork)>);
-
-impl Drop for NetworkSlot {
-    fn drop(&mut self) {
-        let Some((network, open)) = &self.0 else { return };
-        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(network) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(network);
+        if table.waiting.is_empty() && self.0.admits(&crowd, &table) {
+            let slot = self.0.open(&mut table, crowd);
+            if self.0.free(&table) < self.0.reserve() {
+                self.0.make_room(&table, &slot.seat.crowd);
             }
+            return Entry::Slot(slot);
+        }
+        table.waiting.retain(|waiting| !waiting.slot.is_closed());
+        let of_network = table.waiting.iter().filter(|waiting| waiting.crowd.is(&crowd)).count();
+        if of_network >= WAITING / 2 || table.waiting.len() >= WAITING {
+            return Entry::Refused;
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.0.make_room(&table, &crowd);
+        table.waiting.push(Waiting { crowd, slot: sender });
+        let admitted = self.0.admit(&mut table);
+        drop(table);
+        hand_out(admitted);
+        Entry::Later(receiver)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(BUSY - 1)
+    }
+
+    fn free(&self, table: &Table) -> usize {
+        self.most.saturating_sub(table.open.len())
+    }
+
+    fn reserve(&self) -> usize {
+        self.most / RESERVE
+    }
+
+    /// Whether a network has its half.
+    fn has_share(&self, crowd: &Crowd) -> bool {
+        self.per_network == 0 && crowd.size() >= self.most.div_ceil(2)
+    }
+
+    fn admits(&self, crowd: &Crowd, table: &Table) -> bool {
+        self.free(table) > if self.has_share(crowd) { self.reserve() } else { 0 }
+    }
+
+    fn open(self: &Arc<Self>, table: &mut Table, crowd: Crowd) -> Slot {
+        if let Crowd(Some((_, count))) = &crowd {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let seat = Arc::new(Seat {
+            crowd,
+            idle_since: AtomicU64::new(self.now()),
+            is_leaving: AtomicBool::new(false),
+            asked: Notify::new(),
+        });
+        table.last += 1;
+        table.open.insert(table.last, seat.clone());
+        Slot { number: table.last, seat, shared: self.clone() }
+    }
+
+    /// Asks an idle connection to leave for one of `crowd`, unless enough are leaving already.
+    fn make_room(&self, table: &Table, crowd: &Crowd) {
+        let leaving = self.leaving.load(Ordering::Relaxed);
+        if self.free(table) + leaving > self.reserve() + table.waiting.len() {
+            return;
+        }
+        let only_own = self.has_share(crowd);
+        let idle = table.open.iter().filter(|(_, seat)| seat.may_be_asked());
+        let idle = idle.filter(|(_, seat)| !only_own || seat.crowd.is(crowd));
+        let first = |&(number, seat): &(&u64, &Arc<Seat>)| {
+            (Reverse(seat.crowd.size()), seat.idle_since.load(Ordering::Relaxed), *number)
+        };
+        if let Some((_, seat)) = idle.min_by_key(first) {
+            self.ask_to_leave(seat);
+        }
+    }
+
+    fn ask_to_leave(&self, seat: &Seat) {
+        if !seat.is_leaving.swap(true, Ordering::Relaxed) {
+            self.leaving.fetch_add(1, Ordering::Relaxed);
+        }
+        seat.asked.notify_one();
+    }
+
+    /// Gives free slots to those who wait, the smallest networks first.
+    fn admit(self: &Arc<Self>, table: &mut Table) -> Vec<(oneshot::Sender<Slot>, Slot)> {
+        let mut admitted = Vec::new();
+        table.waiting.retain(|waiting| !waiting.slot.is_closed());
+        loop {
+            let waiting = table.waiting.iter().enumerate();
+            let admissible = waiting.filter(|(_, waiting)| self.admits(&waiting.crowd, table));
+            let Some((next, _)) = admissible.min_by_key(|(_, waiting)| waiting.crowd.size()) else { break };
+            let Waiting { crowd, slot } = table.waiting.remove(next);
+            admitted.push((slot, self.open(table, crowd)));
+        }
+        self.waiting.store(table.waiting.len(), Ordering::Relaxed);
+        admitted
+    }
+}
+
+/// To be called without the lock: a slot that nobody waits for any more is dropped.
+fn hand_out(admitted: Vec<(oneshot::Sender<Slot>, Slot)>) {
+    for (waiting, slot) in admitted {
+        _ = waiting.send(slot);
+    }
+}
+
+impl Table {
+    fn crowd(&mut self, network: Network) -> Crowd {
+        if self.crowds.len() > 2 * (self.open.len() + WAITING) {
+            self.crowds.retain(|_, count| Arc::strong_count(count) > 1);
+        }
+        let count = self.crowds.entry(network).or_default();
+        Crowd(Some((network, count.clone())))
+    }
+}
+
+/// The slot of one connection. Dropping it makes room for another.
+#[derive(Debug)]
+pub(super) struct Slot {
+    number: u64,
+    seat: Arc<Seat>,
+    shared: Arc<Shared>,
+}
+
+impl Slot {
+    /// Records that the connection has a request.
+    pub(super) fn busy(&self) {
+        self.seat.idle_since.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// Records that the connection has no request any more. It leaves if others wait.
+    pub(super) fn idle(&self) {
+        self.seat.idle_since.store(self.shared.now(), Ordering::Relaxed);
+        if self.shared.waiting.load(Ordering::Relaxed) > 0 {
+            let table = self.shared.lock();
+            if let Some(waiting) = table.waiting.iter().min_by_key(|waiting| waiting.crowd.size()) {
+                self.shared.make_room(&table, &waiting.crowd);
+            }
+        }
+    }
+
+    /// Asks the connection to leave as soon as it has no request.
+    pub(super) fn ask_to_leave(&self) {
+        self.shared.ask_to_leave(&self.seat);
+    }
+
+    /// Waits until the connection is asked to leave.
+    pub(super) async fn asked_to_leave(&self) {
+        while !self.seat.is_leaving.load(Ordering::Relaxed) {
+            self.seat.asked.notified().await;
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_network_has_only_so_many_slots() {
-        let networks = Slots::new(10, 2).networks;
-        let take = |address: &str| networks.take(address.parse().unwrap());
-        let first = take("2001:db8::1");
-        let second = take("2001:db8::2");
-        assert!(first.is_some() && second.is_some());
-        assert!(take("2001:db8::3").is_none());
-        assert!(take("2001:db8:0:1::3").is_some());
-        assert!(take("127.0.0.1").is_some());
-        drop(first);
-        assert!(take("2001:db8::3").is_some());
-        drop(second);
-        assert!(networks.open.lock().unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_dropped_connection_makes_room_for_another() {
-        let connections = Slots::new(1, 0).connections;
-        let slot = connections.take().await.unwrap();
-        assert_eq!(connections.0.available_permits(), 0);
-        drop(slot);
-        assert!(connections.take().await.is_some());
+impl Slot {
+    pub(super) fn for_a_test() -> Self {
+        match Slots::new(1, 0).enter(IpAddr::from([127, 0, 0, 1]), false) {
+            Entry::Slot(slot) => slot,
+            entry => panic!("{entry:?}"),
+        }
     }
 }
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut table = self.shared.lock();
+        table.open.remove(&self.number);
+        if let Crowd(Some((_, count))) = &self.seat.crowd {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.seat.is_leaving.load(Ordering::Relaxed) {
+            self.shared.leaving.fetch_sub(1, Ordering::Relaxed);
+        }
+        let admitted = if table.waiting.is_empty() { Vec::new() } else { self.shared.admit(&mut table) };
+        drop(table);
+        hand_out(admitted);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -79,6 +79,13 @@ impl Stream {
     /// Puts back bytes that were read, to be read again.
     pub(super) fn put_back(&self, bytes: &[u8]) {
         self.0.session.borrow_mut().put_back(bytes);
+    }
+
+    /// Sends a close_notify, if the kernel takes it at once.
+    pub(super) fn end(&self) {
+        if self.0.session.borrow_mut().end().is_ok() {
+            _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::meter::Meter;
+use super::slots::Slot;
 use crate::body::{Flow, Pace};
 use crate::config::Limits;
 
@@ -44,6 +45,7 @@ pub(super) enum Event {
 /// Watches one connection.
 pub(super) struct Watch {
     meter: Rc<Meter>,
+    slot: Slot,
     idle_timeout: Duration,
     header_timeout: Duration,
     min_rate: u64,
@@ -51,6 +53,8 @@ pub(super) struct Watch {
     busy: Cell<usize>,
     /// Whether a response has ended. Bytes that are sent before are those of TLS itself.
     answered: Cell<bool>,
+    /// Whether a stream has ended because its client was too slow.
+    stalled: Cell<bool>,
     /// Whether the connection was asked to close.
     closing: Cell<bool>,
     /// When the next request must have arrived, while none is running.
@@ -61,14 +65,16 @@ pub(super) struct Watch {
 
 impl Watch {
     /// `first` is when the first request must have arrived.
-    pub(super) fn new(meter: Rc<Meter>, limits: &Limits, first: Instant) -> Rc<Self> {
+    pub(super) fn new(meter: Rc<Meter>, slot: Slot, limits: &Limits, first: Instant) -> Rc<Self> {
         Rc::new(Self {
             meter,
+            slot,
             idle_timeout: limits.idle_timeout,
             header_timeout: limits.header_timeout,
             min_rate: limits.min_rate,
             busy: Cell::new(0),
             answered: Cell::new(false),
+            stalled: Cell::new(false),
             closing: Cell::new(false),
             deadline: Cell::new(first),
             current: RefCell::new(None),
@@ -77,7 +83,9 @@ impl Watch {
 
     /// Records that a request has begun. Dropping the guard records that its response is over.
     pub(super) fn begin(self: &Rc<Self>) -> BusyGuard {
-        self.busy.set(self.busy.get() + 1);
+        if self.busy.replace(self.busy.get() + 1) == 0 {
+            self.slot.busy();
+        }
         BusyGuard(self.clone())
     }
 
@@ -91,9 +99,26 @@ impl Watch {
         self.busy.get() > 0
     }
 
-    /// Whether a response has ended on this connection. Its last bytes may still be on their way.
-    pub(super) fn has_answered(&self) -> bool {
-        self.answered.get()
+    /// Whether the last response may still be on its way. What is sent before any response does not
+    /// postpone the first request: a client can ask for answers to its pings without end.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.answered.get() && self.meter.is_sending()
+    }
+
+    /// Records that a stream has ended because its client was too slow. The connection ends too,
+    /// once no other stream is left.
+    pub(super) fn stream_stalled(&self) {
+        self.stalled.set(true);
+    }
+
+    /// Waits until the connection is to close after its request.
+    pub(super) async fn asked_to_leave(&self) {
+        self.slot.asked_to_leave().await;
+    }
+
+    /// Has the connection close after its request.
+    pub(super) fn ask_to_leave(&self) {
+        self.slot.ask_to_leave();
     }
 
     /// Marks the connection as closing; the idle deadline no longer applies.
@@ -166,12 +191,6 @@ impl Watch {
         }
     }
 
-    /// Whether the last response may still be on its way. What is sent before any response does not
-    /// postpone the first request: a client can ask for answers to its pings without end.
-    fn is_finishing(&self) -> bool {
-        self.has_answered() && self.meter.is_sending()
-    }
-
     fn may_rest(&self) -> bool {
         let http1 = self.current.borrow().is_some();
         http1 && !self.is_busy() && !self.is_closing() && !self.meter.is_sending()
@@ -228,9 +247,17 @@ pub(super) struct BusyGuard(Rc<Watch>);
 
 impl Drop for BusyGuard {
     fn drop(&mut self) {
-        self.0.busy.set(self.0.busy.get() - 1);
-        self.0.answered.set(true);
-        self.0.postpone();
+        let Self(watch) = self;
+        watch.busy.set(watch.busy.get() - 1);
+        watch.answered.set(true);
+        watch.postpone();
+        if watch.is_busy() {
+            return;
+        }
+        watch.slot.idle();
+        if watch.stalled.get() {
+            watch.ask_to_leave();
+        }
     }
 }
 

@@ -145,20 +145,28 @@ fn one_address_gets_at_most_its_share_of_connections() {
 }
 
 #[test]
-fn new_connections_beyond_the_limit_wait_and_are_served_later() {
+fn new_connections_beyond_the_limit_wait_for_those_with_a_request() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()).set("limits.connections", "2"));
-    let (mut first, mut second) = (Client::connect(&tidegate), Client::connect(&tidegate));
-    assert_eq!(first.exchange("GET /v2/", &[AUTH]).status, 200);
-    assert_eq!(second.exchange("GET /v2/", &[AUTH]).status, 200);
+    let mut uploads: Vec<Client> = (0..2).map(|_| Client::connect(&tidegate)).collect();
+    for (number, upload) in uploads.iter_mut().enumerate() {
+        let line = format!("PUT /v2/a/manifests/{number}");
+        upload.send(http1::head(&line, &[AUTH, "Content-Length: 11"]));
+        recorder.wait_for("the upload", |seen| line.ends_with(&seen.head.target));
+    }
     std::thread::scope(|scope| {
         let third = scope.spawn(|| Client::connect(&tidegate).exchange("GET /v2/", &[AUTH]).status);
         // The connected clients keep working while the third waits.
         for _ in 0..10 {
-            assert_eq!(second.exchange("GET /v2/", &[AUTH]).status, 200);
+            uploads.iter_mut().for_each(|upload| upload.send(" "));
+            tidegate.resident_kib();
         }
         assert!(!third.is_finished(), "the third is not served beside two others");
-        drop(first);
+        uploads[0].send(" ");
+        assert_eq!(uploads[0].response(false).unwrap().status, 200);
         assert_eq!(third.join().unwrap(), 200);
     });
+    assert!(uploads[0].ends(), "the connection that has become idle makes room");
+    uploads[1].send(" ");
+    assert_eq!(uploads[1].response(false).unwrap().status, 200);
 }

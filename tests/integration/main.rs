@@ -21,6 +21,7 @@ mod clients;
 mod commands;
 mod connecting;
 mod cors;
+mod crowds;
 mod descriptors;
 mod docker;
 mod documents;

@@ -28,7 +28,8 @@ async fn client(limits: &str) -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (accepted, _) = listener.accept().await.unwrap();
-    let watch = Watch::new(Rc::new(Meter::new(accepted)), &limits, Instant::now() + FIRST);
+    let watch =
+        Watch::new(Rc::new(Meter::new(accepted)), Slot::for_a_test(), &limits, Instant::now() + FIRST);
     Client { watch, socket }
 }
 

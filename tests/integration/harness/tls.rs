@@ -33,7 +33,7 @@ impl Tls {
     }
 
     /// The handshake over an existing socket.
-    fn over(name: &str, mut socket: TcpStream, config: Arc<ClientConfig>) -> io::Result<Tls> {
+    pub fn over(name: &str, mut socket: TcpStream, config: Arc<ClientConfig>) -> io::Result<Tls> {
         socket.set_read_timeout(Some(DEADLINE))?;
         socket.set_write_timeout(Some(DEADLINE))?;
         let name = ServerName::try_from(name.to_owned()).unwrap();
