@@ -98,8 +98,8 @@ pub(super) enum Entry {
 }
 
 impl Slots {
-    /// At most `connections` at once, and `per_network` from one IPv4 address or IPv6 /64. With 0, a
-    /// network may have any number while slots are free.
+    /// At most `connections` at once, and `per_network` from one IPv4 address or IPv6 /64. With 0,
+    /// a network may have any number while slots are free.
     pub(crate) fn new(connections: usize, per_network: usize) -> Self {
         Self(Arc::new(Shared {
             most: connections,
