@@ -36,7 +36,9 @@ impl Environment {
     pub(super) fn new(variables: &[(String, String)]) -> Self {
         let mut environment = Self::default();
         for (name, value) in variables {
-            let Some(rest) = name.strip_prefix(PREFIX).map(str::to_lowercase) else { continue };
+            let Some(rest) = name.to_uppercase().strip_prefix(PREFIX).map(str::to_lowercase) else {
+                continue;
+            };
             if OTHERS.contains(&rest.as_str()) || is_service_link(&rest, value) {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! The sections of proxy.toml, the keys that their readers take, and advice on unknown keys.
 
 use super::quote::quoted;
-use super::words::nearest;
+use super::words::{nearest, slip};
 
 /// The sections, in the order of proxy.toml.example.
 pub(super) const SECTIONS: [&str; 15] = [
@@ -31,6 +31,29 @@ pub(super) const ACCESS: &str = "access";
 /// What is announced for a later version. Each also stands for longer names that begin with it.
 const PLANNED: [&str; 7] =
     ["metrics", "health", "admin", "audit", "proxy_protocol", "upstreams", "registries"];
+
+/// The names that other programs give to a key: section, habitual name, key.
+pub(super) const HABITS: [(&str, &str, &str); 17] = [
+    ("server", "address", "listen"),
+    ("server", "bind", "listen"),
+    ("server", "port", "listen"),
+    ("server", "domain", "names"),
+    ("server", "hostname", "names"),
+    ("tls", "cert", "certificate"),
+    ("tls", "cert_file", "certificate"),
+    ("tls", "key_file", "key"),
+    ("tls", "private_key", "key"),
+    ("acme", "domains", "names"),
+    ("acme", "email", "contact"),
+    ("upstream", "address", "servers"),
+    ("upstream", "backend", "servers"),
+    ("upstream", "registry", "servers"),
+    ("upstream", "url", "servers"),
+    ("auth", "file", "htpasswd"),
+    ("auth", "type", "mode"),
+];
+
+const SHORT: usize = 3;
 
 /// What happens if a key is not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +107,11 @@ impl Keys {
 
     /// The advice after "unknown key": where the key belongs, or a key with a similar name.
     pub(super) fn advice(&self, section: &str, name: &str) -> String {
+        let habit = HABITS.iter().find(|(there, habit, _)| *there == section && *habit == name);
+        let here = self.0.iter().filter(|key| key.section == section).map(|key| key.name.as_str());
+        if let Some(key) = habit.map(|(_, _, key)| *key).or_else(|| slip(name, here)) {
+            return format!("did you mean {key:?}?");
+        }
         if SECTIONS.contains(&name) {
             return format!("{} is a separate section", header(name));
         }
@@ -98,7 +126,8 @@ impl Keys {
         if let Some(near) = nearest(name, here.map(|key| key.name.as_str())) {
             return format!("did you mean {near:?}?");
         }
-        let elsewhere = self.working().filter(|_| section != ACCESS);
+        // A short word resembles too many others.
+        let elsewhere = self.working().filter(|_| section != ACCESS && name.len() > SHORT);
         let near = nearest(name, elsewhere.map(|key| key.name.as_str()));
         if let Some(key) = near.and_then(|near| self.working().find(|key| key.name == near)) {
             return format!("did you mean {:?} of {}?", key.name, header(key.section));

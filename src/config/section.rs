@@ -60,6 +60,15 @@ impl Written<'_> {
         }
     }
 
+    /// The string of a list of one string.
+    fn only_item(&self) -> Option<&str> {
+        let Self::Toml(DeValue::Array(list)) = self else { return None };
+        match list.iter().collect::<Vec<_>>().as_slice() {
+            [item] => item.get_ref().as_str(),
+            _ => None,
+        }
+    }
+
     /// Parses a quantity, which has a unit and therefore quotes.
     fn quantity<T>(&self, parse: impl Fn(&str) -> Result<T, Complaint>) -> Result<T, Complaint> {
         match self {
@@ -143,8 +152,11 @@ impl<'i> Section<'_, 'i> {
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
         let field = self.take(key, default)?;
-        let parsed = field.written.parsed(parse);
-        self.judged(key, &field, wanted, parsed)
+        let parsed = field.written.parsed(&parse);
+        match field.written.only_item().filter(|item| parse(item).is_ok()) {
+            Some(item) => self.judged(key, &field, &format!("{}, without brackets", quoted(item)), parsed),
+            None => self.judged(key, &field, wanted, parsed),
+        }
     }
 
     /// One of a few words.

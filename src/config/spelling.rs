@@ -33,7 +33,7 @@ pub(super) fn durations(text: &str) -> Vec<String> {
     let Some(quantities) = quantities(text) else { return Vec::new() };
     match quantities.as_slice() {
         [Quantity { whole, thousandths: 0, unit }] if unit.is_empty() => {
-            vec![format!("{whole}s"), format!("{whole}ms")]
+            ["s", "ms", "m", "h"].map(|unit| format!("{whole}{unit}")).to_vec()
         }
         [one @ Quantity { thousandths: 0, .. }] => {
             one.unit(&DURATIONS).map(|unit| format!("{}{unit}", one.whole)).into_iter().collect()

@@ -63,7 +63,9 @@ fn duplicate(text: &str, error: &Error) -> String {
 fn describe(text: &str, offset: usize, broken: &Range<usize>, message: &str) -> String {
     let plain = match message {
         message
-            if message.starts_with("string values must be quoted") || message.contains("expected `nan`") =>
+            if message.starts_with("string values must be quoted")
+                || message.starts_with("invalid float")
+                || message.starts_with("invalid boolean") =>
         {
             "a value is missing, or text is not in quotes"
         }

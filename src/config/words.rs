@@ -22,6 +22,11 @@ pub(super) fn word<T: PartialEq>(words: Words<T>, choice: &T) -> &'static str {
     words.iter().find(|(_, known)| known == choice).map_or("", |(word, _)| word)
 }
 
+/// The candidate that differs from `name` by one letter.
+pub(super) fn slip<'c>(name: &str, mut candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    candidates.find(|candidate| strsim::damerau_levenshtein(name, candidate) == 1)
+}
+
 /// The candidate that is most similar to `name`, if any is similar enough.
 pub(super) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let name = name.to_lowercase().replace('-', "_");

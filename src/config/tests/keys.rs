@@ -1,6 +1,6 @@
 //! Known keys are those that a reader asks for; others get advice.
 
-use super::super::keys::{SECTIONS, section_advice};
+use super::super::keys::{HABITS, SECTIONS, section_advice};
 use super::*;
 
 #[test]
@@ -16,6 +16,9 @@ fn advice_names_the_nearest_or_the_section() {
         ("policy", "users", "it belongs to [[access]]"),
         ("auth", "access", "[[access]] is a separate section"),
         ("access", "name", "[[access]] has users, repositories, actions"),
+        ("upstream", "server", r#"did you mean "servers"?"#),
+        ("upstream", "url", r#"did you mean "servers"?"#),
+        ("log", "url", "[log] has level, format, access, access_format"),
     ] {
         assert_eq!(known.advice(section, name), advice);
     }
@@ -24,6 +27,14 @@ fn advice_names_the_nearest_or_the_section() {
     assert_eq!(section_advice("acces"), "did you mean [[access]]?");
     assert_eq!(section_advice("throttle"), "did you mean [auth.throttle]?");
     assert!(section_advice("storage").starts_with("the sections are [server], [limits]"));
+}
+
+#[test]
+fn every_habit_leads_to_a_key() {
+    let known = known();
+    for (section, _, name) in HABITS {
+        assert!(known.0.iter().any(|key| key.section == section && key.name == name), "{section}.{name}");
+    }
 }
 
 #[test]

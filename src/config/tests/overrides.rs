@@ -113,6 +113,7 @@ fn wrong_rules_in_the_environment_are_named() {
 fn a_misspelt_variable_is_refused_with_the_right_spelling() {
     for (name, advice) in [
         ("TIDEGATE_SERVR_LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
+        ("tidegate_server_listen", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
         ("TIDEGATE_LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
         ("TIDEGATE_UPSTREAMSERVERS", "unknown variable; did you mean TIDEGATE_UPSTREAM_SERVERS?"),
         ("TIDEGATE__SERVER__LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),

@@ -187,6 +187,26 @@ fn a_quantity_without_its_unit_is_told_with_it() {
 }
 
 #[test]
+fn a_list_where_one_text_stands_is_told_without_brackets() {
+    assert_eq!(
+        problem("[auth]\nmode = [\"token\"]"),
+        r#"proxy.toml:5:8: auth.mode: found a list; write "token", without brackets"#
+    );
+    assert!(problem("[auth]\nmode = [\"a\"]").ends_with(r#"found a list; write "basic", "token" or "off""#));
+}
+
+#[test]
+fn text_without_quotes_is_told_whatever_it_is() {
+    for value in
+        ["INFO", "info", "nothing", "True", "yes", "Off", "/var/log", "0.0.0.0:443", "30s", "tomorrow"]
+    {
+        let problem = problem(&format!("[log]\nlevel = {value}"));
+        let wanted = "not valid TOML: a value is missing, or text is not in quotes";
+        assert!(problem.contains(wanted), "{value}: {problem}");
+    }
+}
+
+#[test]
 fn unknown_names_get_advice() {
     for (lines, message) in [
         ("listen = []", r#"4:1: unknown key "listen" in [tls]; it belongs to [server]"#),
