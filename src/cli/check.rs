@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::exit::USAGE;
+use super::exit::{USAGE, complain, say};
 use super::settings_file::SettingsFile;
 use crate::config::duration_option;
 use crate::pki::date;
@@ -58,37 +58,36 @@ pub(super) struct Check {
 }
 
 impl Check {
-    #[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command speaks to its terminal")]
     pub(super) fn run(self) -> ExitCode {
         let path = self.settings.path();
         match app::check(&path) {
             Ok(state) => {
                 for warning in &state.warnings {
-                    eprintln!("warning: {warning}");
+                    complain(&format!("warning: {warning}"));
                 }
                 if let [user, repository] = &*self.caller {
                     return rights(&state, user, repository);
                 }
                 if self.dump {
-                    print!("{}", state.config.to_toml());
+                    say(&state.config.to_toml());
                 } else {
                     for certificate in state.tls.certificates() {
                         let names: Vec<String> = certificate.names().collect();
-                        println!(
-                            "certificate for {} until {}",
+                        say(&format!(
+                            "certificate for {} until {}\n",
                             names.join(", "),
                             date(certificate.not_after)
-                        );
+                        ));
                     }
                     if let Some(code) = beyond_the_settings(&state, self.upstream, self.expires_within) {
                         return ExitCode::from(code);
                     }
-                    println!("{}: no errors", path.display());
+                    say(&format!("{}: no errors\n", path.display()));
                 }
                 ExitCode::SUCCESS
             }
             Err(problems) => {
-                eprintln!("{problems}");
+                complain(&problems.to_string());
                 ExitCode::from(problems.exit_code())
             }
         }
@@ -97,44 +96,42 @@ impl Check {
 
 /// What `--upstream` and `--expires-within` ask. Prints the answers; returns an exit code if one of
 /// them is bad.
-#[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command speaks to its terminal")]
 fn beyond_the_settings(state: &State, upstream: bool, within: Option<Duration>) -> Option<u8> {
     let mut code = None;
     if let Some(within) = within {
         for end in expiry::soon(&state.tls.certificates, within) {
-            eprintln!("error: {end}");
+            complain(&format!("error: {end}"));
             code = Some(EXPIRES);
         }
     }
     match upstream.then(|| ping::ask(state)) {
         None => {}
-        Some(Ok(answer)) => println!("registry {answer}"),
+        Some(Ok(answer)) => say(&format!("registry {answer}\n")),
         Some(Err(why)) => {
-            eprintln!("error: registry {why}");
+            complain(&format!("error: registry {why}"));
             code = Some(UNAVAILABLE);
         }
     }
     code
 }
 
-#[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command speaks to its terminal")]
 fn rights(state: &State, user: &str, repository: &str) -> ExitCode {
     if !name::is_repository(repository) {
-        eprintln!(
+        complain(&format!(
             "error: {repository:?} is not the name of a repository; write it without host and tag, as in team/app"
-        );
+        ));
         return ExitCode::from(USAGE);
     }
     let answer = match rights::answer(state, user, repository) {
         Ok(answer) => answer,
         Err(bad) => {
-            eprintln!("error: {bad}");
+            complain(&format!("error: {bad}"));
             return ExitCode::from(USAGE);
         }
     };
     if let Some(warning) = &answer.warning {
-        eprintln!("warning: {warning}");
+        complain(&format!("warning: {warning}"));
     }
-    print!("{}", answer.text);
+    say(&answer.text);
     if answer.allows_anything { ExitCode::SUCCESS } else { ExitCode::from(DENIED) }
 }

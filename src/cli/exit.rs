@@ -19,17 +19,26 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
+/// Prints `text` on standard output. A closed pipe is not an error: its reader, such as `head`, has
+/// read enough.
+pub(super) fn say(text: &str) {
+    _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints a line on standard error. If that is closed, the exit code has to do.
+pub(super) fn complain(line: &str) {
+    _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Prints the report of a command on standard output, or its error on standard error.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 pub(super) fn finish<E: Display>(result: Result<String, E>, exit_code: impl Fn(&E) -> u8) -> ExitCode {
     match result {
         Ok(report) => {
-            // A closed pipe is not an error: the files are written.
-            _ = io::stdout().write_all(report.as_bytes());
+            say(&report);
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("tidegate: {error}");
+            complain(&format!("tidegate: {error}"));
             ExitCode::from(exit_code(&error))
         }
     }

@@ -128,6 +128,11 @@ fn add(
 ) -> Result<(), HtpasswdError> {
     let user = htpasswd::user(user).map_err(|bad| HtpasswdError::Usage(bad.to_string()))?;
     let name = user.to_string();
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    if folder.is_some_and(|folder| !folder.exists()) {
+        // Nobody should type a password for nothing.
+        return Err(HtpasswdError::File(file.into(), ErrorKind::NotFound.into()));
+    }
     let password = ask(&name, true)?;
     password::check(password.expose())?;
     let hash = StoredHash::make(password.expose(), cost)

@@ -38,14 +38,14 @@ enum Command {
     Token(token::Token),
 }
 
-/// Says what to write if a file of settings stands where the command should be.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+/// Says what to write if the settings stand where the command should be.
 fn suggest(error: &clap::Error) {
-    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
-        && word.ends_with(".toml")
-    {
-        eprintln!("\nTo run with these settings:\n  tidegate serve --config {word}");
-    }
+    let file = match (error.get(ContextKind::InvalidSubcommand), error.get(ContextKind::InvalidArg)) {
+        (Some(ContextValue::String(word)), _) if word.ends_with(".toml") => word,
+        (_, Some(ContextValue::String(option))) if option == "--config" || option == "-c" => "FILE",
+        _ => return,
+    };
+    exit::complain(&format!("\nTo run with these settings:\n  tidegate serve --config {file}"));
 }
 
 /// Runs the command that `arguments` name. The first argument is the name of the program.

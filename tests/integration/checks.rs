@@ -107,3 +107,22 @@ fn check_expires_within_fails_for_a_certificate_that_ends_soon() {
     let both = tidegate(&settings, &["check", "--upstream", "--expires-within", "14d", "FILE"]);
     assert!(both.code == Some(69) && both.stderr.contains("expires in 3 days"), "{}", both.stderr);
 }
+
+#[test]
+fn output_that_cannot_be_written_is_no_panic() {
+    let settings = settings();
+    fs::write(settings.file(), settings.toml()).unwrap();
+    let program = env!("CARGO_BIN_EXE_tidegate");
+    let file = settings.file().display().to_string();
+    for (line, code) in [
+        (format!("{program} check --config {file} >/dev/full"), 0),
+        (format!("{program} check --dump --config {file} >/dev/full"), 0),
+        (format!("{program} check --as testuser a --config {file} >/dev/full"), 0),
+        (format!("{program} check --config {file}.missing 2>/dev/full"), 66),
+        (format!("{program} cert ca --out {file} 2>/dev/full"), 73),
+    ] {
+        let run = tools::run("bash", &["-c", &line]);
+        assert_eq!(run.code, Some(code), "{line}: {}", run.stderr);
+        assert!(!run.stderr.contains("panicked"), "{line}: {}", run.stderr);
+    }
+}

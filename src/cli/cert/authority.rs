@@ -44,6 +44,10 @@ impl Authority {
 
     /// Reads `ca.crt` and `ca.key` in `directory`, made by tidegate or another tool.
     pub(super) fn read(directory: &Path) -> Result<Self, CertError> {
+        if directory.is_file() {
+            let message = "is a file; --ca names the folder that holds ca.crt and ca.key";
+            return Err(CertError::BadAuthority(Problem::at(directory, message).to_string()));
+        }
         let files = CertificateFiles { certificate: directory.join(CERTIFICATE), key: directory.join(KEY) };
         let pair = pair::read(&files);
         let (Some(chain), Some(key), true) = (pair.chain, pair.key, pair.problems.is_empty()) else {

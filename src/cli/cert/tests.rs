@@ -268,6 +268,10 @@ fn an_unusable_ca_is_named() {
         refusal(&folder, arguments),
         ("@/ca.crt: is not the certificate of a CA; make one with `tidegate cert ca`".to_owned(), 65)
     );
+    assert_eq!(
+        refusal(&folder, "server --ca @/ca.crt --out @/certs a.test"),
+        ("@/ca.crt: is a file; --ca names the folder that holds ca.crt and ca.key".to_owned(), 65)
+    );
     assert!(!folder.path("certs").exists());
 }
 
