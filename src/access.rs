@@ -28,7 +28,8 @@ impl Identity {
         self.user().map_or(Ok(""), |user| user.as_str().ok_or(NotUtf8))
     }
 
-    fn user(&self) -> Option<&User> {
+    /// The user; `None` for an anonymous client.
+    pub(crate) fn user(&self) -> Option<&User> {
         match self {
             Self::Anonymous => None,
             Self::User(user) => Some(user),

@@ -1,37 +1,49 @@
 //! The decision about a request, and the 401s that tell the client what to come back with.
 
 use super::context::RequestContext;
-use super::refusal::{DENIED, Refusal, denial};
+use super::refusal::{DENIED, Refusal};
 use crate::access::{self, Caller, Denied, Identity, Permit};
 use crate::header::challenge::BearerError;
 use crate::registry::scope::{Resource, Scope};
 use crate::token::Invalid;
 
+/// What the access log says of a password that was not accepted.
+pub(super) const WRONG_PASSWORD: &str = "wrong user or password";
+
 impl RequestContext<'_> {
     /// Decides whether the caller may do this. The only way to a [`Permit`].
     pub(super) fn decide(&self, caller: Caller) -> Result<Permit, Refusal> {
-        let bearer = caller.bearer().cloned();
+        let (identity, has_token) = (caller.identity.clone(), caller.token.is_some());
         access::decide(&self.state.rules, caller, self.target).map_err(|denied| match denied {
             Denied::Unknown => self.unauthorized("no credentials"),
-            Denied::TooLittle(missing) => match &bearer {
-                None => Refusal::Denied(missing),
-                Some(identity) => self.insufficient(missing, identity),
-            },
+            Denied::TooLittle(missing) if has_token => self.insufficient(missing, &identity),
+            Denied::TooLittle(missing) => {
+                Refusal::Denied { client_message: self.denial(&identity, &missing), missing }
+            }
             Denied::NoMethod(methods) => Refusal::NoMethod(methods),
             Denied::NoPath => Refusal::NoPath,
         })
     }
 
-    /// The client is not authenticated; `reason` is for the log alone.
+    /// The client has not sent usable credentials.
     pub(super) fn unauthorized(&self, reason: &'static str) -> Refusal {
-        Refusal::Unauthorized { reason, client_message: None, challenge: self.challenge(None) }
+        Refusal::Unauthorized { reason, client_message: self.log_in(reason), challenge: self.challenge(None) }
+    }
+
+    /// The password is wrong, or there is no such user.
+    pub(super) fn wrong_password(&self, user: &[u8]) -> Refusal {
+        Refusal::Unauthorized {
+            reason: WRONG_PASSWORD,
+            client_message: self.wrong_password_of(user),
+            challenge: self.challenge(None),
+        }
     }
 
     /// The client's token is not valid.
     pub(super) fn invalid(&self, invalid: Invalid) -> Refusal {
         let reason = invalid.reason();
         let challenge = self.challenge(Some((BearerError::InvalidToken, reason)));
-        Refusal::Unauthorized { reason, client_message: Some(reason.to_owned()), challenge }
+        Refusal::Unauthorized { reason, client_message: reason.to_owned(), challenge }
     }
 
     /// The valid token of `bearer` does not allow the request. Answered with 401 too: clients then
@@ -42,8 +54,8 @@ impl RequestContext<'_> {
             Resource::Repository(name) if self.state.rules.rights(bearer, name).contains(missing.rights) => {
                 ("the token does not allow this", format!("the token does not allow {missing}"))
             }
-            _ if is_stranger => ("this needs a login", denial("log in to", &missing)),
-            _ => (DENIED, denial("this user may not", &missing)),
+            _ if is_stranger => ("this needs a login", self.denial(bearer, &missing)),
+            _ => (DENIED, self.denial(bearer, &missing)),
         };
         let challenge = self.challenge(Some((BearerError::InsufficientScope, &client_message)));
         Refusal::Insufficient { missing, is_stranger, reason, client_message, challenge }

@@ -48,7 +48,7 @@ impl RequestContext<'_> {
     /// login` would accept any.
     ///
     /// # Errors
-    /// The response is the same for no password, a wrong password and an unknown user.
+    /// The response is the same for a wrong password and an unknown user.
     pub(super) async fn identify(
         &self,
         certificate_user: Option<User>,
@@ -72,7 +72,7 @@ impl RequestContext<'_> {
             }
             (Credentials::Basic(basic), _) => match self.check_password(users, &basic).await? {
                 Verdict::Right(person) => Ok(by_name(Identity::User(person.user))),
-                Verdict::Wrong => Err(self.unauthorized("wrong user or password")),
+                Verdict::Wrong => Err(self.wrong_password(&basic.user)),
                 Verdict::WrongAgain(delay) => Err(Refusal::WrongAgain(delay)),
                 Verdict::Busy => Err(Refusal::Busy),
                 Verdict::Throttled(left) => Err(Refusal::Throttled(left)),

@@ -23,6 +23,7 @@ mod reply;
 mod request_log;
 mod token;
 mod token_requester;
+mod words;
 
 use std::mem;
 use std::net::IpAddr;

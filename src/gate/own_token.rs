@@ -95,7 +95,7 @@ impl RequestContext<'_> {
             Err(refusal) => refusal,
             Ok(_) => Refusal::Unauthorized {
                 reason: "an identity token as the password of a request",
-                client_message: Some("an identity token is accepted by /auth/token alone".to_owned()),
+                client_message: "an identity token is accepted by /auth/token alone".to_owned(),
                 challenge,
             },
         }
@@ -108,7 +108,6 @@ impl RequestContext<'_> {
             Ok(charge) => charge.keep(),
             Err(left) => return Refusal::Throttled(left),
         }
-        let message = format!("{reason}; log in again: docker login {}", self.authority.as_str());
-        Refusal::Unauthorized { reason, client_message: Some(message), challenge }
+        Refusal::Unauthorized { reason, client_message: self.log_in(reason), challenge }
     }
 }

@@ -10,12 +10,11 @@ use crate::body::ClientFault;
 use crate::header::credentials::TwoAuthorizations;
 use crate::live_file::Unread;
 use crate::registry::grant::BadTokenRequest;
-use crate::registry::rights::Rights;
-use crate::registry::scope::{Resource, Scope};
+use crate::registry::scope::Scope;
 use crate::token::NotIssued;
 use crate::upstream::UpstreamError;
 
-/// What the access log says of a user who lacks a right; the message for the client is [`denial`].
+/// What the access log says of a user who lacks a right.
 pub(super) const DENIED: &str = "this user may not do this";
 
 /// Why a request is not forwarded, or the registry's answer not returned.
@@ -53,7 +52,7 @@ pub(super) enum Refusal {
     /// The head of the request exceeds a limit.
     HeadTooLarge,
     /// The client is not authenticated. `reason` is for the log, `client_message` for the client.
-    Unauthorized { reason: &'static str, client_message: Option<String>, challenge: Option<HeaderValue> },
+    Unauthorized { reason: &'static str, client_message: String, challenge: Option<HeaderValue> },
     /// The token is valid but does not allow the request; a better token may.
     Insufficient {
         missing: Scope,
@@ -64,8 +63,8 @@ pub(super) enum Refusal {
     },
     /// The token endpoint cannot use the request.
     BadTokenRequest(&'static str),
-    /// The user is known and lacks these rights.
-    Denied(Scope),
+    /// The identity is known and lacks these rights.
+    Denied { missing: Scope, client_message: String },
     /// A policy for everybody forbids the request: the message, and the methods that the path still
     /// has.
     NotOffered { message: &'static str, methods: &'static str },
@@ -142,19 +141,5 @@ impl From<UpstreamError> for Refusal {
                 Self::BadGateway(error.to_string())
             }
         }
-    }
-}
-
-/// The message for a client that lacks `missing`: `denial("this user may not", …)` is "this user
-/// may not pull from team/app".
-pub(super) fn denial(who: &str, missing: &Scope) -> String {
-    let action = match missing.rights {
-        Rights::PULL => "pull from",
-        Rights::DELETE => "delete from",
-        _ => "push to",
-    };
-    match &missing.resource {
-        Resource::Repository(name) => format!("{who} {action} {name}"),
-        Resource::Catalog => format!("{who} list the repositories"),
     }
 }

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WARNING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::refusal::{DENIED, Refusal, denial};
+use super::refusal::{DENIED, Refusal};
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
 use super::request_log::{REGISTRY_ASKS, RequestLog};
 use crate::body::ClientFault;
 use crate::config::ServerAddress;
+use crate::header::warning::warning;
 use crate::registry::error::{self, Code, error_body};
 use crate::registry::target;
 
@@ -185,7 +186,7 @@ fn row(refusal: Refusal) -> Row {
         ),
         R::Unauthorized { reason, client_message, challenge } => {
             Row::new(S::UNAUTHORIZED, C::Unauthorized, reason)
-                .message(client_message.map_or("authentication required".into(), Cow::Owned))
+                .message(client_message)
                 .header(WWW_AUTHENTICATE, challenge)
         }
         R::Insufficient { missing, is_stranger, reason, client_message, challenge } => {
@@ -195,9 +196,9 @@ fn row(refusal: Refusal) -> Row {
                 .header(WWW_AUTHENTICATE, challenge)
         }
         R::BadTokenRequest(message) => Row::new(S::BAD_REQUEST, C::Unsupported, message),
-        R::Denied(missing) => Row::new(S::FORBIDDEN, C::Denied, DENIED)
-            .message(denial("this user may not", &missing))
-            .detail(error::detail(&missing)),
+        R::Denied { missing, client_message } => {
+            Row::new(S::FORBIDDEN, C::Denied, DENIED).message(client_message).detail(error::detail(&missing))
+        }
         R::NotOffered { message, methods } => {
             Row::new(S::METHOD_NOT_ALLOWED, C::Unsupported, message).allowing(methods)
         }
@@ -209,36 +210,46 @@ fn row(refusal: Refusal) -> Row {
                 if asks { REGISTRY_ASKS } else { "the registry refused a question about the request" };
             Row { answer: Some(answer), ..Row::new(S::BAD_GATEWAY, C::Unknown, reason) }
         }
-        R::Busy => {
-            Row::new(S::TOO_MANY_REQUESTS, C::TooManyRequests, "too many logins at once, try again soon")
-                .header(RETRY_AFTER, SOON)
-        }
+        R::Busy => Row::new(
+            S::TOO_MANY_REQUESTS,
+            C::TooManyRequests,
+            "too many logins at once; try again in a few seconds",
+        )
+        .header(RETRY_AFTER, SOON),
         R::Unread => Row::new(
             S::SERVICE_UNAVAILABLE,
             C::Unavailable,
-            "tidegate has no free descriptor to read its users or revocations, try again soon",
+            "tidegate has no free descriptor to read its users or revocations; try again in a few seconds",
         )
         .header(RETRY_AFTER, SOON),
-        R::Unsigned => {
-            Row::new(S::SERVICE_UNAVAILABLE, C::Unavailable, "no token can be signed now, try again soon")
-                .header(RETRY_AFTER, SOON)
-        }
+        R::Unsigned => Row::new(
+            S::SERVICE_UNAVAILABLE,
+            C::Unavailable,
+            "no token can be signed now; try again in a few seconds",
+        )
+        .header(RETRY_AFTER, SOON),
         R::Throttled(left) => Row::new(
             S::TOO_MANY_REQUESTS,
             C::TooManyRequests,
-            "too many failed logins of this user from your address, try again later",
+            "too many failed logins of this user from your address",
         )
-        .header(RETRY_AFTER, whole_seconds(left)),
+        .message(format!(
+            "too many failed logins of this user from your address; try again in {} s",
+            whole_seconds(left)
+        ))
+        .header(RETRY_AFTER, HeaderValue::from(whole_seconds(left))),
         R::WrongAgain(delay) => Row::new(
             S::TOO_MANY_REQUESTS,
             C::TooManyRequests,
             "wrong user or password, after too many failed logins from your address, try again later",
         )
-        .header(RETRY_AFTER, whole_seconds(delay)),
-        R::Crowded => {
-            Row::new(S::TOO_MANY_REQUESTS, C::TooManyRequests, "too many requests at once, try again soon")
-                .header(RETRY_AFTER, SOON)
-        }
+        .header(RETRY_AFTER, HeaderValue::from(whole_seconds(delay))),
+        R::Crowded => Row::new(
+            S::TOO_MANY_REQUESTS,
+            C::TooManyRequests,
+            "too many requests at once; try again in a few seconds",
+        )
+        .header(RETRY_AFTER, SOON),
         R::BodyTooLarge => {
             Row::new(S::PAYLOAD_TOO_LARGE, C::SizeInvalid, "the manifest is larger than allowed")
         }
@@ -248,16 +259,22 @@ fn row(refusal: Refusal) -> Row {
         R::Client(_) => {
             Row::new(S::BAD_REQUEST, C::Unknown, "the request body is incomplete or malformed").closing()
         }
-        R::BadGateway(_) => Row::new(S::BAD_GATEWAY, C::Unavailable, "the registry cannot be reached"),
-        R::GatewayTimeout => {
-            Row::new(S::GATEWAY_TIMEOUT, C::Unavailable, "the registry did not answer in time")
-        }
+        R::BadGateway(_) => Row::new(
+            S::BAD_GATEWAY,
+            C::Unavailable,
+            "the registry behind this host did not answer; try again later",
+        ),
+        R::GatewayTimeout => Row::new(
+            S::GATEWAY_TIMEOUT,
+            C::Unavailable,
+            "the registry behind this host did not answer in time; try again later",
+        ),
     }
 }
 
 /// Rounded up, so that the client does not retry too early.
-fn whole_seconds(left: Duration) -> HeaderValue {
-    (left + Duration::from_nanos(999_999_999)).as_secs().max(1).into()
+fn whole_seconds(left: Duration) -> u64 {
+    (left + Duration::from_nanos(999_999_999)).as_secs().max(1)
 }
 
 fn print(row: Row) -> Response<Bytes> {
@@ -271,6 +288,10 @@ fn print(row: Row) -> Response<Bytes> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // The registry sends this too.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !row.status.is_redirection() {
+        // The answer to a HEAD has no body.
+        headers.extend(warning(&row.message).map(|warning| (WARNING, warning)));
+    }
     headers.extend(row.header);
     response
 }

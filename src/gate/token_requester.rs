@@ -1,6 +1,7 @@
 //! Who asks for a token: by password, by identity token, by certificate, or anonymously.
 
 use super::context::RequestContext;
+use super::decide::WRONG_PASSWORD;
 use super::identity::{is_empty, needs_both};
 use super::refusal::Refusal;
 use crate::access::Identity;
@@ -68,7 +69,9 @@ impl RequestContext<'_> {
             Verdict::Right(person) => {
                 Ok(TokenRequester { identity: Identity::User(person.user.clone()), login: Some(person) })
             }
-            Verdict::Wrong => Err(self.ask_for_password("wrong user or password")),
+            Verdict::Wrong => {
+                Err(self.challenge_password(WRONG_PASSWORD, self.wrong_password_of(&basic.user)))
+            }
             Verdict::WrongAgain(delay) => Err(Refusal::WrongAgain(delay)),
             Verdict::Busy => Err(Refusal::Busy),
             Verdict::Throttled(left) => Err(Refusal::Throttled(left)),
@@ -77,6 +80,10 @@ impl RequestContext<'_> {
 
     /// Asks for user and password: the token endpoint accepts no tokens for requests.
     fn ask_for_password(&self, reason: &'static str) -> Refusal {
-        Refusal::Unauthorized { reason, client_message: None, challenge: self.state.challenge.clone() }
+        self.challenge_password(reason, self.log_in(reason))
+    }
+
+    fn challenge_password(&self, reason: &'static str, client_message: String) -> Refusal {
+        Refusal::Unauthorized { reason, client_message, challenge: self.state.challenge.clone() }
     }
 }

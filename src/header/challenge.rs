@@ -2,9 +2,11 @@
 
 use http::HeaderValue;
 
-/// Asks for a user and a password.
+use super::quoted::quoted;
+
+/// Asks for a user and a password, both in UTF-8 (RFC 7617 section 2.1).
 pub(crate) fn basic(realm: &str) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("Basic realm={}", quoted(realm))).ok()
+    HeaderValue::try_from(format!("Basic realm={},charset=\"UTF-8\"", quoted(realm))).ok()
 }
 
 /// Asks for a token.
@@ -50,19 +52,6 @@ impl Bearer<'_> {
     }
 }
 
-/// A quoted-string (RFC 9110 section 5.6.4). Characters that clients read differently, those other
-/// than printable ASCII, are left out.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for char in text.chars().filter(|char| matches!(char, ' '..='~')) {
-        if matches!(char, '"' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(char);
-    }
-    quoted + "\""
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -71,7 +60,10 @@ mod tests {
 
     #[test]
     fn fields_as_clients_read_them() {
-        assert_eq!(basic("registry.localhost").unwrap(), "Basic realm=\"registry.localhost\"");
+        assert_eq!(
+            basic("registry.localhost").unwrap(),
+            "Basic realm=\"registry.localhost\",charset=\"UTF-8\""
+        );
         let realm = "https://localhost/auth/token";
         let bearer = Bearer { realm, service: "localhost", scope: None, error: None };
         assert_eq!(
@@ -95,7 +87,7 @@ mod tests {
 
     #[test]
     fn text_cannot_leave_its_quotes() {
-        assert_eq!(basic("a\" b\\\r\n\u{e4}").unwrap(), "Basic realm=\"a\\\" b\\\\\"");
+        assert_eq!(basic("a\" b\\\r\n\u{e4}").unwrap(), "Basic realm=\"a\\\" b\\\\\",charset=\"UTF-8\"");
     }
 
     proptest! {

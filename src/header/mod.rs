@@ -8,3 +8,5 @@ pub(crate) mod forwarded_host;
 pub mod hop;
 pub(crate) mod location;
 pub(crate) mod origin;
+mod quoted;
+pub(crate) mod warning;

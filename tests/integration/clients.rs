@@ -73,7 +73,7 @@ fn skopeo_pushes_and_pulls() {
     );
     assert!(!refused.success);
     assert!(
-        refused.stderr.contains("authentication required") || refused.stderr.contains("unauthorized"),
+        refused.stderr.contains("wrong user or password for testuser; log in: docker login localhost"),
         "{}",
         refused.stderr
     );

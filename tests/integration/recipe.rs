@@ -118,7 +118,11 @@ fn clients_without_valid_credentials_are_challenged() {
         {
             let row = ask(&tidegate, method, path, &fields);
             assert_eq!(row.status, 401, "{credential:?} {path}");
-            assert_eq!(row.challenges, [r#"Basic realm="registry.localhost""#], "{credential:?}");
+            assert_eq!(
+                row.challenges,
+                [r#"Basic realm="registry.localhost",charset="UTF-8""#],
+                "{credential:?}"
+            );
             assert_eq!(row.versions, ["registry/2.0"], "{credential:?}");
             assert_eq!(error_code(&row.body), "UNAUTHORIZED", "{credential:?}");
         }

@@ -347,7 +347,7 @@ fn docker_stores_an_identity_token_that_survives_a_restart_and_not_the_password(
 
     setup.tidegate.settings.write_users(&[("alice", "changed"), BOB]);
     let run = Docker.pull(&setup, Some(ALICE), "team/docker:one");
-    assert!(!run.success && run.stderr.contains("log in again"), "{}{}", run.stdout, run.stderr);
+    assert!(!run.success && run.stderr.contains("log in: docker login"), "{}{}", run.stdout, run.stderr);
 }
 
 #[test]

@@ -5,6 +5,29 @@ use crate::registry::rights::Rights;
 use crate::registry::scope::Scope;
 
 const NO_HEADER: &str = "";
+/// The messages of distribution's error table. Its Go client drops a message that equals the one of
+/// its code.
+const DISTRIBUTION_MESSAGES: [&str; 19] = [
+    "unknown error",
+    "The operation is unsupported.",
+    "authentication required",
+    "requested access to the resource is denied",
+    "service unavailable",
+    "too many requests",
+    "provided digest did not match uploaded content",
+    "provided length did not match content length",
+    "invalid content range",
+    "invalid repository name",
+    "manifest tag did not match URI",
+    "repository name not known to registry",
+    "manifest unknown",
+    "manifest invalid",
+    "manifest failed signature verification",
+    "blob unknown to registry",
+    "blob upload unknown to registry",
+    "blob upload invalid",
+    "invalid number of results requested",
+];
 
 /// Every refusal with its status, code and header, and whether it ends the connection.
 fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
@@ -17,8 +40,11 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
         client_message: "message".to_owned(),
         challenge: challenge(),
     };
-    let unauthorized =
-        |challenge| Refusal::Unauthorized { reason: "reason", client_message: None, challenge };
+    let unauthorized = |challenge| Refusal::Unauthorized {
+        reason: "reason",
+        client_message: "message".to_owned(),
+        challenge,
+    };
     let asks = "www-authenticate: Basic realm=\"r\"";
     vec![
         (Refusal::Malformed("x"), 400, Code::Unsupported, NO_HEADER, true),
@@ -43,7 +69,13 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
         (insufficient(true), 401, Code::Unauthorized, asks, false),
         (insufficient(false), 401, Code::Denied, asks, false),
         (Refusal::BadTokenRequest("x"), 400, Code::Unsupported, NO_HEADER, false),
-        (Refusal::Denied(missing()), 403, Code::Denied, NO_HEADER, false),
+        (
+            Refusal::Denied { missing: missing(), client_message: "message".to_owned() },
+            403,
+            Code::Denied,
+            NO_HEADER,
+            false,
+        ),
         (Refusal::NotOffered { message: "x", methods: "" }, 405, Code::Unsupported, "allow: ", false),
         (Refusal::Immutable("x".to_owned()), 409, Code::Denied, NO_HEADER, false),
         (Refusal::PageSize, 400, Code::PaginationNumberInvalid, NO_HEADER, false),
@@ -78,10 +110,15 @@ fn every_refusal_has_its_row() {
         assert_eq!(response.status(), status, "{name}");
         let body: Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!(body["errors"][0]["code"], code.as_str(), "{name}");
-        assert!(!body["errors"][0]["message"].as_str().unwrap().is_empty(), "{name}");
+        let message = body["errors"][0]["message"].as_str().unwrap();
+        assert!(!message.is_empty() && !DISTRIBUTION_MESSAGES.contains(&message), "{name}: {message}");
+        let warning = response.headers().get(header::WARNING);
+        let expected = (!response.status().is_redirection()).then(|| format!("299 - \"{message}\""));
+        assert_eq!(warning.map(|value| value.to_str().unwrap()), expected.as_deref(), "{name}");
         let common = [API_VERSION, header::CONTENT_TYPE, header::X_CONTENT_TYPE_OPTIONS];
         assert!(common.iter().all(|common| response.headers().contains_key(common)), "{name}");
-        let own = response.headers().iter().filter(|(name, _)| !common.contains(name));
+        let own =
+            response.headers().iter().filter(|(name, _)| !common.contains(name) && *name != header::WARNING);
         let own: Vec<_> = own.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         assert_eq!(own.join("\n"), header, "{name}");
     }
@@ -92,7 +129,7 @@ fn the_client_does_not_learn_what_is_for_the_log() {
     for refusal in [
         Refusal::BadGateway("secret".to_owned()),
         Refusal::Certificate(StatusCode::FORBIDDEN, "secret"),
-        Refusal::Unauthorized { reason: "secret", client_message: None, challenge: None },
+        Refusal::Unauthorized { reason: "secret", client_message: "no".to_owned(), challenge: None },
     ] {
         let text = print(row(refusal)).into_body();
         assert!(!String::from_utf8_lossy(&text).contains("secret"), "{text:?}");
@@ -101,9 +138,10 @@ fn the_client_does_not_learn_what_is_for_the_log() {
 
 #[test]
 fn missing_rights_are_named_and_listed() {
-    let denied = Refusal::Denied(Scope::repository("team/app", Rights::DELETE));
+    let missing = Scope::repository("team/app", Rights::DELETE);
+    let denied = Refusal::Denied { missing, client_message: "no".to_owned() };
     let body: Value = serde_json::from_slice(print(row(denied)).body()).unwrap();
-    assert_eq!(body["errors"][0]["message"], "this user may not delete from team/app");
+    assert_eq!(body["errors"][0]["message"], "no");
     assert_eq!(body["errors"][0]["detail"][0]["Action"], "delete");
 }
 

@@ -19,12 +19,12 @@ fn everybody_can_pull_public_repositories_and_nobody_can_push_to_them() {
 
     let push = setup.ask("", "PUT /v2/public/app/manifests/two", &["Content-Length: 0"]);
     assert_eq!((push.status, push.error_code().as_str()), (401, "UNAUTHORIZED"));
-    assert!(push.text().contains("authentication required"), "{}", push.text());
+    assert!(push.text().contains("log in: docker login localhost"), "{}", push.text());
 
     assert_eq!(setup.status("", "GET /v2/public/app/tags/list"), 200);
     let ping = setup.ask("", "GET /v2/", &[]);
     assert_eq!(ping.status, 401, "docker sends its password only after a 401");
-    assert_eq!(ping.all("WWW-Authenticate"), [r#"Basic realm="registry.localhost""#]);
+    assert_eq!(ping.all("WWW-Authenticate"), [r#"Basic realm="registry.localhost",charset="UTF-8""#]);
 }
 
 #[test]
@@ -33,11 +33,7 @@ fn a_private_repository_is_open_only_to_users_with_a_right_to_it() {
     let run = setup.skopeo("alice", "inspect team/app:one");
     assert!(run.success, "{}", run.stderr);
     let run = setup.skopeo("bob", "inspect team/app:one");
-    assert!(
-        !run.success && run.stderr.contains("denied: this user may not pull from team/app"),
-        "{}",
-        run.stderr
-    );
+    assert!(!run.success && run.stderr.contains("denied: bob has no rights in team/app"), "{}", run.stderr);
     let run = setup.skopeo("", "inspect team/app:one");
     assert!(!run.success && run.stderr.contains("unauthorized"), "{}", run.stderr);
     let run = setup.skopeo("carol", "push team/tool:one");
@@ -57,14 +53,21 @@ fn a_private_repository_is_open_only_to_users_with_a_right_to_it() {
 fn a_refusal_names_the_right_and_the_repository() {
     let setup = with_images(&["team/app"]);
     for (user, line, sentence, actions) in [
-        ("alice", "DELETE /v2/team/app/manifests/one", "delete from", &["delete"][..]),
-        ("bob", "PUT /v2/team/app/manifests/one", "push to", &["pull", "push"]),
-        ("robot", "POST /v2/team/app/blobs/uploads/", "pull from", &["pull"]),
+        ("alice", "DELETE /v2/team/app/manifests/one", "alice may not delete from team/app", &["delete"][..]),
+        ("bob", "PUT /v2/team/app/manifests/one", "bob has no rights in team/app", &["pull", "push"]),
+        (
+            "robot",
+            "POST /v2/team/app/blobs/uploads/",
+            "robot may not pull from team/app, which a push to it needs too",
+            &["pull"],
+        ),
     ] {
         let response = setup.ask(user, line, &["Content-Length: 0"]);
         assert_eq!((response.status, response.error_code().as_str()), (403, "DENIED"), "{line}");
         let body: Value = serde_json::from_slice(&response.body).unwrap();
-        assert_eq!(body["errors"][0]["message"], format!("this user may not {sentence} team/app"));
+        let message = body["errors"][0]["message"].as_str().unwrap();
+        assert!(message.starts_with(&format!("{sentence}; ask the administrator of localhost")), "{message}");
+        assert_eq!(response.all("Warning"), [format!("299 - \"{message}\"")]);
         let entry = |action| json!({"Type": "repository", "Class": "", "Name": "team/app", "Action": action});
         assert_eq!(body["errors"][0]["detail"], actions.iter().map(entry).collect::<Value>());
     }

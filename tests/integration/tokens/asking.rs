@@ -80,7 +80,10 @@ fn a_wrong_password_is_401_both_ways() {
         let form = format!("grant_type=password&username={}&password={}&client_id=c", user.0, user.1);
         for response in [get(&mut client, "", Some(user)), post(&mut Client::connect(&tidegate), &form)] {
             assert_eq!((response.status, response.error_code().as_str()), (401, "UNAUTHORIZED"));
-            assert_eq!(response.all("www-authenticate"), ["Basic realm=\"registry.localhost\""]);
+            assert_eq!(
+                response.all("www-authenticate"),
+                ["Basic realm=\"registry.localhost\",charset=\"UTF-8\""]
+            );
         }
     }
 }

@@ -49,10 +49,30 @@ fn an_insufficient_token_is_refused_with_the_scope_and_a_message() {
             "the token does not allow repository:team/app:push",
             "DENIED",
         ),
-        (&alice, "POST /v2/other/app/blobs/uploads/", "this user may not push to other/app", "DENIED"),
-        (&alice, "DELETE /v2/team/app/manifests/one", "this user may not delete from team/app", "DENIED"),
-        (&nobody, "POST /v2/public/app/blobs/uploads/", "log in to push to public/app", "UNAUTHORIZED"),
-        (&nobody, "GET /v2/team/app/tags/list", "log in to pull from team/app", "UNAUTHORIZED"),
+        (
+            &alice,
+            "POST /v2/other/app/blobs/uploads/",
+            "alice has no rights in other/app; ask the administrator of localhost for the right",
+            "DENIED",
+        ),
+        (
+            &alice,
+            "DELETE /v2/team/app/manifests/one",
+            "alice may not delete from team/app; ask the administrator of localhost for the right",
+            "DENIED",
+        ),
+        (
+            &nobody,
+            "POST /v2/public/app/blobs/uploads/",
+            "a client without a login may pull from public/app but may not push to it; log in: docker login localhost",
+            "UNAUTHORIZED",
+        ),
+        (
+            &nobody,
+            "GET /v2/team/app/tags/list",
+            "a client without a login has no rights in team/app; log in: docker login localhost",
+            "UNAUTHORIZED",
+        ),
     ] {
         let response = client.exchange(line, &[&bearer(token), "Content-Length: 0"]);
         assert_eq!(response.error_code(), code, "{line}");
@@ -129,5 +149,5 @@ fn in_basic_mode_tokens_are_not_mentioned() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
     let response = Client::connect(&tidegate).exchange("GET /v2/", &[&bearer("a.b.c")]);
-    assert_eq!(challenge(&response), "Basic realm=\"registry.localhost\"");
+    assert_eq!(challenge(&response), "Basic realm=\"registry.localhost\",charset=\"UTF-8\"");
 }

@@ -18,7 +18,7 @@ pub(super) fn refresh(tidegate: &Tidegate, kept: &str) -> Response {
 pub(super) fn refusal(response: &Response) -> String {
     assert_eq!((response.status, response.error_code().as_str()), (401, "UNAUTHORIZED"));
     let text = response.text();
-    assert!(text.contains("; log in again: docker login localhost"), "{text}");
+    assert!(text.contains("; log in: docker login localhost"), "{text}");
     text
 }
 
