@@ -175,6 +175,25 @@ mod tests {
     }
 
     #[test]
+    fn the_many_networks_of_one_ipv6_site_keep_no_other_network_out() {
+        let pool = Pool::start(1, 16).unwrap();
+        let release = block(&pool);
+        let (sender, receiver) = mpsc::channel();
+        let job = |number: u16| -> Job {
+            let sender = sender.clone();
+            Box::new(move || sender.send(number).unwrap())
+        };
+        let of_site = |number: u16| Network::of([0x2001, 0xdb8, 0, number, 0, 0, 0, 1].into());
+        for number in 0..16 {
+            assert!(pool.submit(of_site(number), job(number)).is_ok());
+        }
+        assert!(pool.submit(of_site(16), job(16)).is_err());
+        assert!(pool.submit(network(2), job(100)).is_ok_and(|queued| queued.displaced.is_some()));
+        drop((release, pool, sender));
+        assert_eq!(receiver.iter().position(|number| number == 100), Some(1));
+    }
+
+    #[test]
     fn a_full_queue_refuses_at_once() {
         let pool = Pool::start(1, 1).unwrap();
         let release = block(&pool);
