@@ -54,7 +54,13 @@ impl Origin {
             HostPort::parse(rest).map_err(|bad: BadAuthority<'_>| BadOrigin::Host(bad.to_string()))?;
         let default = if https { 443 } else { 80 };
         let place = HostPort { host: host.without_dot(), port: port.filter(|port| *port != default) };
-        Ok(Self { https, place: place.to_string().to_ascii_lowercase() })
+        let place = place.to_string().to_ascii_lowercase();
+        // Of the dots of a name, only the last one may have nothing beside it.
+        let name = host.without_dot().to_string();
+        if name.is_empty() || name.split('.').any(str::is_empty) {
+            return Err(BadOrigin::Host(format!("{rest:?} is not a host name")));
+        }
+        Ok(Self { https, place })
     }
 }
 
@@ -114,7 +120,15 @@ mod tests {
         ] {
             assert_eq!(Origin::parse(text), Err(bad), "{text}");
         }
-        for text in ["https://", "https://u:p@a", "https://a:x", "https://a, https://b", "https://a:1:2"] {
+        for text in [
+            "https://",
+            "https://.",
+            "https://.:8443",
+            "https://u:p@a",
+            "https://a:x",
+            "https://a, https://b",
+            "https://a:1:2",
+        ] {
             assert!(Origin::parse(text).is_err(), "{text}");
         }
     }
