@@ -19,13 +19,20 @@ impl RequestContext<'_> {
         }
     }
 
-    /// Names the token endpoint under the host that the client asked for, and the scope of the
-    /// request.
+    /// Names the token endpoint under the host that the client asked for, and the scopes of the
+    /// request, as one parameter (RFC 6750 section 3).
     fn bearer_challenge(&self, tokens: &Tokens, error: Option<(BearerError, &str)>) -> Option<HeaderValue> {
         let scheme = if self.client.https { "https" } else { "http" };
         let realm = format!("{scheme}://{}{}", self.authority.as_str(), grant::PATH);
-        let scope = self.needs().map(|scope| scope.to_string());
+        let scopes: Vec<String> = self.needs().iter().map(ToString::to_string).collect();
+        let scope = scopes.join(" ");
         let service = self.service(tokens);
-        Bearer { realm: &realm, service: &service, scope: scope.as_deref(), error }.field()
+        Bearer {
+            realm: &realm,
+            service: &service,
+            scope: Some(&*scope).filter(|scope| !scope.is_empty()),
+            error,
+        }
+        .field()
     }
 }

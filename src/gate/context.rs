@@ -43,6 +43,8 @@ pub(super) struct RequestContext<'a> {
     /// The host and port that the client asked for.
     pub(super) authority: &'a Authority,
     pub(super) target: &'a Target<'a>,
+    /// With tokens: the other repository of a mount, whose scope the request needs too.
+    pub(super) mount_source: Option<String>,
     pub(super) flow: &'a Rc<Flow>,
     pub(super) log: &'a RequestLog,
 }
@@ -53,14 +55,16 @@ impl RequestContext<'_> {
         tokens.service(self.authority)
     }
 
-    /// The scope that a token needs to allow this request.
-    pub(super) fn needs(&self) -> Option<Scope> {
+    /// The scopes that a token needs to allow this request.
+    pub(super) fn needs(&self) -> Vec<Scope> {
         match (self.target.operation, self.target.repository) {
-            (Operation::Catalog, _) => Some(Scope { resource: Resource::Catalog, rights: Rights::CATALOG }),
+            (Operation::Catalog, _) => vec![Scope { resource: Resource::Catalog, rights: Rights::CATALOG }],
             (operation, Some(repository)) if !operation.rights().is_empty() => {
-                Some(Scope::repository(repository, operation.rights()))
+                let source = self.mount_source.as_deref().filter(|source| *source != repository);
+                let source = source.map(|source| Scope::repository(source, Rights::PULL));
+                [Scope::repository(repository, operation.rights())].into_iter().chain(source).collect()
             }
-            _ => None,
+            _ => Vec::new(),
         }
     }
 }

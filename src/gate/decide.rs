@@ -48,7 +48,7 @@ impl RequestContext<'_> {
 
     /// The valid token of `bearer` does not allow the request. Answered with 401 too: clients then
     /// ask for a better token, and show the message when there is none.
-    fn insufficient(&self, missing: Scope, bearer: &Identity) -> Refusal {
+    pub(super) fn insufficient(&self, missing: Scope, bearer: &Identity) -> Refusal {
         let is_stranger = *bearer == Identity::Anonymous;
         let (reason, client_message) = match &missing.resource {
             Resource::Repository(name) if self.state.rules.rights(bearer, name).contains(missing.rights) => {

@@ -138,8 +138,18 @@ async fn pass(
     // A target that the API does not have is refused by `decide`: strangers learn nothing.
     let target = target::parse(request.method(), &path);
     log.target(&target);
-    let context =
-        RequestContext { gate, state, client: &client, authority: &authority, target: &target, flow, log };
+    let mount_source =
+        state.tokens.as_ref().and_then(|_| mount::source(target.operation, request.uri().query()));
+    let context = RequestContext {
+        gate,
+        state,
+        client: &client,
+        authority: &authority,
+        target: &target,
+        mount_source,
+        flow,
+        log,
+    };
 
     let certificate_user = context.certificate_user(peer)?;
     if let Some(tokens) = tokens {

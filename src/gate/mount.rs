@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 use crate::access::Permit;
 use crate::registry::name;
 use crate::registry::rights::Rights;
+use crate::registry::scope::Scope;
 use crate::registry::target::Operation;
 
 /// What becomes of the mount in a request.
@@ -21,9 +22,22 @@ pub(super) enum Mount {
     Dropped,
 }
 
+/// The repository from which `query` asks to mount a blob; `None` where a mount could not be kept,
+/// whatever the caller's rights are.
+pub(super) fn source(operation: Operation, query: Option<&str>) -> Option<String> {
+    let query = query.filter(|_| operation == Operation::UploadStart)?;
+    match allowed(query, |_| true) {
+        Ok((Mount::Kept(source), _)) => Some(source),
+        _ => None,
+    }
+}
+
 /// Decides about the mount in `query`, and returns the query that goes to the registry. It differs
 /// from the client's only where a mount was dropped: the registry then starts an upload, and the
 /// client goes on with that.
+///
+/// # Errors
+/// The caller may pull from the source, but the token does not say so.
 pub(super) fn settle<'q>(
     context: &RequestContext<'_>,
     permit: &Permit,
@@ -35,6 +49,12 @@ pub(super) fn settle<'q>(
     let may_pull = |repository: &str| permit.extends(&context.state.rules, repository, Rights::PULL);
     let (mount, query) = allowed(query, may_pull)?;
     if mount == Mount::Dropped {
+        // A client that learns which scope is missing gets a better token and mounts after all.
+        if let Some(source) = &context.mount_source
+            && permit.sees(&context.state.rules, source)
+        {
+            return Err(context.insufficient(Scope::repository(source, Rights::PULL), permit.identity()));
+        }
         context.log.refused("the mount was left out, the client uploads instead");
     }
     Ok((mount, Some(query)))
@@ -132,6 +152,21 @@ mod tests {
         assert_eq!(settled_mount("digest=x").0, Mount::Absent);
         assert_eq!(settled_mount(&format!("mount={DIGEST}&from=team/other")).0, Mount::Dropped);
         assert_eq!(settled_mount("from=team/base").0, Mount::Dropped);
+    }
+
+    #[test]
+    fn the_source_of_a_mount_is_that_of_one_that_could_be_kept() {
+        let mount = format!("mount={DIGEST}&from=team%2Fother");
+        assert_eq!(source(Operation::UploadStart, Some(&mount)).as_deref(), Some("team/other"));
+        for (operation, query) in [
+            (Operation::ManifestPut, Some(&*mount)),
+            (Operation::UploadStart, Some(&*format!("{mount}&from=a"))),
+            (Operation::UploadStart, Some(&*format!("{mount};"))),
+            (Operation::UploadStart, Some("from=team/other")),
+            (Operation::UploadStart, None),
+        ] {
+            assert_eq!(source(operation, query), None, "{query:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod certificates;
 mod challenges;
 mod forgeries;
 mod logins;
+mod mounts;
 
 use std::path::PathBuf;
 
