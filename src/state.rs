@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use crate::access::Rules;
 use crate::acme;
 use crate::auth::{self, Htpasswd, Throttle, Verifier};
-use crate::config::{AuthMode, ClientCertificate, Config, ServerAddress, Verify};
+use crate::config::{AuthMode, ClientCertificate, Config, Verify};
 use crate::disk::Mode;
 use crate::header::authority::Authority;
 use crate::header::challenge;
@@ -91,22 +91,12 @@ impl State {
                 problems.take(auth::open(&config.auth.htpasswd, config.auth.legacy_hashes))
             }
         };
-        let client = match &config.upstream.server {
-            ServerAddress::Tcp { tls: true, .. } => {
-                let (ca, alpn) = (config.upstream.ca.as_deref(), [&b"http/1.1"[..]]);
-                let client = pki::client_config(ca, "upstream.ca", &system, &alpn);
-                problems.take(client.map(Arc::new))
-            }
-            ServerAddress::Tcp { .. } | ServerAddress::Unix(_) => None,
-        };
-        let Some((mut tls, mut tls_warnings)) = tls.filter(|_| problems.0.is_empty()) else {
+        let destination =
+            Destination::build(&config.upstream, &system, before.map(|before| &before.destination));
+        let destination = problems.take(destination);
+        let served = tls.zip(destination).filter(|_| problems.0.is_empty());
+        let Some(((mut tls, mut tls_warnings), destination)) = served else {
             return Err(problems);
-        };
-        let destination = Destination {
-            server: config.upstream.server.clone(),
-            tls: client,
-            connect_timeout: config.upstream.connect_timeout,
-            read_timeout: config.upstream.read_timeout,
         };
         let mut warnings = config.warnings.clone();
         warnings.append(&mut tls_warnings);

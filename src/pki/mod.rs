@@ -21,6 +21,6 @@ pub(crate) use self::crl::{Crl, Entry};
 pub(crate) use self::dates::{date, span};
 pub(crate) use self::facts::{Facts, is_issued_by, public_key};
 pub(crate) use self::pkcs1::pkcs1;
-pub(crate) use self::roots::{SystemRoots, client_config};
+pub(crate) use self::roots::{SystemRoots, client_config, client_trusting, roots};
 pub(crate) use self::served::{ServedCertificate, load};
 pub(crate) use self::staple::Staple;

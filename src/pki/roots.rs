@@ -76,10 +76,23 @@ pub(crate) fn client_config(
     system: &SystemRoots,
     alpn: &[&[u8]],
 ) -> Result<ClientConfig, Problems> {
-    let roots = match ca {
-        Some(path) => file(path)?,
-        None => system.store(key)?,
-    };
+    client_trusting(roots(ca, key, system)?, key, alpn)
+}
+
+/// The roots that [`client_config`] uses, with its errors.
+pub(crate) fn roots(ca: Option<&Path>, key: &str, system: &SystemRoots) -> Result<RootCertStore, Problems> {
+    match ca {
+        Some(path) => file(path),
+        None => Ok(system.store(key)?),
+    }
+}
+
+/// As [`client_config`], with roots that were read before.
+pub(crate) fn client_trusting(
+    roots: RootCertStore,
+    key: &str,
+    alpn: &[&[u8]],
+) -> Result<ClientConfig, Problems> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| Problem::new(key, format!("TLS cannot be set up: {error}")))?

@@ -45,7 +45,7 @@ impl Upstream {
         mut request: Request<ClientBody>,
         flow: &Rc<Flow>,
     ) -> Result<Response<Answer>, UpstreamError> {
-        let server = self.pool.server(&to.server);
+        let server = self.pool.server(to);
         while let Some(mut lease) = server.check_out() {
             let safe = matches!(*request.method(), Method::GET | Method::HEAD);
             let again = safe.then(|| head_of(&request));

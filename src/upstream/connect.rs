@@ -40,11 +40,11 @@ async fn open(to: &Destination, deadline: Instant) -> io::Result<Stream> {
     };
     let addresses = lookup_host((host, port)).await?;
     let tcp = dial(addresses, deadline.saturating_duration_since(Instant::now())).await?;
-    let Some(config) = &to.tls else {
+    let Some(tls) = &to.tls else {
         return Ok(Stream::new(tcp));
     };
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    Ok(Stream::new(TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?))
+    Ok(Stream::new(TlsConnector::from(tls.config.clone()).connect(name, tcp).await?))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Idle connections, kept by server for the next request.
+//! Idle connections, kept for the next request to the same server under the same settings.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use crate::config::ServerAddress;
+use super::server::Destination;
 
 /// Idle connections kept per server, by each worker.
 const IDLE_CONNECTIONS: usize = 64;
@@ -21,13 +21,13 @@ const IDLE_TIME: Duration = Duration::from_secs(30);
 pub(super) struct Pool(RefCell<Vec<Rc<ServerPool>>>);
 
 impl Pool {
-    /// The connections to one server.
-    pub(super) fn server(&self, address: &ServerAddress) -> Rc<ServerPool> {
+    /// The connections to one server that were made under the settings of `to`.
+    pub(super) fn server(&self, to: &Destination) -> Rc<ServerPool> {
         let mut servers = self.0.borrow_mut();
-        if let Some(known) = servers.iter().find(|server| server.address == *address) {
+        if let Some(known) = servers.iter().find(|server| server.made_for.shares_connections_with(to)) {
             return known.clone();
         }
-        let new = Rc::new(ServerPool { address: address.clone(), idle: RefCell::default() });
+        let new = Rc::new(ServerPool { made_for: to.clone(), idle: RefCell::default() });
         servers.push(new.clone());
         new
     }
@@ -44,7 +44,7 @@ impl Pool {
 
 /// The idle connections to one server, the one used last at the end.
 pub(super) struct ServerPool {
-    address: ServerAddress,
+    made_for: Destination,
     idle: RefCell<VecDeque<Idle>>,
 }
 

@@ -57,5 +57,6 @@ mod token_clients;
 mod tokens;
 mod two_readers;
 mod unread_logs;
+mod upstream_reload;
 mod upstreams;
 mod worker_failure;

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::super::connection::{Connection, SendError, SentError};
 use super::super::pool::Pool;
+use super::super::server::Destination;
 use super::super::stream::Stream;
 use super::*;
 use crate::body::{ClientBody, FairQueue};
@@ -17,21 +18,26 @@ const TIMEOUT: Duration = Duration::from_secs(7);
 
 struct Exchange {
     pool: Pool,
-    address: ServerAddress,
+    registry: Destination,
     flow: Rc<Flow>,
 }
 
 impl Exchange {
     fn new() -> Self {
-        let address = ServerAddress::Tcp { host: "registry".to_owned(), port: 5000, tls: false };
-        Self { pool: Pool::default(), address, flow: Rc::new(Flow::new(Rc::new(FairQueue::default()))) }
+        let registry = Destination {
+            server: ServerAddress::Tcp { host: "registry".to_owned(), port: 5000, tls: false },
+            tls: None,
+            connect_timeout: TIMEOUT,
+            read_timeout: TIMEOUT,
+        };
+        Self { pool: Pool::default(), registry, flow: Rc::new(Flow::new(Rc::new(FairQueue::default()))) }
     }
 
     /// Opens a connection to `registry` and sends a request.
     async fn send(&self, registry: DuplexStream) -> Result<Answer, SentError> {
         let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
         let connection = Connection::open(Stream::new(registry), permit).await.unwrap();
-        let mut lease = self.pool.server(&self.address).lease(connection);
+        let mut lease = self.pool.server(&self.registry).lease(connection);
         let request = Request::get("/v2/").body(ClientBody::empty(self.flow.clone())).unwrap();
         match lease.connection.send(request, &self.flow, TIMEOUT).await {
             Ok(response) => Ok(Answer::new(Response::into_body(response), lease, TIMEOUT, self.flow.clone())),
@@ -41,7 +47,7 @@ impl Exchange {
     }
 
     fn is_idle(&self) -> bool {
-        self.pool.server(&self.address).check_out().is_some()
+        self.pool.server(&self.registry).check_out().is_some()
     }
 }
 

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use super::super::server::Tls;
 use super::*;
 use crate::pki::{SystemRoots, client_config};
 
@@ -11,9 +12,10 @@ const TIMEOUT: Duration = Duration::from_secs(7);
 async fn silent_server() -> (TcpListener, Destination) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    let config = client_config(None, "upstream.ca", &SystemRoots::default(), &[]).unwrap();
     let to = Destination {
         server: ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port, tls: true },
-        tls: Some(Arc::new(client_config(None, "upstream.ca", &SystemRoots::default(), &[]).unwrap())),
+        tls: Some(Tls { config: Arc::new(config), roots: Vec::new() }),
         connect_timeout: TIMEOUT,
         read_timeout: Duration::from_secs(60),
     };

@@ -7,11 +7,17 @@ use tokio::time::advance;
 
 use super::super::stream::Stream;
 use super::*;
+use crate::config::ServerAddress;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn address(host: &str) -> ServerAddress {
-    ServerAddress::Tcp { host: host.to_owned(), port: 5000, tls: false }
+fn address(host: &str) -> Destination {
+    Destination {
+        server: ServerAddress::Tcp { host: host.to_owned(), port: 5000, tls: false },
+        tls: None,
+        connect_timeout: SECOND,
+        read_timeout: SECOND,
+    }
 }
 
 /// A new connection in use, and the registry's end.
@@ -59,7 +65,7 @@ async fn sweeping_closes_what_has_expired_and_forgets_unused_servers() {
     pool.sweep();
     assert!(is_closed(old_end).await);
     assert!(!is_closed(young_end).await);
-    let known: Vec<_> = pool.0.borrow().iter().map(|server| server.address.to_string()).collect();
+    let known: Vec<_> = pool.0.borrow().iter().map(|server| server.made_for.server.to_string()).collect();
     assert_eq!(known, ["http://other:5000", "http://third:5000"]);
     drop(in_use);
 }
