@@ -71,13 +71,20 @@ fn field_values(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// hyper counts the same for HTTP/1.1. HTTP/2 itself does not limit the number of fields.
 fn head_size<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refusal> {
-    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let size = |name: &HeaderName, value: &HeaderValue| name.as_str().len() + value.len() + 4;
+    let fields = request.headers().iter().map(|(name, value)| size(name, value));
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     // HTTP/2 may split a cookie into any number of fields.
     let crumbs = request.headers().get_all(header::COOKIE).iter().count().saturating_sub(1);
     let count = request.headers().len() - crumbs;
     let bytes = fields.sum::<usize>() + target;
-    ensure(bytes <= limits.header_bytes && count <= limits.headers, Refusal::HeadTooLarge)
+    if bytes <= limits.header_bytes {
+        return ensure(count <= limits.headers, Refusal::HeadTooLarge);
+    }
+    let ranges = request.headers().get_all(header::RANGE).iter().map(|value| size(&header::RANGE, value));
+    let rest = bytes - ranges.sum::<usize>();
+    let is_small = rest <= limits.header_bytes && count <= limits.headers;
+    Err(if is_small { Refusal::TooManyRanges } else { Refusal::HeadTooLarge })
 }
 
 /// RFC 9112 section 6.1: `chunked` and nothing else, in one line, and not in HTTP/1.0 or HTTP/2.

@@ -51,6 +51,9 @@ pub(super) enum Refusal {
     Expectation,
     /// The head of the request exceeds a limit.
     HeadTooLarge,
+    /// The head is small enough but for its `Range`. podman asks for fewer ranges on 400, and gives
+    /// up on any other status.
+    TooManyRanges,
     /// The client is not authenticated. `reason` is for the log, `client_message` for the client.
     Unauthorized { reason: &'static str, client_message: String, challenge: Option<HeaderValue> },
     /// The token is valid but does not allow the request; a better token may.

@@ -184,6 +184,11 @@ fn row(refusal: Refusal) -> Row {
             C::Unsupported,
             "the request headers are larger than allowed",
         ),
+        R::TooManyRanges => Row::new(
+            S::BAD_REQUEST,
+            C::Unsupported,
+            "the Range field is longer than allowed; ask for fewer ranges",
+        ),
         R::Unauthorized { reason, client_message, challenge } => {
             Row::new(S::UNAUTHORIZED, C::Unauthorized, reason)
                 .message(client_message)

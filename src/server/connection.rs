@@ -53,6 +53,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(600);
 /// hyper and h2 refuse what exceeds their limits without a body and without a log line, so their
 /// limits are twice ours.
 const SLACK: usize = 2;
+/// Room for the ranges of one request, up to 1,023 from podman: they get an answer of their own.
+const RANGES: usize = 32 * 1024;
 
 /// How far a connection was served.
 enum Served {
@@ -132,13 +134,14 @@ impl Connection<'_> {
                 Ok::<_, Infallible>(response)
             }
         });
+        let head = self.largest_head();
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
             .title_case_headers(true)
             .max_headers(SLACK * self.limits.headers)
-            .max_header_size(SLACK * self.limits.header_bytes)
-            .max_buf_size(BUFFER.max(SLACK * self.limits.header_bytes))
+            .max_header_size(head)
+            .max_buf_size(BUFFER.max(head))
             .serve_connection(TokioIo::new(self.client.clone()), service);
         let shut_down = |connection: Pin<&mut _>| http1::Connection::graceful_shutdown(connection);
         let progress = self.drive(Pin::new(&mut connection), shut_down).await;
@@ -157,6 +160,7 @@ impl Connection<'_> {
             newest.replace(Some(flow.clone()));
             self.answer(request, flow)
         });
+        let head = self.largest_head();
         let connection = http2::Builder::new(streams)
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
@@ -165,10 +169,15 @@ impl Connection<'_> {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
-            .max_header_list_size(u32::try_from(SLACK * self.limits.header_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
             .serve_connection(TokioIo::new(self.client.clone()), service);
         let shut_down = |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
         self.drive(pin!(connection), shut_down).await;
+    }
+
+    /// Bytes of a request head beyond which hyper and h2 refuse it.
+    fn largest_head(&self) -> usize {
+        SLACK * self.limits.header_bytes + RANGES
     }
 
     fn answer(

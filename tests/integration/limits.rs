@@ -31,6 +31,38 @@ fn a_head_that_is_too_long_or_has_too_many_fields_is_refused() {
     assert!(recorder.record().requests.is_empty());
 }
 
+/// podman asks for up to 1,023 parts of a layer at once. It halves them on 400 and gives up on 431.
+#[test]
+fn too_many_ranges_are_answered_so_that_podman_asks_for_fewer() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url()).set("limits.header_bytes", r#""8KiB""#);
+    let tidegate = Tidegate::start(settings);
+    let path = format!("/v2/team/app/blobs/sha256:{}", "0".repeat(64));
+    let line = format!("GET {path}");
+    let ranges = |count: u32| {
+        let parts: Vec<_> = (0..count).map(|part| format!("{0}000000-{0}999999", part + 1000)).collect();
+        format!("Range: bytes={}", parts.join(","))
+    };
+    let mut client = Client::connect(&tidegate);
+    for (count, status) in [(1023, 400), (511, 400), (255, 200)] {
+        let response = client.exchange(&line, &[AUTH, &ranges(count)]);
+        assert_eq!(response.status, status, "{count}: {}", response.text());
+    }
+    let long = format!("X-Long: {}", "a".repeat(9000));
+    let response = client.exchange("GET /v2/", &[AUTH, &ranges(1023), &long]);
+    assert_eq!(response.status, 431, "the rest is too large too");
+
+    let answer = http2::Client::connect(&tidegate).exchange(http2::request(
+        "GET",
+        "localhost",
+        &path,
+        &[AUTH, &ranges(1023)],
+    ));
+    let response: Response = answer.into();
+    assert_eq!(response.status, 400);
+    assert!(response.text().contains("ask for fewer ranges"), "{}", response.text());
+}
+
 /// Checks what every refusal has: the OCI error, the API version once, and a line in the access
 /// log.
 fn assert_answered_and_logged(tidegate: &Tidegate, response: &Response, agent: &str) {

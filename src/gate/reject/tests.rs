@@ -63,6 +63,7 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
         (Refusal::NoMethod("GET, HEAD"), 405, Code::Unsupported, "allow: GET, HEAD", false),
         (Refusal::NoPath, 404, Code::Unsupported, NO_HEADER, false),
         (Refusal::Expectation, 417, Code::Unsupported, NO_HEADER, false),
+        (Refusal::TooManyRanges, 400, Code::Unsupported, NO_HEADER, false),
         (Refusal::HeadTooLarge, 431, Code::Unsupported, NO_HEADER, false),
         (unauthorized(challenge()), 401, Code::Unauthorized, asks, false),
         (unauthorized(None), 401, Code::Unauthorized, NO_HEADER, false),
