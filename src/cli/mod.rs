@@ -21,8 +21,8 @@ use self::exit::USAGE;
 #[derive(Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Start here: deploy/quickstart.sh sets up a registry with TLS and a password.\n\
-    Exit codes: 0 success, 64 wrong usage, 66 a file is missing, 70 an internal failure,\n\
-    71 the system refuses something, such as an address in use, 78 an error in the settings.")]
+    Exit codes: 0 success, 64 wrong usage, 66 a file is missing, 69 the registry does not answer,\n\
+    70 an internal failure, 71 the system refuses something, such as an address in use, 78 an error in the settings.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
