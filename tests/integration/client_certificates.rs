@@ -4,7 +4,10 @@
 use std::fs::{self, File};
 use std::process::Stdio;
 
-use rcgen::{ExtendedKeyUsagePurpose, KeyPair, SerialNumber};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    SerialNumber,
+};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
@@ -378,4 +381,35 @@ fn mistakes_with_client_certificates_are_reported_at_start() {
     assert!(code == 78 && said.contains("clients.crt: holds no list of revoked certificates"), "{said}");
     let (code, said) = start(&|settings| settings.set("tls.client.reject_status", "401"));
     assert!(code == 78 && said.contains("write a whole number from 403 to 404"), "{said}");
+}
+
+/// A stranger's 46 KB of CA certificates of one name took most of a second of a worker.
+#[test]
+fn a_maze_of_certificates_gets_the_usual_refusal_at_once() {
+    let setup = Setup::start(|settings| settings.set("server.threads", "1"));
+    let unknown = |index: u64| CustomExtension::from_oid_content(&[2, 40 + index], Vec::new());
+    for (name, extensions, reason) in [
+        ("wide", 800, "the client sent more than 8 certificates or 16 KiB of them"),
+        ("narrow", 200, "the client certificate was not issued by a CA of tls.client.ca"),
+    ] {
+        setup.client_ca.self_signed(name);
+        let file = setup.client_ca.file(&format!("{name}.crt"));
+        let mut chain = fs::read_to_string(&file).unwrap();
+        for _ in 0..7 {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.custom_extensions = (0..extensions).map(unknown).collect();
+            chain += &params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+        }
+        fs::write(&file, chain).unwrap();
+        let before = setup.tidegate.cpu_seconds();
+        for _ in 0..5 {
+            assert_eq!(setup.curl(Some(name), &[]).0, 403, "{name}");
+        }
+        let spent = setup.tidegate.cpu_seconds() - before;
+        assert!(spent < 2.0, "{name}: {spent} s of CPU for five connections");
+        setup.tidegate.access.wait_for(reason, |line| line.contains(reason));
+    }
+    assert!(setup.recorder.record().requests.is_empty());
 }
