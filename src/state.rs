@@ -5,6 +5,7 @@ mod catalog_readers;
 mod tag_locks;
 mod unmatched_users;
 mod unusable_rules;
+mod upload_places;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::upstream::Destination;
 
 pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
 pub(crate) use tag_locks::{TagLock, TagLocks};
+pub(crate) use upload_places::UploadPlaces;
 
 /// Everything made from the settings and the files they name. It is never changed, only replaced.
 pub(crate) struct State {
@@ -45,6 +47,8 @@ pub(crate) struct State {
     /// The TLS configuration of new connections.
     pub tls: ServerTls,
     pub destination: Destination,
+    /// Seals the places at which the registry continues uploads.
+    pub upload_places: UploadPlaces,
     /// The host that a request without one is for: HTTP/1.0 has none.
     pub default_host: Option<Authority>,
     /// What works, but will soon fail or may not be what the operator intended.
@@ -112,7 +116,9 @@ impl State {
         let rules = Rules::new(&config);
         warnings.extend(unusable_rules::warnings(&config, &rules));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
+        let places_before = before.map(|before| &before.upload_places);
         Ok(State {
+            upload_places: UploadPlaces::new(tls.lasting_secret(), places_before),
             default_host: default_host(&config.server.names, &tls),
             challenge: challenge::basic(&config.auth.realm),
             rules,

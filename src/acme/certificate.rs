@@ -145,8 +145,10 @@ fn self_signed(acme: &Acme, now: OffsetDateTime) -> Result<ServedCertificate, Bo
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?.der().clone();
     let facts = Facts::read(&certificate).ok_or("it cannot be read")?;
-    let key = provider().key_provider.load_private_key(PrivateKeyDer::try_from(key.serialize_der())?)?;
-    Ok(ServedCertificate { certified: CertifiedKey::new(vec![certificate], key), facts, staple: None })
+    let key = PrivateKeyDer::try_from(key.serialize_der())?;
+    let secret = pki::derived(&key);
+    let certified = CertifiedKey::new(vec![certificate], provider().key_provider.load_private_key(key)?);
+    Ok(ServedCertificate { certified, secret, facts, staple: None })
 }
 
 #[cfg(test)]

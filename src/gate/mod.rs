@@ -23,6 +23,7 @@ mod reply;
 mod request_log;
 mod token;
 mod token_requester;
+mod upload_place;
 mod words;
 
 use std::mem;
@@ -173,11 +174,15 @@ async fn pass(
 
     // Only now does the query change: `immutable` reads it as the client sent it.
     let (mount, query) = mount::settle(&context, &permit, sent.query())?;
-    *request.uri_mut() = forward::target(&sent, &path, query.as_deref())?;
+    *request.uri_mut() = match upload_place::open(&context, query.as_deref())? {
+        Some(place) => place,
+        None => forward::target(&sent, &path, query.as_deref())?,
+    };
+    let asked = request.uri().clone();
     let onward = forward::rewrite(&context, &permit, mem::take(request), &mount)?;
     log.upstream(&state.destination.server);
     let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
-    reply::rewrite(&context, answer)
+    reply::rewrite(&context, &asked, answer)
 }
 
 fn user_agent<B>(request: &Request<B>) -> Option<&[u8]> {

@@ -47,6 +47,8 @@ pub(super) enum Refusal {
     NoMethod(&'static str),
     /// The path is within `/v2/`, but the API does not have it.
     NoPath,
+    /// The id of an upload is not one that the registry gave for this repository.
+    NoUpload,
     /// There is an `Expect` other than `100-continue`.
     Expectation,
     /// The head of the request exceeds a limit.

@@ -176,6 +176,9 @@ fn row(refusal: Refusal) -> Row {
                 .allowing(methods)
         }
         R::NoPath => Row::new(S::NOT_FOUND, C::Unsupported, "not a request of the registry API"),
+        R::NoUpload => {
+            Row::new(S::NOT_FOUND, C::UploadUnknown, "this upload is not known here; start it again")
+        }
         R::Expectation => {
             Row::new(S::EXPECTATION_FAILED, C::Unsupported, "only Expect: 100-continue is supported")
         }

@@ -6,12 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::context::RequestContext;
 use super::refusal::Refusal;
 use super::request_log::{REGISTRY_ASKS, RequestLog};
+use super::upload_place;
 use crate::body::Flow;
 use crate::header::{hop, location};
 use crate::upstream::{Answer, AnswerError};
@@ -24,10 +25,11 @@ pub(super) const API_VERSION_VALUE: HeaderValue = HeaderValue::from_static("regi
 /// frame header of nine bytes (RFC 9113 section 4.1) it just fills a TLS record.
 const HTTP2_PIECE: usize = 16 * 1024 - 9;
 
-/// Makes the client's response of the registry's answer: its framing, its `Location`, the API
-/// version once.
+/// Makes the client's response of the registry's answer to a request for `asked`: its framing, its
+/// `Location`, the API version once.
 pub(super) fn rewrite(
     context: &RequestContext<'_>,
+    asked: &Uri,
     mut answer: Response<Answer>,
 ) -> Result<Response<Source>, Refusal> {
     let status = answer.status();
@@ -40,7 +42,12 @@ pub(super) fn rewrite(
     headers.insert(API_VERSION, API_VERSION_VALUE);
     let server = &context.state.destination.server;
     let location = headers.get(LOCATION).and_then(|from| {
-        location::rewrite(from, status, context.client.https, context.authority, server.authority())
+        let usual =
+            location::rewrite(from, status, context.client.https, context.authority, server.authority());
+        if !context.target.operation.is_upload() {
+            return usual;
+        }
+        upload_place::carry(context, status, asked, from, usual)
     });
     if let Some(location) = location {
         headers.insert(LOCATION, location);

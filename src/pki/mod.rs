@@ -22,5 +22,5 @@ pub(crate) use self::dates::{date, span};
 pub(crate) use self::facts::{Facts, is_issued_by, public_key};
 pub(crate) use self::pkcs1::pkcs1;
 pub(crate) use self::roots::{SystemRoots, client_config, client_trusting, roots};
-pub(crate) use self::served::{ServedCertificate, load};
+pub(crate) use self::served::{ServedCertificate, derived, load};
 pub(crate) use self::staple::Staple;

@@ -1,5 +1,7 @@
 //! Loading the server certificates.
 
+use aws_lc_rs::hmac;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 
@@ -9,12 +11,15 @@ use super::staple::Staple;
 use super::{check, pair};
 use crate::config::CertificateFiles;
 use crate::problem::{Problem, Problems};
+use crate::secret::Secret;
 
 /// A certificate that the server presents, with its key.
 #[derive(Debug, Clone)]
 pub(crate) struct ServedCertificate {
     /// The chain in the order of the file, and the key.
     pub(crate) certified: CertifiedKey,
+    /// Derived from the private key: another secret that lasts as long as the key.
+    pub(crate) secret: Secret,
     /// The facts of the first certificate.
     pub(crate) facts: Facts,
     /// The OCSP response to staple.
@@ -49,6 +54,7 @@ pub(crate) fn load(
             });
             let chain = chain.into_iter().map(|certificate| certificate.der).collect();
             certificates.push(ServedCertificate {
+                secret: derived(&key.der),
                 certified: CertifiedKey::new(chain, key.signing),
                 facts,
                 staple,
@@ -56,4 +62,10 @@ pub(crate) fn load(
         }
     }
     if errors.is_empty() { Ok((certificates, warnings)) } else { Err(Problems(errors)) }
+}
+
+/// A secret for other purposes that says nothing about the private key.
+pub(crate) fn derived(key: &PrivateKeyDer<'_>) -> Secret {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.secret_der());
+    Secret::new(hmac::sign(&key, b"tidegate secret of a certificate").as_ref())
 }

@@ -19,6 +19,8 @@ pub(crate) enum Code {
     NameInvalid,
     /// The name does not exist.
     NameUnknown,
+    /// The upload does not exist.
+    UploadUnknown,
     /// The requested number of entries is not a number.
     PaginationNumberInvalid,
     /// The body is longer than allowed or declared.
@@ -40,6 +42,7 @@ impl Code {
             Self::Unsupported => "UNSUPPORTED",
             Self::NameInvalid => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
+            Self::UploadUnknown => "BLOB_UPLOAD_UNKNOWN",
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Self::SizeInvalid => "SIZE_INVALID",
             Self::TooManyRequests => "TOOMANYREQUESTS",

@@ -8,3 +8,4 @@ pub(crate) mod pattern;
 pub(crate) mod rights;
 pub(crate) mod scope;
 pub mod target;
+pub(crate) mod upload_place;

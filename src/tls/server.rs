@@ -16,6 +16,7 @@ use crate::crypto::provider;
 use crate::header::authority::Host;
 use crate::pki::{self, Facts, ServedCertificate};
 use crate::problem::{Problem, Problems};
+use crate::secret::Secret;
 
 /// The TLS configurations of the listener, for clients with and without a certificate request.
 pub(crate) struct ServerTls {
@@ -46,6 +47,12 @@ impl ServerTls {
     /// The facts of the certificates shown to clients, the default first.
     pub(crate) fn certificates(&self) -> impl Iterator<Item = &Facts> {
         self.certificates.iter().map(|certificate| &certificate.facts)
+    }
+
+    /// A secret that outlives the process. Replicas have the same one if they have the same
+    /// `tls.ticket_keys`, or the same first certificate.
+    pub(crate) fn lasting_secret(&self) -> Option<&Secret> {
+        self.tickets.secret().or(self.certificates.first().map(|certificate| &certificate.secret))
     }
 
     /// Chooses the configuration for a client's first message; `None` if it cannot be parsed.

@@ -49,6 +49,11 @@ impl TicketKeys {
         if self.secret == secret { self.clone() } else { Arc::new(Self::new(secret)) }
     }
 
+    /// The secret that the keys are made of; `None` if they are random.
+    pub(super) fn secret(&self) -> Option<&Secret> {
+        self.secret.as_ref()
+    }
+
     /// Returns period, nonce, ciphertext and tag. `None` if the ticket would be too long, or if the
     /// system has no random numbers.
     fn seal(&self, now: u64, plain: &[u8]) -> Option<Vec<u8>> {

@@ -57,6 +57,7 @@ mod token_clients;
 mod tokens;
 mod two_readers;
 mod unread_logs;
+mod uploads_elsewhere;
 mod upstream_reload;
 mod upstreams;
 mod worker_failure;

@@ -13,6 +13,7 @@ const BOTH: &[SignatureScheme] = &[SignatureScheme::RSA_PSS_SHA256, SignatureSch
 fn certificate((certificate, key): &(Certificate, KeyPair)) -> ServedCertificate {
     let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     ServedCertificate {
+        secret: crate::pki::derived(&der),
         certified: CertifiedKey::from_der(vec![certificate.der().clone()], der, &provider()).unwrap(),
         facts: Facts::read(certificate.der()).unwrap(),
         staple: None,
