@@ -9,12 +9,13 @@ use super::refusal::Refusal;
 use crate::access::{Caller, Identity};
 use crate::auth::{Htpasswd, Verdict};
 use crate::config::{AuthMode, ClientCertificate, Verify};
+use crate::header::challenge::BearerError;
 use crate::header::credentials::{self, Basic, Credentials};
 use crate::live_file::LiveFile;
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tls::CertificateRejection;
-use crate::token::Tokens;
+use crate::token::{Kind, Tokens};
 use crate::user::User;
 
 impl RequestContext<'_> {
@@ -67,8 +68,8 @@ impl RequestContext<'_> {
             (Credentials::Basic(basic), _) if is_empty(&basic) && allows_anonymous(self.state) => {
                 Ok(by_name(Identity::Anonymous))
             }
-            (Credentials::Basic(basic), _) if let Some(kind) = self.token_as_password(&basic) => {
-                Err(self.refuse_as_password(users, kind, &basic))
+            (Credentials::Basic(basic), _) if self.kind_of(&basic.password).is_some() => {
+                Err(self.refuse_as_password(users, &basic))
             }
             (Credentials::Basic(basic), _) => match self.check_password(users, &basic).await? {
                 Verdict::Right(person) => Ok(by_name(Identity::User(person.user))),
@@ -109,9 +110,15 @@ impl RequestContext<'_> {
     }
 
     fn bearer(&self, tokens: &Tokens, token: &Secret) -> Result<Caller, Refusal> {
-        let verified = tokens
-            .verify(token, &self.service(tokens), SystemTime::now())
-            .map_err(|invalid| self.invalid(invalid))?;
+        let verified = tokens.verify(token, &self.service(tokens), SystemTime::now()).map_err(|invalid| {
+            match self.kind_of(token) {
+                Some(Kind::Identity) => {
+                    let error = (BearerError::InvalidToken, "the token is not for requests");
+                    self.misplaced_login(self.challenge(Some(error)))
+                }
+                _ => self.invalid(invalid),
+            }
+        })?;
         let identity = verified.subject.clone().into();
         Ok(Caller { identity, token: Some(verified.scopes.clone()) })
     }

@@ -43,7 +43,7 @@ pub(super) async fn answer(
     if asked.service.is_some_and(|wanted| wanted != service) {
         return Err(Refusal::BadTokenRequest("tokens for another service are not given here"));
     }
-    let requester = context.token_requester(tokens, asked.proof, credentials, certificate_user).await?;
+    let requester = context.token_requester(asked.proof, credentials, certificate_user).await?;
     context.log.user(&requester.identity);
     let scopes = granted(&context.state.rules, &requester.identity, asked.scopes);
     if tokens.are_slow() {

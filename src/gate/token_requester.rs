@@ -9,7 +9,6 @@ use crate::auth::{Htpasswd, Person, Verdict};
 use crate::header::credentials::{Basic, Credentials};
 use crate::live_file::LiveFile;
 use crate::registry::grant::Proof;
-use crate::token::Tokens;
 use crate::user::User;
 
 /// Who asks for a token.
@@ -29,7 +28,6 @@ impl RequestContext<'_> {
     /// Who asks for a token. `certificate_user` is the user of the client's certificate.
     pub(super) async fn token_requester(
         &self,
-        tokens: &Tokens,
         proof: Proof,
         credentials: Credentials,
         certificate_user: Option<User>,
@@ -44,7 +42,7 @@ impl RequestContext<'_> {
                 Ok(TokenRequester::without_password(Identity::User(user)))
             }
             (Proof::Password(basic), _) | (Proof::Header, Credentials::Basic(basic)) if !is_empty(&basic) => {
-                self.with_password(tokens, users, basic).await
+                self.with_password(users, basic).await
             }
             (Proof::Header, Credentials::Malformed | Credentials::Bearer(_)) => {
                 Err(self.ask_for_password("malformed credentials"))
@@ -56,13 +54,11 @@ impl RequestContext<'_> {
 
     async fn with_password(
         &self,
-        tokens: &Tokens,
         users: &LiveFile<Htpasswd>,
         basic: Basic,
     ) -> Result<TokenRequester, Refusal> {
-        if let Some(kind) = self.token_as_password(&basic) {
-            let challenge = self.state.challenge.clone();
-            let user = self.returning_with_password(tokens, users, kind, &basic, challenge)?;
+        if self.kind_of(&basic.password).is_some() {
+            let user = self.returning_with_password(users, &basic, self.state.challenge.clone())?;
             return Ok(TokenRequester::without_password(Identity::User(user)));
         }
         match self.check_password(users, &basic).await? {

@@ -86,7 +86,7 @@ fn an_access_token_is_no_password_and_costs_no_hash() {
     let expired = signer::Signer::of(&file(&tidegate, "token.key")).sign(&header, &claims);
     let before = tidegate.cpu_seconds();
     for (token, expected) in
-        [(&access, "an access token is not a password"), (&expired, "the token has expired")]
+        [(&access, "an access token does not prove a login"), (&expired, "the token has expired")]
     {
         let response = get(&mut client, "", Some(("alice", token)));
         assert!(refusal(&response).contains(expected), "{}", response.text());

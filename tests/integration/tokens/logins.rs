@@ -153,9 +153,12 @@ fn is_not_an_access_token_and_an_access_token_is_not_a_login() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
     let kept = login(&mut client, ALICE);
-    assert_eq!(client.exchange("GET /v2/", &[&bearer(&kept)]).status, 401);
+    let response = client.exchange("GET /v2/", &[&bearer(&kept)]);
+    assert_eq!(response.status, 401);
+    assert!(response.text().contains("an identity token is accepted by /auth/token alone"));
+    assert!(response.all("www-authenticate")[0].contains("error=\"invalid_token\""));
     let token = obtain(&mut client, Some(ALICE), &[]);
-    refusal(&refresh(&tidegate, &token));
+    assert!(refusal(&refresh(&tidegate, &token)).contains("an access token does not prove a login"));
 }
 
 #[test]
