@@ -7,6 +7,8 @@ use crate::header::challenge::BearerError;
 use crate::registry::scope::{Resource, Scope};
 use crate::token::Invalid;
 
+/// What the access log says of a request without credentials.
+pub(super) const NO_CREDENTIALS: &str = "no credentials";
 /// What the access log says of a password that was not accepted.
 pub(super) const WRONG_PASSWORD: &str = "wrong user or password";
 
@@ -15,7 +17,7 @@ impl RequestContext<'_> {
     pub(super) fn decide(&self, caller: Caller) -> Result<Permit, Refusal> {
         let (identity, has_token) = (caller.identity.clone(), caller.token.is_some());
         access::decide(&self.state.rules, caller, self.target).map_err(|denied| match denied {
-            Denied::Unknown => self.unauthorized("no credentials"),
+            Denied::Unknown => self.unauthorized(NO_CREDENTIALS),
             Denied::TooLittle(missing) if has_token => self.insufficient(missing, &identity),
             Denied::TooLittle(missing) => {
                 Refusal::Denied { client_message: self.denial(&identity, &missing), missing }
@@ -27,7 +29,12 @@ impl RequestContext<'_> {
 
     /// The client has not sent usable credentials.
     pub(super) fn unauthorized(&self, reason: &'static str) -> Refusal {
-        Refusal::Unauthorized { reason, client_message: self.log_in(reason), challenge: self.challenge(None) }
+        Refusal::Unauthorized {
+            reason,
+            client_message: self.log_in(reason),
+            challenge: self.challenge(None),
+            is_routine: reason == NO_CREDENTIALS,
+        }
     }
 
     /// The password is wrong, or there is no such user.
@@ -36,6 +43,7 @@ impl RequestContext<'_> {
             reason: WRONG_PASSWORD,
             client_message: self.wrong_password_of(user),
             challenge: self.challenge(None),
+            is_routine: false,
         }
     }
 
@@ -43,21 +51,25 @@ impl RequestContext<'_> {
     pub(super) fn invalid(&self, invalid: Invalid) -> Refusal {
         let reason = invalid.reason();
         let challenge = self.challenge(Some((BearerError::InvalidToken, reason)));
-        Refusal::Unauthorized { reason, client_message: reason.to_owned(), challenge }
+        Refusal::Unauthorized { reason, client_message: reason.to_owned(), challenge, is_routine: true }
     }
 
     /// The valid token of `bearer` does not allow the request. Answered with 401 too: clients then
     /// ask for a better token, and show the message when there is none.
     pub(super) fn insufficient(&self, missing: Scope, bearer: &Identity) -> Refusal {
         let is_stranger = *bearer == Identity::Anonymous;
-        let (reason, client_message) = match &missing.resource {
-            Resource::Repository(name) if self.state.rules.rights(bearer, name).contains(missing.rights) => {
-                ("the token does not allow this", format!("the token does not allow {missing}"))
-            }
-            _ if is_stranger => ("this needs a login", self.denial(bearer, &missing)),
-            _ => (DENIED, self.denial(bearer, &missing)),
+        let is_routine = match &missing.resource {
+            Resource::Repository(name) => self.state.rules.rights(bearer, name).contains(missing.rights),
+            Resource::Catalog => false,
+        };
+        let (reason, client_message) = if is_routine {
+            ("the token does not allow this", format!("the token does not allow {missing}"))
+        } else if is_stranger {
+            ("this needs a login", self.denial(bearer, &missing))
+        } else {
+            (DENIED, self.denial(bearer, &missing))
         };
         let challenge = self.challenge(Some((BearerError::InsufficientScope, &client_message)));
-        Refusal::Insufficient { missing, is_stranger, reason, client_message, challenge }
+        Refusal::Insufficient { missing, is_stranger, is_routine, reason, client_message, challenge }
     }
 }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use http::HeaderMap;
 
 use super::context::{Peer, RequestContext};
+use super::decide::NO_CREDENTIALS;
 use super::refusal::Refusal;
 use crate::access::{Caller, Identity};
 use crate::auth::{Htpasswd, Verdict};
@@ -82,7 +83,7 @@ impl RequestContext<'_> {
                 Ok(by_name(certificate_user.into()))
             }
             (Credentials::Absent, _) if allows_anonymous(self.state) => Ok(by_name(Identity::Anonymous)),
-            (Credentials::Absent, _) => Err(self.unauthorized("no credentials")),
+            (Credentials::Absent, _) => Err(self.unauthorized(NO_CREDENTIALS)),
             (Credentials::Malformed, _) => Err(self.unauthorized("malformed credentials")),
         }
     }

@@ -87,7 +87,7 @@ impl RequestContext<'_> {
     /// An identity token was sent where only an access token or a password counts.
     pub(super) fn misplaced_login(&self, challenge: Option<HeaderValue>) -> Refusal {
         let reason = "an identity token is accepted by /auth/token alone";
-        Refusal::Unauthorized { reason, client_message: reason.to_owned(), challenge }
+        Refusal::Unauthorized { reason, client_message: reason.to_owned(), challenge, is_routine: true }
     }
 
     /// Charges a failed login to the account of `claimed`.
@@ -97,6 +97,6 @@ impl RequestContext<'_> {
             Ok(charge) => charge.keep(),
             Err(left) => return Refusal::Throttled(left),
         }
-        Refusal::Unauthorized { reason, client_message: self.log_in(reason), challenge }
+        Refusal::Unauthorized { reason, client_message: self.log_in(reason), challenge, is_routine: false }
     }
 }

@@ -57,11 +57,20 @@ pub(super) enum Refusal {
     /// up on any other status.
     TooManyRanges,
     /// The client is not authenticated. `reason` is for the log, `client_message` for the client.
-    Unauthorized { reason: &'static str, client_message: String, challenge: Option<HeaderValue> },
+    Unauthorized {
+        reason: &'static str,
+        client_message: String,
+        challenge: Option<HeaderValue>,
+        /// Whether sessions begin or go on like this: the client comes again with its password or
+        /// another token.
+        is_routine: bool,
+    },
     /// The token is valid but does not allow the request; a better token may.
     Insufficient {
         missing: Scope,
         is_stranger: bool,
+        /// Whether the client can get a token that is sufficient.
+        is_routine: bool,
         reason: &'static str,
         client_message: String,
         challenge: Option<HeaderValue>,

@@ -80,6 +80,8 @@ struct Row {
     message: Cow<'static, str>,
     detail: Option<Value>,
     header: Option<(HeaderName, HeaderValue)>,
+    /// Whether clients are to print the message as a warning. Not in a session that goes well.
+    warns: bool,
     /// Whether an HTTP/1.1 connection ends with this response.
     closes: bool,
     /// For the access log, whose line has user and repository in fields of their own.
@@ -97,6 +99,7 @@ impl Row {
             message: message.into(),
             detail: None,
             header: None,
+            warns: true,
             closes: false,
             reason: message,
             answer: None,
@@ -117,6 +120,10 @@ impl Row {
 
     fn detail(self, detail: Value) -> Self {
         Self { detail: Some(detail), ..self }
+    }
+
+    fn warning_unless(self, is_routine: bool) -> Self {
+        Self { warns: !is_routine, ..self }
     }
 
     fn closing(self) -> Self {
@@ -192,16 +199,18 @@ fn row(refusal: Refusal) -> Row {
             C::Unsupported,
             "the Range field is longer than allowed; ask for fewer ranges",
         ),
-        R::Unauthorized { reason, client_message, challenge } => {
+        R::Unauthorized { reason, client_message, challenge, is_routine } => {
             Row::new(S::UNAUTHORIZED, C::Unauthorized, reason)
                 .message(client_message)
                 .header(WWW_AUTHENTICATE, challenge)
+                .warning_unless(is_routine)
         }
-        R::Insufficient { missing, is_stranger, reason, client_message, challenge } => {
+        R::Insufficient { missing, is_stranger, is_routine, reason, client_message, challenge } => {
             Row::new(S::UNAUTHORIZED, if is_stranger { C::Unauthorized } else { C::Denied }, reason)
                 .message(client_message)
                 .detail(error::detail(&missing))
                 .header(WWW_AUTHENTICATE, challenge)
+                .warning_unless(is_routine)
         }
         R::BadTokenRequest(message) => Row::new(S::BAD_REQUEST, C::Unsupported, message),
         R::Denied { missing, client_message } => {
@@ -296,7 +305,7 @@ fn print(row: Row) -> Response<Bytes> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // The registry sends this too.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if !row.status.is_redirection() {
+    if row.warns && !row.status.is_redirection() {
         // The answer to a HEAD has no body.
         headers.extend(warning(&row.message).map(|warning| (WARNING, warning)));
     }

@@ -1,7 +1,7 @@
 //! Who asks for a token: by password, by identity token, by certificate, or anonymously.
 
 use super::context::RequestContext;
-use super::decide::WRONG_PASSWORD;
+use super::decide::{NO_CREDENTIALS, WRONG_PASSWORD};
 use super::identity::{is_empty, needs_both};
 use super::refusal::Refusal;
 use crate::access::Identity;
@@ -47,7 +47,7 @@ impl RequestContext<'_> {
             (Proof::Header, Credentials::Malformed | Credentials::Bearer(_)) => {
                 Err(self.ask_for_password("malformed credentials"))
             }
-            _ if needs_both(self.state) => Err(self.ask_for_password("no credentials")),
+            _ if needs_both(self.state) => Err(self.ask_for_password(NO_CREDENTIALS)),
             _ => Ok(TokenRequester::without_password(certificate_user.into())),
         }
     }
@@ -80,6 +80,7 @@ impl RequestContext<'_> {
     }
 
     fn challenge_password(&self, reason: &'static str, client_message: String) -> Refusal {
-        Refusal::Unauthorized { reason, client_message, challenge: self.state.challenge.clone() }
+        let challenge = self.state.challenge.clone();
+        Refusal::Unauthorized { reason, client_message, challenge, is_routine: reason == NO_CREDENTIALS }
     }
 }

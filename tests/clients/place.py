@@ -60,7 +60,6 @@ class Place:
         run(self.tidegate, "cert", "server", "--ca", self.work / "ca", "--out", self.work, HOST, quiet=True)
         for user, password in [(USER, PASSWORD), ("root", PASSWORD)]:
             run(self.tidegate, "htpasswd", "add", self.work / "htpasswd", user, input=f"{password}\n", quiet=True)
-        run(self.tidegate, "token", self.work / "token.key", quiet=True)
         shutil.copy(self.work / "ca/ca.crt", self.root / "usr/local/share/ca-certificates/tidegate-clients.crt")
         self.client("update-ca-certificates")
         for name, image in [("one", 1), ("two", 2)]:
@@ -73,7 +72,9 @@ class Place:
             path = self.work / path
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         (self.work / "home").mkdir()
-        (self.work / "token.key.revoked").unlink(missing_ok=True)
+        for file in self.work.glob("token.*"):
+            file.unlink()
+        run(self.tidegate, "token", self.work / "token.key", quiet=True)
         (self.work / "registry.yml").write_text(json.dumps({
             "version": 0.1,
             "storage": {"filesystem": {"rootdirectory": "/root/place/registry"}},

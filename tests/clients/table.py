@@ -208,6 +208,7 @@ def shown(printed):
     lines = []
     for line in printed.splitlines():
         line = re.sub(r'^time="[^"]*" level=\w+ msg="(.*)"$', r"\1", line.strip()).replace('\\"', '"')
+        line = re.sub(r"^\[[^]]*\]\[WARNING\]", "[WARNING]", line)
         line = re.sub(r"sha256:[0-9a-f]+", "sha256:…", line)
         if line and "cgroups-v1" not in line and line not in lines:
             lines.append(line)

@@ -36,6 +36,7 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
     let insufficient = |is_stranger| Refusal::Insufficient {
         missing: missing(),
         is_stranger,
+        is_routine: false,
         reason: "reason",
         client_message: "message".to_owned(),
         challenge: challenge(),
@@ -44,6 +45,7 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
         reason: "reason",
         client_message: "message".to_owned(),
         challenge,
+        is_routine: false,
     };
     let asks = "www-authenticate: Basic realm=\"r\"";
     vec![
@@ -130,7 +132,12 @@ fn the_client_does_not_learn_what_is_for_the_log() {
     for refusal in [
         Refusal::BadGateway("secret".to_owned()),
         Refusal::Certificate(StatusCode::FORBIDDEN, "secret"),
-        Refusal::Unauthorized { reason: "secret", client_message: "no".to_owned(), challenge: None },
+        Refusal::Unauthorized {
+            reason: "secret",
+            client_message: "no".to_owned(),
+            challenge: None,
+            is_routine: false,
+        },
     ] {
         let text = print(row(refusal)).into_body();
         assert!(!String::from_utf8_lossy(&text).contains("secret"), "{text:?}");
@@ -158,4 +165,25 @@ fn an_answer_of_the_registry_stays_as_it_is() {
     assert!(response.headers().is_empty());
     assert_eq!(answer(StatusCode::UNAUTHORIZED).reason, REGISTRY_ASKS);
     assert_ne!(answer(StatusCode::FORBIDDEN).reason, REGISTRY_ASKS);
+}
+
+#[test]
+fn a_session_that_goes_well_prints_no_warning() {
+    let begins = Refusal::Unauthorized {
+        reason: "no credentials",
+        client_message: "no credentials; log in".to_owned(),
+        challenge: None,
+        is_routine: true,
+    };
+    let goes_on = Refusal::Insufficient {
+        missing: Scope::repository("team/app", Rights::PUSH),
+        is_stranger: false,
+        is_routine: true,
+        reason: "reason",
+        client_message: "message".to_owned(),
+        challenge: None,
+    };
+    for refusal in [begins, goes_on] {
+        assert!(!print(row(refusal)).headers().contains_key(header::WARNING));
+    }
 }
