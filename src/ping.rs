@@ -51,7 +51,7 @@ async fn send(state: &State) -> Result<String, String> {
         .map_err(|error| error.to_string())?;
     let mut to = state.destination.clone();
     to.read_timeout = to.read_timeout.min(PATIENCE);
-    let answer = Upstream::default().send(&permit, &to, request, &flow).await;
+    let answer = Upstream::new(1).send(&permit, &to, request, &flow).await;
     let (head, _) = answer.map_err(|error| unreachable(&error, server))?.into_parts();
     let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_page = field(CONTENT_TYPE).starts_with("text/html");

@@ -7,6 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::task::yield_now;
 
+use super::readers::Readers;
+
 /// The transfers of one worker that wait for their next turn, in order.
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
@@ -15,6 +17,7 @@ pub(crate) struct FairQueue {
     given: Cell<u64>,
     /// Wakes [`FairQueue::give`] when a transfer queues.
     giver: RefCell<Option<Waker>>,
+    pub(super) readers: Readers,
 }
 
 impl FairQueue {

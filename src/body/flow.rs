@@ -3,12 +3,17 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::FairQueue;
+use super::backlog::{self, Backlog, Connection};
+use super::readers::Transfer;
+use crate::network::Network;
 
 /// What a client did wrong while sending its request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +36,14 @@ const TURN: u64 = 384 * 1024;
 #[derive(Debug)]
 pub(crate) struct Flow {
     bytes_in: Cell<u64>,
-    bytes_out: Cell<u64>,
     fault: Cell<Option<ClientFault>>,
     upload_moved: Cell<Instant>,
     waits_for_upload: Cell<bool>,
-    waits_for_download: Cell<bool>,
     /// Bytes moved in the current turn, both ways.
     moved: Cell<u64>,
     turns: Rc<FairQueue>,
+    backlog: Arc<Backlog>,
+    transfer: Rc<Transfer>,
     /// The number of the turn that it has queued for.
     awaited: Cell<Option<u64>>,
 }
@@ -46,13 +51,19 @@ pub(crate) struct Flow {
 impl Flow {
     /// A request that has moved nothing. `turns` belong to its worker.
     pub(crate) fn new(turns: Rc<FairQueue>) -> Self {
+        Self::of_connection(turns, &Connection::unknown())
+    }
+
+    /// The same for a request of this connection.
+    pub(crate) fn of_connection(turns: Rc<FairQueue>, connection: &Arc<Connection>) -> Self {
+        let begun = Instant::now();
         Self {
+            backlog: Backlog::new(connection.clone()),
+            transfer: Transfer::new(begun),
             bytes_in: Cell::new(0),
-            bytes_out: Cell::new(0),
             fault: Cell::new(None),
-            upload_moved: Cell::new(Instant::now()),
+            upload_moved: Cell::new(begun),
             waits_for_upload: Cell::new(false),
-            waits_for_download: Cell::new(false),
             moved: Cell::new(0),
             turns,
             awaited: Cell::new(None),
@@ -66,7 +77,7 @@ impl Flow {
 
     /// Bytes of the response body handed to the client's connection, without framing.
     pub(crate) fn bytes_out(&self) -> u64 {
-        self.bytes_out.get()
+        self.transfer.bytes_out.get()
     }
 
     /// The fault that ended the request body, if any.
@@ -76,7 +87,7 @@ impl Flow {
 
     /// Whether the response waits for the client to read the bytes handed to its connection.
     pub(crate) fn waits_for_download(&self) -> bool {
-        self.waits_for_download.get()
+        self.transfer.waits_for_client.get()
     }
 
     /// How long the upstream has had every byte of the request that has arrived. Zero while
@@ -109,14 +120,51 @@ impl Flow {
 
     /// Records that `bytes` of the response body were handed to the client's connection.
     pub(crate) fn delivered(&self, bytes: u64) {
-        self.bytes_out.set(self.bytes_out.get() + bytes);
+        self.transfer.bytes_out.set(self.transfer.bytes_out.get() + bytes);
         self.moved.set(self.moved.get() + bytes);
-        self.waits_for_download.set(true);
+        self.transfer.waits_for_client.set(true);
     }
 
     /// Records that the client's connection asks for more of the response.
     pub(crate) fn asked_for_more(&self) {
-        self.waits_for_download.set(false);
+        self.transfer.waits_for_client.set(false);
+    }
+
+    /// The network of the connection.
+    pub(crate) fn network(&self) -> Network {
+        self.backlog.network()
+    }
+
+    /// How many bytes of the response may be read at once; waits while too many wait for clients.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
+        if backlog::is_exhausted() {
+            self.turns.readers.end_slowest(1);
+        }
+        let room = self.backlog.poll_room(cx);
+        if room.is_pending() {
+            self.transfer.waits_for_client.set(true);
+        }
+        room
+    }
+
+    /// Counts bytes of the response until the client has taken them.
+    pub(crate) fn hold(&self, bytes: Bytes) -> Bytes {
+        self.backlog.hold(bytes)
+    }
+
+    /// Lists a transfer among those that may be ended for others.
+    pub(crate) fn may_be_ended(&self) {
+        self.turns.readers.list(&self.transfer);
+    }
+
+    /// Ends the slowest transfers of the worker, until `count` are ending.
+    pub(crate) fn end_slowest(&self, count: usize) {
+        self.turns.readers.end_slowest(count);
+    }
+
+    /// Whether the transfer is to end because others need what it holds.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.transfer.ended.get()
     }
 
     pub(super) fn received(&self, bytes: u64) {

@@ -2,10 +2,12 @@
 //!
 //! A body stays on the worker that accepted its connection, so all of this is single-threaded.
 
+pub(crate) mod backlog;
 mod client;
 mod fair_queue;
 mod flow;
 mod pace;
+mod readers;
 mod unread;
 
 pub(crate) use client::{ClientBody, Limits};

@@ -8,6 +8,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use super::phase::Phase;
 use super::stream::Stream;
 use super::watch::{BusyGuard, CloseReason, Event, Watch};
 use super::worker::Worker;
-use crate::body::Flow;
+use crate::body::{Flow, backlog};
 use crate::config::Limits;
 use crate::gate::{self, Peer, Reply};
 use crate::tls::ServerTls;
@@ -91,8 +92,9 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
     // A connection that is opened while draining belongs to a running transfer.
     let closes_at = if *worker.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
     let watch = Watch::new(client.meter(), slot, limits, deadline);
+    let shared = backlog::Connection::new(peer);
     let peer = Rc::new(Peer { address: peer, asked, shown: client.presented_certificate() });
-    let connection = Connection { worker, client, peer, watch, limits, closes_at };
+    let connection = Connection { worker, client, peer, watch, shared, limits, closes_at };
     if connection.client.is_http2() {
         return Box::pin(connection.serve_http2()).await;
     }
@@ -116,6 +118,8 @@ struct Connection<'a> {
     client: Stream,
     peer: Rc<Peer>,
     watch: Rc<Watch>,
+    /// What its requests share.
+    shared: Arc<backlog::Connection>,
     limits: &'a Limits,
     /// The phase from which on it closes after its current request.
     closes_at: Phase,
@@ -124,7 +128,7 @@ struct Connection<'a> {
 impl Connection<'_> {
     async fn serve_http1(&self) -> Served {
         let service = service_fn(|request| {
-            let flow = Rc::new(Flow::new(self.worker.turns.clone()));
+            let flow = Rc::new(Flow::of_connection(self.worker.turns.clone(), &self.shared));
             self.watch.follow(&flow);
             let worker = self.worker.clone();
             let answer = self.answer(request, flow);
@@ -156,7 +160,7 @@ impl Connection<'_> {
         let streams = Streams { watch: self.watch.clone(), newest: Rc::default() };
         let newest = streams.newest.clone();
         let service = service_fn(|request| {
-            let flow = Rc::new(Flow::new(self.worker.turns.clone()));
+            let flow = Rc::new(Flow::of_connection(self.worker.turns.clone(), &self.shared));
             newest.replace(Some(flow.clone()));
             self.answer(request, flow)
         });

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::mem::take;
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 use rustls::server::ServerConnectionData;
 use rustls::unbuffered::{EncodeError, EncodeTlsData, EncryptError};
+
+use crate::body::backlog::Charge;
 
 /// Buffers that a worker keeps for the next connection that sends. A connection that waits for its
 /// client keeps its own.
@@ -24,6 +26,8 @@ pub(super) struct Outgoing {
     records: Vec<u8>,
     filled: usize,
     sent: usize,
+    /// The memory, while the client does not accept it.
+    charge: Charge,
 }
 
 impl Outgoing {
@@ -38,7 +42,11 @@ impl Outgoing {
         mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
         while self.sent < self.filled {
-            match ready!(write(&self.records[self.sent..self.filled]))? {
+            let Poll::Ready(result) = write(&self.records[self.sent..self.filled]) else {
+                self.charge.set(self.records.capacity());
+                return Poll::Pending;
+            };
+            match result? {
                 0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
                 bytes => self.sent += bytes,
             }

@@ -13,11 +13,14 @@ use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteT
 use tokio::io::ReadBuf;
 
 use super::outgoing::Outgoing;
+use crate::body::backlog::is_short;
 use crate::tls::ACME;
 
 /// Bytes of records that are sent at once. Fewer cost more system calls, more cost more memory per
 /// transfer.
 const BATCH: usize = 384 * 1024;
+/// The same while memory is short.
+const SHORT_BATCH: usize = 64 * 1024;
 /// Bytes of records that are read at once, as long as no more than that have arrived.
 pub(super) const FIRST_READ: usize = 4 * 1024;
 /// Bytes of records that are read at once when there are many.
@@ -134,7 +137,8 @@ impl Session {
         if self.has_ended {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let room = BATCH.saturating_sub(self.outgoing.len());
+        let batch = if is_short() { SHORT_BATCH } else { BATCH };
+        let room = batch.saturating_sub(self.outgoing.len());
         let mut rest = slices.iter().map(|slice| &**slice).skip_while(|slice| slice.is_empty());
         let Some(first) = rest.next().filter(|_| room > 0) else { return Ok(0) };
         let whole = first.len() - first.len() % RECORD;

@@ -2,6 +2,7 @@
 //! reading, an idle HTTP/2 connection, and one that has sent no more than its preface.
 
 use std::cell::{Cell, RefCell};
+use std::mem::replace;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -135,6 +136,7 @@ impl Watch {
     pub(super) async fn next_event(&self) -> Event {
         let mut progress = Progress::new(self);
         let mut interval = REST_DELAY;
+        let mut listed: Option<Rc<Flow>> = None;
         loop {
             let since = Instant::now();
             if self.is_busy() || self.is_finishing() {
@@ -144,7 +146,15 @@ impl Watch {
                 if self.is_busy() && self.meter.is_gone() {
                     return Event::Close(CloseReason::Gone);
                 }
-                if progress.is_too_slow(waits, since.elapsed(), None) {
+                let current = self.current.borrow().clone();
+                if let Some(flow) = current.filter(|_| self.is_busy())
+                    && !listed.as_ref().is_some_and(|listed| Rc::ptr_eq(listed, &flow))
+                {
+                    flow.may_be_ended();
+                    listed = Some(flow);
+                }
+                let is_ended = self.is_busy() && listed.as_ref().is_some_and(|flow| flow.is_ended());
+                if is_ended || progress.is_too_slow(waits, since.elapsed(), None) {
                     self.meter.reset_on_close();
                     return Event::Close(CloseReason::Stalled);
                 }
@@ -173,12 +183,16 @@ impl Watch {
     /// the stream has handed over; while the socket is full, also what arrives of any stream.
     pub(super) async fn stalled(&self, flow: &Flow) {
         let mut progress = Progress::new(self);
+        let mut listed = false;
         loop {
             let since = Instant::now();
             let waits = flow.waits_for_download();
             sleep_until(since + self.transfer_check()).await;
-            if progress.is_too_slow(waits, since.elapsed(), Some(flow.bytes_out())) {
+            if flow.is_ended() || progress.is_too_slow(waits, since.elapsed(), Some(flow.bytes_out())) {
                 return;
+            }
+            if !replace(&mut listed, true) {
+                flow.may_be_ended();
             }
         }
     }

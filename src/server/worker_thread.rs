@@ -34,7 +34,7 @@ pub(crate) fn start_workers(count: usize, shared: &Arc<Shared>) -> io::Result<Wo
 /// Serves connections until the process closes and the last of them is gone.
 async fn run(inbox: Inbox, shared: Arc<Shared>) -> Result<(), FailureCause> {
     let Inbox { handovers, load, phase } = inbox;
-    let upstream = Rc::new(Upstream::default());
+    let upstream = Rc::new(Upstream::new(shared.state().config.server.threads));
     let turns = Rc::new(FairQueue::default());
     let helpers = [
         ("giving turns to transfers", spawn_local(give_turns(turns.clone()))),

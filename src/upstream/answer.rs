@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,7 +58,9 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         loop {
+            let most = ready!(self.flow.poll_room(cx));
             if let Some(lease) = &mut self.lease {
+                lease.connection.read_at_most(most);
                 lease.connection.drive(cx);
             }
             let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
@@ -77,7 +79,7 @@ impl Body for Answer {
                     if self.incoming.is_end_stream() {
                         self.release();
                     }
-                    return Poll::Ready(Some(Ok(frame)));
+                    return Poll::Ready(Some(Ok(frame.map_data(|data| self.flow.hold(data)))));
                 }
                 Some(Err(error)) => {
                     self.lease = None;

@@ -1,38 +1,55 @@
 //! Requests to the registry, and when they are repeated.
 
+use std::cell::RefCell;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::connect::connect;
-use super::connection::SendError;
+use super::connection::{Connection, SendError};
 use super::error::UpstreamError;
 use super::pool::{Lease, Pool};
 use super::server::Destination;
 use crate::access::Permit;
 use crate::body::{ClientBody, Flow};
+use crate::network::Network;
 
-/// Open connections of each worker: more than requests should ever run at once.
+/// Open connections of all workers: more than requests should ever run at once.
 const CONNECTIONS: usize = 2048;
+/// The fewest of one worker.
+const OF_WORKER: usize = 64;
+/// Requests of a worker that wait for a connection. One network has at most half of the places.
+const WAITING: usize = 256;
+/// How often transfers are looked for that can end.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// The connections of one worker to the registry.
 pub(crate) struct Upstream {
     pool: Pool,
     permits: Arc<Semaphore>,
-}
-
-impl Default for Upstream {
-    fn default() -> Self {
-        Self { pool: Pool::default(), permits: Arc::new(Semaphore::new(CONNECTIONS)) }
-    }
+    /// The networks of the requests that wait for a permit.
+    waiting: RefCell<Vec<Network>>,
 }
 
 impl Upstream {
+    /// The connections of one of `workers` workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        let connections = (CONNECTIONS / workers.max(1)).max(OF_WORKER);
+        Self {
+            pool: Pool::default(),
+            permits: Arc::new(Semaphore::new(connections)),
+            waiting: RefCell::default(),
+        }
+    }
+
     /// Sends a request and waits for the head of its answer. `request` is in origin-form, with the
     /// framing and the headers that the registry is to see; its body writes to `flow`.
     ///
@@ -61,7 +78,13 @@ impl Upstream {
                 },
             }
         }
-        let mut lease = server.lease(connect(to, &self.permits).await?);
+        let connecting = connect(to, &self.permits);
+        let connection = if self.permits.available_permits() > 0 {
+            connecting.await?
+        } else {
+            self.make_room(flow, connecting).await?
+        };
+        let mut lease = server.lease(connection);
         match lease.connection.send(request, flow, to.read_timeout).await {
             Ok(response) => Ok(answer(response, lease, to, flow)),
             Err(SendError::Sent(error)) => Err(error.into_upstream(flow)),
@@ -69,10 +92,53 @@ impl Upstream {
         }
     }
 
+    /// Waits for a connection while the slowest transfers end, one for each request that waits.
+    async fn make_room(
+        &self,
+        flow: &Flow,
+        connecting: impl Future<Output = Result<Connection, UpstreamError>>,
+    ) -> Result<Connection, UpstreamError> {
+        let _place = self.wait(flow.network()).ok_or(UpstreamError::Busy)?;
+        self.pool.close_oldest();
+        let mut connecting = pin!(connecting);
+        loop {
+            flow.end_slowest(self.waiting.borrow().len());
+            if let Ok(result) = timeout(RETRY, connecting.as_mut()).await {
+                return result;
+            }
+        }
+    }
+
+    /// A place among the requests that wait for a connection.
+    fn wait(&self, network: Network) -> Option<Place<'_>> {
+        let mut waiting = self.waiting.borrow_mut();
+        let own = waiting.iter().filter(|other| **other == network).count();
+        if own >= WAITING / 2 || waiting.len() >= WAITING {
+            return None;
+        }
+        waiting.push(network);
+        Some(Place { waiting: &self.waiting, network })
+    }
+
     /// Closes idle connections that have expired or that the registry has closed. To be called
     /// every few seconds.
     pub(crate) fn sweep(&self) {
         self.pool.sweep();
+    }
+}
+
+/// The place of a request that waits for a connection.
+struct Place<'a> {
+    waiting: &'a RefCell<Vec<Network>>,
+    network: Network,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting.borrow_mut();
+        if let Some(own) = waiting.iter().position(|network| *network == self.network) {
+            waiting.swap_remove(own);
+        }
     }
 }
 

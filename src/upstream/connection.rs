@@ -1,5 +1,6 @@
 //! One connection to the registry. It moves only while its holder polls it.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -30,6 +31,8 @@ pub(super) struct Connection {
     /// Expires when the registry may have been silent for too long. Kept from one wait to the next,
     /// so it may expire early.
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Most bytes that the stream reads at once.
+    most: Rc<Cell<usize>>,
 }
 
 /// Why a request has no answer.
@@ -68,9 +71,10 @@ impl SentError {
 
 impl Connection {
     pub(super) async fn open(stream: Stream, permit: OwnedSemaphorePermit) -> hyper::Result<Self> {
+        let most = stream.most();
         let (sender, driver) =
             http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { _permit: permit, sender, driver: Some(Box::pin(driver)), alarm: None })
+        Ok(Self { _permit: permit, sender, driver: Some(Box::pin(driver)), alarm: None, most })
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -101,6 +105,11 @@ impl Connection {
             Poll::Pending
         })
         .await
+    }
+
+    /// Limits how much is read at once.
+    pub(super) fn read_at_most(&self, bytes: usize) {
+        self.most.set(bytes);
     }
 
     /// Lets the connection read and write what it can.

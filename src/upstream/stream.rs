@@ -1,8 +1,10 @@
 //! The bytes to and from a registry.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -15,11 +17,17 @@ impl<S: AsyncRead + AsyncWrite> Duplex for S {}
 /// how the exchange ends.
 pub(super) struct Stream {
     inner: Pin<Box<dyn Duplex>>,
+    most: Rc<Cell<usize>>,
 }
 
 impl Stream {
     pub(super) fn new(inner: impl Duplex + 'static) -> Self {
-        Self { inner: Box::pin(inner) }
+        Self { inner: Box::pin(inner), most: Rc::new(Cell::new(usize::MAX)) }
+    }
+
+    /// Most bytes that are read at once, to be set from outside.
+    pub(super) fn most(&self) -> Rc<Cell<usize>> {
+        self.most.clone()
     }
 }
 
@@ -29,7 +37,15 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.inner.as_mut().poll_read(cx, buffer)
+        let most = self.most.get();
+        if most >= buffer.remaining() {
+            return self.inner.as_mut().poll_read(cx, buffer);
+        }
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        ready!(self.inner.as_mut().poll_read(cx, &mut part))?;
+        let read = part.filled().len();
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -29,6 +29,7 @@ mod drain;
 mod events;
 mod field_names;
 mod forwarding;
+mod hoarders;
 mod hostile;
 mod http2_bodies;
 mod http2_floods;

@@ -1,0 +1,156 @@
+//! Bytes on their way to clients that have not taken them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::network::Network;
+
+/// Bytes that may wait for the client of one connection. Beyond it, its streams read little at
+/// once.
+const OF_CONNECTION: usize = 4 << 20;
+/// The same for all connections.
+const OF_PROCESS: usize = 128 << 20;
+/// Bytes that a stream reads at once, and may have waiting, while memory is short.
+const SHORT_READ: usize = 16 << 10;
+
+static TOTAL: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether so many bytes wait for clients that each must have less.
+pub(crate) fn is_short() -> bool {
+    TOTAL.load(Ordering::Relaxed) > OF_PROCESS
+}
+
+/// Whether so many bytes wait that some of them must go.
+pub(super) fn is_exhausted() -> bool {
+    TOTAL.load(Ordering::Relaxed) > 2 * OF_PROCESS
+}
+
+/// A buffer that waits for a client.
+#[derive(Debug, Default)]
+pub(crate) struct Charge(usize);
+
+impl Charge {
+    /// Sets the size of the buffer.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        TOTAL.fetch_add(bytes, Ordering::Relaxed);
+        TOTAL.fetch_sub(self.0, Ordering::Relaxed);
+        self.0 = bytes;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        TOTAL.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
+/// A client's connection, as its requests share it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    network: Network,
+    waiting: AtomicUsize,
+}
+
+impl Connection {
+    /// A connection from `peer`.
+    pub(crate) fn new(peer: IpAddr) -> Arc<Self> {
+        Arc::new(Self { network: Network::of(peer), waiting: AtomicUsize::new(0) })
+    }
+
+    /// A connection of nobody.
+    pub(super) fn unknown() -> Arc<Self> {
+        Self::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+}
+
+/// The bytes of one answer that wait for the client.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    connection: Arc<Connection>,
+    waiting: AtomicUsize,
+    /// Woken when some of them have been taken.
+    reader: Mutex<Option<Waker>>,
+}
+
+impl Backlog {
+    pub(super) fn new(connection: Arc<Connection>) -> Arc<Self> {
+        Arc::new(Self { connection, waiting: AtomicUsize::new(0), reader: Mutex::default() })
+    }
+
+    pub(super) fn network(&self) -> Network {
+        self.connection.network
+    }
+
+    /// How many bytes may be read at once. Waits while memory is short and the client has not taken
+    /// what was read before.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
+        if self.connection.waiting.load(Ordering::Relaxed) < OF_CONNECTION && !is_short() {
+            return Poll::Ready(usize::MAX);
+        }
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.waiting.load(Ordering::Relaxed) < SHORT_READ {
+            return Poll::Ready(SHORT_READ);
+        }
+        *reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Counts `bytes` until the last piece of them is dropped.
+    pub(super) fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        let size = bytes.len();
+        self.waiting.fetch_add(size, Ordering::Relaxed);
+        self.connection.waiting.fetch_add(size, Ordering::Relaxed);
+        let mut charge = Charge::default();
+        charge.set(size);
+        Bytes::from_owner(Held { bytes, backlog: self.clone(), _charge: charge })
+    }
+}
+
+struct Held {
+    bytes: Bytes,
+    backlog: Arc<Backlog>,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Self { bytes, backlog, .. } = self;
+        backlog.connection.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+        backlog.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+        let reader = backlog.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_beyond_its_budget_reads_little_until_the_client_has_taken_it() {
+        let connection = Connection::unknown();
+        let (slow, other) = (Backlog::new(connection.clone()), Backlog::new(connection));
+        let cx = Context::from_waker(Waker::noop());
+        assert_eq!(slow.poll_room(&cx), Poll::Ready(usize::MAX));
+        let mut held = slow.hold(Bytes::from(vec![0; OF_CONNECTION]));
+        assert_eq!(slow.poll_room(&cx), Poll::Pending);
+        assert_eq!(other.poll_room(&cx), Poll::Ready(SHORT_READ));
+        let piece = held.split_to(100);
+        drop(held);
+        assert_eq!(slow.poll_room(&cx), Poll::Pending, "a piece keeps the memory of all");
+        drop(piece);
+        assert_eq!(slow.poll_room(&cx), Poll::Ready(usize::MAX));
+    }
+}

@@ -1,0 +1,64 @@
+//! The transfers of a worker whose clients are waited for.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The age from which on a transfer can be judged.
+const YOUNG: Duration = Duration::from_secs(2);
+
+/// What decides whether a transfer ends for others.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub(super) begun: Instant,
+    /// Bytes of the response handed to the client's connection.
+    pub(super) bytes_out: Cell<u64>,
+    pub(super) waits_for_client: Cell<bool>,
+    /// Whether it is to end.
+    pub(super) ended: Cell<bool>,
+}
+
+impl Transfer {
+    pub(super) fn new(begun: Instant) -> Rc<Self> {
+        Rc::new(Self {
+            begun,
+            bytes_out: Cell::new(0),
+            waits_for_client: Cell::new(false),
+            ended: Cell::new(false),
+        })
+    }
+
+    /// Bytes per second, on average.
+    fn rate(&self) -> u64 {
+        self.bytes_out.get() / self.begun.elapsed().as_secs().max(1)
+    }
+}
+
+/// Transfers that have run for a while.
+#[derive(Debug, Default)]
+pub(super) struct Readers(RefCell<Vec<Weak<Transfer>>>);
+
+impl Readers {
+    pub(super) fn list(&self, transfer: &Rc<Transfer>) {
+        self.0.borrow_mut().push(Rc::downgrade(transfer));
+    }
+
+    /// Ends the slowest transfers, until `count` are ending. Their connections and their memory are
+    /// free within a second.
+    pub(super) fn end_slowest(&self, count: usize) {
+        let mut listed = self.0.borrow_mut();
+        listed.retain(|transfer| transfer.strong_count() > 0);
+        let transfers: Vec<Rc<Transfer>> = listed.iter().filter_map(Weak::upgrade).collect();
+        let ending = transfers.iter().filter(|transfer| transfer.ended.get()).count();
+        let may_end = |transfer: &&Rc<Transfer>| {
+            !transfer.ended.get() && transfer.waits_for_client.get() && transfer.begun.elapsed() >= YOUNG
+        };
+        let mut slow: Vec<&Rc<Transfer>> = transfers.iter().filter(may_end).collect();
+        slow.sort_by_cached_key(|transfer| transfer.rate());
+        for transfer in slow.into_iter().take(count.saturating_sub(ending)) {
+            transfer.ended.set(true);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Clients that ask for much and read little of it.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::fake::Fake;
+use crate::harness::http1::{Client, authorized};
+use crate::harness::http2;
+use crate::harness::tidegate::{Settings, Tidegate};
+
+const BLOB: &str = "/v2/a/blobs/sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+const STREAMS: usize = 100;
+
+/// A registry with blobs of a gigabyte.
+fn generous() -> Fake {
+    Fake::start(|conversation| {
+        while let Some(head) = conversation.read_head() {
+            if head[0].contains("/blobs/") {
+                conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n");
+                while conversation.write(&[7; 64 << 10]) {}
+                return;
+            }
+            let body = if head[0].starts_with("HEAD") { "" } else { "{}" };
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{body}");
+            conversation.write(answer.as_bytes());
+        }
+    })
+}
+
+/// Begins pulls on one connection with this window, and reads none of them.
+fn hoard(tidegate: &Tidegate, window: u32, pulls: usize) -> http2::Client {
+    let mut client = http2::Client::connect_with(tidegate, window);
+    let request = || http2::request("GET", "localhost", BLOB, &[&authorized()]);
+    let answers: Vec<_> = (0..pulls).map(|_| client.send(request(), true).0).collect();
+    let bodies: Vec<_> = answers.into_iter().map(|answer| client.head(answer).unwrap()).collect();
+    std::mem::forget(bodies);
+    client
+}
+
+#[test]
+fn pulls_that_are_not_read_hold_little_memory() {
+    const CONNECTIONS: usize = 4;
+    /// KiB per connection: its budget, and for each stream what it reads at once when that is used
+    /// up. Without a budget it is 50 MiB.
+    const OF_CONNECTION: u64 = 24 << 10;
+    let registry = generous();
+    let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
+    let mut other = Client::connect(&tidegate);
+    assert_eq!(other.exchange("GET /v2/", &[&authorized()]).status, 200);
+    let before = tidegate.resident_kib();
+    let mut hoarders = Vec::new();
+    for window in [65_535, 1 << 20, 16 << 20, 1 << 30].into_iter().take(CONNECTIONS) {
+        hoarders.push(hoard(&tidegate, window, STREAMS));
+        assert_eq!(other.exchange("GET /v2/", &[&authorized()]).status, 200);
+    }
+    // Until nothing more arrives from the registry.
+    let mut growth = 0;
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = tidegate.resident_kib().saturating_sub(before);
+        if now <= growth + 512 {
+            break;
+        }
+        growth = now;
+    }
+    eprintln!("grown by {growth} KiB");
+    assert!(growth < CONNECTIONS as u64 * OF_CONNECTION, "grown by {growth} KiB");
+    assert_eq!(other.exchange("GET /v2/", &[&authorized()]).status, 200);
+}
+
+#[test]
+fn the_slowest_pulls_end_when_connections_to_the_registry_run_out() {
+    let registry = generous();
+    // The fewest connections that a worker may have are 64.
+    let settings = Settings::for_upstream(&registry.url()).set("server.threads", "32");
+    let tidegate = Tidegate::start(settings);
+    let mut client = hoard(&tidegate, 1 << 20, 64);
+    let begun = Instant::now();
+    // Without a body: the window of the connection is used up.
+    let request = http2::request("HEAD", "localhost", "/v2/", &[&authorized()]);
+    assert_eq!(client.exchange(request).status(), 200);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
