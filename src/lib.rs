@@ -4,11 +4,12 @@
 //! `tests/integration/architecture.rs` holds them to it.
 
 // 0 values
+mod network;
+
 mod body;
 mod cache;
 mod crypto;
 mod dial;
-mod network;
 mod problem;
 mod secret;
 mod turns;
