@@ -167,11 +167,10 @@ def markdown(results, versions):
         print(f"| {name} | {' | '.join(cells)} |")
     print("\nWhat the user sees when it fails:")
     for case in REFUSED:
-        print(f"\n**{case.capitalize()}**\n\n| client | shows |\n|---|---|")
-        for name in versions:
-            texts = {mode: failure(results.get((name, mode, case))) for mode in MODES}
-            if set(texts.values()) != {""}:
-                print(f"| {name} | {in_modes(texts)} |")
+        texts = {name: {mode: failure(results.get((name, mode, case))) for mode in MODES} for name in versions}
+        rows = [f"| {name} | {in_modes(shown)} |" for name, shown in texts.items() if any(shown.values())]
+        if rows:
+            print("\n".join([f"\n**{case.capitalize()}**\n", "| client | shows |", "|---|---|", *rows]))
 
 
 def in_modes(texts):
@@ -209,12 +208,14 @@ def shown(printed):
     for line in printed.splitlines():
         line = re.sub(r'^time="[^"]*" level=\w+ msg="(.*)"$', r"\1", line.strip()).replace('\\"', '"')
         line = re.sub(r"^\[[^]]*\]\[WARNING\]", "[WARNING]", line)
-        line = re.sub(r"sha256:[0-9a-f]+", "sha256:…", line)
+        line = re.sub(r'\(first encountered at "[^"]*"\)', "(…)", line)
+        line = re.sub(r'" challenge=".*', "", line)
+        line = re.sub(r"sha256(:|%3A)[0-9a-f]+", "sha256:…", line)
         if line and "cgroups-v1" not in line and line not in lines:
             lines.append(line)
     words = ["error", "denied", "unauthorized", "fail", "fatal", "warning", "invalid"]
-    telling = [line for line in lines if any(word in line.lower() for word in words)]
-    text = " ⏎ ".join((telling or lines[-1:])[-3:])
+    telling = [line for line in lines[:-1] if any(word in line.lower() for word in words)]
+    text = " ⏎ ".join(telling[-2:] + lines[-1:])
     return text.replace("|", "\\|").replace("`", "'")
 
 
