@@ -13,6 +13,7 @@ use super::connection::Connection;
 use super::error::UpstreamError;
 use super::server::Destination;
 use super::stream::Stream;
+use super::vanished::keep_alive;
 use crate::config::ServerAddress;
 use crate::dial::dial;
 
@@ -40,6 +41,7 @@ async fn open(to: &Destination, deadline: Instant) -> io::Result<Stream> {
     };
     let addresses = lookup_host((host, port)).await?;
     let tcp = dial(addresses, deadline.saturating_duration_since(Instant::now())).await?;
+    keep_alive(&tcp)?;
     let Some(tls) = &to.tls else {
         return Ok(Stream::new(tcp));
     };

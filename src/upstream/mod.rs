@@ -11,6 +11,7 @@ mod error;
 mod pool;
 mod server;
 mod stream;
+mod vanished;
 
 pub(crate) use answer::{Answer, AnswerError};
 pub(crate) use client::Upstream;

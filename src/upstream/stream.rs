@@ -2,27 +2,61 @@
 
 use std::cell::Cell;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
+
+use super::vanished::Examiner;
 
 /// TCP, TLS over TCP, or a Unix socket.
-pub(super) trait Duplex: AsyncRead + AsyncWrite {}
-impl<S: AsyncRead + AsyncWrite> Duplex for S {}
+pub(super) trait Duplex: AsyncRead + AsyncWrite {
+    /// The TCP socket, if the peer may be on another machine.
+    fn tcp(&self) -> Option<BorrowedFd<'_>>;
+}
+
+impl Duplex for TcpStream {
+    fn tcp(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
+    }
+}
+
+impl Duplex for TlsStream<TcpStream> {
+    fn tcp(&self) -> Option<BorrowedFd<'_>> {
+        self.get_ref().0.tcp()
+    }
+}
+
+impl Duplex for UnixStream {
+    fn tcp(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+#[cfg(test)]
+impl Duplex for tokio::io::DuplexStream {
+    fn tcp(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
 
 /// A stream whose writes never fail. A registry that refuses an upload answers and closes. Further
 /// writes would fail, and hyper would report that instead of reading the answer. So only reads show
-/// how the exchange ends.
+/// how the exchange ends. They fail when the registry's machine has vanished.
 pub(super) struct Stream {
     inner: Pin<Box<dyn Duplex>>,
     most: Rc<Cell<usize>>,
+    examiner: Examiner,
 }
 
 impl Stream {
     pub(super) fn new(inner: impl Duplex + 'static) -> Self {
-        Self { inner: Box::pin(inner), most: Rc::new(Cell::new(usize::MAX)) }
+        let most = Rc::new(Cell::new(usize::MAX));
+        Self { inner: Box::pin(inner), most, examiner: Examiner::default() }
     }
 
     /// Most bytes that are read at once, to be set from outside.
@@ -37,15 +71,25 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let most = self.most.get();
-        if most >= buffer.remaining() {
-            return self.inner.as_mut().poll_read(cx, buffer);
+        let Self { inner, most, examiner } = &mut *self;
+        let most = most.get();
+        let read = if most >= buffer.remaining() {
+            inner.as_mut().poll_read(cx, buffer)
+        } else {
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+            inner.as_mut().poll_read(cx, &mut part).map_ok(|()| {
+                let read = part.filled().len();
+                buffer.advance(read);
+            })
+        };
+        if read.is_ready() {
+            return read;
         }
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
-        ready!(self.inner.as_mut().poll_read(cx, &mut part))?;
-        let read = part.filled().len();
-        buffer.advance(read);
-        Poll::Ready(Ok(()))
+        let socket = inner.as_ref().get_ref().tcp();
+        if socket.is_some_and(|socket| examiner.finds_vanished(socket, cx)) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
     }
 }
 

@@ -61,4 +61,5 @@ mod unread_logs;
 mod uploads_elsewhere;
 mod upstream_reload;
 mod upstreams;
+mod vanished;
 mod worker_failure;

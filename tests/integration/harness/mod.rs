@@ -23,6 +23,7 @@ pub mod strict;
 pub mod tidegate;
 pub mod tls;
 pub mod tools;
+pub mod two_machines;
 
 use std::time::Duration;
 
