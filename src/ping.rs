@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode};
 use tokio::runtime::{Builder, LocalOptions};
 
@@ -44,11 +44,14 @@ async fn send(state: &State) -> Result<String, String> {
         .map_err(|denied| format!("{PATH} is not permitted: {denied:?}"))?;
     let flow = Rc::new(Flow::new(Rc::new(FairQueue::default())));
     let host = HeaderValue::try_from(server.authority().to_string()).map_err(|error| error.to_string())?;
-    let request = Request::get(PATH)
+    let mut request = Request::get(PATH)
         .header(HOST, host)
         .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
         .body(ClientBody::empty(flow.clone()))
         .map_err(|error| error.to_string())?;
+    if let Some(login) = &state.destination.login {
+        request.headers_mut().insert(AUTHORIZATION, login.clone());
+    }
     let mut to = state.destination.clone();
     to.read_timeout = to.read_timeout.min(PATIENCE);
     let answer = Upstream::new(1).send(&permit, &to, request, &flow).await;
@@ -69,6 +72,9 @@ fn judge(status: StatusCode, is_page: bool, location: &str, state: &State) -> Re
         }
         StatusCode::OK => return Ok(()),
         StatusCode::UNAUTHORIZED if passes => return Ok(()),
+        StatusCode::UNAUTHORIZED if state.destination.login.is_some() => {
+            "it rejects the login; correct upstream.user and the content of upstream.password_file".to_owned()
+        }
         StatusCode::UNAUTHORIZED => {
             "it asks for credentials of its own; remove `auth:` from its settings, or, if \
                                      it verifies tokens, set upstream.authorization = \"pass\""
@@ -88,13 +94,11 @@ fn judge(status: StatusCode, is_page: bool, location: &str, state: &State) -> Re
 
 fn unreachable(error: &UpstreamError, server: &ServerAddress) -> String {
     let advice = match (error, server) {
-        (UpstreamError::Connect(cause), ServerAddress::Tcp { tls: true, .. })
-            if cause.kind() == ErrorKind::InvalidData =>
-        {
+        (UpstreamError::Tls(cause), _) if cause.kind() == ErrorKind::InvalidData => {
             "; if the registry does not speak TLS, write http:// in upstream.servers, and if the system does not \
              know its CA, name it in upstream.ca"
         }
-        (UpstreamError::Connect(_) | UpstreamError::ConnectTimeout, _) => {
+        (UpstreamError::Name(_) | UpstreamError::Connect(_) | UpstreamError::ConnectTimeout, _) => {
             "; start the registry, or correct upstream.servers"
         }
         _ => "",

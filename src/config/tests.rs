@@ -114,6 +114,8 @@ ca = "roots.pem"
 connect_timeout = "1s"
 read_timeout = "1h"
 authorization = "pass"
+user = "door"
+password_file = "registry-password"
 [auth]
 mode = "token"
 client_certificate = "both"

@@ -1,4 +1,5 @@
-//! The `Authorization` that the registry gets: the user's name, what the client sent, or nothing.
+//! The `Authorization` that the registry gets: the user's name, what the client sent, one login for
+//! all, or nothing.
 //!
 //! A registry that verifies tokens gets the client's token if that is sufficient. If not, because
 //! the client sent something else or the registry wants a right that clients do not ask for, it
@@ -43,6 +44,7 @@ impl RequestContext<'_> {
             (UpstreamAuthorization::Pass, Some(_)) if self.suffices(permit, purpose) => return Ok(()),
             (UpstreamAuthorization::Pass, Some(tokens)) => Some(self.issued(tokens, permit, purpose)?),
             (UpstreamAuthorization::User, _) => user(permit.identity()),
+            (UpstreamAuthorization::Basic, _) => self.state.destination.login.clone(),
             (UpstreamAuthorization::None, _) => None,
         };
         match value {

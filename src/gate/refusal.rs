@@ -104,9 +104,10 @@ pub(super) enum Refusal {
     BodyTooLarge,
     /// The client's body is incomplete, malformed or too slow.
     Client(ClientFault),
-    /// The registry cannot be reached, or its answer is not valid: the reason for the program's
-    /// log.
+    /// The registry's answer is not valid: the reason for the program's log.
     BadGateway(String),
+    /// The registry cannot be reached or does not answer.
+    NoAnswer(UpstreamError),
     /// The registry did not answer in time.
     GatewayTimeout,
 }
@@ -151,9 +152,13 @@ impl From<UpstreamError> for Refusal {
             UpstreamError::Client(fault) => Self::Client(fault),
             UpstreamError::Busy => Self::Crowded,
             UpstreamError::Silent => Self::GatewayTimeout,
-            UpstreamError::Connect(_) | UpstreamError::ConnectTimeout | UpstreamError::NoAnswer(_) => {
-                Self::BadGateway(error.to_string())
-            }
+            UpstreamError::Name(_)
+            | UpstreamError::Connect(_)
+            | UpstreamError::Tls(_)
+            | UpstreamError::ConnectTimeout
+            | UpstreamError::Closed(_)
+            | UpstreamError::Vanished
+            | UpstreamError::NotHttp(_) => Self::NoAnswer(error),
         }
     }
 }

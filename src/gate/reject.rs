@@ -64,7 +64,8 @@ pub(super) fn answer(refusal: Refusal) -> Response<Bytes> {
 /// The operator learns why the registry did not answer; the client does not.
 fn warn(refusal: &Refusal, server: &ServerAddress) {
     match refusal {
-        Refusal::BadGateway(reason) => tracing::warn!(%server, %reason, "the registry did not answer"),
+        Refusal::BadGateway(reason) => tracing::warn!(%server, %reason, "the registry's answer is not valid"),
+        Refusal::NoAnswer(reason) => tracing::warn!(%server, %reason, "the registry did not answer"),
         Refusal::GatewayTimeout => {
             tracing::warn!(%server, "the registry was silent for upstream.read_timeout");
         }
@@ -279,8 +280,9 @@ fn row(refusal: Refusal) -> Row {
         R::BadGateway(_) => Row::new(
             S::BAD_GATEWAY,
             C::Unavailable,
-            "the registry behind this host did not answer; try again later",
+            "the registry behind this host gave an answer that is not valid; tell the operator",
         ),
+        R::NoAnswer(error) => Row::new(S::BAD_GATEWAY, C::Unavailable, error.for_client()),
         R::GatewayTimeout => Row::new(
             S::GATEWAY_TIMEOUT,
             C::Unavailable,

@@ -24,29 +24,31 @@ pub(super) async fn connect(to: &Destination, permits: &Arc<Semaphore>) -> Resul
         Ok(Ok(permit)) => permit,
         Ok(Err(_)) | Err(_) => return Err(UpstreamError::Busy),
     };
-    let stream = match timeout_at(deadline, open(to, deadline)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) if error.kind() != io::ErrorKind::TimedOut => {
-            return Err(UpstreamError::Connect(error));
-        }
-        Ok(Err(_)) | Err(_) => return Err(UpstreamError::ConnectTimeout),
-    };
-    Connection::open(stream, permit).await.map_err(UpstreamError::NoAnswer)
+    let stream =
+        timeout_at(deadline, open(to, deadline)).await.unwrap_or(Err(UpstreamError::ConnectTimeout))?;
+    Connection::open(stream, permit).await.map_err(UpstreamError::of_connection)
 }
 
-async fn open(to: &Destination, deadline: Instant) -> io::Result<Stream> {
+async fn open(to: &Destination, deadline: Instant) -> Result<Stream, UpstreamError> {
     let (host, port) = match &to.server {
-        ServerAddress::Unix(path) => return Ok(Stream::new(UnixStream::connect(path).await?)),
+        ServerAddress::Unix(path) => {
+            return UnixStream::connect(path).await.map(Stream::new).map_err(UpstreamError::Connect);
+        }
         ServerAddress::Tcp { host, port, .. } => (host.as_str(), *port),
     };
-    let addresses = lookup_host((host, port)).await?;
-    let tcp = dial(addresses, deadline.saturating_duration_since(Instant::now())).await?;
-    keep_alive(&tcp)?;
+    let addresses = lookup_host((host, port)).await.map_err(UpstreamError::Name)?;
+    let tcp = dial(addresses, deadline.saturating_duration_since(Instant::now())).await;
+    let tcp = tcp.and_then(|tcp| keep_alive(&tcp).map(|()| tcp)).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => UpstreamError::ConnectTimeout,
+        _ => UpstreamError::Connect(error),
+    })?;
     let Some(tls) = &to.tls else {
         return Ok(Stream::new(tcp));
     };
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    Ok(Stream::new(TlsConnector::from(tls.config.clone()).connect(name, tcp).await?))
+    let name =
+        ServerName::try_from(host.to_owned()).map_err(|error| UpstreamError::Tls(io::Error::other(error)))?;
+    let tls = TlsConnector::from(tls.config.clone()).connect(name, tcp).await;
+    tls.map(Stream::new).map_err(UpstreamError::Tls)
 }
 
 #[cfg(test)]

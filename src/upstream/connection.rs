@@ -64,7 +64,7 @@ impl SentError {
         match (flow.fault(), self) {
             (Some(fault), _) => UpstreamError::Client(fault),
             (None, Self::Silent) => UpstreamError::Silent,
-            (None, Self::Connection(error)) => UpstreamError::NoAnswer(error),
+            (None, Self::Connection(error)) => UpstreamError::of_connection(error),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why the registry has not answered.
 
+use std::error::Error as _;
 use std::io;
 
 use crate::body::ClientFault;
@@ -7,22 +8,75 @@ use crate::body::ClientFault;
 /// Why there is no answer of the registry.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
-    /// No connection: refused, unreachable, unresolvable, or an invalid certificate.
+    /// The name of the registry has no address.
+    #[error("cannot resolve the name: {0}")]
+    Name(io::Error),
+    /// No connection: refused or unreachable.
     #[error("cannot connect: {0}")]
     Connect(io::Error),
+    /// The connection is there, TLS is not: an invalid certificate, or no TLS at all.
+    #[error("no TLS: {0}")]
+    Tls(io::Error),
     /// So many requests are running that no further connection may be opened.
     #[error("too many connections are open")]
     Busy,
     /// No connection within `connect_timeout`.
     #[error("no connection within the connect timeout")]
     ConnectTimeout,
-    /// The connection has failed before the head of the answer.
-    #[error("no answer: {0}")]
-    NoAnswer(hyper::Error),
+    /// The registry has ended the connection before the whole head of the answer.
+    #[error("it closed the connection without an answer: {0}")]
+    Closed(hyper::Error),
+    /// The registry's machine acknowledges nothing.
+    #[error("its machine has vanished: nothing that was sent is acknowledged")]
+    Vanished,
+    /// The answer is not valid HTTP.
+    #[error("its answer is not HTTP: {0}")]
+    NotHttp(hyper::Error),
     /// No head of an answer within `read_timeout`.
     #[error("no answer within the read timeout")]
     Silent,
     /// The fault is the client's: its body ended badly.
     #[error("the client's body ended badly: {0:?}")]
     Client(ClientFault),
+}
+
+impl UpstreamError {
+    /// A connection that failed before the whole head of an answer.
+    pub(super) fn of_connection(error: hyper::Error) -> Self {
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+        if error.is_parse() {
+            Self::NotHttp(error)
+        } else if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut) {
+            Self::Vanished
+        } else {
+            Self::Closed(error)
+        }
+    }
+
+    /// What happened, for clients: without an address or anything else about the inside.
+    pub(crate) fn for_client(&self) -> &'static str {
+        match self {
+            Self::Name(_) => {
+                "the name of the registry behind this host cannot be resolved; tell the operator"
+            }
+            Self::Connect(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
+                "the registry behind this host refuses connections; try again later"
+            }
+            Self::Connect(_) => "the registry behind this host cannot be reached; try again later",
+            Self::Tls(_) => "the registry behind this host failed the TLS handshake; tell the operator",
+            Self::ConnectTimeout => {
+                "the registry behind this host did not accept a connection in time; try again later"
+            }
+            Self::Closed(_) => {
+                "the registry behind this host closed the connection without an answer; try again later"
+            }
+            Self::Vanished => "the registry behind this host has stopped responding; try again later",
+            Self::NotHttp(_) => {
+                "the registry behind this host gave an answer that is not HTTP; tell the operator"
+            }
+            Self::Silent | Self::Busy | Self::Client(_) => {
+                "the registry behind this host did not answer in time; try again later"
+            }
+        }
+    }
 }

@@ -1,14 +1,20 @@
 //! The registry's server.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
 use rustls::ClientConfig;
 use rustls::pki_types::TrustAnchor;
 
 use crate::config::{self, ServerAddress};
+use crate::disk;
 use crate::pki::{SystemRoots, client_trusting, roots};
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
+use crate::secret::Secret;
 
 /// Where the registry is, and how long it may take.
 #[derive(Clone, Debug)]
@@ -21,6 +27,8 @@ pub(crate) struct Destination {
     pub connect_timeout: Duration,
     /// Longest silence: after the request, and between two parts of the answer.
     pub read_timeout: Duration,
+    /// The `Authorization` of every request, if `upstream.authorization` is `basic`.
+    pub login: Option<HeaderValue>,
 }
 
 /// How the registry is verified.
@@ -31,11 +39,12 @@ pub(crate) struct Tls {
 }
 
 impl Destination {
-    /// Reads `upstream.ca`. If the roots are those of `before`, its TLS configuration is kept, and
-    /// with it the idle connections.
+    /// Reads `upstream.ca` and `upstream.password_file`. If the roots are those of `before`, its TLS
+    /// configuration is kept, and with it the idle connections.
     ///
     /// # Errors
-    /// Those of [`client_config`](crate::pki::client_config).
+    /// Those of [`client_config`](crate::pki::client_config). The password is missing, or others
+    /// can read it.
     pub(crate) fn build(
         settings: &config::Upstream,
         system: &SystemRoots,
@@ -53,6 +62,7 @@ impl Destination {
             tls,
             connect_timeout: settings.connect_timeout,
             read_timeout: settings.read_timeout,
+            login: login(settings)?,
         })
     }
 
@@ -83,4 +93,36 @@ impl Tls {
         let config = Arc::new(client_trusting(store, key, &[b"http/1.1"])?);
         Ok(Self { config, roots })
     }
+}
+
+/// The `Authorization` of `basic`, which is not printed.
+fn login(settings: &config::Upstream) -> Result<Option<HeaderValue>, Problem> {
+    let (config::UpstreamAuthorization::Basic, Some(user), Some(path)) =
+        (settings.authorization, &settings.user, &settings.password_file)
+    else {
+        return Ok(None);
+    };
+    let password = password(path)?;
+    let encoded = STANDARD.encode([user.as_bytes(), b":", password.expose()].concat());
+    let mut field = HeaderValue::try_from(format!("Basic {encoded}"))
+        .map_err(|_| Problem::at(path, "holds a password that is too long for a header"))?;
+    field.set_sensitive(true);
+    Ok(Some(field))
+}
+
+/// The only line of the file.
+fn password(path: &Path) -> Result<Secret, Problem> {
+    let content = disk::read(path, disk::SMALL)
+        .map_err(|error| Problem::at(path, format!("cannot be read: {error}")))?;
+    if let Some(message) = content.mode.exposed("is a password") {
+        return Err(Problem::at(path, message));
+    }
+    let bytes = content.bytes;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() || line.iter().any(u8::is_ascii_control) {
+        let message = "does not hold a password: write it on one line, without anything else";
+        return Err(Problem::at(path, message));
+    }
+    Ok(Secret::new(line))
 }

@@ -72,7 +72,7 @@ fn check_upstream_fails_when_the_registry_is_down_or_is_none() {
             "if the registry speaks TLS, write https://",
         ),
         ("HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n", "the registry has failed"),
-        ("SSH-2.0-OpenSSH_9.2\r\n", "no answer"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "its answer is not HTTP"),
     ] {
         let fake = Fake::scripted(answer, true);
         let run = tidegate(&Settings::for_upstream(&fake.url()), &["check", "--upstream", "FILE"]);

@@ -60,6 +60,7 @@ mod two_readers;
 mod unread_logs;
 mod uploads_elsewhere;
 mod upstream_reload;
+mod upstream_words;
 mod upstreams;
 mod vanished;
 mod worker_failure;

@@ -3,6 +3,7 @@ use http::header;
 use super::*;
 use crate::registry::rights::Rights;
 use crate::registry::scope::Scope;
+use crate::upstream::UpstreamError;
 
 const NO_HEADER: &str = "";
 /// The messages of distribution's error table. Its Go client drops a message that equals the one of
@@ -98,6 +99,7 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
         (Refusal::Client(ClientFault::TooSlow), 408, Code::Unknown, NO_HEADER, true),
         (Refusal::Client(ClientFault::Gone), 400, Code::Unknown, NO_HEADER, true),
         (Refusal::BadGateway("secret".to_owned()), 502, Code::Unavailable, NO_HEADER, false),
+        (Refusal::NoAnswer(UpstreamError::Vanished), 502, Code::Unavailable, NO_HEADER, false),
         (Refusal::GatewayTimeout, 504, Code::Unavailable, NO_HEADER, false),
     ]
 }

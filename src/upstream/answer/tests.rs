@@ -29,6 +29,7 @@ impl Exchange {
             tls: None,
             connect_timeout: TIMEOUT,
             read_timeout: TIMEOUT,
+            login: None,
         };
         Self { pool: Pool::default(), registry, flow: Rc::new(Flow::new(Rc::new(FairQueue::default()))) }
     }

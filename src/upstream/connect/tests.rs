@@ -18,6 +18,7 @@ async fn silent_server() -> (TcpListener, Destination) {
         tls: Some(Tls { config: Arc::new(config), roots: Vec::new() }),
         connect_timeout: TIMEOUT,
         read_timeout: Duration::from_secs(60),
+        login: None,
     };
     (listener, to)
 }

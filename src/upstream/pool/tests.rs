@@ -17,6 +17,7 @@ fn address(host: &str) -> Destination {
         tls: None,
         connect_timeout: SECOND,
         read_timeout: SECOND,
+        login: None,
     }
 }
 
