@@ -39,8 +39,8 @@ pub(crate) struct Tls {
 }
 
 impl Destination {
-    /// Reads `upstream.ca` and `upstream.password_file`. If the roots are those of `before`, its TLS
-    /// configuration is kept, and with it the idle connections.
+    /// Reads `upstream.ca` and `upstream.password_file`. If the roots are those of `before`, its
+    /// TLS configuration is kept, and with it the idle connections.
     ///
     /// # Errors
     /// Those of [`client_config`](crate::pki::client_config). The password is missing, or others

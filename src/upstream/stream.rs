@@ -77,10 +77,10 @@ impl AsyncRead for Stream {
             inner.as_mut().poll_read(cx, buffer)
         } else {
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
-            inner.as_mut().poll_read(cx, &mut part).map_ok(|()| {
-                let read = part.filled().len();
-                buffer.advance(read);
-            })
+            let read = inner.as_mut().poll_read(cx, &mut part);
+            let filled = part.filled().len();
+            buffer.advance(filled);
+            read
         };
         if read.is_ready() {
             return read;

@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a connection is examined while tidegate waits for the registry.
 const TICK: Duration = Duration::from_secs(2);
 
-/// Has the kernel end the connection 14 s after the peer vanished, if nothing was sent to it that it
-/// has to acknowledge.
+/// Has the kernel end the connection 14 s after the peer vanished, if nothing was sent to it that
+/// it has to acknowledge.
 pub(super) fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
     let probes = TcpKeepalive::new()
         .with_time(Duration::from_secs(5))
