@@ -32,7 +32,8 @@ pub(crate) struct ClientBody {
     /// `None` for a request without a body.
     incoming: Option<Incoming>,
     http2: bool,
-    /// The HTTP/2 chunk that completes the declared length, held until the stream ends. The
+    /// A body that was read as a whole, or the HTTP/2 chunk that completes the declared length, held
+    /// until the stream ends. The
     /// registry counts the length only, and would otherwise take a reset or malformed stream for
     /// complete.
     held: Option<Bytes>,
@@ -52,9 +53,9 @@ impl ClientBody {
     pub(crate) fn new(body: UnreadBody, version: Version, flow: Rc<Flow>, limits: Limits) -> Self {
         Self {
             declared: body.size_hint().exact(),
-            incoming: body.0,
+            incoming: body.incoming,
             http2: version == Version::HTTP_2,
-            held: None,
+            held: Some(body.whole).filter(|whole| !whole.is_empty()),
             flow,
             pace: Pace::new(limits.idle, limits.min_rate),
             most: limits.bytes,
@@ -182,7 +183,8 @@ impl Body for ClientBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+        let held = || SizeHint::with_exact(self.held.as_ref().map_or(0, |held| held.len() as u64));
+        self.incoming.as_ref().map_or_else(held, Body::size_hint)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A request body that has not been read yet.
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -7,13 +8,23 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// The body as hyper received it; empty once it has been taken from the request.
+/// The body as hyper received it, or read beforehand; empty once it has been taken from the request.
 #[derive(Default)]
-pub(crate) struct UnreadBody(pub(super) Option<Incoming>);
+pub(crate) struct UnreadBody {
+    pub(super) incoming: Option<Incoming>,
+    /// The body of a request that was read as a whole.
+    pub(super) whole: Bytes,
+}
 
 impl From<Incoming> for UnreadBody {
     fn from(incoming: Incoming) -> Self {
-        Self(Some(incoming))
+        Self { incoming: Some(incoming), whole: Bytes::new() }
+    }
+}
+
+impl From<Bytes> for UnreadBody {
+    fn from(whole: Bytes) -> Self {
+        Self { incoming: None, whole }
     }
 }
 
@@ -25,17 +36,19 @@ impl Body for UnreadBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.0 {
-            Some(incoming) => Pin::new(incoming).poll_frame(cx),
-            None => Poll::Ready(None),
+        if let Some(incoming) = &mut self.incoming {
+            return Pin::new(incoming).poll_frame(cx);
         }
+        let whole = Some(mem::take(&mut self.whole)).filter(|whole| !whole.is_empty());
+        Poll::Ready(whole.map(|whole| Ok(Frame::data(whole))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(Body::is_end_stream)
+        self.whole.is_empty() && self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        let whole = || SizeHint::with_exact(self.whole.len() as u64);
+        self.incoming.as_ref().map_or_else(whole, Body::size_hint)
     }
 }

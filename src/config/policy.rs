@@ -13,6 +13,9 @@ pub struct Policy {
     pub read_only: bool,
     /// Tags that cannot be overwritten or deleted once they exist.
     pub immutable_tags: Vec<ImmutableTags>,
+    /// Whether these include the tags in which clients keep referrers of a manifest where the
+    /// registry has no API for that.
+    pub immutable_referrers: bool,
     pub catalog: Catalog,
 }
 
@@ -43,18 +46,25 @@ impl Policy {
             r#"a pattern of repositories, a colon and a pattern of tags, such as "team-a/**:v*" or "**:*""#;
         let immutable_tags =
             values(section.distinct("immutable_tags", "[]", wanted, ImmutableTags::parse, |_| false));
+        let immutable_referrers = section.flag("immutable_referrers", "false");
         let catalog = section.word("catalog", r#""filtered""#, CATALOG);
-        Some(Self { read_only: read_only?, immutable_tags: immutable_tags?, catalog: catalog? })
+        Some(Self {
+            read_only: read_only?,
+            immutable_tags: immutable_tags?,
+            immutable_referrers: immutable_referrers?,
+            catalog: catalog?,
+        })
     }
 
     pub(super) fn print(&self, to: &mut Printer<'_>) {
-        let Self { read_only, immutable_tags, catalog } = self;
+        let Self { read_only, immutable_tags, immutable_referrers, catalog } = self;
         let tags = immutable_tags
             .iter()
             .map(|ImmutableTags { repositories, tags }| quoted(format_args!("{repositories}:{tags}")));
         to.section("policy");
         to.reloaded("read_only", read_only);
         to.reloaded("immutable_tags", list(tags));
+        to.reloaded("immutable_referrers", immutable_referrers);
         to.reloaded("catalog", quoted(word(CATALOG, catalog)));
     }
 }

@@ -148,6 +148,7 @@ actions = ["*", "catalog"]
 [policy]
 read_only = true
 immutable_tags = ["team-a/**:v*", "**:release-*"]
+immutable_referrers = true
 catalog = "off"
 [cors]
 origins = ["https://UI.example:443", "http://localhost:3000", "*"]

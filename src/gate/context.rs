@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::request_log::RequestLog;
+use super::unattended::Unattended;
 use crate::body::Flow;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
@@ -23,6 +24,8 @@ pub(crate) struct Gate {
     pub shared: Arc<Shared>,
     /// This worker's connections to the registry.
     pub upstream: Rc<Upstream>,
+    /// Its requests that may outlive their clients.
+    pub unattended: Unattended,
 }
 
 /// The other end of a connection, as its handshake showed it.

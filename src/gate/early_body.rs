@@ -1,14 +1,18 @@
-//! Request bodies over HTTP/2 that are read before the request is forwarded or refused.
+//! Request bodies that are read before the request is forwarded or refused.
 
+use std::mem;
 use std::time::Duration;
 
-use http::{Request, Version, header};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Version, header};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::context::RequestContext;
+use super::forward;
 use super::head_checks::{NO_BODY, declared_length, has_body, is_read};
 use super::refusal::Refusal;
-use crate::body::{ClientFault, UnreadBody};
+use crate::body::{ClientBody, ClientFault, UnreadBody};
 
 /// Most bytes of a body that a client is expected to have sent without waiting for an answer.
 const SHORT: u64 = 64 * 1024;
@@ -38,6 +42,30 @@ pub(super) async fn settle(request: &mut Request<UnreadBody>, patience: Duration
         }
     }
     Ok(())
+}
+
+/// Reads the body of a request as a whole, and puts it back with its length. It is counted, timed
+/// and bounded like one that is forwarded.
+pub(super) async fn whole(
+    context: &RequestContext<'_>,
+    request: &mut Request<UnreadBody>,
+) -> Result<Bytes, Refusal> {
+    let limits = forward::limits(context);
+    if declared_length(request.headers()).is_some_and(|length| length > limits.bytes) {
+        return Err(Refusal::BodyTooLarge);
+    }
+    let (version, flow) = (request.version(), context.flow);
+    let body = ClientBody::new(mem::take(request.body_mut()), version, flow.clone(), limits);
+    let Ok(body) = body.collect().await else {
+        return Err(match flow.fault() {
+            Some(ClientFault::TooLarge) => Refusal::BodyTooLarge,
+            fault => Refusal::Client(fault.unwrap_or(ClientFault::Gone)),
+        });
+    };
+    let body = body.to_bytes();
+    request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    *request.body_mut() = UnreadBody::from(body.clone());
+    Ok(body)
 }
 
 /// Reads a short HTTP/2 body before its request is refused: curl treats a stream that ends while it

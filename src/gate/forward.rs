@@ -86,7 +86,8 @@ impl RequestContext<'_> {
     }
 }
 
-fn limits(context: &RequestContext<'_>) -> Limits {
+/// The limits of the request's body.
+pub(super) fn limits(context: &RequestContext<'_>) -> Limits {
     let settings = &context.state.config.limits;
     let bytes = match context.target.operation {
         Operation::ManifestPut => settings.manifest_bytes,

@@ -1,60 +1,122 @@
-//! Tags of `policy.immutable_tags`: once they exist, they are neither overwritten nor deleted.
+//! `policy.immutable_tags`: once such a tag exists, it is neither overwritten nor deleted, nor is
+//! anything deleted that it needs.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use bytes::Bytes;
+use http::header::LOCATION;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use serde_json::Value;
 
 use super::context::RequestContext;
-use super::inquiry::{Inquiry, RegistryAnswer};
-use super::listing::{Listing, MOST_NAMES, Next};
+use super::early_body;
+use super::immutable_tags::{DIGEST, ImmutableTags};
+use super::needed;
 use super::refusal::Refusal;
+use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
 use crate::access::Permit;
+use crate::body::UnreadBody;
+use crate::registry::digest;
 use crate::registry::name;
-use crate::registry::pattern::TagPattern;
 use crate::registry::target::Operation;
-use crate::state::{TagLock, TagLocks};
+use crate::state::TagLock;
 
-/// Most immutable tags that the registry is asked about for one request.
-const MOST_TAGS: usize = 1000;
-const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-/// Distribution answers 404 for a manifest whose media type is not accepted.
-const MANIFESTS: HeaderValue = HeaderValue::from_static(
-    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
-     application/vnd.oci.artifact.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, \
-     application/vnd.docker.distribution.manifest.list.v2+json, \
-     application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json, */*",
-);
+/// Tells the client that the registry lists the manifest as a referrer (OCI distribution
+/// specification 1.1, "Pushing Manifests with Subject").
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
-/// Refuses to overwrite or delete an immutable tag that exists. Hold the returned locks until the
-/// registry has answered the request: meanwhile another push of the same new tag would not see it
-/// either.
-pub(super) async fn guard<B>(
+/// What becomes of a request as far as immutable tags are concerned.
+pub(super) enum Verdict {
+    /// It is forwarded. Hold the locks until the registry has answered: meanwhile another push of
+    /// the same new tag would not see it either.
+    Forward(Vec<TagLock>),
+    /// It would change nothing, and this is its answer.
+    Done(Box<Response<Source>>),
+}
+
+/// Refuses to overwrite or delete an immutable tag that exists, or what it needs.
+pub(super) async fn guard(
     context: &RequestContext<'_>,
     permit: &Permit,
-    request: &Request<B>,
-) -> Result<Vec<TagLock>, Refusal> {
+    request: &mut Request<UnreadBody>,
+) -> Result<Verdict, Refusal> {
     let target = context.target;
-    let (Some(repository), Some(reference), Operation::ManifestPut | Operation::ManifestDelete) =
-        (target.repository, target.reference, target.operation)
-    else {
-        return Ok(Vec::new());
+    let (Some(repository), Some(reference)) = (target.repository, target.reference) else {
+        return Ok(Verdict::Forward(Vec::new()));
     };
-    let rules = &context.state.config.policy.immutable_tags;
-    let patterns: Vec<_> =
-        rules.iter().filter(|rule| rule.repositories.fits(repository, None)).map(|rule| &rule.tags).collect();
-    if patterns.is_empty() {
+    let is_put = target.operation == Operation::ManifestPut;
+    if !is_put && !matches!(target.operation, Operation::ManifestDelete | Operation::BlobDelete) {
+        return Ok(Verdict::Forward(Vec::new()));
+    }
+    let Some(tags) = ImmutableTags::of(context, permit, request.headers(), repository) else {
+        return Ok(Verdict::Forward(Vec::new()));
+    };
+    if is_put {
+        push(context, &tags, reference, request).await
+    } else if name::is_digest(reference) {
+        needed::check(&tags, reference, target.operation).await?;
+        Ok(Verdict::Forward(Vec::new()))
+    } else {
+        delete(&tags, reference).await.map(Verdict::Forward)
+    }
+}
+
+async fn delete(tags: &ImmutableTags<'_>, tag: &str) -> Result<Vec<TagLock>, Refusal> {
+    if !tags.contain(tag) {
         return Ok(Vec::new());
     }
-    let inquiry = Inquiry::new(context, permit, request.headers());
-    let tags = Tags { inquiry: &inquiry, tag_locks: &context.gate.shared.tag_locks, repository, patterns };
-    match target.operation {
-        Operation::ManifestPut => {
-            let named = pushed(reference, request.uri().query().unwrap_or_default());
-            tags.lock_new(&named, "push another tag").await
+    let lock = tags.lock(tag)?;
+    match tags.find(tag).await? {
+        Some(_) => Err(Refusal::Immutable(format!(
+            "tag {tag} of {} exists and is immutable; it cannot be deleted",
+            tags.repository
+        ))),
+        None => Ok(vec![lock]),
+    }
+}
+
+/// Locks the immutable tags of a push. Those that exist must have the very manifest.
+///
+/// The manifest is read as a whole before the registry is asked anything: what it gets, it gets at
+/// once, so a client that leaves cannot leave half a push behind.
+async fn push(
+    context: &RequestContext<'_>,
+    tags: &ImmutableTags<'_>,
+    reference: &str,
+    request: &mut Request<UnreadBody>,
+) -> Result<Verdict, Refusal> {
+    let named = pushed(reference, request.uri().query().unwrap_or_default());
+    if !named.iter().any(|tag| tags.contain(tag)) {
+        return Ok(Verdict::Forward(Vec::new()));
+    }
+    let manifest = early_body::whole(context, request).await?;
+    let mut locks = Vec::new();
+    let mut there = Vec::new();
+    for tag in named.iter().filter(|tag| tags.contain(tag)) {
+        if locks.len() == ImmutableTags::MOST {
+            let message = format!("more than {} immutable tags at once", ImmutableTags::MOST);
+            return Err(Refusal::Immutable(message));
         }
-        _ if name::is_digest(reference) => tags.point_elsewhere(reference).await.map(|()| Vec::new()),
-        _ => tags.lock_new(&BTreeSet::from([reference.to_owned()]), "it cannot be deleted").await,
+        locks.push(tags.lock(tag)?);
+        match tags.has(tag, &manifest).await? {
+            None => {}
+            Some(Some(digest)) => there.push(digest),
+            Some(None) => {
+                return Err(Refusal::Immutable(format!(
+                    "tag {tag} of {} exists with other content and is immutable; push another tag",
+                    tags.repository
+                )));
+            }
+        }
+    }
+    let is_named_rightly = name::is_tag(reference) || digest::is_of(reference, &manifest) == Some(true);
+    match there.pop() {
+        // None was pushed under another name.
+        Some(digest) if there.len() + 1 == named.len() && is_named_rightly => {
+            context.log.refused("the immutable tag has this very manifest, nothing was forwarded");
+            done(context, tags, digest, &manifest).await.map(|answer| Verdict::Done(Box::new(answer)))
+        }
+        _ => Ok(Verdict::Forward(locks)),
     }
 }
 
@@ -67,87 +129,39 @@ fn pushed(reference: &str, query: &str) -> BTreeSet<String> {
     tags.chain([reference.to_owned()]).filter(|tag| name::is_tag(tag)).collect()
 }
 
-/// The immutable tags of one repository.
-struct Tags<'a> {
-    inquiry: &'a Inquiry<'a>,
-    tag_locks: &'a Arc<TagLocks>,
-    repository: &'a str,
-    patterns: Vec<&'a TagPattern>,
+/// The answer that the registry gives to a push.
+async fn done(
+    context: &RequestContext<'_>,
+    tags: &ImmutableTags<'_>,
+    digest: HeaderValue,
+    manifest: &[u8],
+) -> Result<Response<Source>, Refusal> {
+    let scheme = if context.client.https { "https" } else { "http" };
+    let host = context.authority.as_str();
+    let digest_text = digest.to_str().unwrap_or_default();
+    let location = format!("{scheme}://{host}/v2/{}/manifests/{digest_text}", tags.repository);
+    let subject = subject(manifest);
+    let subject = match &subject {
+        Some(subject) if tags.lists_referrers(subject).await? => HeaderValue::try_from(subject).ok(),
+        _ => None,
+    };
+    let mut response = Response::new(Source::from(Bytes::new()));
+    *response.status_mut() = StatusCode::CREATED;
+    let headers = response.headers_mut();
+    headers.insert(API_VERSION, API_VERSION_VALUE);
+    headers.insert(LOCATION, HeaderValue::try_from(location).map_err(|_| Refusal::Path)?);
+    headers.insert(DIGEST, digest);
+    if let Some(subject) = subject {
+        headers.insert(SUBJECT, subject);
+    }
+    Ok(response)
 }
 
-impl Tags<'_> {
-    /// Locks the immutable tags among `named`, none of which may exist.
-    async fn lock_new(&self, named: &BTreeSet<String>, advice: &str) -> Result<Vec<TagLock>, Refusal> {
-        let repository = self.repository;
-        let mut locks = Vec::new();
-        for tag in named.iter().filter(|tag| self.contain(tag)) {
-            if locks.len() == MOST_TAGS {
-                return Err(Refusal::Immutable(format!("more than {MOST_TAGS} immutable tags at once")));
-            }
-            let busy =
-                || format!("tag {tag} of {repository} is being pushed at this moment and is immutable");
-            let lock = self.tag_locks.lock(repository, tag).ok_or_else(|| Refusal::Immutable(busy()))?;
-            locks.push(lock);
-            if self.find(tag).await?.is_some() {
-                let message = format!("tag {tag} of {repository} exists and is immutable; {advice}");
-                return Err(Refusal::Immutable(message));
-            }
-        }
-        Ok(locks)
-    }
-
-    /// Makes sure that no immutable tag points at the manifest `digest`: registries delete the tags
-    /// with it.
-    async fn point_elsewhere(&self, digest: &str) -> Result<(), Refusal> {
-        let mut asked = 0;
-        let mut listing = Listing::of_tags(self.inquiry, self.repository);
-        loop {
-            let tags = match listing.next(MOST_NAMES).await? {
-                Next::Names(tags) => tags,
-                Next::End => return Ok(()),
-                // A repository that does not exist has no tags.
-                Next::Refused(answer) if answer.status() == StatusCode::NOT_FOUND => return Ok(()),
-                Next::Refused(answer) => return Err(Refusal::Registry(Box::new(answer))),
-            };
-            for tag in tags.iter().filter(|tag| self.contain(tag)) {
-                if asked == MOST_TAGS {
-                    return Err(Refusal::Immutable(format!(
-                        "{} has more than {MOST_TAGS} immutable tags, too many to check whether one points at \
-                         this manifest; it cannot be deleted",
-                        self.repository
-                    )));
-                }
-                asked += 1;
-                self.points_elsewhere(tag, digest).await?;
-            }
-        }
-    }
-
-    async fn points_elsewhere(&self, tag: &str, digest: &str) -> Result<(), Refusal> {
-        let repository = self.repository;
-        let Some(found) = self.find(tag).await? else { return Ok(()) };
-        match found.get(DIGEST) {
-            None => Err(Refusal::BadGateway(format!("it gave no digest for tag {tag} of {repository}"))),
-            Some(found) if found == digest => Err(Refusal::Immutable(format!(
-                "tag {tag} of {repository} points at this manifest and is immutable; it cannot be deleted"
-            ))),
-            Some(_) => Ok(()),
-        }
-    }
-
-    fn contain(&self, tag: &str) -> bool {
-        name::is_tag(tag) && self.patterns.iter().any(|pattern| pattern.fits(tag))
-    }
-
-    /// The head of the registry's answer about the manifest of a tag; `None` if there is none.
-    async fn find(&self, tag: &str) -> Result<Option<HeaderMap>, Refusal> {
-        let target = format!("/v2/{}/manifests/{tag}", self.repository);
-        match self.inquiry.ask(Method::HEAD, &target, MANIFESTS).await? {
-            RegistryAnswer::Ok(answer) => Ok(Some(answer.into_parts().0.headers)),
-            RegistryAnswer::Refused(answer) if answer.status() == StatusCode::NOT_FOUND => Ok(None),
-            RegistryAnswer::Refused(answer) => Err(Refusal::Registry(Box::new(answer))),
-        }
-    }
+/// The manifest that this one refers to, if it names one.
+fn subject(manifest: &[u8]) -> Option<String> {
+    let manifest: Value = serde_json::from_slice(manifest).ok()?;
+    let digest = manifest.get("subject")?.get("digest")?.as_str()?;
+    name::is_digest(digest).then(|| digest.to_owned())
 }
 
 #[cfg(test)]
@@ -164,5 +178,15 @@ mod tests {
         assert_eq!(pushed(&digest, "tag=v1&tag=v2&tag=v1"), "v1 v2");
         assert_eq!(pushed(&digest, "x=1;t%61g=v%31&tag=../x&tag="), "v1");
         assert_eq!(pushed("v1", "tag=v1&Tag=v3"), "v1");
+    }
+
+    #[test]
+    fn the_subject_of_a_manifest() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let found = subject(format!(r#"{{"subject":{{"digest":"{digest}"}}}}"#).as_bytes());
+        assert_eq!(found, Some(digest));
+        for manifest in ["", "[]", "{}", r#"{"subject":null}"#, r#"{"subject":{"digest":"../x"}}"#] {
+            assert_eq!(subject(manifest.as_bytes()), None, "{manifest}");
+        }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Inquiry<'a> {
     context: &'a RequestContext<'a>,
     permit: &'a Permit,
     /// The client's `Authorization`, for a registry that wants to see it.
-    credentials: Option<&'a HeaderValue>,
+    credentials: Option<HeaderValue>,
 }
 
 /// How the registry answered a question. The head is ready to be returned to the client.
@@ -39,9 +39,9 @@ pub(super) enum RegistryAnswer {
 
 impl<'a> Inquiry<'a> {
     /// `headers` are those of the client's request.
-    pub(super) fn new(context: &'a RequestContext<'a>, permit: &'a Permit, headers: &'a HeaderMap) -> Self {
+    pub(super) fn new(context: &'a RequestContext<'a>, permit: &'a Permit, headers: &HeaderMap) -> Self {
         context.log.upstream(&context.state.destination.server);
-        Self { context, permit, credentials: headers.get(AUTHORIZATION) }
+        Self { context, permit, credentials: headers.get(AUTHORIZATION).cloned() }
     }
 
     /// Sends a request without a body for the path and query `target`, and reads the whole answer.
@@ -80,7 +80,7 @@ impl<'a> Inquiry<'a> {
         let headers = request.headers_mut();
         headers.insert(ACCEPT, accept);
         headers.insert(USER_AGENT, OURSELVES);
-        if let Some(credentials) = self.credentials {
+        if let Some(credentials) = &self.credentials {
             headers.insert(AUTHORIZATION, credentials.clone());
         }
         self.context.set_client_fields(headers, self.permit, Purpose::Question)?;

@@ -12,9 +12,11 @@ mod head_checks;
 mod host;
 mod identity;
 mod immutable;
+mod immutable_tags;
 mod inquiry;
 mod listing;
 mod mount;
+mod needed;
 mod own_token;
 mod policy;
 mod refusal;
@@ -23,12 +25,14 @@ mod reply;
 mod request_log;
 mod token;
 mod token_requester;
+mod unattended;
 mod upload_place;
 mod words;
 
 use std::mem;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
@@ -46,9 +50,11 @@ use crate::state::State;
 use context::RequestContext;
 pub(crate) use context::{Gate, Peer};
 use cors::Sharing;
+use immutable::Verdict;
 use refusal::Refusal;
 pub(crate) use reply::Reply;
 use request_log::RequestLog;
+pub(crate) use unattended::Unattended;
 
 /// Answers one request. Never fails: a fault becomes an answer too, or ends the body of one.
 /// `guard` is held until the response has been sent or abandoned.
@@ -105,7 +111,7 @@ pub(crate) fn refuse_plaintext() -> Response<Bytes> {
 
 async fn pass(
     gate: &Gate,
-    state: &State,
+    state: &Arc<State>,
     peer: &Peer,
     request: &mut Request<UnreadBody>,
     flow: &Rc<Flow>,
@@ -169,8 +175,10 @@ async fn pass(
         return catalog::filtered(&context, &permit, request).await;
     }
     let _place = if is_catalog { Some(catalog::place(&context, &permit).await?) } else { None };
-    // Held until the registry has answered.
-    let _tag_locks = immutable::guard(&context, &permit, request).await?;
+    let tag_locks = match immutable::guard(&context, &permit, request).await? {
+        Verdict::Forward(locks) => locks,
+        Verdict::Done(response) => return Ok(*response),
+    };
 
     // Only now does the query change: `immutable` reads it as the client sent it.
     let (mount, query) = mount::settle(&context, &permit, sent.query())?;
@@ -181,7 +189,11 @@ async fn pass(
     let asked = request.uri().clone();
     let onward = forward::rewrite(&context, &permit, mem::take(request), &mount)?;
     log.upstream(&state.destination.server);
-    let answer = gate.upstream.send(&permit, &state.destination, onward, flow).await?;
+    let answer = if tag_locks.is_empty() {
+        gate.upstream.send(&permit, &state.destination, onward, flow).await?
+    } else {
+        gate.unattended.send(&gate.upstream, state, permit, onward, flow, tag_locks).await?
+    };
     reply::rewrite(&context, &asked, answer)
 }
 

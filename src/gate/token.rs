@@ -29,6 +29,8 @@ use crate::user::User;
 
 /// Most bytes of a form: an identity token, and room for the rest.
 const LONGEST_FORM: u64 = 64 * 1024;
+/// Bytes of a request head beside its token: paths of uploads and lists of media types are long.
+const REST_OF_HEAD: usize = 4 * 1024;
 
 /// Answers a request for a token. `certificate_user` is the user of the client's certificate.
 pub(super) async fn answer(
@@ -45,7 +47,9 @@ pub(super) async fn answer(
     }
     let requester = context.token_requester(asked.proof, credentials, certificate_user).await?;
     context.log.user(&requester.identity);
-    let scopes = granted(&context.state.rules, &requester.identity, asked.scopes);
+    let most = longest_token(context.state.config.limits.header_bytes);
+    let asked_last = tokens.fitting(requester.identity.subject()?, &service, asked.asked, most)?;
+    let scopes = granted(&context.state.rules, &requester.identity, asked_last);
     if tokens.are_slow() {
         // Anonymous clients too may ask for a hundred tokens at once.
         context.flow.next_turn().await;
@@ -92,6 +96,11 @@ fn is_form<B>(request: &Request<B>) -> bool {
     let Some(kind) = request.headers().get(CONTENT_TYPE) else { return false };
     let kind = kind.as_bytes().split(|byte| *byte == b';').next();
     kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded"))
+}
+
+/// Bytes of a token that fits into a request head, with room for the path and the other fields.
+fn longest_token(header_bytes: usize) -> usize {
+    header_bytes - REST_OF_HEAD.min(header_bytes / 4)
 }
 
 /// The scopes that were asked for and are allowed. Asking for more is not an error; what is not

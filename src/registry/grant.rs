@@ -1,9 +1,12 @@
 //! Requests to the token endpoint: distribution's "Token Authentication Specification" and "Oauth2
 //! Token Authentication".
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use form_urlencoded::parse;
 
-use super::scope::Scope;
+use super::scope::{Resource, Scope};
 use crate::header::credentials::Basic;
 use crate::secret::Secret;
 
@@ -12,9 +15,6 @@ pub(crate) const PATH: &str = "/auth/token";
 /// The methods of the token endpoint, as in `Allow`.
 pub(crate) const METHODS: &str = "GET, POST";
 
-/// Scopes of one request; clients ask for a few.
-const MOST_SCOPES: usize = 64;
-
 /// A request for a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TokenRequest {
@@ -22,10 +22,19 @@ pub(crate) struct TokenRequest {
     pub proof: Proof,
     /// The registry that the token is for, if the request names one.
     pub service: Option<String>,
-    /// The requested scopes, without unknown ones, each repository once.
-    pub scopes: Vec<Scope>,
+    /// The requested scopes.
+    pub asked: AskedScopes,
     /// Whether an identity token is requested too.
     pub offline: bool,
+}
+
+/// Requested scopes, without unknown ones, each repository once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct AskedScopes {
+    /// In the order in which they were first requested.
+    pub scopes: Vec<Scope>,
+    /// Their indexes, the one that was requested last first.
+    pub newest: Vec<usize>,
 }
 
 /// What proves the identity of a client.
@@ -51,7 +60,7 @@ pub(crate) fn query(query: &str) -> Result<TokenRequest, BadTokenRequest> {
         proof: Proof::Header,
         offline: fields.one("offline_token")?.is_some_and(|value| value == "true"),
         service: fields.service()?,
-        scopes: fields.scopes()?,
+        asked: fields.scopes(),
     })
 }
 
@@ -81,7 +90,7 @@ pub(crate) fn form(form: &[u8]) -> Result<TokenRequest, BadTokenRequest> {
         proof,
         offline: fields.one("access_type")?.is_some_and(|value| value == "offline"),
         service: fields.service()?,
-        scopes: fields.scopes()?,
+        asked: fields.scopes(),
     })
 }
 
@@ -124,19 +133,23 @@ impl Fields {
     }
 
     /// Clients repeat the field, or separate scopes by spaces.
-    fn scopes(&self) -> Result<Vec<Scope>, BadTokenRequest> {
-        let mut scopes: Vec<Scope> = Vec::new();
-        for (index, text) in self.all("scope").flat_map(str::split_ascii_whitespace).enumerate() {
-            if index == MOST_SCOPES {
-                return Err(BadTokenRequest("a request can have at most 64 scopes"));
-            }
-            let Some(scope) = Scope::parse(text) else { continue };
-            match scopes.iter_mut().find(|known| known.resource == scope.resource) {
-                Some(known) => known.rights = known.rights | scope.rights,
-                None => scopes.push(scope),
+    fn scopes(&self) -> AskedScopes {
+        let mut known: HashMap<Resource, usize> = HashMap::new();
+        let mut scopes: Vec<(Scope, usize)> = Vec::new();
+        let texts = self.all("scope").flat_map(str::split_ascii_whitespace);
+        for (asked, scope) in texts.filter_map(Scope::parse).enumerate() {
+            match known.get(&scope.resource).and_then(|index| scopes.get_mut(*index)) {
+                Some((known, last)) => (known.rights, *last) = (known.rights | scope.rights, asked),
+                None => {
+                    known.insert(scope.resource.clone(), scopes.len());
+                    scopes.push((scope, asked));
+                }
             }
         }
-        Ok(scopes)
+        let (scopes, last_asked): (Vec<_>, Vec<_>) = scopes.into_iter().unzip();
+        let mut newest: Vec<usize> = (0..scopes.len()).collect();
+        newest.sort_unstable_by_key(|index| Reverse(last_asked.get(*index)));
+        AskedScopes { scopes, newest }
     }
 }
 
@@ -146,7 +159,6 @@ mod tests {
 
     use super::*;
     use crate::registry::rights::Rights;
-    use crate::registry::scope::Resource;
 
     fn repository(name: &str, rights: Rights) -> Scope {
         Scope::repository(name, rights)
@@ -159,10 +171,10 @@ mod tests {
         );
         let asked = asked.unwrap();
         assert_eq!(asked.service.as_deref(), Some("reg"));
-        assert_eq!(asked.scopes, [repository("team/app", Rights::PULL | Rights::PUSH)]);
+        assert_eq!(asked.asked.scopes, [repository("team/app", Rights::PULL | Rights::PUSH)]);
         assert!(asked.offline && asked.proof == Proof::Header);
         let asked = query("").unwrap();
-        assert!(!asked.offline && asked.scopes.is_empty() && asked.service.is_none());
+        assert!(!asked.offline && asked.asked.scopes.is_empty() && asked.service.is_none());
     }
 
     #[test]
@@ -190,7 +202,8 @@ mod tests {
             Scope { resource: Resource::Catalog, rights: Rights::CATALOG },
             repository("b", Rights::PUSH),
         ];
-        assert_eq!(asked.unwrap().scopes, expected);
+        let asked = asked.unwrap().asked;
+        assert_eq!((asked.scopes.as_slice(), asked.newest), (&expected[..], vec![0, 2, 1]));
     }
 
     #[test]
@@ -213,9 +226,14 @@ mod tests {
         ] {
             assert!(form(text.as_bytes()).is_err(), "{text}");
         }
-        let many = |count| vec!["repository:a:pull"; count].join("+");
-        assert!(query(&format!("scope={}", many(MOST_SCOPES))).is_ok());
-        assert!(query(&format!("scope={}", many(MOST_SCOPES + 1))).is_err());
+    }
+
+    #[test]
+    fn a_scope_may_be_repeated_any_number_of_times() {
+        let many = vec!["repository:a:pull"; 1000].join("+");
+        assert_eq!(query(&format!("scope={many}")).unwrap().asked.scopes, [repository("a", Rights::PULL)]);
+        let many: Vec<_> = (0..1000).map(|number| format!("scope=repository:a{number}:pull")).collect();
+        assert_eq!(query(&many.join("&")).unwrap().asked.scopes.len(), 1000);
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! The registry API as values: names, requests, scopes and error bodies.
 
+pub(crate) mod digest;
 pub(crate) mod error;
 pub(crate) mod grant;
 pub(crate) mod name;

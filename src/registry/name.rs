@@ -26,6 +26,20 @@ pub(crate) fn is_tag(tag: &str) -> bool {
     }
 }
 
+/// Whether `tag` is one in which clients of a registry without a referrers API keep what refers to a
+/// manifest: `sha256-` or `sha512-` and 64 hexadecimal digits of its digest, with a suffix such as
+/// `.sig` or without one (OCI distribution specification 1.1, "Referrers Tag Schema", which cuts
+/// longer digests short; cosign adds the suffix).
+pub(crate) fn is_referrers_tag(tag: &str) -> bool {
+    let encoded = tag.strip_prefix("sha256-").or_else(|| tag.strip_prefix("sha512-"));
+    let Some((digits, suffix)) = encoded.and_then(|encoded| encoded.split_at_checked(64)) else {
+        return false;
+    };
+    let suffix_fits = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    digits.bytes().all(|byte| is_lower_hex(&byte))
+        && (suffix.is_empty() || suffix.strip_prefix('.').is_some_and(suffix_fits))
+}
+
 /// Whether `digest` is `algorithm:encoded`: the algorithm is `[a-z0-9]+([+._-][a-z0-9]+)*`, the
 /// encoded part `[a-zA-Z0-9=_-]+`, and exactly 64 or 128 lower-case hexadecimal digits for `sha256`
 /// and `sha512`.
@@ -99,6 +113,30 @@ mod tests {
         LazyLock::new(|| Regex::new(r"\A[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}\z").unwrap());
     static DIGEST: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\A[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+\z").unwrap());
+
+    #[test]
+    fn tags_that_stand_in_for_a_referrers_api() {
+        let digits = "0123456789abcdef".repeat(4);
+        for tag in ["", ".sig", ".att", ".sbom"] {
+            assert!(is_referrers_tag(&format!("sha256-{digits}{tag}")), "{tag}");
+            assert!(is_referrers_tag(&format!("sha512-{digits}{tag}")), "{tag}");
+        }
+        for tag in [
+            "sha256".to_owned(),
+            format!("sha256-{}", &digits[1..]),
+            format!("sha256-{digits}0"),
+            format!("sha256-{digits}."),
+            format!("sha256-{digits}.a.b"),
+            format!("sha256-{digits}-sig"),
+            format!("sha256-{}", digits.to_uppercase()),
+            format!("sha256_{digits}"),
+            format!("sha384-{digits}"),
+            format!("v-sha256-{digits}"),
+            digits.clone(),
+        ] {
+            assert!(!is_referrers_tag(&tag), "{tag}");
+        }
+    }
 
     #[test]
     fn repositories() {

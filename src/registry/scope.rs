@@ -15,7 +15,7 @@ pub struct Scope {
 }
 
 /// The resource of a scope.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// `repository:<name>`
     Repository(String),

@@ -18,7 +18,7 @@ use super::phase::Phase;
 use super::worker::Worker;
 use super::workers::{FailureCause, Handover, Inbox, Workers};
 use crate::body::FairQueue;
-use crate::gate::Gate;
+use crate::gate::{Gate, Unattended};
 use crate::state::Shared;
 use crate::upstream::Upstream;
 
@@ -41,8 +41,8 @@ async fn run(inbox: Inbox, shared: Arc<Shared>) -> Result<(), FailureCause> {
         ("closing idle connections", spawn_local(sweep(upstream.clone()))),
     ];
     let field_names = FieldNames::read().await.map_err(FailureCause::FieldNames)?;
-    let worker =
-        Rc::new(Worker { gate: Rc::new(Gate { shared, upstream }), turns, field_names, load, phase });
+    let gate = Rc::new(Gate { shared, upstream, unattended: Unattended::default() });
+    let worker = Rc::new(Worker { gate, turns, field_names, load, phase });
     with_helpers(helpers, serve_all(worker, handovers)).await
 }
 
@@ -98,6 +98,10 @@ async fn serve_all(worker: Rc<Worker>, mut handovers: mpsc::UnboundedReceiver<Ha
     }
     while let Some(ended) = connections.join_next().await {
         log_panic(ended);
+    }
+    tokio::select! {
+        () = worker.gate.unattended.ended() => {}
+        () = worker.reached(Phase::Cutting) => {}
     }
 }
 

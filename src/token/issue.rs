@@ -13,6 +13,7 @@ use super::claims::{ACCESS, Access, Claims};
 use super::tokens::Tokens;
 use super::unix_time::seconds;
 use crate::header::credentials::MAX_BEARER;
+use crate::registry::grant::AskedScopes;
 use crate::registry::scope::Scope;
 use crate::secret::Secret;
 
@@ -54,27 +55,60 @@ impl Tokens {
         scopes: &[Scope],
         now: SystemTime,
     ) -> Result<AccessToken, NotIssued> {
-        let expires_in = self.settings.ttl.as_secs();
+        let claims = self.claims(subject, service, scopes, now)?;
+        Ok(AccessToken { token: self.sign(ACCESS, &claims)?, expires_in: self.settings.ttl.as_secs() })
+    }
+
+    /// Those of the requested scopes that an access token of at most `most` bytes has room for: the
+    /// ones requested last, and at least one.
+    pub(crate) fn fitting(
+        &self,
+        subject: &str,
+        service: &str,
+        asked: AskedScopes,
+        most: usize,
+    ) -> Result<Vec<Scope>, NotIssued> {
+        let AskedScopes { scopes, newest } = asked;
+        let bare = self.unsigned(ACCESS, &self.claims(subject, service, &[], SystemTime::now())?)?;
+        let signature = 1 + self.key.signature_length().saturating_mul(4).div_ceil(3);
+        // Base64 makes four bytes of three.
+        let mut room = most.min(MAX_BEARER).saturating_sub(bare.len() + signature) / 4 * 3;
+        let mut kept = vec![false; scopes.len()];
+        for (count, index) in newest.into_iter().enumerate() {
+            let (Some(scope), Some(kept)) = (scopes.get(index), kept.get_mut(index)) else { continue };
+            let comma = 1;
+            let json = serde_json::to_vec(&Access::from(scope)).map_err(|_| NotIssued::Unsigned)?;
+            if count > 0 && json.len() + comma > room {
+                break;
+            }
+            room = room.saturating_sub(json.len() + comma);
+            *kept = true;
+        }
+        Ok(scopes.into_iter().zip(kept).filter_map(|(scope, kept)| kept.then_some(scope)).collect())
+    }
+
+    fn claims(
+        &self,
+        subject: &str,
+        service: &str,
+        scopes: &[Scope],
+        now: SystemTime,
+    ) -> Result<Claims, NotIssued> {
         let now = seconds(now);
-        let claims = Claims {
+        Ok(Claims {
             iss: self.settings.issuer.clone(),
             sub: subject.to_owned(),
             aud: service.to_owned(),
-            exp: now + expires_in,
+            exp: now + self.settings.ttl.as_secs(),
             nbf: now - DATED_BACK.min(now),
             iat: now - DATED_BACK.min(now),
             jti: random()?,
             access: scopes.iter().map(Access::from).collect(),
-        };
-        Ok(AccessToken { token: self.sign(ACCESS, &claims)?, expires_in })
+        })
     }
 
     pub(super) fn sign(&self, kind: &str, claims: &impl Serialize) -> Result<Secret, NotIssued> {
-        let mut header = Header::new(self.key.algorithm);
-        header.typ = Some(kind.to_owned());
-        header.kid = Some(self.key.id.clone());
-        header.x5c = Some(self.key.chain.clone()).filter(|chain| !chain.is_empty());
-        let mut token = format!("{}.{}", part(&header)?, part(claims)?);
+        let mut token = self.unsigned(kind, claims)?;
         let signature = self.key.sign(token.as_bytes()).ok_or(NotIssued::Unsigned)?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
@@ -82,6 +116,14 @@ impl Tokens {
             return Err(NotIssued::TooLong);
         }
         Ok(Secret::new(token.into_bytes()))
+    }
+
+    fn unsigned(&self, kind: &str, claims: &impl Serialize) -> Result<String, NotIssued> {
+        let mut header = Header::new(self.key.algorithm);
+        header.typ = Some(kind.to_owned());
+        header.kid = Some(self.key.id.clone());
+        header.x5c = Some(self.key.chain.clone()).filter(|chain| !chain.is_empty());
+        Ok(format!("{}.{}", part(&header)?, part(claims)?))
     }
 }
 

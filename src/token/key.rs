@@ -130,6 +130,15 @@ impl Key {
         }
     }
 
+    /// Bytes of every signature.
+    pub(super) fn signature_length(&self) -> usize {
+        match &self.signing {
+            Signing::Ecdsa(_) if self.algorithm == Algorithm::ES384 => 96,
+            Signing::Ecdsa(_) => 64,
+            Signing::Rsa(pair) => pair.public_modulus_len(),
+        }
+    }
+
     /// Whether a signature takes milliseconds.
     pub(super) fn is_slow(&self) -> bool {
         matches!(self.signing, Signing::Rsa(_))

@@ -22,6 +22,7 @@ use crate::auth::Htpasswd;
 use crate::config;
 use crate::header::authority::Authority;
 use crate::pki::fixtures::{Folder, traditional};
+use crate::registry::grant::AskedScopes;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::secret::Secret;
@@ -332,5 +333,36 @@ fn without_a_key_that_lasts_there_are_no_logins() {
     assert_eq!(tokens.verify_login(&token, SERVICE, &users, now), Err(refused));
     for tokens in [tokens, built(&settings(None))] {
         assert_eq!(tokens.issue_login(&alice, SERVICE, now), Ok(None));
+    }
+}
+
+#[test]
+fn the_last_scopes_that_a_token_has_room_for() {
+    let many = |count: usize| {
+        (0..count).map(|number| Scope::repository(&format!("team/app{number}"), Rights::PULL)).collect()
+    };
+    for algorithm in [&PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384, &PKCS_RSA_SHA256] {
+        let (_folder, tokens) = with_key(&made(algorithm).serialize_pem());
+        let fitting = |count: usize, most: usize| -> Vec<Scope> {
+            let asked = AskedScopes { scopes: many(count), newest: (0..count).rev().collect() };
+            tokens.fitting("alice", SERVICE, asked, most).unwrap()
+        };
+        assert_eq!(fitting(10, 8000), many(10));
+        let all: Vec<Scope> = many(1000);
+        for most in [3000, 4000, 5001, 16 * 1024, usize::MAX] {
+            let kept = fitting(1000, most);
+            assert!(kept.len() > 10 && kept == all[1000 - kept.len()..], "{most}");
+            let length =
+                tokens.issue("alice", SERVICE, &kept, SystemTime::now()).unwrap().token.expose().len();
+            let room = most.min(16 * 1024);
+            assert!(length <= room && length + 200 > room, "{length} of {room}");
+        }
+        // A token without scopes is of no use.
+        assert_eq!(fitting(1000, 0), all[999..]);
+        assert_eq!(fitting(0, 0), []);
+        let asked =
+            AskedScopes { scopes: many(1000), newest: [0].into_iter().chain((1..1000).rev()).collect() };
+        let kept = tokens.fitting("alice", SERVICE, asked, 4000).unwrap();
+        assert_eq!((&kept[0], &kept[1..]), (&all[0], &all[1001 - kept.len()..]), "the first was asked again");
     }
 }

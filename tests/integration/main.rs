@@ -33,6 +33,7 @@ mod hoarders;
 mod hostile;
 mod http2_bodies;
 mod http2_floods;
+mod immutable_tags;
 mod limits;
 mod location;
 mod mistakes;

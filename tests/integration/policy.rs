@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::mpsc::channel;
 use std::sync::{Barrier, Mutex};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,11 +11,12 @@ use serde_json::Value;
 use crate::harness::fake::{Conversation, Fake};
 use crate::harness::http1::{self, Client, Response};
 use crate::harness::image::{push_tiny, put_manifest, sha256, tiny_manifest, upload, write_image};
+use crate::harness::recorder::Recorder;
 use crate::harness::registry::Registry;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::{DEADLINE, PASSWORD, USER, basic, tools};
 
-const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
+pub const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 const RULES: &str = r#"
 [[access]]
 users = ["testuser"]
@@ -27,13 +29,13 @@ repositories = ["**"]
 actions = ["pull"]
 "#;
 
-fn settings(upstream: &str) -> Settings {
+pub fn settings(upstream: &str) -> Settings {
     let settings = Settings::for_upstream(upstream).tables(RULES);
     settings.write_users(&[(USER, PASSWORD), ("reader", PASSWORD)]);
     settings
 }
 
-fn immutable(upstream: &str) -> Tidegate {
+pub fn immutable(upstream: &str) -> Tidegate {
     Tidegate::start(settings(upstream).set("policy.immutable_tags", r#"["team/**:v*", "other:*"]"#))
 }
 
@@ -47,11 +49,11 @@ fn reload(tidegate: &Tidegate, that: &str, this: &str) {
     tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
 }
 
-fn delete(client: &mut Client, repository: &str, reference: &str) -> Response {
+pub fn delete(client: &mut Client, repository: &str, reference: &str) -> Response {
     client.exchange(&format!("DELETE /v2/{repository}/manifests/{reference}"), &[AUTH])
 }
 
-fn pushed(client: &mut Client, repository: &str, reference: &str, note: &str) -> Response {
+pub fn pushed(client: &mut Client, repository: &str, reference: &str, note: &str) -> Response {
     put_manifest(client, AUTH, repository, reference, &tiny_manifest(b"{}", note).0)
 }
 
@@ -64,7 +66,7 @@ fn digest(client: &mut Client, repository: &str, tag: &str) -> String {
 }
 
 #[track_caller]
-fn assert_kept(response: &Response, sentence: &str) {
+pub fn assert_kept(response: &Response, sentence: &str) {
     assert_eq!((response.status, response.error_code().as_str()), (409, "DENIED"), "{}", response.text());
     let body: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(body["errors"][0]["message"], sentence);
@@ -135,13 +137,14 @@ fn an_immutable_tag_is_pushed_once() {
     let registry = Registry::start();
     let tidegate = immutable(&registry.url());
     let mut client = Client::connect(&tidegate);
-    let exists = |tag: &str| format!("tag {tag} of team/app exists and is immutable; push another tag");
+    let exists = |tag: &str| {
+        format!("tag {tag} of team/app exists with other content and is immutable; push another tag")
+    };
     let first = push_tiny(&mut client, AUTH, "team/app", "v1");
-    // Another manifest is refused, and so is the same one.
     assert_kept(&pushed(&mut client, "team/app", "v1", "other"), &exists("v1"));
     let mut client = Client::connect(&tidegate);
-    assert_kept(&pushed(&mut client, "team/app", "v1", "v1"), &exists("v1"));
-    let mut client = Client::connect(&tidegate);
+    let again = pushed(&mut client, "team/app", "v1", "v1");
+    assert_eq!((again.status, again.all("docker-content-digest")), (201, vec![&*first]));
     assert_eq!(digest(&mut client, "team/app", "v1"), first);
 
     let (manifest, by_digest) = tiny_manifest(b"{}", "other");
@@ -160,8 +163,8 @@ fn an_immutable_tag_is_pushed_once() {
     }
     // Newer registries accept tags in the query.
     assert_kept(
-        &pushed(&mut client, "team/app", &format!("{by_digest}?tag=v3&tag=v2"), "other"),
-        &exists("v2"),
+        &pushed(&mut client, "team/app", &format!("{by_digest}?tag=v3&tag=v1"), "other"),
+        &exists("v1"),
     );
     let mut client = Client::connect(&tidegate);
     assert_eq!(pushed(&mut client, "team/app", &format!("{by_digest}?tag=v3&tag=v4"), "other").status, 201);
@@ -179,9 +182,10 @@ fn clients_show_why_an_immutable_tag_is_not_pushed() {
     let digest = write_image(&tidegate.settings.path().join("image"), "one");
     fs::create_dir(tidegate.settings.path().join("trust")).unwrap();
     fs::copy(tidegate.settings.path().join("ca.crt"), tidegate.settings.path().join("trust/ca.crt")).unwrap();
-    let copy = |tag: &str| {
+    write_image(&tidegate.settings.path().join("other"), "one");
+    let copy = |image: &str, tag: &str| {
         let (from, to) =
-            (format!("oci:{folder}/image:one"), format!("docker://{}/team/app:{tag}", tidegate.host()));
+            (format!("oci:{folder}/{image}:one"), format!("docker://{}/team/app:{tag}", tidegate.host()));
         let (trust, credentials) = (format!("{folder}/trust"), format!("{USER}:{PASSWORD}"));
         let arguments = [
             "--insecure-policy",
@@ -196,19 +200,24 @@ fn clients_show_why_an_immutable_tag_is_not_pushed() {
         tools::run("skopeo", &arguments)
     };
     for tag in ["v1", "latest", "latest", "v2"] {
-        let run = copy(tag);
+        let run = copy("image", tag);
         assert!(run.success, "{tag}: {}", run.stderr);
     }
-    let run = copy("v1");
+    let run = copy("image", "v1");
+    assert!(run.success, "the very manifest: {}", run.stderr);
+    let run = copy("other", "v1");
     assert!(
-        !run.success && run.stderr.contains("tag v1 of team/app exists and is immutable; push another tag"),
+        !run.success
+            && run
+                .stderr
+                .contains("tag v1 of team/app exists with other content and is immutable; push another tag"),
         "{}",
         run.stderr
     );
 
     let ca = tidegate.settings.path().join("ca.crt");
     let manifest = format!("@{folder}/image/blobs/{}", digest.replace(':', "/"));
-    let put = |reference: &str| {
+    let put_this = |manifest: &str, reference: &str| {
         let url = format!("https://{}/v2/team/app/manifests/{reference}", tidegate.host());
         let kind = "Content-Type: application/vnd.oci.image.manifest.v1+json";
         tools::curl(
@@ -219,7 +228,7 @@ fn clients_show_why_an_immutable_tag_is_not_pushed() {
                 "--header",
                 kind,
                 "--data-binary",
-                &manifest,
+                manifest,
                 "--write-out",
                 "%{http_code}",
                 &url,
@@ -227,8 +236,10 @@ fn clients_show_why_an_immutable_tag_is_not_pushed() {
             None,
         )
     };
-    assert!(put("v1").contains("exists and is immutable") && put("v1").ends_with("409"), "{}", put("v1"));
-    assert_eq!((put(&digest), put("v3")), ("201".to_owned(), "201".to_owned()));
+    let put = |reference: &str| put_this(&manifest, reference);
+    assert_eq!([put("v1"), put(&digest), put("v3")], ["201", "201", "201"]);
+    let refused = put_this(&format!("@{folder}/other/index.json"), "v1");
+    assert!(refused.contains("exists with other content") && refused.ends_with("409"), "{refused}");
 }
 
 #[test]
@@ -290,16 +301,67 @@ fn a_tag_that_is_being_pushed_is_locked_until_the_registry_has_answered() {
     assert_kept(&delete(&mut second, "team/app", "v1"), busy);
     go.send(()).unwrap();
     assert_eq!(first.response(false).unwrap().status, 201);
-    // The tag is released by an answer, and by a client that leaves.
+}
+
+#[test]
+fn a_push_whose_client_leaves_holds_its_tag_until_the_registry_has_answered() {
+    let (registry, begun, go) = slow();
+    let tidegate = immutable(&registry.url());
+    let (mut first, mut second) = (Client::connect(&tidegate), Client::connect(&tidegate));
+    let head = http1::head("PUT /v2/team/app/manifests/v1", &[AUTH, "Content-Length: 2"]);
     first.send(format!("{head}{{}}"));
     begun.recv_timeout(DEADLINE).expect("the push reaches the registry");
     drop(first);
     tidegate.access.wait_for("the end of the push", |line| line.contains(r#""status":499"#));
-    second.send(format!("{head}{{}}"));
-    begun.recv_timeout(DEADLINE).expect("the push reaches the registry");
+    assert_kept(
+        &pushed(&mut second, "team/app", "v1", "second"),
+        "tag v1 of team/app is being pushed at this moment and is immutable",
+    );
     go.send(()).unwrap();
     go.send(()).unwrap();
-    assert_eq!(second.response(false).unwrap().status, 201);
+    // The answer releases it.
+    let end = Instant::now() + DEADLINE;
+    let mut statuses =
+        std::iter::repeat_with(|| pushed(&mut Client::connect(&tidegate), "team/app", "v1", "second").status);
+    assert!(statuses.find(|status| *status != 409 || Instant::now() > end) == Some(201));
+}
+
+#[test]
+fn a_push_whose_client_leaves_before_its_end_never_reaches_the_registry() {
+    let registry = Recorder::start();
+    let tidegate = immutable(&registry.url());
+    let mut client = Client::connect(&tidegate);
+    client.send(http1::head("PUT /v2/team/app/manifests/v1", &[AUTH, "Content-Length: 9"]));
+    client.send(b"{");
+    drop(client);
+    tidegate.access.wait_for("the end of the push", |line| line.contains(r#""cut":"client""#));
+    let seen = registry.settle().unwrap().requests;
+    assert!(seen.iter().all(|seen| seen.head.method != "PUT"), "{seen:?}");
+}
+
+#[test]
+fn a_stop_waits_for_a_push_whose_client_has_left_for_the_drain_timeout_at_most() {
+    for answers in [true, false] {
+        let (registry, begun, go) = slow();
+        let drain = if answers { r#""60s""# } else { r#""1s""# };
+        let settings = settings(&registry.url()).set("policy.immutable_tags", r#"["team/**:v*"]"#);
+        let mut tidegate = Tidegate::start(settings.set("server.drain_timeout", drain));
+        let mut client = Client::connect(&tidegate);
+        let head = http1::head("PUT /v2/team/app/manifests/v1", &[AUTH, "Content-Length: 2"]);
+        client.send(format!("{head}{{}}"));
+        begun.recv_timeout(DEADLINE).expect("the push reaches the registry");
+        drop(client);
+        tidegate.access.wait_for("the end of the push", |line| line.contains(r#""status":499"#));
+        tidegate.signal(Signal::TERM);
+        tidegate.log.wait_for("the signal", |line| line.contains("draining"));
+        if answers {
+            assert!(tidegate.is_running());
+            go.send(()).unwrap();
+        }
+        tidegate.wait();
+        let was_cut = tidegate.log.so_far().iter().any(|line| line.contains("were cut"));
+        assert_eq!(was_cut, !answers, "{answers}");
+    }
 }
 
 #[test]
@@ -332,7 +394,7 @@ fn an_immutable_tag_cannot_be_deleted_by_name_or_by_digest() {
 
 /// A registry that derives each answer from the request line: the status with header fields, and
 /// the body.
-fn script(answer: impl Fn(&str) -> (String, String) + Send + Sync + 'static) -> Fake {
+pub fn script(answer: impl Fn(&str) -> (String, String) + Send + Sync + 'static) -> Fake {
     Fake::start(move |conversation: &mut Conversation| {
         while let Some(head) = conversation.read_head() {
             let (head_line, body) = answer(&head[0]);

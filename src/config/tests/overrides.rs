@@ -70,6 +70,7 @@ fn rules_and_groups_come_from_the_environment() {
         ("TIDEGATE_GROUPS_TEAM", "alice, ann"),
         ("TIDEGATE_POLICY_READ_ONLY", "true"),
         ("TIDEGATE_POLICY_IMMUTABLE_TAGS", "a/**:v*, **:1.*"),
+        ("TIDEGATE_POLICY_IMMUTABLE_REFERRERS", "true"),
         ("TIDEGATE_TOKEN_TTL", "2m"),
         ("TIDEGATE_AUTH_THROTTLE_FAILURES", "3"),
         ("TIDEGATE_AUTH_MODE", "token"),
@@ -82,6 +83,7 @@ fn rules_and_groups_come_from_the_environment() {
         ["alice", "ann", "carol"].map(|name| Subject::User(User::local(name).unwrap()))
     );
     assert!(config.policy.read_only && config.policy.immutable_tags.len() == 2);
+    assert!(config.policy.immutable_referrers);
     assert_eq!((config.token.ttl, config.auth.throttle.failures), (Duration::from_mins(2), 3));
 }
 

@@ -289,6 +289,10 @@ fn values_of_the_wrong_type_or_out_of_range() {
             r#"5:19: policy.immutable_tags: found "**" (there is no colon before the tags); write a pattern of"#,
         ),
         (
+            "[policy]\nimmutable_referrers = \"yes\"",
+            r#"2:23: policy.immutable_referrers: found "yes"; write true or false"#,
+        ),
+        (
             "[policy]\nimmutable_tags = [\"${user}/*:v*\"]",
             r#"5:19: policy.immutable_tags: found "${user}/*:v*" (this applies to all users, so ${user} cannot"#,
         ),

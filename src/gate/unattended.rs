@@ -1,0 +1,60 @@
+//! Requests that go on without their client: what has begun at the registry is waited for, because
+//! the registry may complete it although nobody reads its answer.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_local;
+
+use super::refusal::Refusal;
+use crate::access::Permit;
+use crate::body::{ClientBody, Flow};
+use crate::state::{State, TagLock};
+use crate::upstream::{Answer, Upstream};
+
+/// Most of these requests at once on each worker; more wait for their turn.
+const MOST: u32 = 256;
+
+/// The requests of one worker that may outlive their clients.
+pub(crate) struct Unattended(Arc<Semaphore>);
+
+impl Default for Unattended {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST as usize)))
+    }
+}
+
+impl Unattended {
+    /// Waits until none is left.
+    pub(crate) async fn ended(&self) {
+        // The semaphore is never closed.
+        _ = self.0.acquire_many(MOST).await;
+    }
+
+    /// Sends a request whose body is at hand, and waits for the head of its answer. If the caller
+    /// does not wait that long, the request still goes on: `locks` are held until the registry has
+    /// answered, its connection has ended, or it was silent for `upstream.read_timeout`.
+    pub(super) async fn send(
+        &self,
+        upstream: &Rc<Upstream>,
+        state: &Arc<State>,
+        permit: Permit,
+        request: Request<ClientBody>,
+        flow: &Rc<Flow>,
+        locks: Vec<TagLock>,
+    ) -> Result<Response<Answer>, Refusal> {
+        let lost = || Refusal::BadGateway("the task that waited for it has ended".to_owned());
+        let place = self.0.clone().acquire_owned().await.map_err(|_| lost())?;
+        let (upstream, state, flow) = (upstream.clone(), state.clone(), flow.clone());
+        let (tell, told) = oneshot::channel();
+        spawn_local(async move {
+            let answer = upstream.send(&permit, &state.destination, request, &flow).await;
+            drop((locks, place));
+            // Fails when the client has left.
+            _ = tell.send(answer);
+        });
+        Ok(told.await.map_err(|_| lost())??)
+    }
+}
