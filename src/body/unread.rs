@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// The body as hyper received it, or read beforehand; empty once it has been taken from the request.
+/// The body as hyper received it, or read beforehand; empty once it was taken from the request.
 #[derive(Default)]
 pub(crate) struct UnreadBody {
     pub(super) incoming: Option<Incoming>,

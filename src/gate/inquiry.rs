@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 
 use super::authorization::Purpose;
 use super::context::RequestContext;
@@ -13,7 +13,7 @@ use super::reply::{API_VERSION, API_VERSION_VALUE};
 use crate::access::Permit;
 use crate::body::ClientBody;
 use crate::header::hop;
-use crate::upstream::AnswerError;
+use crate::upstream::{Answer, AnswerError};
 
 /// Largest answer: room for the names of a hundred thousand repositories, from a registry that
 /// sends them all at once.
@@ -87,15 +87,28 @@ impl<'a> Inquiry<'a> {
 
         let answer = gate.upstream.send(self.permit, &state.destination, request, flow).await?;
         let (mut head, body) = answer.into_parts();
-        let body = Limited::new(body, MOST_BYTES).collect().await.map_err(|error| {
-            match error.downcast_ref::<AnswerError>() {
-                Some(AnswerError::Silent) => Refusal::GatewayTimeout,
-                _ => Refusal::BadGateway(format!("{target}: {error}")),
-            }
-        })?;
+        let body = read(body, target).await?;
         hop::strip(&mut head.headers);
         head.headers.remove(CONTENT_LENGTH);
         head.headers.insert(API_VERSION, API_VERSION_VALUE);
-        Ok(Response::from_parts(head, body.to_bytes()))
+        Ok(Response::from_parts(head, body))
     }
+}
+
+/// Copies an answer: as long as its own bytes are kept, they count among those that wait for the
+/// client, and with too many of those it would never end.
+async fn read(mut answer: Answer, target: &str) -> Result<Bytes, Refusal> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = answer.frame().await {
+        let frame = frame.map_err(|error| match error {
+            AnswerError::Silent => Refusal::GatewayTimeout,
+            _ => Refusal::BadGateway(format!("{target}: {error}")),
+        })?;
+        let data = frame.into_data().unwrap_or_default();
+        if bytes.len() + data.len() > MOST_BYTES {
+            return Err(Refusal::BadGateway(format!("{target}: the answer is longer than 8 MiB")));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.into())
 }

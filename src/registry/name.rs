@@ -26,9 +26,9 @@ pub(crate) fn is_tag(tag: &str) -> bool {
     }
 }
 
-/// Whether `tag` is one in which clients of a registry without a referrers API keep what refers to a
-/// manifest: `sha256-` or `sha512-` and 64 hexadecimal digits of its digest, with a suffix such as
-/// `.sig` or without one (OCI distribution specification 1.1, "Referrers Tag Schema", which cuts
+/// Whether `tag` is one in which clients of a registry without a referrers API keep what refers to
+/// a manifest: `sha256-` or `sha512-` and 64 hexadecimal digits of its digest, with a suffix such
+/// as `.sig` or without one (OCI distribution specification 1.1, "Referrers Tag Schema", which cuts
 /// longer digests short; cosign adds the suffix).
 pub(crate) fn is_referrers_tag(tag: &str) -> bool {
     let encoded = tag.strip_prefix("sha256-").or_else(|| tag.strip_prefix("sha512-"));

@@ -290,7 +290,7 @@ fn values_of_the_wrong_type_or_out_of_range() {
         ),
         (
             "[policy]\nimmutable_referrers = \"yes\"",
-            r#"2:23: policy.immutable_referrers: found "yes"; write true or false"#,
+            r#"5:23: policy.immutable_referrers: found "yes"; write true or false"#,
         ),
         (
             "[policy]\nimmutable_tags = [\"${user}/*:v*\"]",
