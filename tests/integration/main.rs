@@ -64,4 +64,5 @@ mod upstream_reload;
 mod upstream_words;
 mod upstreams;
 mod vanished;
+mod what_users_see;
 mod worker_failure;
