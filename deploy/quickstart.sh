@@ -413,7 +413,7 @@ user       $user
 password   $(<"$folder/auth/password")   (also in $folder/auth/password)
 logs       $folder/{access,tidegate,registry}.log
 
-First, trust the CA. Only docker on this machine can do without: it accepts any certificate from localhost.
+First, trust the CA. Only docker on this machine works without it: docker accepts any certificate from localhost.
   docker on Linux  sudo install -D -m 644 $trust/ca.crt /etc/docker/certs.d/$host/ca.crt
   Docker Desktop   copy it to ~/.docker/certs.d/$host/ca.crt and restart Docker Desktop
   podman, skopeo   --cert-dir $trust
@@ -423,7 +423,7 @@ Then log in and push:
   docker login -u $user $host
   docker tag IMAGE $host/IMAGE && docker push $host/IMAGE
 
-For another machine, put the address of this one in place of localhost, also in the name of the folder.
+On another machine, write the address of this one instead of localhost, also in the name of the folder.
 
 Running. Ctrl-C stops both.
 END
