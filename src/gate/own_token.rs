@@ -1,5 +1,5 @@
-//! Tokens of tidegate that prove a login, also where a password belongs: docker falls back to that,
-//! and some users try it.
+//! Tokens of tidegate that prove a login, also when they are sent as a password. docker falls back
+//! to that, and some users try it.
 
 use std::time::SystemTime;
 
@@ -26,7 +26,7 @@ impl RequestContext<'_> {
     }
 
     /// The user of an identity token. An invalid one is charged like a wrong password, but to a
-    /// separate account: a client that is told to log in again must be able to.
+    /// separate account, so that the client can log in again as it is told to.
     ///
     /// # Errors
     /// The token is not valid, or is an access token; `challenge` is that of the response.
@@ -86,7 +86,7 @@ impl RequestContext<'_> {
 
     /// An identity token was sent where only an access token or a password counts.
     pub(super) fn misplaced_login(&self, challenge: Option<HeaderValue>) -> Refusal {
-        let reason = "an identity token is accepted by /auth/token alone";
+        let reason = "an identity token is accepted only by /auth/token";
         Refusal::Unauthorized { reason, client_message: reason.to_owned(), challenge, is_routine: true }
     }
 

@@ -259,7 +259,7 @@ fn row(refusal: Refusal) -> Row {
         R::WrongAgain(delay) => Row::new(
             S::TOO_MANY_REQUESTS,
             C::TooManyRequests,
-            "wrong user or password, after too many failed logins from your address, try again later",
+            "wrong user or password, after too many failed logins from your address; try again later",
         )
         .header(RETRY_AFTER, HeaderValue::from(whole_seconds(delay))),
         R::Crowded => Row::new(

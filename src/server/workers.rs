@@ -60,7 +60,7 @@ pub(super) enum FailureCause {
     Ended,
     #[error("lost its task for {0}")]
     LostTask(&'static str),
-    #[error("does not know the names of fields: {0}")]
+    #[error("could not set the case of field names: {0}")]
     FieldNames(io::Error),
 }
 

@@ -95,7 +95,7 @@ fn expect_a_lost_list(tidegate: &Tidegate) {
 }
 
 #[test]
-fn does_not_come_back_when_the_list_of_revoked_logins_is_lost_before_a_start() {
+fn a_revoked_login_does_not_come_back_when_the_list_is_lost_before_a_start() {
     let (_recorder, mut tidegate) = start();
     // A key without a list needs none.
     tidegate.restart();
@@ -117,7 +117,7 @@ fn does_not_come_back_when_the_list_of_revoked_logins_is_lost_before_a_start() {
 }
 
 #[test]
-fn does_not_come_back_when_a_list_written_by_hand_is_lost_before_a_start() {
+fn a_revoked_login_does_not_come_back_when_a_list_written_by_hand_is_lost_before_a_start() {
     let (_recorder, tidegate) = start();
     fs::write(file(&tidegate, "token.key.revoked"), "* 2099-01-01T00:00:00Z\n").unwrap();
     tidegate.log.wait_for("the record", |line| line.contains("recorded that the key has a list"));
@@ -155,7 +155,7 @@ fn is_not_an_access_token_and_an_access_token_is_not_a_login() {
     let kept = login(&mut client, ALICE);
     let response = client.exchange("GET /v2/", &[&bearer(&kept)]);
     assert_eq!(response.status, 401);
-    assert!(response.text().contains("an identity token is accepted by /auth/token alone"));
+    assert!(response.text().contains("an identity token is accepted only by /auth/token"));
     assert!(response.all("www-authenticate")[0].contains("error=\"invalid_token\""));
     let token = obtain(&mut client, Some(ALICE), &[]);
     assert!(refusal(&refresh(&tidegate, &token)).contains("an access token does not prove a login"));
