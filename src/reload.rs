@@ -37,9 +37,9 @@ impl Reloader {
         Self { path: path.to_owned(), shared, loaded, seen, failed: None }
     }
 
-    /// Checks the watched files; to be called at intervals. Reloads after a file has changed and
-    /// then stayed the same from one call to the next, so that no pair of files is read while it is
-    /// being replaced. Records in the key of `[token]` that it has a list of revoked logins.
+    /// Checks the watched files; to be called at intervals. Reloads if a file has changed and then
+    /// stayed the same from one call to the next: a pair of files may be half replaced. Records in
+    /// the key of `[token]` that it has a list of revoked logins.
     pub(crate) fn look(&mut self) {
         if let Some(tokens) = &self.shared.state().tokens {
             tokens.record_list();

@@ -1,7 +1,7 @@
 //! A bounded queue that is shared out among those who wait in it.
 //!
 //! Every waiting item has a turn, and the lowest is the next. The turns of one member are
-//! [`MEMBER`] apart, those of a group of members are [`GROUP`] apart. A member that comes anew
+//! [`MEMBER`] apart, those of a group of members are [`GROUP`] apart. A new member
 //! therefore overtakes those who have much waiting, and a group gains little by many members.
 
 use std::collections::{BTreeMap, HashMap};
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_anew_waits_for_one_item_of_each_other_member() {
+    fn a_newcomer_waits_for_one_item_of_each_other_member() {
         let mut turns = Names::new(64);
         for item in 0..20 {
             assert!(push(&mut turns, "a1", item).is_ok());
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_displaced_costs_the_member_no_turn() {
+    fn a_displaced_item_costs_its_member_no_turn() {
         let mut turns = Names::new(2);
         assert!(push(&mut turns, "a1", 0).is_ok());
         assert!(push(&mut turns, "a1", 1).is_ok());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_may_not_is_passed_over_and_keeps_its_place() {
+    fn a_group_that_may_not_have_an_item_is_passed_over_and_keeps_its_place() {
         let mut turns = Names::new(8);
         for (member, item) in [("a1", 0), ("a2", 1), ("b1", 2), ("b1", 3)] {
             assert!(push(&mut turns, member, item).is_ok());

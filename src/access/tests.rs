@@ -175,7 +175,7 @@ fn a_refusal_says_what_is_missing() {
 }
 
 #[test]
-fn a_stranger_is_told_the_same_of_whatever_is_not_public() {
+fn a_stranger_is_reported_the_same_of_whatever_is_not_public() {
     let rules = rules(&[rule(&["anonymous"], &["public/**"], &["pull"])]);
     assert_eq!(ask(&rules, STRANGER, "GET /v2/public/app/manifests/x"), Ok(()));
     for request in ["GET /v2/", "GET /v2/_catalog", "GET /v2/x", "POST /v2/", "GET /v2/a/manifests/"] {

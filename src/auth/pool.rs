@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn finishes_what_waits_when_it_is_dropped() {
+    fn a_dropped_pool_finishes_what_waits() {
         let pool = Pool::start(1, 8).unwrap();
         let (sender, receiver) = mpsc::channel();
         for number in 0..8 {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_comes_anew_is_next_beside_one_that_has_filled_the_queue() {
+    fn a_new_network_is_next_beside_one_that_has_filled_the_queue() {
         let pool = Pool::start(1, 4).unwrap();
         let release = block(&pool);
         let (sender, receiver) = mpsc::channel();

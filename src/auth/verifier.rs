@@ -316,7 +316,7 @@ impl Shared {
     }
 }
 
-/// Ends a check when dropped, even after a panic or without a computation: remembers the result,
+/// Ends a check when dropped, even after a panic or without a computation. It remembers the result,
 /// charges a wrong password, and wakes the requests that wait.
 struct Completion {
     shared: Arc<Shared>,

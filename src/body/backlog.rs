@@ -61,7 +61,7 @@ impl Connection {
         Arc::new(Self { network: Network::of(peer), waiting: AtomicUsize::new(0) })
     }
 
-    /// A connection of nobody.
+    /// A connection whose client is not known.
     pub(super) fn unknown() -> Arc<Self> {
         Self::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }

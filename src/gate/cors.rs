@@ -1,5 +1,6 @@
-//! Web pages of other origins: the fields that let a browser hand them an answer, and the question
-//! that the browser asks before (the preflight): <https://fetch.spec.whatwg.org/#cors-protocol>
+//! Web pages of other origins: the fields that let a browser hand them an answer, and the
+//! preflight, the browser's question before a request.
+//! <https://fetch.spec.whatwg.org/#cors-protocol>
 
 use bytes::Bytes;
 use http::header::{

@@ -41,7 +41,7 @@ impl RequestContext<'_> {
     }
 }
 
-/// How a client without a login is called.
+/// What a message calls a client without a login.
 const STRANGER: &str = "a client without a login";
 
 fn sentence(who: Option<&str>, has: Rights, missing: Rights, name: &str) -> String {

@@ -6,9 +6,9 @@ use std::net::Ipv6Addr;
 use http::HeaderValue;
 use thiserror::Error;
 
-/// A host without its port. All spellings of a host are equal: names without regard to case and
-/// to a dot at the end, which the DNS ignores (RFC 1034 section 3.1), IPv6 addresses by value.
-/// An IPv4-mapped IPv6 address is the IPv4 address.
+/// A host without its port. All spellings of a host are equal. Names are compared without regard to
+/// case and to a dot at the end, as in the DNS (RFC 1034 section 3.1). IPv6 addresses are compared
+/// by value, and an IPv4-mapped one is the IPv4 address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Host<'a> {
     /// A host name or an IPv4 address, as it was written.

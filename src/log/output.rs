@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 /// The mode of a new log file: addresses and user names are not for everybody.
 pub(super) const MODE: u32 = 0o640;
 
-/// Standard output or standard error, without the buffer and the lock of the standard library: a
-/// thread that waits for a reader must not hold what others need.
+/// Standard output or standard error, without the buffer and the lock of the standard library. A
+/// thread that waits for a reader must not hold a lock that others need.
 pub(super) fn stream(stream: impl AsFd) -> io::Result<Box<dyn Write + Send>> {
     Ok(Box::new(Output(File::from(stream.as_fd().try_clone_to_owned()?))))
 }

@@ -21,8 +21,8 @@ const CLOSE: Duration = Duration::from_secs(2);
 
 /// The program's own log, on standard error.
 ///
-/// Like the access log it has a bounded queue and a thread that writes, so that nobody who serves
-/// waits for a reader or meets a failed write.
+/// Like the access log it has a bounded queue and a thread that writes. A thread that serves never
+/// waits for a reader, and never sees a failed write.
 pub(crate) struct ProgramLog {
     writer: Arc<Writer>,
 }

@@ -60,7 +60,7 @@ impl FieldNames {
         Ok(Self { names: head.headers.keys().cloned().collect(), written: head.extensions })
     }
 
-    /// Makes hyper write the names of a response over HTTP/1.1 as they are usual.
+    /// Makes hyper write the field names of a response in their usual case over HTTP/1.1.
     pub(super) fn apply<B>(&self, response: &mut Response<B>) {
         if self.names.iter().any(|name| response.headers().contains_key(name)) {
             response.extensions_mut().extend(self.written.clone());

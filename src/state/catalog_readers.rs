@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_most_waiting_is_refused_when_too_many_wait() {
+    fn the_user_with_the_most_waiting_is_refused_when_too_many_wait() {
         let readers = Arc::new(CatalogReaders::default());
         let mut crowd: Vec<_> =
             (0..MOST_WAITING + 1).map(|_| enter(&readers, &Identity::Anonymous, 1)).collect();

@@ -77,7 +77,7 @@ actions = ["pull"]
     }
 
     #[test]
-    fn users_without_a_password_are_told_once_each() {
+    fn users_without_a_password_are_reported_once_each() {
         let file = "is not in auth/htpasswd;";
         let expected = [
             format!(r#"proxy.toml:7:18: groups.team: "bbo" {file} did you mean "bob"?"#),

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn anonymous_pulls_in_basic_mode_are_told_once() {
+    fn anonymous_pulls_in_basic_mode_are_reported_once() {
         let rules = rule("'anonymous'", "'public/**'", "'pull'").repeat(2);
         let told = warnings_of("basic", &rules);
         assert_eq!(told.len(), 1, "{told:?}");
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_that_lacks_pull_is_told() {
+    fn a_push_that_lacks_pull_is_reported() {
         for (users, repositories, whom) in [
             ("'ci'", "'team/**'", "ci in \"team/**\""),
             ("'*'", "'**'", "\"*\" in \"**\""),

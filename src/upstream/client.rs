@@ -22,13 +22,13 @@ use crate::access::Permit;
 use crate::body::{ClientBody, Flow};
 use crate::network::Network;
 
-/// Open connections of all workers: more than requests should ever run at once.
+/// Open connections of all workers together. Fewer requests should ever run at once.
 const CONNECTIONS: usize = 2048;
-/// The fewest of one worker.
+/// Open connections of one worker, at least.
 const OF_WORKER: usize = 64;
 /// Requests of a worker that wait for a connection. One network has at most half of the places.
 const WAITING: usize = 256;
-/// How often transfers are looked for that can end.
+/// The time between two searches for transfers that can end.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// The connections of one worker to the registry.

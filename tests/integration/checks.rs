@@ -49,7 +49,7 @@ fn check_upstream_says_that_the_registry_answers() {
 }
 
 #[test]
-fn check_upstream_fails_when_the_registry_is_down_or_is_none() {
+fn check_upstream_fails_when_the_registry_is_down_or_is_not_a_registry() {
     let refusing = fake::refusing();
     let run = tidegate(&Settings::for_upstream(&refusing), &["check", "--upstream", "FILE"]);
     assert_eq!(run.code, Some(69), "{}{}", run.stdout, run.stderr);
@@ -109,7 +109,7 @@ fn check_expires_within_fails_for_a_certificate_that_ends_soon() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_no_panic() {
+fn output_that_cannot_be_written_does_not_panic() {
     let settings = settings();
     fs::write(settings.file(), settings.toml()).unwrap();
     let program = env!("CARGO_BIN_EXE_tidegate");

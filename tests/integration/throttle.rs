@@ -203,7 +203,7 @@ fn a_flood_of_invented_users_from_one_address_keeps_no_new_user_out() {
 fn a_new_user_behind_the_address_of_a_flood_gets_in_once_its_answers_are_late() {
     let (_recorder, tidegate) = start(1, 8);
     beside_invented_users(&tidegate, || {
-        // Failures beyond the bound of the network are told from a full queue by their reason.
+        // The reason tells failures beyond the bound of the network from a full queue.
         tidegate.access.wait_for("a late answer", |line| line.contains("too many failed logins from your"));
         let mut client = Client::connect(&tidegate);
         let start = Instant::now();

@@ -1,8 +1,8 @@
 //! The failures of a network, whoever the users are.
 //!
 //! Many people may share one address, and one of them may be an attacker. A network with many
-//! failures is therefore not refused: its right passwords are accepted as ever, and its wrong ones
-//! are answered late, one after another. Clients that wait for an answer then ask less often.
+//! failures is therefore not refused. Its right passwords are accepted as before. Its wrong ones
+//! are answered late, one after another: clients that wait for an answer ask less often.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_network_fails_beyond_its_bound_is_answered_at_the_rate_of_the_bound() {
+    fn failures_beyond_the_bound_of_a_network_are_answered_at_the_rate_of_the_bound() {
         let (mut crowds, start) = (Crowds::default(), Instant::now());
         for _ in 0..20 {
             assert_eq!(fail(&mut crowds, 1, start), None);

@@ -134,7 +134,7 @@ fn a_user_before_the_file_makes_no_file_named_like_the_user() {
 }
 
 #[test]
-fn a_missing_folder_is_told_with_the_command_that_makes_it() {
+fn a_missing_folder_is_reported_with_the_command_that_makes_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("auth/htpasswd");
     // Before the password is asked for.

@@ -51,7 +51,7 @@ twins = [\"bob\", \"alice\"]",
 }
 
 #[test]
-fn a_group_that_no_rule_names_is_told() {
+fn a_group_that_no_rule_names_is_reported() {
     let config = sound("[groups]\nteam = [\"alice\"]");
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -76,7 +76,7 @@ fn what_a_rule_needs_is_asked_for() {
 }
 
 #[test]
-fn all_mistakes_of_all_rules_are_told() {
+fn all_mistakes_of_all_rules_are_reported() {
     let rules = "[[access]]
 users = [\"@develpers\", \"team-*\", \"\", \"bob\", \"@at\"]
 repositories = [\"Team\", \"a//b\"]

@@ -105,7 +105,7 @@ fn tokens_are_given_for_passwords_and_their_key_has_to_be_there() {
 }
 
 #[test]
-fn missing_files_are_told_together_with_other_problems() {
+fn missing_files_are_reported_together_with_other_problems() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("proxy.toml");
     fs::write(&path, format!("[server]\nthreads = \"x\"\n{PAIR}")).unwrap();

@@ -156,7 +156,7 @@ fn no_variable_of_a_key_is_taken_for_an_address_of_a_service() {
 }
 
 #[test]
-fn quotes_and_brackets_of_a_shell_or_of_toml_are_told() {
+fn quotes_and_brackets_of_a_shell_or_of_toml_are_reported() {
     let reason = "(in the environment, text has no quotes, and a list has commas but no brackets)";
     for (name, value, message) in [
         ("TIDEGATE_AUTH_MODE", "\"basic\"", format!("auth.mode: found \"basic\" {reason}; write ")),

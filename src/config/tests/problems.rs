@@ -51,7 +51,7 @@ fn syntax_errors_do_not_hide_the_rest() {
 }
 
 #[test]
-fn all_mistakes_with_client_certificates_are_told() {
+fn all_mistakes_with_client_certificates_are_reported() {
     let text = format!(
         "{PAIR}[tls.client]\nverify = \"off\"\ncrl = 5\nnames = [\"a b\"]\nreject_status = 401\nuser_from = \"dn\"\n"
     );
@@ -65,7 +65,7 @@ fn all_mistakes_with_client_certificates_are_told() {
 }
 
 #[test]
-fn sections_that_would_do_nothing_are_told() {
+fn sections_that_would_do_nothing_are_reported() {
     assert_eq!(
         problem("[tls.client]\nca = \"ca.crt\""),
         "proxy.toml:4:1: tls.client.verify is missing, and without it clients are not asked for certificates; \
@@ -151,7 +151,7 @@ fn a_planned_section_is_refused_by_name() {
 }
 
 #[test]
-fn a_quantity_without_its_unit_is_told_with_it() {
+fn a_quantity_without_its_unit_is_reported_with_it() {
     for (lines, message) in [
         (
             "[auth]\ncache_ttl = 300",
@@ -187,7 +187,7 @@ fn a_quantity_without_its_unit_is_told_with_it() {
 }
 
 #[test]
-fn a_list_where_one_text_stands_is_told_without_brackets() {
+fn a_list_where_one_text_stands_is_reported_without_brackets() {
     assert_eq!(
         problem("[auth]\nmode = [\"token\"]"),
         r#"proxy.toml:5:8: auth.mode: found a list; write "token", without brackets"#
@@ -196,7 +196,7 @@ fn a_list_where_one_text_stands_is_told_without_brackets() {
 }
 
 #[test]
-fn text_without_quotes_is_told_whatever_it_is() {
+fn text_without_quotes_is_reported_whatever_it_is() {
     for value in
         ["INFO", "info", "nothing", "True", "yes", "Off", "/var/log", "0.0.0.0:443", "30s", "tomorrow"]
     {

@@ -34,7 +34,7 @@ fn the_service_is_the_first_name_unless_written() {
 }
 
 #[test]
-fn a_key_that_signs_nothing_is_told() {
+fn a_key_that_signs_nothing_is_reported() {
     let config = parse(&format!("{PAIR}[token]\nkey = \"token.key\"\n")).unwrap();
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -47,7 +47,7 @@ fn a_key_that_signs_nothing_is_told() {
 }
 
 #[test]
-fn tokens_that_a_registry_does_not_get_or_cannot_verify_are_told() {
+fn tokens_that_a_registry_does_not_get_or_cannot_verify_are_reported() {
     let warnings = |lines: &str, authorization: &str| -> Vec<String> {
         let text = format!("{}[upstream]\nauthorization = \"{authorization}\"\n", with(lines));
         parse(&text).unwrap().warnings.iter().map(ToString::to_string).collect()
@@ -69,7 +69,7 @@ fn tokens_that_a_registry_does_not_get_or_cannot_verify_are_told() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     for (lines, message) in [
         (
             "certificate = \"token.crt\"",

@@ -177,7 +177,7 @@ fn claims_go_and_the_truth_is_set() {
 }
 
 #[test]
-fn a_client_without_tls_is_told_as_such() {
+fn a_client_without_tls_is_reported_as_such() {
     let mut headers = HeaderMap::new();
     let peer = PROXY.parse().unwrap();
     let client = Client { peer, address: peer, https: false, proxies: 1, forwarded_for: PROXY.to_owned() };

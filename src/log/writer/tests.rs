@@ -194,7 +194,7 @@ fn said(run: impl FnOnce()) -> Vec<String> {
 }
 
 #[test]
-fn a_full_disk_is_told_once_and_leaves_whole_lines() {
+fn a_full_disk_is_reported_once_and_leaves_whole_lines() {
     let room = Arc::new(Mutex::new(7));
     let written = Arc::new(Mutex::new(Vec::new()));
     let place = || -> Box<dyn Write + Send> {

@@ -59,7 +59,7 @@ fn a_good_response_is_valid_until_the_next_is_due() {
 }
 
 #[test]
-fn what_is_of_no_use_is_told() {
+fn what_is_of_no_use_is_reported() {
     refused(response(&[good([1, 1])]), "is about another certificate");
     refused(response(&[]), "is about another certificate");
     // A RevokedInfo with only its time.

@@ -29,7 +29,7 @@ fn only_what_is_nothing_else_to_the_rules_is_elsewhere() {
         ("/v2/team/application/upload/u-1", Place::Other),
         ("/v2/other/upload/u-1", Place::Other),
         ("/v2/uploads/uploads/u-1", Place::Other),
-        // Not to be reached, or not in one way.
+        // Places that no request can reach, or that can be read in two ways.
         ("", Place::Other),
         ("uploads/u-1", Place::Other),
         ("/v2/team/app/uploads/%2e%2e/u-1", Place::Other),

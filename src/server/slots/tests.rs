@@ -28,7 +28,7 @@ fn asked(open: &[Slot]) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn one_network_has_only_so_many_slots() {
+async fn one_network_has_a_limited_number_of_slots() {
     let slots = Slots::new(10, 2);
     let first = slot(&slots, "2001:db8::1");
     let second = slot(&slots, "2001:db8::2");
@@ -130,7 +130,7 @@ async fn one_network_does_not_fill_the_queue() {
 }
 
 #[tokio::test]
-async fn a_slot_for_a_client_that_no_longer_waits_goes_to_the_next() {
+async fn a_slot_of_a_client_that_no_longer_waits_goes_to_the_next() {
     let slots = Slots::new(1, 0);
     let open = slot(&slots, "192.0.2.1");
     let (gone, mut next) = (later(&slots, "192.0.2.2"), later(&slots, "192.0.2.3"));

@@ -4,10 +4,10 @@ use crate::pki::Facts;
 
 /// Returns the positions in `sent` of the issuers of `leaf`, the nearest first.
 ///
-/// webpki tries all certificates of one name, in every order, and a stranger chooses what they
-/// send. Here each name has one candidate and occurs once, so webpki has one path to try. Of
-/// several certificates of one name, the candidate is the one with the key that the certificate
-/// below asks for, then one whose own issuer is among `anchors`, then the first.
+/// webpki tries all certificates of one name, in every order, and strangers choose what they send.
+/// Here each name has one candidate and occurs once, so webpki has one path to try. The candidate
+/// of several certificates is one with the key that the certificate below asks for. Without such a
+/// key, it is one whose own issuer is among `anchors`, or else the first.
 pub(super) fn straight(leaf: &Facts, sent: &[Facts], anchors: &[Facts]) -> Vec<usize> {
     let mut path: Vec<usize> = Vec::new();
     let mut below = leaf;

@@ -143,7 +143,7 @@ fn the_name_a_client_asks_for_chooses_among_the_files() {
 }
 
 #[test]
-fn every_fault_of_every_file_is_told_at_once() {
+fn every_fault_of_every_file_is_reported_at_once() {
     let folder = Folder::new();
     let ca = Signer::new("ca");
     let mut expired = params(&["a.test"]);

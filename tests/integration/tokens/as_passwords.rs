@@ -75,7 +75,7 @@ fn a_valid_login_gets_tokens_for_its_own_user_and_no_other() {
 }
 
 #[test]
-fn an_access_token_is_no_password_and_costs_no_hash() {
+fn an_access_token_is_not_a_password_and_costs_no_hash() {
     let (_recorder, tidegate) = start_with_slow_hashes();
     let mut client = Client::connect(&tidegate);
     let before = tidegate.cpu_seconds();

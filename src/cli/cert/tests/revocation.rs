@@ -292,7 +292,7 @@ fn a_list_of_some_certificates_only_is_not_made_the_list_of_all() {
 }
 
 #[test]
-fn a_ca_that_may_not_sign_lists_is_told_so() {
+fn a_ca_that_may_not_sign_lists_is_reported_so() {
     let folder = Folder::new();
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = ca_params("ca");
