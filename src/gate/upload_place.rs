@@ -61,9 +61,13 @@ pub(super) fn carry(
     HeaderValue::try_from(format!("{host}{path}")).ok()
 }
 
-/// Whether the `Location` of an answer says where an upload continues, and not where its blob is.
+/// Whether the `Location` of an answer says where an upload continues. Where the answer is that the
+/// upload is complete, it says where its blob is.
 fn continues(operation: Operation, status: StatusCode) -> bool {
+    let is_complete = status == StatusCode::CREATED
+        && matches!(operation, Operation::UploadStart | Operation::UploadFinish);
     let is_redirect = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-    matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT)
+    status.is_success() && !is_complete
+        || status == StatusCode::RANGE_NOT_SATISFIABLE
         || is_redirect && operation != Operation::UploadStart
 }

@@ -133,6 +133,31 @@ fn an_upload_continues_wherever_the_registry_says_with_every_method() {
 }
 
 #[test]
+fn every_answer_that_says_where_an_upload_continues_carries_the_place() {
+    for (method, status, carries) in [
+        ("POST", "200 OK", true),
+        ("PATCH", "200 OK", true),
+        ("PATCH", "201 Created", true),
+        ("PATCH", "204 No Content", true),
+        ("PATCH", "307 Temporary Redirect", true),
+        ("PATCH", "416 Range Not Satisfiable", true),
+        ("GET", "200 OK", true),
+        ("PUT", "202 Accepted", true),
+        // Where the blob is, and not the upload.
+        ("POST", "201 Created", false),
+        ("PUT", "201 Created", false),
+    ] {
+        let registry = Fake::location_teller(status, "/v2/team/app/uploads/u-1");
+        let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
+        let id = if method == "POST" { "" } else { "u-0" };
+        let fields: &[&str] = if method == "GET" { &[AUTH] } else { &[AUTH, "Content-Length: 0"] };
+        let line = format!("{method} /v2/team/app/blobs/uploads/{id}");
+        let place = location(&Client::connect(&tidegate).exchange(&line, fields));
+        assert_eq!(place.contains("/blobs/uploads/tidegate."), carries, "{method} {status}: {place}");
+    }
+}
+
+#[test]
 fn an_upload_elsewhere_works_over_http2_and_survives_a_restart() {
     let registry = Registry::start(("/v2/team/app/uploads/u-1", "/v2/team/app/uploads/u-1"));
     let mut tidegate = Tidegate::start(Settings::for_upstream(&registry.fake.url()));
