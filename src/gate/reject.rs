@@ -172,6 +172,7 @@ fn row(refusal: Refusal) -> Row {
             let location = query.map_or("/v2/".to_owned(), |query| format!("/v2/?{query}"));
             Row::new(S::MOVED_PERMANENTLY, C::Unsupported, "the registry API is at /v2/")
                 .header(LOCATION, HeaderValue::try_from(location).ok())
+                .warning_unless(true)
         }
         R::NoSuchPath => Row::new(S::NOT_FOUND, C::Unsupported, "only /v2/ is served here"),
         R::Method => {

@@ -86,6 +86,7 @@ fn the_base_without_its_slash_is_redirected_as_the_registry_does_it() {
         let response = client.exchange(line, &[]);
         assert_eq!((response.status, response.all("Location")), (301, vec![location]), "{line}");
         assert_eq!(response.all("Docker-Distribution-Api-Version"), ["registry/2.0"]);
+        assert!(response.all("Warning").is_empty(), "the client goes on");
     }
     assert!(recorder.record().requests.is_empty());
 }
