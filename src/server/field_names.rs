@@ -12,8 +12,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 /// An answer with every field whose name is not in title case, which is what hyper writes.
-/// `WWW-Authenticate` is there twice because a response may have two.
+/// `WWW-Authenticate` is there as often as a response is likely to have it: a line for each scheme.
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    WWW-Authenticate: \r\n\
+    WWW-Authenticate: \r\n\
     WWW-Authenticate: \r\n\
     WWW-Authenticate: \r\n\
     ETag: \r\n\

@@ -28,6 +28,7 @@ fn names_are_in_title_case_or_in_the_case_that_registries_use_for_them() {
         ratelimit-limit: 1\r\n\
         www-authenticate: Basic realm=\"a\"\r\n\
         WWW-AUTHENTICATE: Bearer realm=\"b\"\r\n\
+        Www-Authenticate: Negotiate\r\n\
         x-vendor-field: x\r\n\r\n";
     let registry = Fake::scripted(ANSWER, false);
     let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
@@ -43,6 +44,7 @@ fn names_are_in_title_case_or_in_the_case_that_registries_use_for_them() {
         "OCI-Filters-Applied",
         "OCI-Subject",
         "RateLimit-Limit",
+        "WWW-Authenticate",
         "WWW-Authenticate",
         "WWW-Authenticate",
         "X-Vendor-Field",
