@@ -8,10 +8,12 @@ use super::quoted::quoted;
 /// Characters of the text; the specification allows 4,096 bytes in all fields together.
 const LONGEST: usize = 500;
 
-/// `299 - "text"`. Characters other than printable ASCII are left out, and what is too long is cut.
+/// `299 - "text"`. What is too long is cut. Control characters are left out, and any other
+/// character that is not ASCII is a question mark: without it, a name would look like another.
 pub(crate) fn warning(text: &str) -> Option<HeaderValue> {
-    let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(end, _)| end);
-    HeaderValue::try_from(format!("299 - {}", quoted(text.get(..end)?))).ok()
+    let text: String =
+        text.chars().take(LONGEST).map(|char| if char.is_ascii() { char } else { '?' }).collect();
+    HeaderValue::try_from(format!("299 - {}", quoted(&text))).ok()
 }
 
 #[cfg(test)]
@@ -22,7 +24,12 @@ mod tests {
 
     #[test]
     fn the_text_is_quoted() {
-        assert_eq!(warning("say \"no\"\r\n\u{e4}\\").unwrap(), r#"299 - "say \"no\"\\""#);
+        assert_eq!(warning("say \"no\"\r\n\\").unwrap(), r#"299 - "say \"no\"\\""#);
+    }
+
+    #[test]
+    fn a_name_with_other_letters_does_not_look_like_another_name() {
+        assert_eq!(warning("no m\u{fc}ller").unwrap(), r#"299 - "no m?ller""#);
     }
 
     proptest! {
