@@ -1,11 +1,12 @@
 //! One question to the registry, for `tidegate check --upstream`.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode};
+use rustls::{CertificateError, Error, OtherError};
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::access::{Caller, Identity, decide};
@@ -57,7 +58,7 @@ async fn send(state: &State) -> Result<String, String> {
     let answer = Upstream::new(1).send(&permit, &to, request, &flow).await;
     let (head, _) = answer.map_err(|error| unreachable(&error, server))?.into_parts();
     let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_page = field(CONTENT_TYPE).starts_with("text/html");
+    let is_page = field(CONTENT_TYPE).to_ascii_lowercase().starts_with("text/html");
     judge(head.status, is_page, field(LOCATION), state)
         .map(|()| format!("{server}: answers GET {PATH} with {}", head.status))
         .map_err(|why| format!("answers GET {PATH} with {}: {why}", head.status))
@@ -94,14 +95,31 @@ fn judge(status: StatusCode, is_page: bool, location: &str, state: &State) -> Re
 
 fn unreachable(error: &UpstreamError, server: &ServerAddress) -> String {
     let advice = match (error, server) {
-        (UpstreamError::Tls(cause), _) if cause.kind() == ErrorKind::InvalidData => {
-            "; if the registry does not speak TLS, write http:// in upstream.servers, and if the system does not \
-             know its CA, name it in upstream.ca"
-        }
+        (UpstreamError::Tls(cause), _) if cause.kind() == ErrorKind::InvalidData => tls_advice(cause),
         (UpstreamError::Name(_) | UpstreamError::Connect(_) | UpstreamError::ConnectTimeout, _) => {
             "; start the registry, or correct upstream.servers"
+        }
+        (UpstreamError::Closed(_) | UpstreamError::NotHttp(_), ServerAddress::Tcp { tls: false, .. }) => {
+            "; if the registry speaks TLS, write https:// in upstream.servers"
         }
         _ => "",
     };
     format!("{error}{advice}")
+}
+
+/// What to do about a TLS handshake that failed.
+fn tls_advice(cause: &io::Error) -> &'static str {
+    match cause.get_ref().and_then(|cause| cause.downcast_ref()) {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "; name the CA of its certificate in upstream.ca"
+        }
+        Some(Error::InvalidCertificate(CertificateError::Other(OtherError(other))))
+            if other.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) =>
+        {
+            "; its certificate is a CA's, as `openssl req -x509` makes it; give the registry one that a CA has \
+             signed, such as that of `tidegate cert server`, and name the CA in upstream.ca"
+        }
+        Some(Error::InvalidCertificate(_)) => "; give the registry a certificate that is valid for this host",
+        _ => "; if the registry does not speak TLS, write http:// in upstream.servers",
+    }
 }

@@ -1,12 +1,14 @@
 //! `tidegate check` and its options, and how the command line names the settings.
 
 use std::fs;
+use std::path::Path;
 
 use time::{Duration, OffsetDateTime};
 
+use crate::harness::authority::Authority;
 use crate::harness::fake::{self, Fake};
 use crate::harness::recorder::Recorder;
-use crate::harness::tidegate::Settings;
+use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tools::{self, Run};
 
 fn settings() -> Settings {
@@ -72,7 +74,10 @@ fn check_upstream_fails_when_the_registry_is_down_or_is_not_a_registry() {
             "if the registry speaks TLS, write https://",
         ),
         ("HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n", "the registry has failed"),
+        ("HTTP/1.1 200 OK\r\ncontent-type: Text/HTML\r\ncontent-length: 0\r\n\r\n", "this is a web page"),
         ("SSH-2.0-OpenSSH_9.2\r\n", "its answer is not HTTP"),
+        ("\x15\x03\x03\x00\x02\x02\x32", "if the registry speaks TLS, write https://"),
+        ("", "if the registry speaks TLS, write https://"),
     ] {
         let fake = Fake::scripted(answer, true);
         let run = tidegate(&Settings::for_upstream(&fake.url()), &["check", "--upstream", "FILE"]);
@@ -83,6 +88,43 @@ fn check_upstream_fails_when_the_registry_is_down_or_is_not_a_registry() {
     let passing = Settings::for_upstream(&fake.url()).set("upstream.authorization", r#""pass""#);
     let run = tidegate(&passing, &["check", "--upstream", "FILE"]);
     assert!(run.success && run.stdout.contains("with 401"), "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn check_upstream_says_what_to_do_about_the_registrys_certificate() {
+    let recorder = Recorder::start();
+    let start = |issue: fn(&Authority, &Path)| {
+        let registry = Settings::for_upstream(&recorder.url());
+        issue(&registry.authority, registry.path());
+        Tidegate::start(registry)
+    };
+    let good = start(|_, _| ());
+    let misnamed =
+        start(|authority, folder| authority.issue_for("x", &["other.test"]).write(folder, "server"));
+    let own_ca = start(|_, folder| {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(folder.join("server.crt"), certificate.pem()).unwrap();
+        fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
+        fs::write(folder.join("ca.crt"), certificate.pem()).unwrap();
+    });
+    for (registry, is_trusted, words) in [
+        (&good, false, "name the CA of its certificate in upstream.ca"),
+        (&misnamed, true, "give the registry a certificate that is valid for this host"),
+        (&own_ca, false, "its certificate is a CA's"),
+        (&own_ca, true, "its certificate is a CA's"),
+        (&good, true, "it asks for credentials of its own"),
+    ] {
+        let mut settings = Settings::for_upstream(&format!("https://localhost:{}", registry.address.port()));
+        if is_trusted {
+            let ca = registry.settings.path().join("ca.crt");
+            settings = settings.set("upstream.ca", &format!("{:?}", ca.display().to_string()));
+        }
+        let run = tidegate(&settings, &["check", "--upstream", "FILE"]);
+        assert!(run.code == Some(69) && run.stderr.contains(words), "{words}: {}", run.stderr);
+    }
 }
 
 #[test]
