@@ -32,9 +32,9 @@ pub(crate) struct ClientBody {
     /// `None` for a request without a body.
     incoming: Option<Incoming>,
     http2: bool,
-    /// A body that was read as a whole. Or the HTTP/2 chunk that completes the declared length,
-    /// held until the stream ends: the registry counts the length only, and would otherwise take a
-    /// reset or malformed stream for complete.
+    /// A body that was read as a whole, or the HTTP/2 chunk that completes the declared length. The
+    /// chunk is held until the stream ends. The registry counts only the length, and would
+    /// otherwise take a reset or malformed stream for complete.
     held: Option<Bytes>,
     declared: Option<u64>,
     flow: Rc<Flow>,

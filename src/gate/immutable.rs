@@ -75,10 +75,10 @@ async fn delete(tags: &ImmutableTags<'_>, tag: &str) -> Result<Vec<TagLock>, Ref
     }
 }
 
-/// Locks the immutable tags of a push. Those that exist must have the very manifest.
+/// Locks the immutable tags of a push. Those that exist must have the same manifest.
 ///
-/// The manifest is read as a whole before the registry is asked anything: what it gets, it gets at
-/// once, so a client that leaves cannot leave half a push behind.
+/// The manifest is read as a whole before the registry is asked anything. It is then sent at once,
+/// so a client that leaves cannot leave half a push behind.
 async fn push(
     context: &RequestContext<'_>,
     tags: &ImmutableTags<'_>,
@@ -113,7 +113,7 @@ async fn push(
     match there.pop() {
         // None was pushed under another name.
         Some(digest) if there.len() + 1 == named.len() && is_named_rightly => {
-            context.log.refused("the immutable tag has this very manifest, nothing was forwarded");
+            context.log.refused("the immutable tag has this manifest already; nothing was forwarded");
             done(context, tags, digest, &manifest).await.map(|answer| Verdict::Done(Box::new(answer)))
         }
         _ => Ok(Verdict::Forward(locks)),

@@ -95,8 +95,8 @@ impl<'a> Inquiry<'a> {
     }
 }
 
-/// Copies an answer: as long as its own bytes are kept, they count among those that wait for the
-/// client, and with too many of those it would never end.
+/// Reads an answer and copies it. As long as its own bytes are kept, they count among those that
+/// wait for the client, and with too many of those the answer would never end.
 async fn read(mut answer: Answer, target: &str) -> Result<Bytes, Refusal> {
     let mut bytes = Vec::new();
     while let Some(frame) = answer.frame().await {

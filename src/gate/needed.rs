@@ -92,7 +92,7 @@ impl Search<'_> {
                 continue;
             }
             if self.read.len() > MOST_MANIFESTS {
-                return Err(self.unknown(tag, &format!("{MOST_MANIFESTS} manifests are not all of them")));
+                return Err(self.unknown(tag, &format!("the tags have more than {MOST_MANIFESTS} manifests")));
             }
             // An image of an index that was never pushed, or is gone already.
             let Some(manifest) = self.tags.manifest(&digest).await? else { continue };

@@ -26,7 +26,7 @@ impl RequestContext<'_> {
     }
 
     /// The user of an identity token. An invalid one is charged like a wrong password, but to a
-    /// separate account, so that the client can log in again as it is told to.
+    /// separate account: the client is told to log in again, and must be able to.
     ///
     /// # Errors
     /// The token is not valid, or is an access token; `challenge` is that of the response.

@@ -147,9 +147,12 @@ fn row(refusal: Refusal) -> Row {
             Row::new(S::BAD_REQUEST, C::NameInvalid, "the path or query can be read in more than one way")
                 .closing()
         }
-        R::Misdirected => {
-            Row::new(S::MISDIRECTED_REQUEST, C::Unsupported, "this host name is not served here").closing()
-        }
+        R::Misdirected => Row::new(
+            S::MISDIRECTED_REQUEST,
+            C::Unsupported,
+            "this host name is not served here; check the address of the registry",
+        )
+        .closing(),
         R::Unasked => Row::new(
             S::MISDIRECTED_REQUEST,
             C::Denied,
@@ -194,7 +197,7 @@ fn row(refusal: Refusal) -> Row {
         R::HeadTooLarge => Row::new(
             S::REQUEST_HEADER_FIELDS_TOO_LARGE,
             C::Unsupported,
-            "the request headers are larger than allowed",
+            "the request has too many or too large header fields; the limits are limits.header_bytes and limits.headers",
         ),
         R::TooManyRanges => Row::new(
             S::BAD_REQUEST,
@@ -269,9 +272,11 @@ fn row(refusal: Refusal) -> Row {
             "too many requests at once; try again in a few seconds",
         )
         .header(RETRY_AFTER, SOON),
-        R::BodyTooLarge => {
-            Row::new(S::PAYLOAD_TOO_LARGE, C::SizeInvalid, "the manifest is larger than allowed")
-        }
+        R::BodyTooLarge => Row::new(
+            S::PAYLOAD_TOO_LARGE,
+            C::SizeInvalid,
+            "the manifest is larger than allowed; the limit is limits.manifest_bytes",
+        ),
         R::Client(ClientFault::TooSlow) => {
             Row::new(S::REQUEST_TIMEOUT, C::Unknown, "the request body arrived too slowly").closing()
         }

@@ -1,5 +1,5 @@
-//! Requests that go on without their client: what has begun at the registry is waited for, because
-//! the registry may complete it although nobody reads its answer.
+//! Requests that go on without their client. tidegate waits for the end of what has begun at the
+//! registry, which may complete it although nobody reads the answer.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub(crate) enum BadOrigin {
     NoScheme,
     #[error("the scheme is not http or https")]
     Scheme,
-    #[error("\"null\" is every local file and every sandboxed page")]
+    #[error("\"null\" stands for every local file and every sandboxed page")]
     Null,
     #[error("an origin has no path, not even a slash at its end")]
     Path,

@@ -27,9 +27,9 @@ pub(crate) fn is_tag(tag: &str) -> bool {
 }
 
 /// Whether `tag` is one in which clients of a registry without a referrers API keep what refers to
-/// a manifest: `sha256-` or `sha512-` and 64 hexadecimal digits of its digest, with a suffix such
-/// as `.sig` or without one (OCI distribution specification 1.1, "Referrers Tag Schema", which cuts
-/// longer digests short; cosign adds the suffix).
+/// a manifest. It is `sha256-` or `sha512-` and 64 hexadecimal digits of the manifest's digest, as
+/// in the OCI distribution specification 1.1, "Referrers Tag Schema". Longer digests are cut short.
+/// cosign adds a suffix such as `.sig`.
 pub(crate) fn is_referrers_tag(tag: &str) -> bool {
     let encoded = tag.strip_prefix("sha256-").or_else(|| tag.strip_prefix("sha512-"));
     let Some((digits, suffix)) = encoded.and_then(|encoded| encoded.split_at_checked(64)) else {

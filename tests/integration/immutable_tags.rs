@@ -237,7 +237,8 @@ fn what_an_immutable_tag_needs_is_kept_where_it_cannot_be_known() {
         ("team/text", format!("team/text is immutable and may need this blob: manifest {FIRST} is not JSON")),
         (
             "team/endless",
-            "team/endless is immutable and may need this blob: 2000 manifests are not all of them".to_owned(),
+            "team/endless is immutable and may need this blob: the tags have more than 2000 manifests"
+                .to_owned(),
         ),
     ] {
         let line = format!("DELETE /v2/{repository}/blobs/{wanted}");

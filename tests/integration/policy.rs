@@ -204,7 +204,7 @@ fn clients_show_why_an_immutable_tag_is_not_pushed() {
         assert!(run.success, "{tag}: {}", run.stderr);
     }
     let run = copy("image", "v1");
-    assert!(run.success, "the very manifest: {}", run.stderr);
+    assert!(run.success, "the same manifest: {}", run.stderr);
     let run = copy("other", "v1");
     assert!(
         !run.success

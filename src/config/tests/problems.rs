@@ -443,7 +443,7 @@ fn what_is_not_an_origin_is_explained() {
         ("ftp://ui.example.com", "the scheme is not http or https"),
         ("https://ui.example.com/", "an origin has no path, not even a slash at its end"),
         ("https://*.example.com", "wildcards are not supported; list the origins"),
-        ("null", "\"null\" is every local file and every sandboxed page"),
+        ("null", "\"null\" stands for every local file and every sandboxed page"),
     ] {
         let expected = format!(
             "proxy.toml:5:12: cors.origins: found {origin:?} ({complaint}); write the origin of a page, such as \
