@@ -7,6 +7,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FileType, fstat};
+
+/// Most bytes of a write that no other write to the same pipe or socket tears (pipe(7)).
+const WHOLE: usize = 4096;
 
 /// The mode of a new log file: addresses and user names are not for everybody.
 pub(super) const MODE: u32 = 0o640;
@@ -14,7 +18,17 @@ pub(super) const MODE: u32 = 0o640;
 /// Standard output or standard error, without the buffer and the lock of the standard library. A
 /// thread that waits for a reader must not hold a lock that others need.
 pub(super) fn stream(stream: impl AsFd) -> io::Result<Box<dyn Write + Send>> {
-    Ok(Box::new(Output(File::from(stream.as_fd().try_clone_to_owned()?))))
+    let most = if are_one(io::stdout(), io::stderr()) { WHOLE } else { usize::MAX };
+    Ok(Box::new(Output { file: File::from(stream.as_fd().try_clone_to_owned()?), most }))
+}
+
+/// Whether two streams are one pipe or socket, as under systemd or after `2>&1`. A long write to it
+/// is torn where it waits for the reader.
+fn are_one(one: impl AsFd, other: impl AsFd) -> bool {
+    let (Ok(one), Ok(other)) = (fstat(one), fstat(other)) else { return false };
+    let kind = FileType::from_raw_mode(one.st_mode);
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+        && matches!(kind, FileType::Fifo | FileType::Socket)
 }
 
 /// Appends to a file. Creates it with [`MODE`] if there is none. Does not wait for a reader of a
@@ -28,19 +42,35 @@ pub(super) fn file(path: &Path) -> io::Result<Box<dyn Write + Send>> {
         Err(error) if error.raw_os_error() == Some(libc::ENXIO) => options.read(true).open(path),
         opened => opened,
     };
-    Ok(Box::new(Output(file?)))
+    Ok(Box::new(Output { file: file?, most: usize::MAX }))
 }
 
 /// Writes without a buffer and waits for room, even if the descriptor does not block: whoever
 /// shares a pipe may have made it so.
-struct Output(File);
+struct Output {
+    file: File,
+    /// Most bytes of a write, unless a single line is longer.
+    most: usize,
+}
+
+impl Output {
+    /// The lines that are written at once.
+    fn first<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some((start, rest)) = bytes.split_at_checked(self.most) else { return bytes };
+        let end_of_line = |byte: &u8| *byte == b'\n';
+        let end = start.iter().rposition(end_of_line);
+        let end = end.or_else(|| rest.iter().position(end_of_line).map(|end| self.most + end));
+        end.map_or(bytes, |end| &bytes[..=end])
+    }
+}
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bytes = self.first(bytes);
         loop {
-            match self.0.write(bytes) {
+            match self.file.write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None) {
+                    match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None) {
                         Ok(_) | Err(rustix::io::Errno::INTR) => {}
                         Err(error) => return Err(error.into()),
                     }

@@ -69,6 +69,35 @@ fn lines_that_a_log_had_no_room_for_are_counted_once_it_is_read_again() {
 }
 
 #[test]
+fn two_logs_in_one_pipe_have_whole_lines() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let one_pipe = ["sh", "-c", r#"exec "$0" "$@" >&2"#].map(str::to_owned).to_vec();
+    let tidegate = Tidegate::start(Settings::for_upstream(&upstream).run_by(one_pipe));
+    tidegate.log.pause();
+    let agent = format!("User-Agent: {}", "long ".repeat(200));
+    let mut client = Client::connect(&tidegate);
+    // More than the pipe holds, and less than the queues.
+    for _ in 0..500 {
+        // A line in each log.
+        assert_eq!(client.exchange("GET /v2/", &[AUTH, &agent]).status, 502);
+    }
+    tidegate.log.resume();
+    let log = tidegate.log.clone();
+    stops(tidegate);
+    let (access, own): (Vec<_>, Vec<_>) =
+        log.to_end().into_iter().partition(|line| line.starts_with(r#"{"time":"#));
+    assert_eq!(access.len(), 500);
+    for line in access {
+        assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
+    }
+    for line in own {
+        assert!(line.starts_with("20") && !line.contains(r#"{"time""#), "{line}");
+    }
+}
+
+#[test]
 fn a_log_whose_reader_has_gone_ends_neither_a_worker_nor_the_process() {
     let recorder = Recorder::start();
     let tidegate = Tidegate::start(talkative(&recorder.url()).set("server.threads", "2"));

@@ -50,3 +50,24 @@ fn a_pipe_that_nobody_reads_any_more_is_an_error() {
     let mut output = stream(&pipe).unwrap();
     assert_eq!(output.write(b"0000\n").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
 }
+
+#[test]
+fn only_one_pipe_for_both_streams_is_shared() {
+    let ((_reader, pipe), (_other_reader, other)) = (io::pipe().unwrap(), io::pipe().unwrap());
+    assert!(are_one(&pipe, pipe.try_clone().unwrap()));
+    assert!(!are_one(&pipe, &other));
+    let file = tempfile::tempfile().unwrap();
+    assert!(!are_one(&file, &file), "no write to a file is torn");
+}
+
+#[test]
+fn a_shared_pipe_gets_whole_lines_in_pieces_that_are_not_torn() {
+    let output = |most| Output { file: tempfile::tempfile().unwrap(), most };
+    for (most, expected) in
+        [(3, "00\n"), (4, "00\n"), (6, "00\n11\n"), (7, "00\n11\n"), (99, "00\n11\n2222\n")]
+    {
+        assert_eq!(output(most).first(b"00\n11\n2222\n"), expected.as_bytes(), "{most}");
+    }
+    assert_eq!(output(3).first(b"a long line\n1\n"), b"a long line\n");
+    assert_eq!(output(3).first(b"half a line"), b"half a line");
+}
