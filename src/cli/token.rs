@@ -15,6 +15,7 @@ use super::cert::issued::Issued;
 use super::exit;
 use crate::auth::htpasswd;
 use crate::disk::Rewrite;
+use crate::problem::Problem;
 use crate::token::revoked::{self, Revoked};
 
 /// The server must be able to read the list, which is not a secret.
@@ -77,8 +78,8 @@ enum Command {
 }
 
 /// Runs the command, and prints what it wrote, or what went wrong. The exit code follows
-/// sysexits(3): 64 a file name cannot be used, 65 the list cannot be parsed, 66 the key is missing,
-/// 73 a file cannot be written, 70 another failure.
+/// sysexits(3): 64 a file name cannot be used, 65 the list cannot be parsed, 66 the key or its list is
+/// missing, 73 a file cannot be written, 70 another failure.
 pub(crate) fn run(command: &Token) -> ExitCode {
     let result = match (&command.command, &command.key) {
         (Some(Command::Revoke { key, users, .. }), _) => revoke(key, users),
@@ -94,6 +95,8 @@ enum TokenError {
     Make(#[from] CertError),
     #[error("{}: there is no such key; write the path that token.key has in proxy.toml", .0.display())]
     NoKey(PathBuf),
+    #[error("{0}")]
+    LostList(Problem),
     #[error("{}: the file name must end in .key, as in certs/token.key", .0.display())]
     Name(PathBuf),
     #[error("{}:{line}: {message}", .path.display())]
@@ -107,7 +110,7 @@ impl TokenError {
         match self {
             Self::Make(failure) => failure.exit_code(),
             Self::Name(_) => 64,
-            Self::NoKey(_) => 66,
+            Self::NoKey(_) | Self::LostList(_) => 66,
             Self::BadList { .. } => 65,
             Self::File { .. } => 73,
         }
@@ -167,6 +170,12 @@ fn revoke(key: &Path, users: &[String]) -> Result<String, TokenError> {
     let path = revoked::beside(key);
     let failed = |error| TokenError::File { path: path.clone(), error };
     let rewrite = Rewrite::begin(&path, Some(LIST_MODE)).map_err(failed)?;
+    // A new list would hide that those revoked before are lost, unless it ends all logins.
+    let is_recorded =
+        || revoked::is_recorded(key).map_err(|error| TokenError::File { path: key.to_owned(), error });
+    if rewrite.is_new() && !users.is_empty() && is_recorded()? {
+        return Err(TokenError::LostList(revoked::lost(key)));
+    }
     Revoked::parse(rewrite.text()).map_err(|bad| {
         let (line, message) = bad.into_iter().next().unwrap_or((1, "cannot be parsed"));
         TokenError::BadList { path: path.clone(), line, message }

@@ -78,6 +78,17 @@ fn says_so(key: &[u8]) -> bool {
     key.split(|byte| *byte == b'\n').any(|line| line.starts_with(RECORD_START))
 }
 
+/// The list that the key file says it has does not exist.
+pub(crate) fn lost(key: &Path) -> Problem {
+    let message = format!(
+        "the list of revoked logins does not exist, but {key} says that it has one; without it, revoked logins \
+         would be valid again; restore it, or end all logins with `tidegate token revoke {key} --all`, or make an \
+         empty file if none has to stay revoked",
+        key = key.display()
+    );
+    Problem::missing(&beside(key), message)
+}
+
 /// Makes the key file say that it has a list, on disk when this returns. Appends, so that the file
 /// keeps its owner and mode and is a whole key at any time. Returns whether it was new.
 pub(crate) fn record(key: &Path) -> io::Result<bool> {

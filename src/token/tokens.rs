@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -48,7 +47,7 @@ impl Tokens {
         if let (Some(path), Some(list)) = (&settings.key, &revoked) {
             recorded = revoked::is_recorded(path).map_err(|error| Problem::at(path, error))?;
             if recorded && list.is_absent() {
-                return Err(lost(list.path(), path).into());
+                return Err(revoked::lost(path).into());
             }
         }
         let recorded = AtomicBool::new(recorded);
@@ -106,16 +105,6 @@ impl Tokens {
         }
         warnings
     }
-}
-
-fn lost(list: &Path, key: &Path) -> Problem {
-    let key = key.display();
-    let message = format!(
-        "the list of revoked logins does not exist, but {key} says that it has one; without it, revoked logins \
-         would be valid again; restore it, or end all logins with `tidegate token revoke {key} --all`, or make an \
-         empty file if none has to stay revoked"
-    );
-    Problem::missing(list, message)
 }
 
 fn no_key() -> Problem {

@@ -74,6 +74,22 @@ fn revoking_needs_the_key_and_says_whose() {
 }
 
 #[test]
+fn revoking_a_user_does_not_replace_a_list_that_was_lost() {
+    let folder = TempDir::new().unwrap();
+    let key = folder.path().join("token.key");
+    let [alice, bob] = ["alice", "bob"].map(|user| [user.to_owned()]);
+    fs::write(&key, "a key").unwrap();
+    revoke(&key, &alice).unwrap();
+    fs::remove_file(revoked::beside(&key)).unwrap();
+    let refusal = revoke(&key, &bob).unwrap_err();
+    assert_eq!(refusal.exit_code(), 66);
+    assert!(refusal.to_string().contains("the list of revoked logins does not exist"), "{refusal}");
+    assert!(!revoked::beside(&key).exists());
+    revoke(&key, &[]).unwrap();
+    revoke(&key, &bob).unwrap();
+}
+
+#[test]
 fn words_of_the_command() {
     assert!(parsed(&["token.key"]).unwrap().command.is_none());
     assert!(parsed(&["revoke", "token.key", "alice", "bob"]).unwrap().command.is_some());
