@@ -37,23 +37,24 @@ impl RequestContext<'_> {
         challenge: Option<HeaderValue>,
     ) -> Result<User, Refusal> {
         let Some(tokens) = &self.state.tokens else {
-            return Err(self.log_in_again(Ended::NotKept.reason(), b"", challenge));
+            return Err(self.log_in_again(Ended::NotKept.reason(), token.expose(), challenge));
         };
         let (service, now) = (self.service(tokens), SystemTime::now());
         if self.kind_of(token) == Some(Kind::Access) {
             let access = tokens.verify(token, &service, now);
             let reason =
                 access.map_or_else(|invalid| invalid.reason(), |_| "an access token does not prove a login");
-            return Err(self.log_in_again(reason, b"", challenge));
+            return Err(self.log_in_again(reason, token.expose(), challenge));
         }
         let users = users.current()?;
         tokens.verify_login(token, &service, &users, now).map_err(|refused| {
             if refused.ended == Ended::Unread {
                 return Refusal::Unread;
             }
-            let claimed = refused.user.unwrap_or_default();
-            self.log_claimed(claimed.as_bytes(), &users);
-            self.log_in_again(refused.ended.reason(), claimed.as_bytes(), challenge)
+            // After a change of the key, everybody's token is one whose user is not known.
+            let claimed = refused.user.as_deref().map_or(token.expose(), str::as_bytes);
+            self.log_claimed(claimed, &users);
+            self.log_in_again(refused.ended.reason(), claimed, challenge)
         })
     }
 
@@ -90,7 +91,7 @@ impl RequestContext<'_> {
         Refusal::Unauthorized { reason, client_message: reason.to_owned(), challenge, is_routine: true }
     }
 
-    /// Charges a failed login to the account of `claimed`.
+    /// Charges a failed login to the account of `claimed`: a user, or a token that names none.
     fn log_in_again(&self, reason: &'static str, claimed: &[u8], challenge: Option<HeaderValue>) -> Refusal {
         let (network, account) = (Network::of(self.client.address), Account::Login(claimed));
         match self.gate.shared.throttle.charge(network, account, Instant::now()) {

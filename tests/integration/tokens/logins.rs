@@ -63,6 +63,23 @@ fn trying_an_ended_one_is_throttled_and_does_not_prevent_logins() {
 }
 
 #[test]
+fn after_a_change_of_the_key_every_user_behind_one_address_is_told_the_reason() {
+    let recorder = Recorder::start();
+    let mut tidegate = Tidegate::start(settings(&recorder.url()).set("auth.throttle.failures", "3"));
+    let mut client = Client::connect(&tidegate);
+    let kept: Vec<_> = (0..8).map(|_| login(&mut client, ALICE)).collect();
+    for file in ["token.key", "token.crt"] {
+        fs::remove_file(tidegate.settings.path().join(file)).unwrap();
+    }
+    make_key(&tidegate.settings, &[]);
+    tidegate.restart();
+    for kept in kept {
+        refusal(&refresh(&tidegate, &kept));
+        refusal(&get(&mut Client::connect(&tidegate), "", Some(("alice", &kept))));
+    }
+}
+
+#[test]
 fn ends_when_it_is_revoked_and_a_later_one_is_valid() {
     let (_recorder, tidegate) = start();
     let mut client = Client::connect(&tidegate);
