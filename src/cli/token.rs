@@ -78,8 +78,8 @@ enum Command {
 }
 
 /// Runs the command, and prints what it wrote, or what went wrong. The exit code follows
-/// sysexits(3): 64 a file name cannot be used, 65 the list cannot be parsed, 66 the key or its list is
-/// missing, 73 a file cannot be written, 70 another failure.
+/// sysexits(3): 64 a file name cannot be used, 65 the list cannot be parsed, 66 the key or its list
+/// is missing, 73 a file cannot be written, 70 another failure.
 pub(crate) fn run(command: &Token) -> ExitCode {
     let result = match (&command.command, &command.key) {
         (Some(Command::Revoke { key, users, .. }), _) => revoke(key, users),
