@@ -178,8 +178,10 @@ pub fn decide(rules: &Rules, caller: Caller, target: &Target<'_>) -> Result<Perm
     use Operation as O;
     let is_stranger = caller.identity == Identity::Anonymous && caller.token.is_none() && !rules.open;
     match (target.operation, target.repository) {
-        (O::Ping | O::Catalog | O::NoMethod(_) | O::NoPath, _) if is_stranger => Err(Denied::Unknown),
-        (O::Ping | O::Catalog, _) => Ok(Permit { caller }),
+        (O::Ping | O::Catalog | O::TokenOfRegistry | O::NoMethod(_) | O::NoPath, _) if is_stranger => {
+            Err(Denied::Unknown)
+        }
+        (O::Ping | O::Catalog | O::TokenOfRegistry, _) => Ok(Permit { caller }),
         (O::NoMethod(methods), _) => Err(Denied::NoMethod(methods)),
         (O::NoPath, _) | (_, None) => Err(Denied::NoPath),
         (operation, Some(repository)) => {

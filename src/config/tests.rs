@@ -16,6 +16,7 @@ mod keys;
 mod overrides;
 mod problems;
 mod token;
+mod upstream;
 
 const PAIR: &str = "[tls]\ncertificate = \"c.crt\"\nkey = \"c.key\"\n";
 
@@ -109,7 +110,9 @@ names = ["Registry.Example"]
 reject_status = 404
 user_from = "san"
 [upstream]
-servers = ["unix:/run/registry.sock"]
+servers = ["http://registry:8081/artifactory/api/docker/local"]
+host = "registry.example:5000"
+token_path = "/service/token"
 ca = "roots.pem"
 connect_timeout = "1s"
 read_timeout = "1h"

@@ -10,11 +10,18 @@ use super::print::{Printer, list, quoted};
 use super::section::Section;
 use super::values::{WAIT, print_duration};
 use super::words::{Words, word};
+use crate::header::authority::HostPort;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// The address of the registry.
     pub server: ServerAddress,
+    /// The path below which the registry has its `/v2/`; empty, or `/` and segments without a `/`
+    /// at the end.
+    pub path: String,
+    /// The `Host` that the registry receives, with or without a port; `None` for that of the
+    /// client.
+    pub host: Option<String>,
     /// PEM roots for an https server; `None` means those of the system.
     pub ca: Option<PathBuf>,
     /// The time to establish a connection, including TLS. Not zero.
@@ -27,6 +34,8 @@ pub struct Upstream {
     pub user: Option<String>,
     /// The file with the password of `basic`.
     pub password_file: Option<PathBuf>,
+    /// The path of a token service of the registry beside `/v2/token` and `/v2/auth`, below `path`.
+    pub token_path: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +60,21 @@ const AUTHORIZATION: Words<UpstreamAuthorization> = &[
 impl Upstream {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let server = single_server(section);
-        let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
         let remedy = "name a PEM file with the root, or leave it empty for the roots of the system";
+        let wanted = r#"what the registry calls itself, such as "registry.example.com:5000", or "" for the host of each request"#;
+        let host = section.text("host", r#""""#, wanted, |text| match text {
+            "" => Ok(None),
+            text => match HostPort::parse(text) {
+                Ok(_) => Ok(Some(text.to_owned())),
+                Err(bad) => Err(Complaint::from(bad.to_string())),
+            },
+        });
+        let wanted = r#"the path of the registry's token service, such as "/service/token", or """#;
+        let token_path = section.text("token_path", r#""""#, wanted, |text| match text {
+            "" => Ok(None),
+            text => plain_path(text).map(|()| Some(text.to_owned())),
+        });
+        let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
         let ca = section.optional_file("ca", wanted, remedy);
         let connect_timeout = section.duration("connect_timeout", r#""5s""#, WAIT);
         let read_timeout = section.duration("read_timeout", r#""900s""#, WAIT);
@@ -61,8 +83,12 @@ impl Upstream {
         for key in ["balance", "resolve_every", "health_path", "health_every"] {
             section.later(key);
         }
+        let (server, path) = server?;
         Some(Self {
-            server: server?,
+            server,
+            path,
+            host: host?,
+            token_path: token_path?,
             ca: ca?,
             connect_timeout: connect_timeout?,
             read_timeout: read_timeout?,
@@ -73,13 +99,26 @@ impl Upstream {
     }
 
     pub(super) fn print(&self, to: &mut Printer<'_>) {
-        let Self { server, ca, connect_timeout, read_timeout, authorization, user, password_file } = self;
+        let Self {
+            server,
+            path,
+            host,
+            token_path,
+            ca,
+            connect_timeout,
+            read_timeout,
+            authorization,
+            user,
+            password_file,
+        } = self;
         to.section("upstream");
-        to.reloaded("servers", list([quoted(server)].into_iter()));
+        to.reloaded("servers", list([quoted(format_args!("{server}{path}"))].into_iter()));
+        to.reloaded("host", quoted(host.as_deref().unwrap_or_default()));
         to.watched("ca", ca.as_deref());
         to.reloaded("connect_timeout", quoted(print_duration(*connect_timeout)));
         to.reloaded("read_timeout", quoted(print_duration(*read_timeout)));
         to.reloaded("authorization", quoted(word(AUTHORIZATION, authorization)));
+        to.reloaded("token_path", quoted(token_path.as_deref().unwrap_or_default()));
         to.reloaded("user", quoted(user.as_deref().unwrap_or_default()));
         let password_file = password_file.as_deref();
         to.reloaded("password_file", to.optional_path(password_file));
@@ -89,11 +128,11 @@ impl Upstream {
     }
 }
 
-fn single_server(section: &mut Section<'_, '_>) -> Option<ServerAddress> {
+fn single_server(section: &mut Section<'_, '_>) -> Option<(ServerAddress, String)> {
     let wanted = r#"a server such as "http://registry:5000", "https://registry.example.com" or "unix:/run/registry.sock""#;
     let location = section.location("servers");
     let default = r#"["http://127.0.0.1:5000"]"#;
-    let servers = section.list("servers", default, Separator::Comma, wanted, str::parse)?;
+    let servers = section.list("servers", default, Separator::Comma, wanted, server_and_path)?;
     if let Some((second, _)) = servers.get(1) {
         let message = "upstream.servers: several servers are not available yet; keep one of them";
         section.report.wrong(second, message);
@@ -130,4 +169,33 @@ fn login(
         }
     }
     Some((user, password_file))
+}
+
+/// Reads an address, and the path behind the host of a URL.
+fn server_and_path(text: &str) -> Result<(ServerAddress, String), Complaint> {
+    let host = text.find("://").map(|at| at + "://".len()).filter(|_| !text.starts_with("unix:"));
+    let Some(at) = host.and_then(|host| text[host..].find('/').map(|slash| host + slash)) else {
+        return Ok((text.parse()?, String::new()));
+    };
+    let (address, path) = text.split_at(at);
+    let address = address.parse()?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Ok((address, String::new()));
+    }
+    plain_path(path)?;
+    if path.split('/').any(|segment| segment == "v2") {
+        return Err("the path is what stands before /v2/".into());
+    }
+    Ok((address, path.to_owned()))
+}
+
+/// A path that everyone reads alike: segments of letters, digits and `-._~`.
+fn plain_path(text: &str) -> Result<(), Complaint> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(fits);
+    match text.strip_prefix('/') {
+        Some(path) if path.split('/').all(is_segment) => Ok(()),
+        _ => Err("the path has to be / and names of letters, digits and -._~, without a query".into()),
+    }
 }

@@ -90,7 +90,7 @@ impl RequestContext<'_> {
 pub(super) fn limits(context: &RequestContext<'_>) -> Limits {
     let settings = &context.state.config.limits;
     let bytes = match context.target.operation {
-        Operation::ManifestPut => settings.manifest_bytes,
+        Operation::ManifestPut | Operation::TokenOfRegistry => settings.manifest_bytes,
         _ => u64::MAX,
     };
     Limits { idle: settings.idle_timeout, min_rate: settings.min_rate, bytes }

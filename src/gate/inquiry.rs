@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use super::authorization::Purpose;
 use super::context::RequestContext;
 use super::refusal::Refusal;
-use super::reply::{API_VERSION, API_VERSION_VALUE};
+use super::reply::{API_VERSION, API_VERSION_VALUE, put_right};
 use crate::access::Permit;
 use crate::body::ClientBody;
 use crate::header::hop;
@@ -91,6 +91,7 @@ impl<'a> Inquiry<'a> {
         hop::strip(&mut head.headers);
         head.headers.remove(CONTENT_LENGTH);
         head.headers.insert(API_VERSION, API_VERSION_VALUE);
+        put_right(&mut head.headers, &self.context.rewriter());
         Ok(Response::from_parts(head, body))
     }
 }

@@ -139,11 +139,16 @@ async fn pass(
     if path == target::BASE_WITHOUT_SLASH {
         return Err(Refusal::Moved(sent.query().map(str::to_owned)));
     }
-    if tokens.is_none() && !path.starts_with("/v2/") {
+    let of_registry = authorization::is_token_of_registry(config, &path);
+    if tokens.is_none() && !of_registry && !path.starts_with("/v2/") {
         return Err(Refusal::NoSuchPath);
     }
     // A target that the API does not have is refused by `decide`: strangers learn nothing.
-    let target = target::parse(request.method(), &path);
+    let target = if of_registry {
+        target::token_of_registry(request.method())
+    } else {
+        target::parse(request.method(), &path)
+    };
     log.target(&target);
     let mount_source =
         state.tokens.as_ref().and_then(|_| mount::source(target.operation, request.uri().query()));

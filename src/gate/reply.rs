@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_LOCATION, Entry, LINK, LOCATION, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
@@ -14,7 +16,8 @@ use super::refusal::Refusal;
 use super::request_log::{REGISTRY_ASKS, RequestLog};
 use super::upload_place;
 use crate::body::Flow;
-use crate::header::{hop, location};
+use crate::header::hop;
+use crate::header::location::Rewriter;
 use crate::upstream::{Answer, AnswerError};
 
 pub(super) const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -40,10 +43,9 @@ pub(super) fn rewrite(
     let headers = answer.headers_mut();
     hop::strip(headers);
     headers.insert(API_VERSION, API_VERSION_VALUE);
-    let server = &context.state.destination.server;
+    let rewriter = context.rewriter();
     let location = headers.get(LOCATION).and_then(|from| {
-        let usual =
-            location::rewrite(from, status, context.client.https, context.authority, server.authority());
+        let usual = rewriter.location(from, status);
         if !context.target.operation.is_upload() {
             return usual;
         }
@@ -52,7 +54,32 @@ pub(super) fn rewrite(
     if let Some(location) = location {
         headers.insert(LOCATION, location);
     }
+    put_right(headers, &rewriter);
     Ok(answer.map(Source::Answer))
+}
+
+/// Puts the registry's addresses for itself right, except for `Location`.
+pub(super) fn put_right(headers: &mut HeaderMap, rewriter: &Rewriter<'_>) {
+    let mut each = |name: HeaderName, rewritten: &dyn Fn(&HeaderValue) -> Option<HeaderValue>| {
+        if let Entry::Occupied(mut field) = headers.entry(name) {
+            for value in field.iter_mut() {
+                if let Some(right) = rewritten(value) {
+                    *value = right;
+                }
+            }
+        }
+    };
+    each(CONTENT_LOCATION, &|value| rewriter.content_location(value));
+    each(LINK, &|value| rewriter.link(value));
+    each(WWW_AUTHENTICATE, &|value| rewriter.challenge(value));
+}
+
+impl RequestContext<'_> {
+    /// Puts the registry's addresses right for this client.
+    pub(super) fn rewriter(&self) -> Rewriter<'_> {
+        let registry = self.state.destination.place();
+        Rewriter { https: self.client.https, client: self.authority, registry }
+    }
 }
 
 /// Refuses an answer whose protocol or whose end is in doubt.

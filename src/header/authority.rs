@@ -185,6 +185,11 @@ impl Authority {
         Self::read(&HeaderValue::try_from(Host::bare(host).to_string()).ok()?)
     }
 
+    /// Reads `host` or `host:port` of the settings.
+    pub(crate) fn of_host_and_port(text: &str) -> Option<Self> {
+        Self::read(&HeaderValue::try_from(text).ok()?)
+    }
+
     /// Host and port as the client wrote them.
     pub(crate) fn as_str(&self) -> &str {
         &self.text

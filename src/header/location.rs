@@ -1,44 +1,135 @@
-//! Rewrites `Location` in the registry's answers to the host that the client asked for.
+//! Rewrites the registry's addresses for itself, in `Location`, `Link` and challenges, to the host
+//! that the client asked for.
 
 use http::{HeaderValue, StatusCode};
 
 use super::authority::{Authority, HostPort};
 
-/// The `Location` that the client gets; `None` leaves the registry's untouched.
-///
-/// `https` and `client` are how the client reached tidegate, `upstream` is where tidegate reaches
-/// the registry. With a 2xx status the registry refers to itself, under the name and path prefix
-/// that it believes to have. The path from `/v2/` on is then put behind `client`. With any other
-/// status a reference points to the registry only if it names no host, or `upstream`, or `client`;
-/// any other host is object storage. A reference that is relative to the path of the request is
-/// left alone.
-pub(crate) fn rewrite(
-    location: &HeaderValue,
-    status: StatusCode,
-    https: bool,
-    client: &Authority,
-    upstream: HostPort<'_>,
-) -> Option<HeaderValue> {
-    let reference = Reference::parse(location.as_bytes())?;
-    let scheme = if https { Scheme::Https } else { Scheme::Http };
-    if status.is_success()
-        && let Some(path) = from_api_base(reference.path)
-    {
-        return absolute(scheme, client.as_str().as_bytes(), path);
-    }
-    match reference.authority {
-        None => absolute(scheme, client.as_str().as_bytes(), reference.path),
-        Some(_)
-            if reference.names(client.host_port(), scheme)
-                || reference.names(upstream, reference.scheme.unwrap_or(scheme)) =>
+/// How the registry may name itself in an answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Where tidegate reaches it.
+    pub server: HostPort<'a>,
+    /// The host that it is told, if that is not the client's.
+    pub named: Option<HostPort<'a>>,
+    /// What its paths begin with, before `/v2/`; empty, or without a `/` at the end.
+    pub path: &'a str,
+}
+
+/// Puts the registry's addresses for itself right, for one client.
+pub(crate) struct Rewriter<'a> {
+    /// How the client reached tidegate.
+    pub https: bool,
+    /// The host that the client asked for.
+    pub client: &'a Authority,
+    pub registry: Place<'a>,
+}
+
+impl Rewriter<'_> {
+    /// The `Location` that the client gets; `None` leaves the registry's untouched.
+    ///
+    /// With a 2xx status the registry refers to itself, under the name and path prefix that it
+    /// believes to have. The path from `/v2/` on is then put behind the client's host. With any
+    /// other status a reference points to the registry only if it names no host, or that of the
+    /// registry or of the client; any other host is object storage. A reference that is relative to
+    /// the path of the request is left alone.
+    pub(crate) fn location(&self, location: &HeaderValue, status: StatusCode) -> Option<HeaderValue> {
+        let reference = Reference::parse(location.as_bytes())?;
+        let own = self.registry_path(reference.path);
+        if status.is_success()
+            && let Some(path) = from_api_base(own)
         {
-            absolute(scheme, client.as_str().as_bytes(), reference.path)
+            return self.absolute(self.client.as_str().as_bytes(), path);
         }
-        // Another host, `//host/path`: the scheme is the client's.
-        Some(host) if reference.scheme.is_none() && !host.is_empty() => {
-            absolute(scheme, host, reference.path)
+        match reference.authority {
+            None => self.absolute(self.client.as_str().as_bytes(), own),
+            Some(_) if self.is_own(&reference) => self.absolute(self.client.as_str().as_bytes(), own),
+            // Another host, `//host/path`: the scheme is the client's.
+            Some(host) if reference.scheme.is_none() && !host.is_empty() => {
+                self.absolute(host, reference.path)
+            }
+            Some(_) => None,
         }
-        Some(_) => None,
+    }
+
+    /// The `Content-Location` that the client gets; `None` leaves the registry's untouched. A path
+    /// that is right for the client too stays as it is.
+    pub(crate) fn content_location(&self, location: &HeaderValue) -> Option<HeaderValue> {
+        self.reference(location.as_bytes(), false)
+    }
+
+    /// The same for the targets of a `Link` (RFC 8288 section 3).
+    pub(crate) fn link(&self, link: &HeaderValue) -> Option<HeaderValue> {
+        self.between(link, b"<", b'>', |target| self.reference(target, false))
+    }
+
+    /// The same for the realms of a challenge, which are the addresses of token services.
+    pub(crate) fn challenge(&self, challenge: &HeaderValue) -> Option<HeaderValue> {
+        self.between(challenge, b"realm=\"", b'"', |realm| self.reference(realm, true))
+    }
+
+    /// What the client gets for a reference to the registry; `None` for any other, and for a path
+    /// that may stay as it is.
+    fn reference(&self, text: &[u8], always: bool) -> Option<HeaderValue> {
+        let reference = Reference::parse(text)?;
+        let own = self.registry_path(reference.path);
+        let is_right = reference.authority.is_none() && own.len() == reference.path.len() && !always;
+        let is_own = reference.authority.is_none() || self.is_own(&reference);
+        if is_own && !is_right { self.absolute(self.client.as_str().as_bytes(), own) } else { None }
+    }
+
+    /// Replaces every text between `begin` and `end` for which `replaced` has another.
+    fn between(
+        &self,
+        value: &HeaderValue,
+        begin: &[u8],
+        end: u8,
+        replaced: impl Fn(&[u8]) -> Option<HeaderValue>,
+    ) -> Option<HeaderValue> {
+        let (mut done, mut rest, mut changed) = (Vec::new(), value.as_bytes(), false);
+        let find = |text: &[u8]| {
+            let at = text.windows(begin.len()).position(|part| part.eq_ignore_ascii_case(begin))?;
+            let start = at + begin.len();
+            let length = text[start..].iter().position(|byte| *byte == end)?;
+            Some((start, start + length))
+        };
+        while let Some((start, stop)) = find(rest) {
+            done.extend_from_slice(&rest[..start]);
+            match replaced(&rest[start..stop]) {
+                Some(new) => {
+                    changed = true;
+                    done.extend_from_slice(new.as_bytes());
+                }
+                None => done.extend_from_slice(&rest[start..stop]),
+            }
+            rest = &rest[stop..];
+        }
+        done.extend_from_slice(rest);
+        HeaderValue::from_bytes(&done).ok().filter(|_| changed)
+    }
+
+    /// A path of the registry as clients know it: without what it begins with at the registry.
+    fn registry_path<'p>(&self, path: &'p [u8]) -> &'p [u8] {
+        let rest = path.strip_prefix(self.registry.path.as_bytes());
+        rest.filter(|rest| rest.starts_with(b"/")).unwrap_or(path)
+    }
+
+    /// Whether a reference with a host names the registry or tidegate.
+    fn is_own(&self, reference: &Reference<'_>) -> bool {
+        let scheme = self.scheme();
+        let theirs = reference.scheme.unwrap_or(scheme);
+        reference.names(self.client.host_port(), scheme)
+            || reference.names(self.registry.server, theirs)
+            || self.registry.named.is_some_and(|named| reference.names(named, theirs))
+    }
+
+    fn scheme(&self) -> Scheme {
+        if self.https { Scheme::Https } else { Scheme::Http }
+    }
+
+    fn absolute(&self, authority: &[u8], path: &[u8]) -> Option<HeaderValue> {
+        let scheme = self.scheme().as_str().as_bytes();
+        HeaderValue::from_bytes(&[scheme, b"://", authority, path].concat()).ok()
     }
 }
 
@@ -120,10 +211,6 @@ fn from_api_base(path: &[u8]) -> Option<&[u8]> {
     let end = path.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(path.len());
     let start = path[..end].windows(b"/v2/".len()).position(|window| window == b"/v2/")?;
     Some(&path[start..])
-}
-
-fn absolute(scheme: Scheme, authority: &[u8], path: &[u8]) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(&[scheme.as_str().as_bytes(), b"://", authority, path].concat()).ok()
 }
 
 #[cfg(test)]

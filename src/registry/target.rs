@@ -60,6 +60,8 @@ pub enum Operation {
     UploadState,
     /// `DELETE /v2/<name>/blobs/uploads/<id>`
     UploadCancel,
+    /// A request to the token service of the registry itself
+    TokenOfRegistry,
     /// A path of the API with another method; the path's own methods, as in `Allow`. The target
     /// still names the repository.
     NoMethod(&'static str),
@@ -80,7 +82,9 @@ impl Operation {
             | Self::UploadState => Rights::PULL | Rights::PUSH,
             Self::UploadCancel => Rights::PUSH,
             Self::ManifestDelete | Self::BlobDelete => Rights::DELETE,
-            Self::Ping | Self::Catalog | Self::NoMethod(_) | Self::NoPath => Rights::NONE,
+            Self::Ping | Self::Catalog | Self::TokenOfRegistry | Self::NoMethod(_) | Self::NoPath => {
+                Rights::NONE
+            }
         }
     }
 
@@ -113,6 +117,7 @@ impl Operation {
             Self::UploadFinish => "upload-finish",
             Self::UploadState => "upload-state",
             Self::UploadCancel => "upload-cancel",
+            Self::TokenOfRegistry => TOKEN,
             Self::NoMethod(_) | Self::NoPath => "other",
         }
     }
@@ -136,6 +141,15 @@ pub fn parse<'a>(method: &Method, path: &'a str) -> Target<'a> {
         }
         None => Target { operation: Operation::NoPath, repository: None, reference: None },
     }
+}
+
+/// A request to the token service of the registry itself. Its path is not in the API, so only the
+/// settings can tell.
+pub fn token_of_registry(method: &Method) -> Target<'static> {
+    let is_usual = [Method::GET, Method::HEAD, Method::POST].contains(method);
+    let operation =
+        if is_usual { Operation::TokenOfRegistry } else { Operation::NoMethod("GET, HEAD, POST") };
+    Target { operation, repository: None, reference: None }
 }
 
 struct Route<'a> {

@@ -62,6 +62,8 @@ impl Upstream {
         mut request: Request<ClientBody>,
         flow: &Rc<Flow>,
     ) -> Result<Response<Answer>, UpstreamError> {
+        to.address(&mut request)
+            .map_err(|error| UpstreamError::Connect(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         let server = self.pool.server(to);
         while let Some(mut lease) = server.check_out() {
             let safe = matches!(*request.method(), Method::GET | Method::HEAD);

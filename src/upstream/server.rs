@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
+use http::header::HOST;
+use http::{HeaderValue, Request, Uri};
 use rustls::ClientConfig;
 use rustls::pki_types::TrustAnchor;
 
 use crate::config::{self, ServerAddress};
 use crate::disk;
+use crate::header::authority::Authority;
+use crate::header::location::Place;
 use crate::pki::{SystemRoots, client_trusting, roots};
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
@@ -21,6 +24,10 @@ use crate::secret::Secret;
 pub(crate) struct Destination {
     /// The address as configured.
     pub server: ServerAddress,
+    /// What its paths begin with, before `/v2/`.
+    pub path: String,
+    /// The `Host` that it gets instead of the client's.
+    pub host: Option<Authority>,
     /// For `https://`.
     pub tls: Option<Tls>,
     /// For name lookup, connect and TLS handshake together.
@@ -59,11 +66,31 @@ impl Destination {
         };
         Ok(Self {
             server: settings.server.clone(),
+            path: settings.path.clone(),
+            host: settings.host.as_deref().and_then(Authority::of_host_and_port),
             tls,
             connect_timeout: settings.connect_timeout,
             read_timeout: settings.read_timeout,
             login: login(settings)?,
         })
+    }
+
+    /// The registry's names for itself, as they stand in its answers.
+    pub(crate) fn place(&self) -> Place<'_> {
+        let named = self.host.as_ref().map(Authority::host_port);
+        Place { server: self.server.authority(), named, path: &self.path }
+    }
+
+    /// Completes a request for `/v2/...` with the path and the host of this registry.
+    pub(super) fn address<B>(&self, request: &mut Request<B>) -> Result<(), http::Error> {
+        if let Some(host) = &self.host {
+            request.headers_mut().insert(HOST, host.field().clone());
+        }
+        if !self.path.is_empty() {
+            let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+            *request.uri_mut() = Uri::try_from(format!("{}{target}", self.path))?;
+        }
+        Ok(())
     }
 
     /// Whether a connection made for `other` may be used for this destination: the server is the

@@ -38,6 +38,7 @@ mod limits;
 mod location;
 mod mistakes;
 mod one_reading;
+mod own_tokens;
 mod passwords;
 mod plain;
 mod plaintext;

@@ -460,25 +460,3 @@ fn passwords_in_urls_are_not_repeated() {
     let problem = problem("[upstream]\nservers = [\"http://bob:hunter2@registry\"]");
     assert!(!problem.contains("hunter2"), "{problem}");
 }
-
-#[test]
-fn a_login_for_the_registry_is_complete() {
-    let basic = "[upstream]\nauthorization = \"basic\"\n";
-    let missing = problems(&format!("{PAIR}{basic}user = \"door\""));
-    assert_eq!(missing.len(), 1, "{missing:?}");
-    assert!(missing[0].contains("upstream.password_file is missing"), "{missing:?}");
-    let both = problems(&format!("{PAIR}{basic}"));
-    assert!(both.iter().any(|problem| problem.contains("upstream.user is missing")), "{both:?}");
-    let colon = problems(&format!("{PAIR}{basic}user = \"a:b\"\npassword_file = \"p\""));
-    assert!(
-        colon[0].contains("upstream.user: found \"a:b\"; write a user name without a colon"),
-        "{colon:?}"
-    );
-
-    let login = "user = \"door\"\npassword_file = \"p\"\n";
-    let config = parse(&format!("{PAIR}{basic}{login}")).unwrap();
-    assert_eq!(config.warnings, []);
-    assert!(config.watched_files().contains(&"p".into()));
-    let config = parse(&format!("{PAIR}[upstream]\n{login}")).unwrap();
-    assert!(!config.watched_files().contains(&"p".into()));
-}

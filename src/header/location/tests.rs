@@ -17,6 +17,17 @@ fn rewritten(location: &str, status: u16, https: bool, host: &str, upstream: &st
     Some(value.to_str().unwrap().to_owned())
 }
 
+fn rewrite(
+    location: &HeaderValue,
+    status: StatusCode,
+    https: bool,
+    client: &Authority,
+    server: HostPort<'_>,
+) -> Option<HeaderValue> {
+    let registry = Place { server, named: None, path: "" };
+    Rewriter { https, client, registry }.location(location, status)
+}
+
 #[test]
 fn an_upload_goes_on_where_the_client_came_in() {
     let expected = "https://registry.example.com:5043/v2/x/blobs/uploads/u?_state=a";
@@ -160,5 +171,61 @@ proptest! {
     fn twice_is_once(path in "/([a-z0-9][a-z0-9/]{0,20})?", status in prop::sample::select(vec![201u16, 307])) {
         let once = rewritten(&path, status, true, HOST, UPSTREAM).unwrap();
         prop_assert_eq!(rewritten(&once, status, true, HOST, UPSTREAM), Some(once));
+    }
+}
+
+/// What a registry below a path writes, which is told another host than the client's.
+fn below_a_path<'a>(client: &'a Authority) -> Rewriter<'a> {
+    let server = HostPort::parse("registry:8081").unwrap();
+    let named = Some(HostPort::parse("inner.example").unwrap());
+    Rewriter { https: true, client, registry: Place { server, named, path: "/artifactory/local" } }
+}
+
+#[test]
+fn every_form_of_an_own_address_below_a_path_is_put_right() {
+    let client = authority(HOST);
+    let rewriter = below_a_path(&client);
+    let text = |value: Option<HeaderValue>| value.map(|value| value.to_str().unwrap().to_owned());
+    let expected = format!("https://{HOST}/v2/x/");
+    for own in [
+        "/artifactory/local/v2/x/",
+        "//registry:8081/artifactory/local/v2/x/",
+        "//inner.example/artifactory/local/v2/x/",
+        "http://inner.example/artifactory/local/v2/x/",
+        "https://inner.example:443/artifactory/local/v2/x/",
+        "http://registry:8081/artifactory/local/v2/x/",
+        "https://registry.example.com:5043/artifactory/local/v2/x/",
+    ] {
+        let value: HeaderValue = own.parse().unwrap();
+        for status in [StatusCode::ACCEPTED, StatusCode::TEMPORARY_REDIRECT] {
+            assert_eq!(text(rewriter.location(&value, status)).as_deref(), Some(&*expected), "{own}");
+        }
+        assert_eq!(text(rewriter.content_location(&value)).as_deref(), Some(&*expected), "{own}");
+        let link = format!("<{own}>; rel=\"next\"").parse().unwrap();
+        assert_eq!(text(rewriter.link(&link)), Some(format!("<{expected}>; rel=\"next\"")));
+        let challenge = format!("Bearer realm=\"{own}\",service=\"x\"").parse().unwrap();
+        assert_eq!(
+            text(rewriter.challenge(&challenge)),
+            Some(format!("Bearer realm=\"{expected}\",service=\"x\""))
+        );
+    }
+}
+
+#[test]
+fn what_is_not_an_own_address_stays_as_it_is() {
+    let client = authority(HOST);
+    let rewriter = below_a_path(&client);
+    for challenge in [
+        "Bearer realm=\"https://auth.example/token\",service=\"x\"",
+        "Bearer realm=\"//auth.example/token\"",
+        "Bearer realm=\"https://inner.example.evil/token\"",
+        "Basic realm=\"Registry Realm\"",
+        "Bearer realm=\"unclosed",
+        "Negotiate",
+    ] {
+        assert_eq!(rewriter.challenge(&challenge.parse().unwrap()), None, "{challenge}");
+    }
+    for link in ["</v2/_catalog?last=a>; rel=\"next\"", "<https://other.example/a>", "nonsense"] {
+        assert_eq!(rewriter.link(&link.parse().unwrap()), None, "{link}");
     }
 }

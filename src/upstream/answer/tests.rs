@@ -30,6 +30,8 @@ impl Exchange {
             connect_timeout: TIMEOUT,
             read_timeout: TIMEOUT,
             login: None,
+            path: String::new(),
+            host: None,
         };
         Self { pool: Pool::default(), registry, flow: Rc::new(Flow::new(Rc::new(FairQueue::default()))) }
     }

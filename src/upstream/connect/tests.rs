@@ -19,6 +19,8 @@ async fn silent_server() -> (TcpListener, Destination) {
         connect_timeout: TIMEOUT,
         read_timeout: Duration::from_secs(60),
         login: None,
+        path: String::new(),
+        host: None,
     };
     (listener, to)
 }

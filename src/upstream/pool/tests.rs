@@ -18,6 +18,8 @@ fn address(host: &str) -> Destination {
         connect_timeout: SECOND,
         read_timeout: SECOND,
         login: None,
+        path: String::new(),
+        host: None,
     }
 }
 

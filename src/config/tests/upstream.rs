@@ -1,0 +1,67 @@
+//! `[upstream]`: the login, the path and the names of the registry.
+
+use super::*;
+
+#[test]
+fn a_login_for_the_registry_is_complete() {
+    let basic = "[upstream]\nauthorization = \"basic\"\n";
+    let missing = problems(&format!("{PAIR}{basic}user = \"door\""));
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert!(missing[0].contains("upstream.password_file is missing"), "{missing:?}");
+    let both = problems(&format!("{PAIR}{basic}"));
+    assert!(both.iter().any(|problem| problem.contains("upstream.user is missing")), "{both:?}");
+    let colon = problems(&format!("{PAIR}{basic}user = \"a:b\"\npassword_file = \"p\""));
+    assert!(
+        colon[0].contains("upstream.user: found \"a:b\"; write a user name without a colon"),
+        "{colon:?}"
+    );
+
+    let login = "user = \"door\"\npassword_file = \"p\"\n";
+    let config = parse(&format!("{PAIR}{basic}{login}")).unwrap();
+    assert_eq!(config.warnings, []);
+    assert!(config.watched_files().contains(&"p".into()));
+    let config = parse(&format!("{PAIR}[upstream]\n{login}")).unwrap();
+    assert!(!config.watched_files().contains(&"p".into()));
+}
+
+#[test]
+fn a_path_in_the_address_of_the_registry_stands_before_v2() {
+    let at = |url: &str| parse(&format!("{PAIR}[upstream]\nservers = [\"{url}\"]\n"));
+    for (url, path) in [
+        ("http://registry:5000", ""),
+        ("http://registry:5000/", ""),
+        ("http://registry:8081/artifactory/api/docker/local", "/artifactory/api/docker/local"),
+        ("https://registry/a.b/c_d/", "/a.b/c_d"),
+        ("unix:///run/r.sock", ""),
+    ] {
+        assert_eq!(at(url).unwrap().upstream.path, path, "{url}");
+    }
+    for (url, reason) in [
+        ("http://registry/v2/", "the path is what stands before /v2/"),
+        ("http://registry/a/v2/b", "the path is what stands before /v2/"),
+        ("http://registry/a//b", "the path has to be / and names"),
+        ("http://registry/../b", "the path has to be / and names"),
+        ("http://registry/a?b", "the path has to be / and names"),
+        ("http://registry/%61", "the path has to be / and names"),
+    ] {
+        let problem = at(url).unwrap_err().0[0].to_string();
+        assert!(problem.contains(reason), "{url}: {problem}");
+    }
+}
+
+#[test]
+fn the_host_and_the_token_path_of_the_registry_are_plain() {
+    let with = |line: &str| parse(&format!("{PAIR}[upstream]\n{line}\n"));
+    let upstream = with("host = \"[::1]:5000\"\ntoken_path = \"/service/token\"").unwrap().upstream;
+    assert_eq!(upstream.host.as_deref(), Some("[::1]:5000"));
+    assert_eq!(upstream.token_path.as_deref(), Some("/service/token"));
+    for line in [
+        "host = \"http://a\"",
+        "host = \"a b\"",
+        "host = \"a:0x1\"",
+        "token_path = \"token\"",
+        "token_path = \"/a?b\"",
+    ] {
+        assert!(with(line).is_err(), "{line}");
+    }
+}
