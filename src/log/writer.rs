@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long the first line of a batch waits for others. A wake-up and a system call for each line
-/// would cost more than the request that it reports.
+/// How long the first line of a batch of the access log waits for others. A wake-up and a system
+/// call for each line would cost more than the request that it reports.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Opens the output; called at the start and at every reopening.
@@ -31,6 +31,15 @@ impl Name {
         match self {
             Self::Program => "tidegate's own log",
             Self::Access => "the access log",
+        }
+    }
+
+    /// How long the first line of a batch waits for others. Lines of the program's own log are rare,
+    /// and people wait for them.
+    fn gathers(self) -> Duration {
+        match self {
+            Self::Program => Duration::ZERO,
+            Self::Access => GATHER,
         }
     }
 }
@@ -172,8 +181,8 @@ impl Shared {
             let gathers = |queue: &mut Queue| {
                 queue.lines.len() < self.batch() && queue.reopen.is_none() && !queue.closing
             };
-            let (mut queue, _) =
-                self.wake.wait_timeout_while(queue, GATHER, gathers).unwrap_or_else(PoisonError::into_inner);
+            let wait = self.wake.wait_timeout_while(queue, out.name.gathers(), gathers);
+            let (mut queue, _) = wait.unwrap_or_else(PoisonError::into_inner);
             batch.clear();
             std::mem::swap(&mut batch, &mut queue.lines);
             let (dropped, reopen, closing) =

@@ -88,8 +88,13 @@ fn testssl_finds_nothing_of_medium_severity_or_worse() {
     let findings: Vec<Value> = serde_json::from_str(&text).unwrap();
     let is =
         |finding: &Value, severities: &[&str]| severities.contains(&finding["severity"].as_str().unwrap());
-    let bad: Vec<_> =
-        findings.iter().filter(|one| is(one, &["MEDIUM", "HIGH", "CRITICAL", "WARN", "FATAL"])).collect();
+    // testssl 3.0 leaves without waiting for the tickets of TLS 1.3, and so cannot resume in some
+    // runs. `tickets.rs` tests resumption.
+    let left_early = |one: &&Value| one["id"] == "sessionresumption_ticket" && is(one, &["WARN"]);
+    let bad: Vec<_> = findings
+        .iter()
+        .filter(|one| is(one, &["MEDIUM", "HIGH", "CRITICAL", "WARN", "FATAL"]) && !left_early(one))
+        .collect();
     assert!(bad.is_empty(), "{bad:#?}");
     // testssl completed the scan and did not give up.
     for id in
