@@ -34,8 +34,8 @@ impl Name {
         }
     }
 
-    /// How long the first line of a batch waits for others. Lines of the program's own log are rare,
-    /// and people wait for them.
+    /// How long the first line of a batch waits for others. Lines of the program's own log are
+    /// rare, and people wait for them.
     fn gathers(self) -> Duration {
         match self {
             Self::Program => Duration::ZERO,
