@@ -14,8 +14,8 @@ const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
 const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const BLOB_SIZE: usize = 1 << 20;
 const ROUNDS: usize = 240;
-/// KiB by which memory may grow in the second half. One KiB for each request would be more.
-const MEMORY: u64 = 2 << 10;
+/// KiB by which memory may grow in a third of the rounds. One KiB for each request would be more.
+const MEMORY: u64 = 1 << 10;
 
 /// A registry that keeps its connections open, sends a blob, and reads uploads of any length.
 struct Keeper {
@@ -103,15 +103,16 @@ fn thousands_of_connections_leave_no_descriptor_and_no_memory_behind() {
     let settings = Settings::for_upstream(&registry.fake.url()).set("server.threads", "1");
     let tidegate = Tidegate::start(settings);
     let start = tidegate.descriptors();
-    let half = || {
-        for _ in 0..ROUNDS / 2 {
+    let third = || {
+        for _ in 0..ROUNDS / 3 {
             round(&tidegate);
         }
         registry.close_all();
         tidegate.wait_for_descriptors(start);
         tidegate.resident_kib()
     };
-    let (first, second) = (half(), half());
-    let growth = second.saturating_sub(first);
-    assert!(growth < MEMORY, "the memory grows from {first} to {second} KiB");
+    let (first, second, last) = (third(), third(), third());
+    // A leak shows in both; the allocator may take a page more in one.
+    let growth = second.saturating_sub(first).min(last.saturating_sub(second));
+    assert!(growth < MEMORY, "the memory grows from {first} to {second} and {last} KiB");
 }
