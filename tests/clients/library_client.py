@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 CONTENT = b"a layer of python-dxf, "
-LOGINS = "/root/library-client.json"
+LOGINS = "/srv/library-client.json"
 
 
 def helm(user, password, action, image, _):

@@ -46,13 +46,13 @@ class Place:
     def __init__(self, options):
         self.root = options.root
         self.tidegate = options.tidegate
-        self.work = self.root / "root/place"
+        self.work = self.root / "srv/place"
         self.children = {}
         run("ip", "link", "set", "lo", "up")
         run("ip", "address", "add", f"{ADDRESS}/24", "dev", "lo")
         mount(self.root)
         (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{ADDRESS} {HOST}\n")
-        self.engines = self.root / "root/engines"
+        self.engines = self.root / "srv/engines"
         for folder in [self.work, self.engines]:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -77,7 +77,7 @@ class Place:
         run(self.tidegate, "token", self.work / "token.key", quiet=True)
         (self.work / "registry.yml").write_text(json.dumps({
             "version": 0.1,
-            "storage": {"filesystem": {"rootdirectory": "/root/place/registry"}},
+            "storage": {"filesystem": {"rootdirectory": "/srv/place/registry"}},
             "http": {"addr": "127.0.0.1:5000"},
             "log": {"level": "error", "accesslog": {"disabled": True}},
         }))
@@ -104,7 +104,7 @@ access = "access.log"
 {token}{rules}""")
         # The registry of the root, because the machine's own may be another version.
         self.start("registry", ["chroot", self.root, "docker-registry", "serve",
-                                "/root/place/registry.yml"], ("127.0.0.1", 5000))
+                                "/srv/place/registry.yml"], ("127.0.0.1", 5000))
         self.start("tidegate", [self.tidegate, "serve", "--config", self.work / "proxy.toml"], (ADDRESS, 443))
 
     def start(self, name, command, address):
@@ -125,9 +125,9 @@ access = "access.log"
         """Runs a command of the root; what it printed, and whether it succeeded."""
         environment = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": "/root/place/home",
-            "CA": "/root/place/ca/ca.crt",
-            "REGISTRY_AUTH_FILE": "/root/place/home/auth.json",
+            "HOME": "/srv/place/home",
+            "CA": "/srv/place/ca/ca.crt",
+            "REGISTRY_AUTH_FILE": "/srv/place/home/auth.json",
             "DOCKER_HOST": "unix:///run/tidegate-clients.sock",
             "LANG": "C.UTF-8",
         }

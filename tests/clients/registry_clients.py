@@ -29,7 +29,7 @@ class Docker:
     def begin(self):
         # A new folder each time: the one before may hold mounts.
         state = pathlib.Path(tempfile.mkdtemp(dir=self.place.engines))
-        inside = f"/root/engines/{state.name}"
+        inside = f"/srv/engines/{state.name}"
         (state / "daemon.json").write_text(json.dumps({"features": {"containerd-snapshotter": self.snapshotter}}))
         log = open(self.place.work / "dockerd.log", "w")
         driver = "native" if self.snapshotter else "vfs"
@@ -58,7 +58,7 @@ class Docker:
         return self.place.client("docker", "push", image) if tagged else (False, "not loaded")
 
     def load(self, number):
-        return self.place.client("docker", "load", "-i", f"/root/place/{['one', 'two'][number - 1]}.tar")[0]
+        return self.place.client("docker", "load", "-i", f"/srv/place/{['one', 'two'][number - 1]}.tar")[0]
 
     def mount(self, image, source):
         self.place.client("docker", "tag", source, image)
@@ -97,7 +97,7 @@ class Podman:
         (self.place.work / "home/auth.json").unlink(missing_ok=True)
 
     def push(self, image, number=1):
-        self.place.client(*self.command, "load", "-i", f"/root/place/{['one', 'two'][number - 1]}.tar")
+        self.place.client(*self.command, "load", "-i", f"/srv/place/{['one', 'two'][number - 1]}.tar")
         return self.place.client(*self.command, "push", f"{HOST}/team/app:1", image)
 
     def mount(self, image, source):
@@ -122,7 +122,7 @@ class Skopeo(Podman):
         return self.place.client("skopeo", "--version")[1].split()[-1]
 
     def push(self, image, number=1):
-        archive = f"docker-archive:/root/place/{['one', 'two'][number - 1]}.tar"
+        archive = f"docker-archive:/srv/place/{['one', 'two'][number - 1]}.tar"
         return self.place.client("skopeo", "--insecure-policy", "copy", archive, f"docker://{image}")
 
     def mount(self, image, source):
@@ -130,7 +130,7 @@ class Skopeo(Podman):
 
     def pull(self, image):
         shutil.rmtree(self.place.work / "pulled", ignore_errors=True)
-        return self.place.client("skopeo", "--insecure-policy", "copy", f"docker://{image}", "dir:/root/place/pulled")
+        return self.place.client("skopeo", "--insecure-policy", "copy", f"docker://{image}", "dir:/srv/place/pulled")
 
 
 class Oras(Docker):
@@ -153,13 +153,13 @@ class Oras(Docker):
 
     def push(self, image, number=1):
         (self.place.work / "artifact").write_text(f"an artifact {number}")
-        return self.place.client("sh", "-c", f"cd /root/place && oras push {image} artifact")
+        return self.place.client("sh", "-c", f"cd /srv/place && oras push {image} artifact")
 
     def mount(self, image, source):
         return self.place.client("oras", "copy", source, image)
 
     def pull(self, image):
-        return self.place.client("oras", "pull", "-o", "/root/place/pulled", image)
+        return self.place.client("oras", "pull", "-o", "/srv/place/pulled", image)
 
 
 class Library:
@@ -218,13 +218,13 @@ class Helm(Library):
 
     def logout(self):
         super().logout()
-        (self.place.root / "root/library-client.json").unlink(missing_ok=True)
+        (self.place.root / "srv/library-client.json").unlink(missing_ok=True)
 
     mount = None
 
 
 def clients(place):
-    python = ["/opt/clients/bin/python", "/root/library_client.py"]
+    python = ["/opt/clients/bin/python", "/srv/library_client.py"]
     libraries = place.client("/opt/clients/bin/pip", "list", "--format=freeze")[1].splitlines()
     installed = dict(line.split("==") for line in libraries if "==" in line)
     return [
@@ -235,7 +235,7 @@ def clients(place):
         Oras(place),
         Helm(place, "Helm 4", [*python, "helm"], f"helm-python-sdk {installed['helm-python-sdk']}"),
         Library(place, "python-dxf", [*python, "dxf"], installed["python-dxf"]),
-        Library(place, "oci-client", ["oci-client-cases", "/root/place/ca/ca.crt"], "0.18.0"),
+        Library(place, "oci-client", ["oci-client-cases", "/srv/place/ca/ca.crt"], "0.18.0"),
     ]
 
 

@@ -61,7 +61,7 @@ def install(root):
         run("debootstrap", "--variant=minbase", "sid", root, debian_mirror())
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     mount(root)
-    if not (root / "root/installed").exists():
+    if not (root / "srv/installed").exists():
         # The authorities that this machine installs by; `Place` puts back the root's.
         shutil.copy("/etc/ssl/certs/ca-certificates.crt", root / "etc/ssl/certs/ca-certificates.crt")
         note("clients ...")
@@ -71,12 +71,12 @@ def install(root):
         chroot(root, *apt, "install", "--no-install-recommends", *PACKAGES)
         chroot(root, "python3", "-m", "venv", "/opt/clients")
         chroot(root, "/opt/clients/bin/pip", "install", "-q", *LIBRARIES)
-        (root / "root/installed").touch()
+        (root / "srv/installed").touch()
     crate = HERE / "oci-client"
     run("cargo", "build", "-q", "--locked", "--manifest-path", crate / "Cargo.toml",
-        "--target-dir", root / "root/oci-client")
-    shutil.copy(root / "root/oci-client/debug/oci-client-cases", root / "usr/local/bin")
-    shutil.copy(HERE / "library_client.py", root / "root/library_client.py")
+        "--target-dir", root / "srv/oci-client")
+    shutil.copy(root / "srv/oci-client/debug/oci-client-cases", root / "usr/local/bin")
+    shutil.copy(HERE / "library_client.py", root / "srv/library_client.py")
 
 
 def debian_mirror():
