@@ -75,7 +75,7 @@ impl Crowd {
 #[derive(Debug)]
 struct Seat {
     crowd: Crowd,
-    /// When it became idle, in milliseconds after the start, or [`BUSY`].
+    /// When it became idle, in nanoseconds after the start, or [`BUSY`].
     idle_since: AtomicU64,
     is_leaving: AtomicBool,
     asked: Notify,
@@ -147,7 +147,7 @@ impl Shared {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(BUSY - 1)
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(BUSY - 1)
     }
 
     fn free(&self, table: &Table) -> usize {
