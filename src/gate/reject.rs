@@ -203,7 +203,9 @@ fn row(refusal: Refusal) -> Row {
             S::BAD_REQUEST,
             C::Unsupported,
             "the Range field is longer than allowed; ask for fewer ranges",
-        ),
+        )
+        // podman goes on with fewer.
+        .warning_unless(true),
         R::Unauthorized { reason, client_message, challenge, is_routine } => {
             Row::new(S::UNAUTHORIZED, C::Unauthorized, reason)
                 .message(client_message)
