@@ -2,12 +2,14 @@
 
 mod mode;
 mod read;
+mod remark;
 mod replace;
 mod rewrite;
 mod signature;
 
 pub(crate) use self::mode::Mode;
 pub(crate) use self::read::{Content, LARGE, RegularFile, SMALL, lacks_resources, read};
+pub(crate) use self::remark::Remark;
 pub(crate) use self::replace::Staged;
 pub(crate) use self::rewrite::Rewrite;
 pub(crate) use self::signature::Signature;

@@ -67,6 +67,8 @@ pub(crate) enum Cert {
     /// The server refuses them as soon as it has the new ca.crl: name the file in `tls.client.crl`,
     /// or copy it to the path named there. If one of the certificates cannot be revoked, nothing is
     /// written. A revocation is final: to let the client in again, make a new certificate.
+    ///
+    /// A line at the end of ca.key says that there is a list: no new one is begun if it is lost.
     Revoke(Revoke),
 }
 

@@ -172,7 +172,7 @@ fn revoke(key: &Path, users: &[String]) -> Result<String, TokenError> {
     let rewrite = Rewrite::begin(&path, Some(LIST_MODE)).map_err(failed)?;
     // A new list would hide that those revoked before are lost, unless it ends all logins.
     let is_recorded =
-        || revoked::is_recorded(key).map_err(|error| TokenError::File { path: key.to_owned(), error });
+        || revoked::RECORD.is_in(key).map_err(|error| TokenError::File { path: key.to_owned(), error });
     if rewrite.is_new() && !users.is_empty() && is_recorded()? {
         return Err(TokenError::LostList(revoked::lost(key)));
     }
@@ -183,14 +183,14 @@ fn revoke(key: &Path, users: &[String]) -> Result<String, TokenError> {
     let text = String::from_utf8_lossy(rewrite.text());
     let text = revoked::revoke(&text, users, SystemTime::now());
     rewrite.commit(text.as_bytes()).map_err(failed)?;
-    let record = match revoked::record(key) {
+    let record = match revoked::RECORD.append_to(key) {
         Ok(_) => String::new(),
         Err(error) => format!(
             "{} cannot say that it has this list: {}. Append this line to it, so that a start without the list is \
              refused:\n{}\n",
             key.display(),
             exit::reason(&error),
-            revoked::RECORD
+            revoked::RECORD.line
         ),
     };
     let whose = if users.is_empty() { "all users".to_owned() } else { users.join(", ") };

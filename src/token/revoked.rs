@@ -7,8 +7,6 @@
 //! otherwise make revoked logins valid again.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -16,19 +14,18 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-use crate::disk;
+use crate::disk::Remark;
 use crate::live_file::LiveFile;
 use crate::problem::{Problem, Problems};
 
 /// What `--all` writes as the user.
 const EVERYBODY: &str = "*";
 
-/// The line of a key file that has, or had, a list. Text outside of the PEM blocks is a comment
-/// (RFC 7468 section 2).
-pub(crate) const RECORD: &str =
-    "# tidegate: this key has a list of revoked logins, the file of this name with .revoked";
-/// How such a line begins.
-const RECORD_START: &[u8] = b"# tidegate: this key has a list of revoked logins";
+/// What the key file says that has, or had, a list.
+pub(crate) const RECORD: Remark = Remark {
+    line: "# tidegate: this key has a list of revoked logins, the file of this name with .revoked",
+    start: "# tidegate: this key has a list of revoked logins",
+};
 
 /// For each user, the time up to which identity tokens are ended, in milliseconds since 1970.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -69,15 +66,6 @@ pub(crate) fn beside(key: &Path) -> PathBuf {
     path.into()
 }
 
-/// Whether the key file says that it has, or had, a list.
-pub(crate) fn is_recorded(key: &Path) -> io::Result<bool> {
-    Ok(says_so(&disk::read(key, disk::SMALL)?.bytes))
-}
-
-fn says_so(key: &[u8]) -> bool {
-    key.split(|byte| *byte == b'\n').any(|line| line.starts_with(RECORD_START))
-}
-
 /// The list that the key file says it has does not exist.
 pub(crate) fn lost(key: &Path) -> Problem {
     let message = format!(
@@ -87,20 +75,6 @@ pub(crate) fn lost(key: &Path) -> Problem {
         key = key.display()
     );
     Problem::missing(&beside(key), message)
-}
-
-/// Makes the key file say that it has a list, on disk when this returns. Appends, so that the file
-/// keeps its owner and mode and is a whole key at any time. Returns whether it was new.
-pub(crate) fn record(key: &Path) -> io::Result<bool> {
-    let text = disk::read(key, disk::SMALL)?.bytes;
-    if says_so(&text) {
-        return Ok(false);
-    }
-    let gap = if text.ends_with(b"\n") { "" } else { "\n" };
-    let mut file = File::options().append(true).open(key)?;
-    file.write_all(format!("{gap}{RECORD}\n").as_bytes())?;
-    file.sync_all()?;
-    Ok(true)
 }
 
 /// Follows the file that belongs to the key file `key`: an edit takes effect at the next look. No

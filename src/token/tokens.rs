@@ -45,7 +45,7 @@ impl Tokens {
         };
         let mut recorded = false;
         if let (Some(path), Some(list)) = (&settings.key, &revoked) {
-            recorded = revoked::is_recorded(path).map_err(|error| Problem::at(path, error))?;
+            recorded = revoked::RECORD.is_in(path).map_err(|error| Problem::at(path, error))?;
             if recorded && list.is_absent() {
                 return Err(revoked::lost(path).into());
             }
@@ -62,7 +62,7 @@ impl Tokens {
             return;
         }
         self.recorded.store(true, Ordering::Relaxed);
-        match revoked::record(key) {
+        match revoked::RECORD.append_to(key) {
             Ok(true) => {
                 tracing::info!(key = %key.display(), "recorded that the key has a list of revoked logins")
             }
@@ -70,7 +70,7 @@ impl Tokens {
             Err(error) => tracing::warn!(
                 key = %key.display(), %error,
                 "cannot record that the key has a list of revoked logins, so a start without the list would go \
-                 unnoticed; append this line to the key: {}", revoked::RECORD
+                 unnoticed; append this line to the key: {}", revoked::RECORD.line
             ),
         }
     }

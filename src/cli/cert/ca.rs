@@ -28,6 +28,12 @@ pub(crate) struct Ca {
     /// ignored.
     #[arg(long)]
     pub crl: bool,
+    /// Begin a new list although the CA had one that is lost
+    ///
+    /// Certificates that were revoked are valid again until they are revoked again. A list that is
+    /// there is kept.
+    #[arg(long, requires = "crl", conflicts_with = "force")]
+    pub new_list: bool,
     /// Replace an existing CA; the certificates that it signed become worthless
     #[arg(long)]
     pub force: bool,
@@ -49,16 +55,18 @@ fn make(command: &Ca) -> Result<String, CertError> {
         vec![(CERTIFICATE, Content::Public(&issued.certificate)), (KEY, Content::Private(&issued.key))];
     files.extend(list.iter().map(|list| (REVOCATION_LIST, Content::Public(list))));
     files::write(&command.out, &files, command.force, "`--force` replaces the CA")?;
-    Ok(report(command))
+    let record = if command.crl { list::record(&command.out) } else { String::new() };
+    Ok(record + &report(command))
 }
 
 fn renew_list(command: &Ca) -> Result<String, CertError> {
     let authority = Authority::read(&command.out)?;
-    let list = RevocationList::open(&authority, &command.out)?;
+    let list = RevocationList::open(&authority, &command.out, command.new_list)?;
     let (path, revoked) = (list.path.display().to_string(), list.len());
     list.write()?;
     Ok(format!(
-        "wrote {path}  the list of revoked certificates ({revoked}); the CA is unchanged\n\n{}",
+        "wrote {path}  the list of revoked certificates ({revoked}); the CA is unchanged\n{}\n{}",
+        list::record(&command.out),
         list_setting(&path)
     ))
 }

@@ -1,4 +1,7 @@
 //! The revocation list of a CA, `ca.crl` beside its certificate (RFC 5280 section 5).
+//!
+//! Once there is a list, the CA's key file says so. A new list in place of a lost one would
+//! otherwise make revoked certificates valid again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,17 +11,24 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::authority::{Authority, REVOCATION_LIST};
+use super::authority::{Authority, KEY, REVOCATION_LIST};
 use super::error::CertError;
 use super::files::failed;
 use super::serial::Serial;
-use crate::disk::Rewrite;
+use crate::cli::exit;
+use crate::disk::{Remark, Rewrite};
 use crate::pki::pem;
 use crate::pki::{Crl, Entry};
 use crate::problem::Problem;
 
 /// The number of a CA's first list.
 const FIRST: [u8; 1] = [1];
+
+/// What the key file of a CA says that has, or had, a list.
+const RECORD: Remark = Remark {
+    line: "# tidegate: this CA has a list of revoked certificates, ca.crl",
+    start: "# tidegate: this CA has a list of revoked certificates",
+};
 
 type Entries = BTreeMap<Vec<u8>, Entry>;
 
@@ -32,18 +42,26 @@ pub(super) struct RevocationList<'a> {
 }
 
 impl<'a> RevocationList<'a> {
-    /// Reads the list in `directory`; it is empty if there is no file.
+    /// Reads the list in `directory`. A CA that never had a list has an empty one. `begins` accepts
+    /// that a list is lost.
     ///
     /// # Errors
-    /// The file is not the list of this CA, or cannot be locked.
-    pub(super) fn open(authority: &'a Authority, directory: &Path) -> Result<Self, CertError> {
+    /// The list is lost, or not that of this CA, or cannot be locked.
+    pub(super) fn open(authority: &'a Authority, directory: &Path, begins: bool) -> Result<Self, CertError> {
         let path = directory.join(REVOCATION_LIST);
         let file = Rewrite::begin(&path, Some(0o644)).map_err(|error| failed(&path, error))?;
+        let key = directory.join(KEY);
+        if file.is_new() && !begins && RECORD.is_in(&key).map_err(|error| failed(&key, error))? {
+            return Err(CertError::BadFiles(lost(&path, &key, directory).into()));
+        }
         let (next_number, entries) = if file.is_new() {
             (FIRST.to_vec(), Entries::new())
         } else {
             let crl = read(file.text(), authority).map_err(|fault| {
-                let message = format!("{fault}; nothing was written, move it away to begin a new list");
+                let message = format!(
+                    "{fault}; nothing was written; restore it, or move it away and begin a new list with {}",
+                    begin_anew(directory)
+                );
                 CertError::BadFiles(Problem::at(&path, message).into())
             })?;
             (crl.next_number, crl.entries)
@@ -72,6 +90,37 @@ impl<'a> RevocationList<'a> {
         let text = sign(self.authority, &self.next_number, &self.entries)?;
         self.file.commit(text.as_bytes()).map_err(|error| failed(&self.path, error))
     }
+}
+
+/// Makes the CA's key file say that there is a list. Returns a line for the user if that fails;
+/// else nothing.
+pub(super) fn record(directory: &Path) -> String {
+    let key = directory.join(KEY);
+    match RECORD.append_to(&key) {
+        Ok(_) => String::new(),
+        Err(error) => format!(
+            "note: {} cannot say that the CA has this list: {}. Append this line to it, so that no new list is \
+             begun if this one is lost:\n{}\n",
+            key.display(),
+            exit::reason(&error),
+            RECORD.line
+        ),
+    }
+}
+
+fn lost(path: &Path, key: &Path, directory: &Path) -> Problem {
+    let message = format!(
+        "the list of revoked certificates does not exist, but {key} says that the CA has one; a new list would make \
+         revoked certificates valid again; restore it, for example from the server, or begin a new list with \
+         {command} and revoke them again",
+        key = key.display(),
+        command = begin_anew(directory)
+    );
+    Problem::missing(path, message)
+}
+
+fn begin_anew(directory: &Path) -> String {
+    format!("`tidegate cert ca --crl --new-list --out {}`", directory.display())
 }
 
 /// The first list of a new CA, as PEM.

@@ -7,7 +7,7 @@ use clap::Args;
 use super::authority::Authority;
 use super::ca::list_setting;
 use super::error::CertError;
-use super::list::RevocationList;
+use super::list::{self, RevocationList};
 use super::serial::Serial;
 use crate::pki::is_issued_by;
 use crate::pki::pair;
@@ -16,7 +16,7 @@ use crate::problem::{Problem, Problems};
 /// The arguments of `tidegate cert revoke`.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
-    /// Directory with ca.crt and ca.key, and with ca.crl, which is created if missing
+    /// Directory with ca.crt and ca.key, and with ca.crl, which is created for the first revocation
     #[arg(long, value_name = "DIR")]
     pub ca: PathBuf,
     /// A certificate of this CA, such as build1/client.cert; only the first one in the file is
@@ -41,7 +41,7 @@ struct Revoked {
 pub(super) fn run(command: &Revoke) -> Result<String, CertError> {
     let authority = Authority::read(&command.ca)?;
     let certificates = certificates(command, &authority)?;
-    let mut list = RevocationList::open(&authority, &command.ca)?;
+    let mut list = RevocationList::open(&authority, &command.ca, false)?;
     let before = list.len();
     let mut report = String::new();
     for Revoked { serial, label } in &certificates {
@@ -55,10 +55,11 @@ pub(super) fn run(command: &Revoke) -> Result<String, CertError> {
     }
     let path = list.path.display().to_string();
     if list.len() == before {
-        return Ok(report);
+        return Ok(report + &list::record(&command.ca));
     }
     list.write()?;
-    Ok(format!("{report}wrote {path}  the list of revoked certificates\n\n{}", list_setting(&path)))
+    let record = list::record(&command.ca);
+    Ok(format!("{report}wrote {path}  the list of revoked certificates\n{record}\n{}", list_setting(&path)))
 }
 
 /// The certificates that the command names, or everything that is wrong with them.

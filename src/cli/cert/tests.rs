@@ -290,6 +290,8 @@ fn arguments_that_make_no_sense_are_refused() {
         "ca",
         "ca --out d --days 0",
         "ca --out d --days 36501",
+        "ca --out d --new-list",
+        "ca --out d --crl --new-list --force",
         "server --ca d --out d",
         "server --ca d --out d a.test:5000",
         "client --ca d --out d",

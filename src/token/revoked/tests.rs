@@ -50,16 +50,16 @@ fn a_key_with_a_record_is_the_same_key() {
     let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
     for text in [pem.trim_end(), pem.as_str()] {
         std::fs::write(&path, text).unwrap();
-        assert!(!is_recorded(&path).unwrap());
-        assert!(record(&path).unwrap() && is_recorded(&path).unwrap());
+        assert!(!RECORD.is_in(&path).unwrap());
+        assert!(RECORD.append_to(&path).unwrap() && RECORD.is_in(&path).unwrap());
         let whole = std::fs::read(&path).unwrap();
         let keys = [pem.as_bytes(), &whole].map(|text| pem::private_key(text).unwrap());
         assert_eq!(keys[0], keys[1]);
-        assert!(!record(&path).unwrap());
+        assert!(!RECORD.append_to(&path).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), whole);
     }
-    assert!(record(&folder.path().join("missing")).is_err());
-    assert!(RECORD.as_bytes().starts_with(RECORD_START));
+    assert!(RECORD.append_to(&folder.path().join("missing")).is_err());
+    assert!(RECORD.line.starts_with(RECORD.start));
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! Revocation lists and their entries.
 
+use std::path::Path;
+
 use rcgen::{
     CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, KeyIdMethod,
     KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber,
@@ -79,7 +81,9 @@ fn the_list_of_a_ca_is_renewed_without_touching_the_ca() {
     assert!(report.contains("the list of revoked certificates (1)"), "{report}");
     assert_eq!(content(&folder), (3, vec![serial(&folder, "a/client.cert")]));
     assert_eq!(mode(folder.path("ca/ca.crl")), 0o640);
-    assert_eq!(files(), before);
+    let [certificate, key] = files();
+    assert_eq!(certificate, before[0]);
+    assert_eq!(key, [&before[1], RECORD].concat(), "the key says once that there is a list");
 
     cert(&folder, "ca --out @/ca --crl --force").unwrap();
     assert_eq!(content(&folder), (1, Vec::new()));
@@ -216,12 +220,69 @@ fn a_file_that_is_not_this_cas_list_is_never_replaced() {
         folder.write("ca/ca.crl", &text);
         for arguments in ["revoke --ca @/ca @/a/client.cert", "ca --out @/ca --crl"] {
             let (sentence, code) = refusal(&folder, arguments);
-            let expected =
-                format!("@/ca/ca.crl: {expected}; nothing was written, move it away to begin a new list");
+            let expected = format!(
+                "@/ca/ca.crl: {expected}; nothing was written; restore it, or move it away and begin a new list with \
+                 `tidegate cert ca --crl --new-list --out @/ca`"
+            );
             assert_eq!((sentence, code), (expected, 65));
         }
         assert_eq!(read("ca/ca.crl"), text);
     }
+}
+
+/// The last line of the key of a CA that has a list.
+const RECORD: &[u8] = b"# tidegate: this CA has a list of revoked certificates, ca.crl\n";
+
+#[test]
+fn a_lost_list_is_noticed_and_no_revoked_certificate_counts_again() {
+    let lost = "@/ca/ca.crl: the list of revoked certificates does not exist, but @/ca/ca.key says that the CA has \
+                one; a new list would make revoked certificates valid again; restore it, for example from the server, \
+                or begin a new list with `tidegate cert ca --crl --new-list --out @/ca` and revoke them again";
+    let revoke = |folder: &Folder| cert(folder, "revoke --ca @/ca @/a/client.cert").unwrap();
+    let renew = |folder: &Folder| cert(folder, "ca --out @/ca --crl").unwrap();
+    let replace = |folder: &Folder| {
+        cert(folder, "ca --out @/ca --crl --force").unwrap();
+        cert(folder, "client --ca @/ca --out @/b --renew b").unwrap()
+    };
+    // A list of an older version of tidegate, or of another tool, is recorded when it is found.
+    let found = |folder: &Folder| {
+        let key = fs::read(folder.path("ca/ca.key")).unwrap();
+        revoke(folder);
+        folder.write("ca/ca.key", key);
+        revoke(folder)
+    };
+    for begin in [&revoke as &dyn Fn(&Folder) -> String, &renew, &replace, &found] {
+        let folder = with_clients();
+        begin(&folder);
+        let list = fs::read(folder.path("ca/ca.crl")).unwrap();
+        fs::remove_file(folder.path("ca/ca.crl")).unwrap();
+        for arguments in ["revoke --ca @/ca @/b/client.cert", "ca --out @/ca --crl"] {
+            assert_eq!(refusal(&folder, arguments), (lost.to_owned(), 66));
+            assert!(!folder.path("ca/ca.crl").exists());
+        }
+        // Both ways out. The key still works.
+        folder.write("ca/ca.crl", list);
+        cert(&folder, "revoke --ca @/ca @/b/client.cert").unwrap();
+        fs::remove_file(folder.path("ca/ca.crl")).unwrap();
+        cert(&folder, "ca --out @/ca --crl --new-list").unwrap();
+        cert(&folder, "revoke --ca @/ca @/b/client.cert").unwrap();
+        assert_eq!(content(&folder), (2, vec![serial(&folder, "b/client.cert")]));
+    }
+}
+
+#[test]
+fn a_new_list_is_begun_only_where_there_is_none() {
+    let folder = with_clients();
+    cert(&folder, "revoke --ca @/ca @/a/client.cert").unwrap();
+    cert(&folder, "ca --out @/ca --crl --new-list").unwrap();
+    assert_eq!(content(&folder), (2, vec![serial(&folder, "a/client.cert")]));
+}
+
+#[test]
+fn a_key_that_cannot_be_changed_is_reported_with_the_line_that_it_lacks() {
+    let note = list::record(Path::new("/none"));
+    let expected = "note: /none/ca.key cannot say that the CA has this list: ";
+    assert!(note.starts_with(expected) && note.ends_with(str::from_utf8(RECORD).unwrap()), "{note}");
 }
 
 /// A CA made by another tool, which can sign CRLs, and its own CRL.
