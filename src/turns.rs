@@ -84,6 +84,11 @@ impl<G: Eq + Hash + Clone, M: Eq + Hash + Clone, T> Turns<G, M, T> {
         Ok(Queued { ticket, displaced })
     }
 
+    /// How many items wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Takes the next item.
     pub(crate) fn take(&mut self) -> Option<T> {
         self.take_if(|_| true).map(|taken| taken.item)

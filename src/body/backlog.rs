@@ -1,13 +1,10 @@
 //! Bytes on their way to clients that have not taken them.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-
-use crate::network::Network;
 
 /// Bytes that may wait for the client of one connection. Beyond it, its streams read little at
 /// once.
@@ -49,22 +46,9 @@ impl Drop for Charge {
 }
 
 /// A client's connection, as its requests share it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Connection {
-    network: Network,
     waiting: AtomicUsize,
-}
-
-impl Connection {
-    /// A connection from `peer`.
-    pub(crate) fn new(peer: IpAddr) -> Arc<Self> {
-        Arc::new(Self { network: Network::of(peer), waiting: AtomicUsize::new(0) })
-    }
-
-    /// A connection whose client is not known.
-    pub(super) fn unknown() -> Arc<Self> {
-        Self::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-    }
 }
 
 /// The bytes of one answer that wait for the client.
@@ -79,10 +63,6 @@ pub(super) struct Backlog {
 impl Backlog {
     pub(super) fn new(connection: Arc<Connection>) -> Arc<Self> {
         Arc::new(Self { connection, waiting: AtomicUsize::new(0), reader: Mutex::default() })
-    }
-
-    pub(super) fn network(&self) -> Network {
-        self.connection.network
     }
 
     /// How many bytes may be read at once. Waits while memory is short and the client has not taken
@@ -140,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_connection_beyond_its_budget_reads_little_until_the_client_has_taken_it() {
-        let connection = Connection::unknown();
+        let connection = Arc::<Connection>::default();
         let (slow, other) = (Backlog::new(connection.clone()), Backlog::new(connection));
         let cx = Context::from_waker(Waker::noop());
         assert_eq!(slow.poll_room(&cx), Poll::Ready(usize::MAX));

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -51,7 +52,7 @@ pub(crate) struct Flow {
 impl Flow {
     /// A request that has moved nothing. `turns` belong to its worker.
     pub(crate) fn new(turns: Rc<FairQueue>) -> Self {
-        Self::of_connection(turns, &Connection::unknown())
+        Self::of_connection(turns, &Arc::default())
     }
 
     /// The same for a request of this connection.
@@ -130,15 +131,20 @@ impl Flow {
         self.transfer.waits_for_client.set(false);
     }
 
-    /// The network of the connection.
+    /// Records whose request it is.
+    pub(crate) fn client(&self, address: IpAddr) {
+        self.transfer.client.set(Network::of(address));
+    }
+
+    /// The network of the client.
     pub(crate) fn network(&self) -> Network {
-        self.backlog.network()
+        self.transfer.client.get()
     }
 
     /// How many bytes of the response may be read at once; waits while too many wait for clients.
     pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
         if backlog::is_exhausted() {
-            self.turns.readers.end_slowest(1);
+            self.turns.readers.end_slowest(1, |_| true);
         }
         let room = self.backlog.poll_room(cx);
         if room.is_pending() {
@@ -157,9 +163,10 @@ impl Flow {
         self.turns.readers.list(&self.transfer);
     }
 
-    /// Ends the slowest transfers of the worker, until `count` are ending.
-    pub(crate) fn end_slowest(&self, count: usize) {
-        self.turns.readers.end_slowest(count);
+    /// Ends the slowest transfers of the worker, of networks that `may_lose` some, until `count` are
+    /// ending.
+    pub(crate) fn end_slowest(&self, count: usize, may_lose: impl Fn(Network) -> bool) {
+        self.turns.readers.end_slowest(count, may_lose);
     }
 
     /// Whether the transfer is to end because others need what it holds.

@@ -1,10 +1,13 @@
 //! The transfers of a worker whose clients are waited for.
 
 use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::network::Network;
 
 /// The age from which on a transfer can be judged.
 const YOUNG: Duration = Duration::from_secs(2);
@@ -12,6 +15,7 @@ const YOUNG: Duration = Duration::from_secs(2);
 /// What decides whether a transfer ends for others.
 #[derive(Debug)]
 pub(super) struct Transfer {
+    pub(super) client: Cell<Network>,
     pub(super) begun: Instant,
     /// Bytes of the response handed to the client's connection.
     pub(super) bytes_out: Cell<u64>,
@@ -23,6 +27,7 @@ pub(super) struct Transfer {
 impl Transfer {
     pub(super) fn new(begun: Instant) -> Rc<Self> {
         Rc::new(Self {
+            client: Cell::new(Network::of(IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
             begun,
             bytes_out: Cell::new(0),
             waits_for_client: Cell::new(false),
@@ -45,15 +50,18 @@ impl Readers {
         self.0.borrow_mut().push(Rc::downgrade(transfer));
     }
 
-    /// Ends the slowest transfers, until `count` are ending. Their connections and their memory are
-    /// free within a second.
-    pub(super) fn end_slowest(&self, count: usize) {
+    /// Ends the slowest transfers of the networks that `may_lose` some, until `count` are ending.
+    /// Their places and their memory are free within a second.
+    pub(super) fn end_slowest(&self, count: usize, may_lose: impl Fn(Network) -> bool) {
         let mut listed = self.0.borrow_mut();
         listed.retain(|transfer| transfer.strong_count() > 0);
         let transfers: Vec<Rc<Transfer>> = listed.iter().filter_map(Weak::upgrade).collect();
         let ending = transfers.iter().filter(|transfer| transfer.ended.get()).count();
         let may_end = |transfer: &&Rc<Transfer>| {
-            !transfer.ended.get() && transfer.waits_for_client.get() && transfer.begun.elapsed() >= YOUNG
+            !transfer.ended.get()
+                && transfer.waits_for_client.get()
+                && transfer.begun.elapsed() >= YOUNG
+                && may_lose(transfer.client.get())
         };
         let mut slow: Vec<&Rc<Transfer>> = transfers.iter().filter(may_end).collect();
         slow.sort_by_cached_key(|transfer| transfer.rate());

@@ -124,6 +124,7 @@ async fn pass(
     // Before `forward`, which removes the fields that name the client.
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
     log.client(&client);
+    flow.client(client.address);
     let authority = host::asked(named, request.headers(), &client, state)?;
     log.host(&authority);
     if !agent::admits(&config.user_agents, user_agent(request)) {

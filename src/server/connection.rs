@@ -92,7 +92,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
     // A connection that is opened while draining belongs to a running transfer.
     let closes_at = if *worker.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
     let watch = Watch::new(client.meter(), slot, limits, deadline);
-    let shared = backlog::Connection::new(peer);
+    let shared = Arc::<backlog::Connection>::default();
     let peer = Rc::new(Peer { address: peer, asked, shown: client.presented_certificate() });
     let connection = Connection { worker, client, peer, watch, shared, limits, closes_at };
     if connection.client.is_http2() {

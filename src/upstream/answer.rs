@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::places::Place;
 use super::pool::Lease;
 use crate::body::Flow;
 
@@ -19,14 +20,22 @@ pub(crate) struct Answer {
     incoming: Incoming,
     /// `None` after the end.
     lease: Option<Lease>,
+    place: Option<Place>,
     flow: Rc<Flow>,
     read_timeout: Duration,
     last_read: Instant,
 }
 
 impl Answer {
-    pub(super) fn new(incoming: Incoming, lease: Lease, read_timeout: Duration, flow: Rc<Flow>) -> Self {
-        let mut answer = Self { incoming, lease: Some(lease), flow, read_timeout, last_read: Instant::now() };
+    pub(super) fn new(
+        incoming: Incoming,
+        lease: Lease,
+        place: Place,
+        read_timeout: Duration,
+        flow: Rc<Flow>,
+    ) -> Self {
+        let (lease, place, last_read) = (Some(lease), Some(place), Instant::now());
+        let mut answer = Self { incoming, lease, place, flow, read_timeout, last_read };
         if answer.incoming.is_end_stream() {
             answer.release();
         }
@@ -37,6 +46,7 @@ impl Answer {
         if let Some(lease) = self.lease.take() {
             lease.check_in();
         }
+        self.place = None;
     }
 
     /// Whether the registry has sent nothing for too long, although it has the whole request.

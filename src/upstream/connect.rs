@@ -1,11 +1,9 @@
 //! Opening a connection to the registry.
 
 use std::io;
-use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tokio::net::{UnixStream, lookup_host};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -17,16 +15,12 @@ use super::vanished::keep_alive;
 use crate::config::ServerAddress;
 use crate::dial::dial;
 
-/// Opens a connection as soon as there is a permit for one, within `connect_timeout` in all.
-pub(super) async fn connect(to: &Destination, permits: &Arc<Semaphore>) -> Result<Connection, UpstreamError> {
+/// Opens a connection within `connect_timeout`.
+pub(super) async fn connect(to: &Destination) -> Result<Connection, UpstreamError> {
     let deadline = Instant::now() + to.connect_timeout;
-    let permit = match timeout_at(deadline, permits.clone().acquire_owned()).await {
-        Ok(Ok(permit)) => permit,
-        Ok(Err(_)) | Err(_) => return Err(UpstreamError::Busy),
-    };
     let stream =
         timeout_at(deadline, open(to, deadline)).await.unwrap_or(Err(UpstreamError::ConnectTimeout))?;
-    Connection::open(stream, permit).await.map_err(UpstreamError::of_connection)
+    Connection::open(stream).await.map_err(UpstreamError::of_connection)
 }
 
 async fn open(to: &Destination, deadline: Instant) -> Result<Stream, UpstreamError> {

@@ -11,7 +11,6 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::error::UpstreamError;
@@ -24,7 +23,6 @@ const READ_BUFFER: usize = 384 * 1024;
 type Driver = http1::Connection<TokioIo<Stream>, ClientBody>;
 
 pub(super) struct Connection {
-    _permit: OwnedSemaphorePermit,
     sender: SendRequest<ClientBody>,
     /// `None` after its end.
     driver: Option<Pin<Box<Driver>>>,
@@ -70,11 +68,11 @@ impl SentError {
 }
 
 impl Connection {
-    pub(super) async fn open(stream: Stream, permit: OwnedSemaphorePermit) -> hyper::Result<Self> {
+    pub(super) async fn open(stream: Stream) -> hyper::Result<Self> {
         let most = stream.most();
         let (sender, driver) =
             http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { _permit: permit, sender, driver: Some(Box::pin(driver)), alarm: None, most })
+        Ok(Self { sender, driver: Some(Box::pin(driver)), alarm: None, most })
     }
 
     /// Sends a request and waits for the head of the answer.

@@ -32,15 +32,6 @@ impl Pool {
         new
     }
 
-    /// Closes an idle connection, the one unused for longest, to make room for another.
-    pub(super) fn close_oldest(&self) {
-        for server in self.0.borrow().iter() {
-            if server.idle.borrow_mut().pop_front().is_some() {
-                return;
-            }
-        }
-    }
-
     /// Closes the connections that have expired or that their server has closed, and forgets
     /// servers without a connection.
     pub(super) fn sweep(&self) {

@@ -68,6 +68,39 @@ fn pulls_that_are_not_read_hold_little_memory() {
 }
 
 #[test]
+fn requests_that_a_registry_never_answers_leave_places_for_other_networks() {
+    let silent = |head: &[String]| head[0].contains("/silent/");
+    let registry = Fake::start(move |conversation| {
+        while let Some(head) = conversation.read_head() {
+            if silent(&head) {
+                while conversation.read_some().is_some() {}
+                return;
+            }
+            conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        }
+    });
+    // The fewest places that a worker may have are 64.
+    let settings = Settings::for_upstream(&registry.url())
+        .set("server.threads", "32")
+        .set("server.trusted_proxies", r#"["127.0.0.1"]"#);
+    let tidegate = Tidegate::start(settings);
+    // One connection of a proxy: all its requests are on one worker.
+    let mut proxy = http2::Client::connect(&tidegate);
+    let request = |path: &str, client: u8| {
+        let client = format!("x-forwarded-for: 192.0.2.{client}");
+        http2::request("GET", "localhost", path, &[&authorized(), &client])
+    };
+    let crowd: Vec<_> = (0..80).map(|_| proxy.send(request("/v2/silent/tags/list", 1), true).0).collect();
+    let begun = Instant::now();
+    for client in 2..10 {
+        assert_eq!(proxy.exchange(request("/v2/", client)).status(), 200, "client {client}");
+    }
+    // What waits longer than this is refused.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    drop(crowd);
+}
+
+#[test]
 fn the_slowest_pulls_end_when_connections_to_the_registry_run_out() {
     let registry = generous();
     // The fewest connections that a worker may have are 64.

@@ -1,12 +1,11 @@
 use std::future::poll_fn;
-use std::sync::Arc;
 
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::super::connection::{Connection, SendError, SentError};
+use super::super::places::Places;
 use super::super::pool::Pool;
 use super::super::server::Destination;
 use super::super::stream::Stream;
@@ -38,12 +37,14 @@ impl Exchange {
 
     /// Opens a connection to `registry` and sends a request.
     async fn send(&self, registry: DuplexStream) -> Result<Answer, SentError> {
-        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
-        let connection = Connection::open(Stream::new(registry), permit).await.unwrap();
+        let connection = Connection::open(Stream::new(registry)).await.unwrap();
         let mut lease = self.pool.server(&self.registry).lease(connection);
         let request = Request::get("/v2/").body(ClientBody::empty(self.flow.clone())).unwrap();
         match lease.connection.send(request, &self.flow, TIMEOUT).await {
-            Ok(response) => Ok(Answer::new(Response::into_body(response), lease, TIMEOUT, self.flow.clone())),
+            Ok(response) => {
+                let place = Places::new(1).take(self.flow.network()).unwrap();
+                Ok(Answer::new(Response::into_body(response), lease, place, TIMEOUT, self.flow.clone()))
+            }
             Err(SendError::Sent(error)) => Err(error),
             Err(SendError::Unsent(_)) => panic!("the request was not sent"),
         }

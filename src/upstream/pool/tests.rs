@@ -1,7 +1,4 @@
-use std::sync::Arc;
-
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
-use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::advance;
 
@@ -26,8 +23,7 @@ fn address(host: &str) -> Destination {
 /// A new connection in use, and the registry's end.
 async fn lease(server: &Rc<ServerPool>) -> (Lease, DuplexStream) {
     let (ours, theirs) = duplex(1024);
-    let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
-    let mut connection = Connection::open(Stream::new(ours), permit).await.unwrap();
+    let mut connection = Connection::open(Stream::new(ours)).await.unwrap();
     assert!(connection.is_usable());
     (server.lease(connection), theirs)
 }
