@@ -47,14 +47,21 @@ pub(super) struct Readers(RefCell<Vec<Weak<Transfer>>>);
 
 impl Readers {
     pub(super) fn list(&self, transfer: &Rc<Transfer>) {
-        self.0.borrow_mut().push(Rc::downgrade(transfer));
+        let mut listed = self.0.borrow_mut();
+        if listed.len() == listed.capacity() {
+            forget_finished(&mut listed);
+            // As many again, so that this rarely happens.
+            let running = listed.len();
+            listed.reserve(running + 1);
+        }
+        listed.push(Rc::downgrade(transfer));
     }
 
     /// Ends the slowest transfers of the networks that `may_lose` some, until `count` are ending.
     /// Their places and their memory are free within a second.
     pub(super) fn end_slowest(&self, count: usize, may_lose: impl Fn(Network) -> bool) {
         let mut listed = self.0.borrow_mut();
-        listed.retain(|transfer| transfer.strong_count() > 0);
+        forget_finished(&mut listed);
         let transfers: Vec<Rc<Transfer>> = listed.iter().filter_map(Weak::upgrade).collect();
         let ending = transfers.iter().filter(|transfer| transfer.ended.get()).count();
         let may_end = |transfer: &&Rc<Transfer>| {
@@ -68,5 +75,30 @@ impl Readers {
         for transfer in slow.into_iter().take(count.saturating_sub(ending)) {
             transfer.ended.set(true);
         }
+    }
+}
+
+/// Removes the transfers that have finished. Each would hold its memory for as long as it is listed.
+fn forget_finished(listed: &mut Vec<Weak<Transfer>>) {
+    listed.retain(|transfer| transfer.strong_count() > 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finished_transfers_do_not_stay_listed() {
+        let readers = Readers::default();
+        let running: Vec<_> = (0..100).map(|_| Transfer::new(Instant::now())).collect();
+        for transfer in &running {
+            readers.list(transfer);
+            for _ in 0..1000 {
+                readers.list(&Transfer::new(Instant::now()));
+            }
+        }
+        let listed = readers.0.borrow();
+        assert!(listed.len() <= 4 * running.len(), "{} are listed", listed.len());
+        assert_eq!(listed.iter().filter_map(Weak::upgrade).count(), running.len());
     }
 }
