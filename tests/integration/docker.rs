@@ -5,99 +5,64 @@ use std::fs;
 use std::path::Path;
 
 use crate::harness::client_ca::ClientCa;
-use crate::harness::engine::{ADDRESS, Engine};
-use crate::harness::registry::Registry;
-use crate::harness::tidegate::Tidegate;
+use crate::harness::engine::ADDRESS;
 use crate::harness::tools::{Run, succeed};
+use crate::harness::workstation::Workstation;
 
-/// A Docker engine, and a tidegate that admits only machines with certificates.
-struct Setup {
-    engine: Engine,
-    _registry: Registry,
-    client_ca: ClientCa,
-    tidegate: Tidegate,
-    /// tidegate's host and port.
-    host: String,
-}
+const IMAGE: &str = "team/app:one";
 
-impl Setup {
-    fn start() -> Option<Setup> {
-        let engine = Engine::start()?;
-        let registry = Registry::on_a_socket();
-        let settings = engine
-            .settings(&registry.url())
-            .set("auth.mode", r#""off""#)
-            .set("tls.client.verify", r#""required""#)
-            .set("tls.client.ca", r#""clients.crt""#);
+/// A tidegate that admits only machines with certificates.
+fn start() -> Option<Workstation> {
+    Workstation::start(|settings| {
         let client_ca = ClientCa::new(settings.path());
         client_ca.issue("machine", |_| ());
         client_ca.self_signed("elsewhere");
-        let tidegate = Tidegate::start(settings);
-        let host = tidegate.address.to_string();
-        Some(Setup { engine, _registry: registry, client_ca, tidegate, host })
-    }
+        settings
+            .set("auth.mode", r#""off""#)
+            .set("tls.client.verify", r#""required""#)
+            .set("tls.client.ca", r#""clients.crt""#)
+    })
+}
 
-    /// Lays out certs.d for this host: the server's CA, and pairs of files by name.
-    fn lay_out(&self, pairs: &[(&str, &str)]) {
-        let folder = self.engine.certificates(&self.host);
-        fs::copy(self.client_ca.file("ca.crt"), folder.join("ca.crt")).unwrap();
-        for (name, who) in pairs {
-            let copy = |from: &str, to: &str| {
-                fs::copy(self.client_ca.file(&format!("{who}.{from}")), folder.join(format!("{name}.{to}")))
-                    .unwrap();
-            };
-            copy("crt", "cert");
-            copy("key", "key");
-        }
-    }
-
-    fn image(&self) -> String {
-        format!("{}/team/app:one", self.host)
-    }
-
-    /// Pulls with each client and returns their output.
-    fn pulls(&self) -> [(&str, Run); 3] {
-        let image = format!("docker://{}", self.image());
-        let (storage, state) = (self.text("storage"), self.text("state"));
-        let podman =
-            ["--root", &storage, "--runroot", &state, "--storage-driver", "vfs", "--events-backend", "none"];
-        let back = format!("dir:{}", self.text("back"));
-        [
-            ("docker", self.engine.docker(&["pull", &self.image()])),
-            ("podman", self.engine.run("podman", &[&podman[..], &["pull", &image]].concat())),
-            ("skopeo", self.engine.run("skopeo", &["--insecure-policy", "copy", &image, &back])),
-        ]
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.engine.path().join(name).display().to_string()
+/// Lays out certs.d for this host: the server's CA, and pairs of files by name.
+fn lay_out(setup: &Workstation, pairs: &[(&str, &str)]) {
+    let (folder, there) = (setup.tidegate.settings.path(), setup.engine.certificates(&setup.host));
+    let copy = |from: &str, to: &str| fs::copy(folder.join(from), there.join(to)).unwrap();
+    copy("ca.crt", "ca.crt");
+    for (name, who) in pairs {
+        copy(&format!("{who}.crt"), &format!("{name}.cert"));
+        copy(&format!("{who}.key"), &format!("{name}.key"));
     }
 }
 
-/// Builds an image of one small file and pushes it.
-fn push(setup: &Setup) {
-    let root = setup.engine.path().join("root");
-    fs::create_dir(&root).unwrap();
-    fs::write(root.join("hello"), "hello").unwrap();
-    let tar = setup.text("image.tar");
-    succeed("tar", &["--create", "--file", &tar, "--directory", root.to_str().unwrap(), "hello"]);
-    for arguments in [&["import", &tar, &setup.image()][..], &["push", &setup.image()]] {
-        let run = setup.engine.docker(arguments);
-        assert!(run.success, "{arguments:?}: {}", run.stderr);
-    }
+/// Pulls with each client and returns their output.
+fn pulls(setup: &Workstation) -> [(&str, Run); 3] {
+    let (image, back) = (setup.docker_url(IMAGE), format!("dir:{}", setup.text("back")));
+    [
+        ("docker", setup.engine.docker(&["pull", &setup.image(IMAGE)])),
+        ("podman", setup.podman(&["pull", &image])),
+        ("skopeo", setup.skopeo(&["copy", &image, &back])),
+    ]
+}
+
+/// Makes an image and pushes it.
+fn push(setup: &Workstation) {
+    setup.docker_import(IMAGE);
+    let run = setup.engine.docker(&["push", &setup.image(IMAGE)]);
+    assert!(run.success, "{}", run.stderr);
 }
 
 #[test]
 fn clients_pull_with_a_certificate_and_see_the_reason_without_one() {
-    let Some(setup) = Setup::start() else { return };
-    setup.lay_out(&[("client", "machine")]);
+    let Some(setup) = start() else { return };
+    lay_out(&setup, &[("client", "machine")]);
     push(&setup);
-    for (client, run) in setup.pulls() {
+    for (client, run) in pulls(&setup) {
         assert!(run.success, "{client}: {}", run.stderr);
     }
 
-    setup.lay_out(&[]);
-    for (client, run) in setup.pulls() {
+    lay_out(&setup, &[]);
+    for (client, run) in pulls(&setup) {
         assert!(!run.success, "{client}");
         // These two do not show the body when their first request is refused.
         let readable = match client {
@@ -109,8 +74,8 @@ fn clients_pull_with_a_certificate_and_see_the_reason_without_one() {
 
     // The first pair by name is from another CA and useless here: the client picks a certificate by
     // the names of the CAs.
-    setup.lay_out(&[("a", "elsewhere"), ("b", "machine")]);
-    for (client, run) in setup.pulls() {
+    lay_out(&setup, &[("a", "elsewhere"), ("b", "machine")]);
+    for (client, run) in pulls(&setup) {
         assert!(run.success, "{client}: {}", run.stderr);
     }
     let users = setup.tidegate.access.so_far();
@@ -119,7 +84,7 @@ fn clients_pull_with_a_certificate_and_see_the_reason_without_one() {
 
 #[test]
 fn the_files_of_cert_client_fit_certs_d_unchanged() {
-    let Some(setup) = Setup::start() else { return };
+    let Some(setup) = start() else { return };
     let folder = setup.tidegate.settings.path();
     let tidegate = |arguments: &[&str]| succeed(env!("CARGO_BIN_EXE_tidegate"), arguments);
     let at = |name: &str| folder.join(name).display().to_string();
@@ -142,7 +107,7 @@ fn the_files_of_cert_client_fit_certs_d_unchanged() {
         fs::copy(file.path(), certificates.join(file.file_name())).unwrap();
     }
     push(&setup);
-    for (client, run) in setup.pulls() {
+    for (client, run) in pulls(&setup) {
         assert!(run.success, "{client}: {}", run.stderr);
     }
 }

@@ -5,11 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::engine::Engine;
-use crate::harness::image::write_image;
-use crate::harness::registry::Registry;
-use crate::harness::tidegate::Tidegate;
 use crate::harness::tools::{Run, succeed};
+use crate::harness::workstation::Workstation;
 
 /// All clients can pull what is public. Alice can push that and what belongs to the team, and each
 /// user has repositories of their own.
@@ -36,48 +33,19 @@ actions = ["pull", "push"]
 const ALICE: (&str, &str) = ("alice", "wonderland");
 const BOB: (&str, &str) = ("bob", "builder");
 
-struct Setup {
-    engine: Engine,
-    _registry: Registry,
-    tidegate: Tidegate,
-    host: String,
-}
-
-impl Setup {
-    fn start() -> Option<Setup> {
-        let engine = Engine::start()?;
-        let registry = Registry::on_a_socket();
-        let settings = engine
-            .settings(&registry.url())
-            .set("auth.mode", r#""token""#)
-            .set("token.key", r#""token.key""#)
-            .tables(RULES);
+fn start() -> Option<Workstation> {
+    Workstation::start(|settings| {
         settings.write_users(&[ALICE, BOB]);
         let key = settings.path().join("token.key").display().to_string();
         succeed(env!("CARGO_BIN_EXE_tidegate"), &["token", &key]);
-        let tidegate = Tidegate::start(settings);
-        let host = tidegate.address.to_string();
-        let trust = engine.certificates(&host).join("ca.crt");
-        fs::copy(tidegate.settings.path().join("ca.crt"), trust).unwrap();
-        write_image(&engine.path().join("image"), "one");
-        Some(Setup { engine, _registry: registry, tidegate, host })
-    }
+        settings.tables(RULES).set("auth.mode", r#""token""#).set("token.key", r#""token.key""#)
+    })
+}
 
-    fn text(&self, name: &str) -> String {
-        self.engine.path().join(name).display().to_string()
-    }
-
-    fn image(&self, repository: &str) -> String {
-        format!("{}/{repository}", self.host)
-    }
-
-    /// The JSON at an address, requested with curl.
-    fn json(&self, arguments: &[&str]) -> Value {
-        let ca = self.tidegate.settings.path().join("ca.crt").display().to_string();
-        let run = self.engine.run("curl", &[&["--silent", "--cacert", &ca], arguments].concat());
-        serde_json::from_str(&run.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {} {}", run.stdout, run.stderr))
-    }
+/// The JSON at an address, requested with curl.
+fn json(setup: &Workstation, arguments: &[&str]) -> Value {
+    let run = setup.curl(arguments);
+    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {} {}", run.stdout, run.stderr))
 }
 
 /// The user who is logged in at a client; `None` for anonymous.
@@ -86,11 +54,11 @@ type Who = Option<(&'static str, &'static str)>;
 /// One kind of client.
 trait Client {
     fn name(&self) -> &'static str;
-    fn login(&self, setup: &Setup, user: (&str, &str)) -> Run;
+    fn login(&self, setup: &Workstation, user: (&str, &str)) -> Run;
     /// Builds an image and pushes it.
-    fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run;
+    fn push(&self, setup: &Workstation, who: Who, repository: &str) -> Run;
     /// Pulls an image, even if the client has it already.
-    fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run;
+    fn pull(&self, setup: &Workstation, who: Who, repository: &str) -> Run;
 }
 
 fn label(who: Who) -> &'static str {
@@ -98,7 +66,7 @@ fn label(who: Who) -> &'static str {
 }
 
 /// Runs the whole sequence with separate repositories for each client.
-fn try_everything(setup: &Setup, client: &dyn Client) {
+fn try_everything(setup: &Workstation, client: &dyn Client) {
     let name = client.name();
     let (public, private) = (format!("public/{name}:one"), format!("team/{name}:one"));
     let good = |what: &str, run: Run| assert!(run.success, "{name}, {what}: {}{}", run.stdout, run.stderr);
@@ -133,7 +101,7 @@ fn try_everything(setup: &Setup, client: &dyn Client) {
 struct Docker;
 
 impl Docker {
-    fn run(setup: &Setup, who: Who, arguments: &[&str]) -> Run {
+    fn run(setup: &Workstation, who: Who, arguments: &[&str]) -> Run {
         let config = setup.text(&format!("docker-{}", label(who)));
         setup.engine.docker(&[&["--config", &config], arguments].concat())
     }
@@ -144,22 +112,18 @@ impl Client for Docker {
         "docker"
     }
 
-    fn login(&self, setup: &Setup, (user, password): (&str, &str)) -> Run {
+    fn login(&self, setup: &Workstation, (user, password): (&str, &str)) -> Run {
         let config = setup.text(&format!("docker-{user}"));
         let words = ["--config", &config, "login", "--username", user, "--password", password, &setup.host];
         setup.engine.docker(&words)
     }
 
-    fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run {
-        let image = setup.image(repository);
-        let tar = setup.text("docker.tar");
-        succeed("tar", &["--create", "--file", &tar, "--directory", &setup.text("image/rootfs"), "noise"]);
-        let made = setup.engine.docker(&["import", &tar, &image]);
-        assert!(made.success, "{}", made.stderr);
-        Docker::run(setup, who, &["push", &image])
+    fn push(&self, setup: &Workstation, who: Who, repository: &str) -> Run {
+        setup.docker_import(repository);
+        Docker::run(setup, who, &["push", &setup.image(repository)])
     }
 
-    fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+    fn pull(&self, setup: &Workstation, who: Who, repository: &str) -> Run {
         let image = setup.image(repository);
         setup.engine.docker(&["rmi", "--force", &image]);
         Docker::run(setup, who, &["pull", &image])
@@ -170,7 +134,7 @@ impl Client for Docker {
 struct Containerd;
 
 impl Containerd {
-    fn run(setup: &Setup, arguments: &[&str]) -> Run {
+    fn run(setup: &Workstation, arguments: &[&str]) -> Run {
         let socket = setup.text("exec/containerd/containerd.sock");
         setup.engine.run("ctr", &[&["--address", &socket, "images"], arguments].concat())
     }
@@ -179,7 +143,7 @@ impl Containerd {
         who.map_or_else(Vec::new, |(user, password)| vec!["--user".to_owned(), format!("{user}:{password}")])
     }
 
-    fn with(setup: &Setup, credentials: &[String], command: &str, image: &str) -> Run {
+    fn with(setup: &Workstation, credentials: &[String], command: &str, image: &str) -> Run {
         let trust = Path::new("/etc/docker/certs.d").display().to_string();
         let mut words = vec![command, "--hosts-dir", &trust];
         if command == "pull" {
@@ -197,16 +161,13 @@ impl Client for Containerd {
     }
 
     /// containerd has no login: each command has its credentials. A request with them replaces it.
-    fn login(&self, setup: &Setup, (user, password): (&str, &str)) -> Run {
+    fn login(&self, setup: &Workstation, (user, password): (&str, &str)) -> Run {
         let url = format!("https://{}/v2/", setup.host);
-        let ca = setup.tidegate.settings.path().join("ca.crt").display().to_string();
         let pair = format!("{user}:{password}");
-        setup
-            .engine
-            .run("curl", &["--fail", "--silent", "--show-error", "--cacert", &ca, "--user", &pair, &url])
+        setup.curl(&["--fail", "--show-error", "--user", &pair, &url])
     }
 
-    fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+    fn push(&self, setup: &Workstation, who: Who, repository: &str) -> Run {
         let (tar, image) = (setup.text("image.oci.tar"), setup.image(repository));
         succeed(
             "tar",
@@ -229,7 +190,7 @@ impl Client for Containerd {
         Containerd::with(setup, &Containerd::credentials(who), "push", &image)
     }
 
-    fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run {
+    fn pull(&self, setup: &Workstation, who: Who, repository: &str) -> Run {
         let image = setup.image(repository);
         Containerd::run(setup, &["rm", "--sync", &image]);
         Containerd::with(setup, &Containerd::credentials(who), "pull", &image)
@@ -238,43 +199,23 @@ impl Client for Containerd {
 
 struct Podman;
 
-impl Podman {
-    fn run(setup: &Setup, arguments: &[&str]) -> Run {
-        let (storage, state) = (setup.text("storage"), setup.text("state"));
-        let own =
-            ["--root", &storage, "--runroot", &state, "--storage-driver", "vfs", "--events-backend", "none"];
-        let folder = setup.engine.path().display().to_string();
-        setup.engine.run("env", &[&["--chdir", &folder, "podman"], &own[..], arguments].concat())
-    }
-}
-
 impl Client for Podman {
     fn name(&self) -> &'static str {
         "podman"
     }
 
-    fn login(&self, setup: &Setup, (user, password): (&str, &str)) -> Run {
+    fn login(&self, setup: &Workstation, (user, password): (&str, &str)) -> Run {
         let file = auth_file(setup, "podman", user);
-        Podman::run(
-            setup,
-            &["login", "--authfile", &file, "--username", user, "--password", password, &setup.host],
-        )
+        setup.podman(&["login", "--authfile", &file, "--username", user, "--password", password, &setup.host])
     }
 
-    fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run {
-        let made = Podman::run(setup, &["pull", "--quiet", "oci:image:one"]);
-        assert!(made.success, "{}", made.stderr);
-        let image = format!("docker://{}", setup.image(repository));
-        Podman::run(
-            setup,
-            &["push", "--authfile", &auth_file(setup, "podman", label(who)), made.stdout.trim(), &image],
-        )
+    fn push(&self, setup: &Workstation, who: Who, repository: &str) -> Run {
+        setup.podman_push(&auth_file(setup, "podman", label(who)), repository)
     }
 
-    fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run {
-        Podman::run(setup, &["rmi", "--force", "--all"]);
-        let image = format!("docker://{}", setup.image(repository));
-        Podman::run(setup, &["pull", "--authfile", &auth_file(setup, "podman", label(who)), &image])
+    fn pull(&self, setup: &Workstation, who: Who, repository: &str) -> Run {
+        setup.podman(&["rmi", "--force", "--all"]);
+        setup.podman_pull(&auth_file(setup, "podman", label(who)), repository)
     }
 }
 
@@ -285,7 +226,7 @@ impl Client for Skopeo {
         "skopeo"
     }
 
-    fn login(&self, setup: &Setup, (user, password): (&str, &str)) -> Run {
+    fn login(&self, setup: &Workstation, (user, password): (&str, &str)) -> Run {
         let file = auth_file(setup, "skopeo", user);
         setup.engine.run(
             "skopeo",
@@ -293,26 +234,20 @@ impl Client for Skopeo {
         )
     }
 
-    fn push(&self, setup: &Setup, who: Who, repository: &str) -> Run {
-        let from = format!("oci:{}:one", setup.text("image"));
-        let to = format!("docker://{}", setup.image(repository));
-        let file = auth_file(setup, "skopeo", label(who));
-        setup.engine.run("skopeo", &["--insecure-policy", "copy", "--authfile", &file, &from, &to])
+    fn push(&self, setup: &Workstation, who: Who, repository: &str) -> Run {
+        setup.skopeo_push(&auth_file(setup, "skopeo", label(who)), repository)
     }
 
-    fn pull(&self, setup: &Setup, who: Who, repository: &str) -> Run {
-        let back = setup.text("back");
+    fn pull(&self, setup: &Workstation, who: Who, repository: &str) -> Run {
+        let (from, back) = (setup.docker_url(repository), setup.text("back"));
         let _ = fs::remove_dir_all(&back);
-        let from = format!("docker://{}", setup.image(repository));
         let file = auth_file(setup, "skopeo", label(who));
-        setup
-            .engine
-            .run("skopeo", &["--insecure-policy", "copy", "--authfile", &file, &from, &format!("dir:{back}")])
+        setup.skopeo(&["copy", "--authfile", &file, &from, &format!("dir:{back}")])
     }
 }
 
 /// Where a client stores a user's login.
-fn auth_file(setup: &Setup, client: &str, user: &str) -> String {
+fn auth_file(setup: &Workstation, client: &str, user: &str) -> String {
     let file = setup.engine.path().join(format!("{client}-{user}.json"));
     if !file.exists() {
         fs::write(&file, "{}").unwrap();
@@ -322,7 +257,7 @@ fn auth_file(setup: &Setup, client: &str, user: &str) -> String {
 
 #[test]
 fn docker_containerd_podman_and_skopeo_do_what_their_users_may() {
-    let Some(setup) = Setup::start() else { return };
+    let Some(setup) = start() else { return };
     let clients: [&dyn Client; 4] = [&Docker, &Containerd, &Podman, &Skopeo];
     for client in clients {
         try_everything(&setup, client);
@@ -331,7 +266,7 @@ fn docker_containerd_podman_and_skopeo_do_what_their_users_may() {
 
 #[test]
 fn docker_stores_an_identity_token_that_survives_a_restart_and_not_the_password() {
-    let Some(mut setup) = Setup::start() else { return };
+    let Some(mut setup) = start() else { return };
     assert!(Docker.login(&setup, ALICE).success);
     let config = fs::read_to_string(setup.engine.path().join("docker-alice/config.json")).unwrap();
     let config: Value = serde_json::from_str(&config).unwrap();
@@ -352,7 +287,7 @@ fn docker_stores_an_identity_token_that_survives_a_restart_and_not_the_password(
 
 #[test]
 fn docker_mounts_where_allowed_and_uploads_elsewhere() {
-    let Some(setup) = Setup::start() else { return };
+    let Some(setup) = start() else { return };
     assert!(Docker.login(&setup, ALICE).success && Docker.login(&setup, BOB).success);
     // The engine remembers for all users where it has pushed a layer.
     let pushes = [(ALICE, "team/app"), (ALICE, "alice/app"), (BOB, "bob/app")];
@@ -373,9 +308,9 @@ fn docker_mounts_where_allowed_and_uploads_elsewhere() {
 
 #[test]
 fn containerd_uses_an_identity_token() {
-    let Some(setup) = Setup::start() else { return };
+    let Some(setup) = start() else { return };
     let url = format!("https://{}/auth/token?offline_token=true&scope=", setup.host);
-    let answer = setup.json(&["--user", "alice:wonderland", &url]);
+    let answer = json(&setup, &["--user", "alice:wonderland", &url]);
     let token = answer["refresh_token"].as_str().unwrap().to_owned();
     assert!(Containerd.push(&setup, Some(ALICE), "team/app:one").success);
     let image = setup.image("team/app:one");
@@ -385,20 +320,11 @@ fn containerd_uses_an_identity_token() {
 
 #[test]
 fn curl_uses_a_token_or_a_password() {
-    let Some(setup) = Setup::start() else { return };
+    let Some(setup) = start() else { return };
     let v2 = format!("https://{}/v2/", setup.host);
     let status = |arguments: &[&str]| {
-        let ca = setup.tidegate.settings.path().join("ca.crt").display().to_string();
-        let words = [
-            "--silent",
-            "--cacert",
-            &ca,
-            "--output",
-            "/dev/null",
-            "--write-out",
-            "%{http_code} %header{www-authenticate}",
-        ];
-        setup.engine.run("curl", &[&words, arguments].concat()).stdout
+        let form = "%{http_code} %header{www-authenticate}";
+        setup.curl(&[&["--output", "/dev/null", "--write-out", form], arguments].concat()).stdout
     };
     assert!(Skopeo.login(&setup, ALICE).success);
     for repository in ["public/app:one", "team/app:one"] {
@@ -411,7 +337,7 @@ fn curl_uses_a_token_or_a_password() {
     let pull = |repository: &str, user: &[&str]| {
         let scope = format!("scope=repository:{repository}:pull");
         let url = format!("https://{}/auth/token?service={}&{scope}", setup.host, setup.host);
-        let answer = setup.json(&[user, &[&url]].concat());
+        let answer = json(&setup, &[user, &[&url]].concat());
         let bearer = format!("Authorization: Bearer {}", answer["token"].as_str().unwrap());
         status(&["--header", &bearer, "--header", accept, &manifest(repository)])
     };

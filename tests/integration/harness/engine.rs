@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::child;
 use super::lines::Lines;
+use super::namespaces::Namespaces;
 use super::tidegate::Settings;
 use super::tools::{Run, run};
 
@@ -16,9 +17,8 @@ use super::tools::{Run, run};
 pub const ADDRESS: &str = "192.0.2.1";
 
 pub struct Engine {
+    namespaces: Namespaces,
     folder: TempDir,
-    /// Keeps the namespaces.
-    holder: Child,
     daemon: Child,
     log: Lines,
 }
@@ -26,28 +26,18 @@ pub struct Engine {
 impl Engine {
     /// Starts the engine, which requires root. Without root, prints a note and returns `None`.
     pub fn start() -> Option<Engine> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("not root: nothing is tested with docker");
-            return None;
-        }
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         for name in ["etc", "etc/certs.d", "containers"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         let script = format!(
-            "set -e; mkdir -p /etc/docker; ip link set lo up; ip address add {ADDRESS}/32 dev lo; \
-             mount --bind {} /etc/docker; echo ready; exec sleep 3600",
+            "mkdir -p /etc/docker; ip address add {ADDRESS}/32 dev lo; mount --bind {} /etc/docker",
             at("etc")
         );
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--net", "sh", "-c", &script]).stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut holder = child::spawn(command).unwrap();
-        let said = Lines::follow(holder.stdout.take().unwrap());
-        said.wait_for("the namespaces", |line| line == "ready");
-
-        let mut command = inside(&holder, "dockerd");
+        let namespaces = Namespaces::start("docker", &script)?;
+        let mut command = Command::new("env");
+        command.args(namespaces.runner()).arg("dockerd");
         command.arg("--data-root").arg(at("data")).arg("--exec-root").arg(at("exec"));
         command.arg("--pidfile").arg(at("pid")).arg("--host").arg(format!("unix://{}", at("socket")));
         command.args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs"]);
@@ -58,20 +48,14 @@ impl Engine {
         let mut daemon = child::spawn(command).expect("dockerd is installed: tests/run.sh does it");
         let log = Lines::follow(daemon.stderr.take().unwrap());
         log.wait_for("the Docker engine", |line| line.contains("API listen on"));
-        Some(Engine { folder, holder, daemon, log })
-    }
-
-    /// The command prefix that runs a program in the namespaces.
-    pub fn runner(&self) -> Vec<String> {
-        let namespaces = format!("--target={}", self.holder.id());
-        ["nsenter", &namespaces, "--mount", "--net", "--"].map(str::to_owned).to_vec()
+        Some(Engine { namespaces, folder, daemon, log })
     }
 
     /// Settings of a tidegate in the namespace, on a free port.
     pub fn settings(&self, upstream: &str) -> Settings {
         let settings = Settings::for_upstream(upstream)
             .set("server.listen", &format!("[{:?}]", format!("{ADDRESS}:0")))
-            .run_by(self.runner());
+            .run_by(self.namespaces.runner());
         settings.authority.issue_for("there", &[ADDRESS]).write(settings.path(), "server");
         settings
     }
@@ -92,9 +76,7 @@ impl Engine {
 
     /// Runs another program in the namespaces.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Run {
-        let runner = self.runner();
-        let words: Vec<_> = runner.iter().map(String::as_str).chain([program]).collect();
-        run(words[0], &[&words[1..], arguments].concat())
+        self.namespaces.run(program, arguments)
     }
 
     pub fn path(&self) -> &Path {
@@ -108,16 +90,8 @@ impl Drop for Engine {
         let daemon = rustix::process::Pid::from_child(&self.daemon);
         let _ = rustix::process::kill_process(daemon, rustix::process::Signal::TERM);
         let _ = self.daemon.wait();
-        let _ = self.holder.kill();
-        let _ = self.holder.wait();
         if std::thread::panicking() {
             eprintln!("dockerd said:\n{}", self.log.so_far().join("\n"));
         }
     }
-}
-
-fn inside(holder: &Child, program: &str) -> Command {
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--target={}", holder.id())).args(["--mount", "--net", "--", program]);
-    command
 }

@@ -13,6 +13,7 @@ pub mod http2;
 pub mod image;
 pub mod library;
 pub mod lines;
+pub mod namespaces;
 pub mod openssl;
 pub mod pebble;
 pub mod pki;
@@ -24,6 +25,7 @@ pub mod tidegate;
 pub mod tls;
 pub mod tools;
 pub mod two_machines;
+pub mod workstation;
 
 use std::time::Duration;
 
