@@ -163,8 +163,8 @@ impl Flow {
         self.turns.readers.list(&self.transfer);
     }
 
-    /// Ends the slowest transfers of the worker, of networks that `may_lose` some, until `count` are
-    /// ending.
+    /// Ends the slowest transfers of the worker, of networks that `may_lose` some, until `count`
+    /// are ending.
     pub(crate) fn end_slowest(&self, count: usize, may_lose: impl Fn(Network) -> bool) {
         self.turns.readers.end_slowest(count, may_lose);
     }

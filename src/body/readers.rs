@@ -78,7 +78,7 @@ impl Readers {
     }
 }
 
-/// Removes the transfers that have finished. Each would hold its memory for as long as it is listed.
+/// Removes the transfers that have finished. The memory of a transfer is in use while it is listed.
 fn forget_finished(listed: &mut Vec<Weak<Transfer>>) {
     listed.retain(|transfer| transfer.strong_count() > 0);
 }
