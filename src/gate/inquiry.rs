@@ -91,7 +91,7 @@ impl<'a> Inquiry<'a> {
         hop::strip(&mut head.headers);
         head.headers.remove(CONTENT_LENGTH);
         head.headers.insert(API_VERSION, API_VERSION_VALUE);
-        put_right(&mut head.headers, &self.context.rewriter());
+        put_right(&mut head.headers, &self.context.rewriter(), target.split('?').next().unwrap_or(target));
         Ok(Response::from_parts(head, body))
     }
 }

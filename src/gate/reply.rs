@@ -54,12 +54,13 @@ pub(super) fn rewrite(
     if let Some(location) = location {
         headers.insert(LOCATION, location);
     }
-    put_right(headers, &rewriter);
+    put_right(headers, &rewriter, asked.path());
     Ok(answer.map(Source::Answer))
 }
 
-/// Puts the registry's addresses for itself right, except for `Location`.
-pub(super) fn put_right(headers: &mut HeaderMap, rewriter: &Rewriter<'_>) {
+/// Puts the registry's addresses for itself right, except for `Location`, in the answer to a
+/// request for the path `asked`.
+pub(super) fn put_right(headers: &mut HeaderMap, rewriter: &Rewriter<'_>, asked: &str) {
     let mut each = |name: HeaderName, rewritten: &dyn Fn(&HeaderValue) -> Option<HeaderValue>| {
         if let Entry::Occupied(mut field) = headers.entry(name) {
             for value in field.iter_mut() {
@@ -70,7 +71,7 @@ pub(super) fn put_right(headers: &mut HeaderMap, rewriter: &Rewriter<'_>) {
         }
     };
     each(CONTENT_LOCATION, &|value| rewriter.content_location(value));
-    each(LINK, &|value| rewriter.link(value));
+    each(LINK, &|value| rewriter.link(value, asked));
     each(WWW_AUTHENTICATE, &|value| rewriter.challenge(value));
 }
 

@@ -58,9 +58,13 @@ impl Rewriter<'_> {
         self.reference(location.as_bytes(), false)
     }
 
-    /// The same for the targets of a `Link` (RFC 8288 section 3).
-    pub(crate) fn link(&self, link: &HeaderValue) -> Option<HeaderValue> {
-        self.between(link, b"<", b'>', |target| self.reference(target, false))
+    /// The same for the targets of a `Link` (RFC 8288 section 3), in the answer to a request for
+    /// the path `asked`. Another page of the same list is the registry's own, under whatever name
+    /// and path prefix it believes to have.
+    pub(crate) fn link(&self, link: &HeaderValue, asked: &str) -> Option<HeaderValue> {
+        self.between(link, b"<", b'>', |target| {
+            self.reference(target, false).or_else(|| self.page(target, asked))
+        })
     }
 
     /// The same for the realms of a challenge, which are the addresses of token services.
@@ -76,6 +80,17 @@ impl Rewriter<'_> {
         let is_right = reference.authority.is_none() && own.len() == reference.path.len() && !always;
         let is_own = reference.authority.is_none() || self.is_own(&reference);
         if is_own && !is_right { self.absolute(self.client.as_str().as_bytes(), own) } else { None }
+    }
+
+    /// What the client gets for another page of the list at `asked`; `None` for any other, and for
+    /// a path that may stay as it is.
+    fn page(&self, text: &[u8], asked: &str) -> Option<HeaderValue> {
+        let reference = Reference::parse(text)?;
+        let own = from_api_base(reference.path)?;
+        let is_right = reference.authority.is_none() && own.len() == reference.path.len();
+        let path = own.split(|byte| matches!(byte, b'?' | b'#')).next()?;
+        let is_same = path == asked.as_bytes();
+        if is_same && !is_right { self.absolute(self.client.as_str().as_bytes(), own) } else { None }
     }
 
     /// Replaces every text between `begin` and `end` for which `replaced` has another.

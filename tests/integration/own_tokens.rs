@@ -91,6 +91,68 @@ fn a_registry_with_its_own_token_service_is_logged_in_to() {
     }
 }
 
+/// A registry that writes whole URLs everywhere, with the name `named`, or else with the address
+/// that it listens on.
+fn registry_that_names_itself(named: Option<&'static str>) -> Fake {
+    Fake::start(move |conversation| {
+        let own = named.map_or_else(|| format!("http://{}", conversation.address()), str::to_owned) + PATH;
+        while let Some(head) = conversation.read_head() {
+            let asked = head[0].split(' ').nth(1).unwrap();
+            let Some(path) = asked.strip_prefix(PATH).and_then(|path| path.split('?').next()) else { return };
+            let is_authorized = head.iter().any(|line| line.starts_with("authorization: Bearer"));
+            let (status, field) = if !is_authorized {
+                let service = "service=\"registry\",scope=\"repository:a:pull\"";
+                ("401 U", format!("WWW-Authenticate: Bearer realm=\"{own}/v2/token\",{service}"))
+            } else if path.ends_with("/uploads/") {
+                ("202 A", format!("Location: {own}{path}u-1?_state=x"))
+            } else if path.contains("/blobs/") {
+                ("307 T", format!("Location: {own}{path}?again"))
+            } else {
+                ("200 O", format!("Link: <{own}{path}?last=b&n=1>; rel=\"next\""))
+            };
+            conversation
+                .write(format!("HTTP/1.1 {status}\r\n{field}\r\nContent-Length: 2\r\n\r\n{{}}").as_bytes());
+        }
+    })
+}
+
+#[test]
+fn a_registry_below_a_path_that_writes_whole_urls_sends_clients_to_tidegate() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let lists =
+        ["/v2/_catalog".to_owned(), "/v2/a/tags/list".to_owned(), format!("/v2/a/referrers/{digest}")];
+    // With its own address, with the name that it is given, and with one that nobody knows.
+    for (named, host) in
+        [(None, ""), (Some("http://inner.example:3000"), NAME), (Some("https://unheard.example"), "")]
+    {
+        let registry = registry_that_names_itself(named);
+        let settings = settings(&registry, PATH).set("upstream.host", &format!("{host:?}"));
+        let tidegate = Tidegate::start(settings);
+        let here = "https://localhost";
+        let token = "Authorization: Bearer given";
+        let mut client = Client::connect(&tidegate);
+        for list in &lists {
+            let answer = client.exchange(&format!("GET {list}?n=1"), &[token]);
+            assert_eq!(answer.all("Link"), [format!("<{here}{list}?last=b&n=1>; rel=\"next\"")], "{named:?}");
+        }
+        let upload = client.exchange("POST /v2/a/blobs/uploads/", &[token, "Content-Length: 0"]);
+        assert_eq!(upload.all("Location"), [format!("{here}/v2/a/blobs/uploads/u-1?_state=x")], "{named:?}");
+        if named == Some("https://unheard.example") {
+            // A redirect or a token service at an unknown name is that of another machine.
+            continue;
+        }
+        let blob = format!("/v2/a/blobs/{digest}");
+        let redirect = client.exchange(&format!("GET {blob}"), &[token]);
+        assert_eq!(redirect.all("Location"), [format!("{here}{blob}?again")], "{named:?}");
+        let asks = client.exchange("GET /v2/", &[]);
+        assert_eq!(
+            asks.all("WWW-Authenticate"),
+            [format!("Bearer realm=\"{here}/v2/token\",service=\"registry\",scope=\"repository:a:pull\"")],
+            "{named:?}"
+        );
+    }
+}
+
 #[test]
 fn the_token_service_of_the_registry_is_reached_only_where_clients_log_in_to_the_registry() {
     let registry = registry("");

@@ -202,7 +202,7 @@ fn every_form_of_an_own_address_below_a_path_is_put_right() {
         }
         assert_eq!(text(rewriter.content_location(&value)).as_deref(), Some(&*expected), "{own}");
         let link = format!("<{own}>; rel=\"next\"").parse().unwrap();
-        assert_eq!(text(rewriter.link(&link)), Some(format!("<{expected}>; rel=\"next\"")));
+        assert_eq!(text(rewriter.link(&link, "/v2/y/")), Some(format!("<{expected}>; rel=\"next\"")));
         let challenge = format!("Bearer realm=\"{own}\",service=\"x\"").parse().unwrap();
         assert_eq!(
             text(rewriter.challenge(&challenge)),
@@ -225,7 +225,29 @@ fn what_is_not_an_own_address_stays_as_it_is() {
     ] {
         assert_eq!(rewriter.challenge(&challenge.parse().unwrap()), None, "{challenge}");
     }
-    for link in ["</v2/_catalog?last=a>; rel=\"next\"", "<https://other.example/a>", "nonsense"] {
-        assert_eq!(rewriter.link(&link.parse().unwrap()), None, "{link}");
+    for link in [
+        "</v2/_catalog?last=a>; rel=\"next\"",
+        "<https://other.example/a>",
+        "<https://other.example/v2/x>; rel=\"help\"",
+        "<https://other.example/v2/_catalogs?last=a>",
+        "<https://other.example/a?b=/v2/_catalog>",
+        "nonsense",
+    ] {
+        assert_eq!(rewriter.link(&link.parse().unwrap(), "/v2/_catalog"), None, "{link}");
+    }
+}
+
+#[test]
+fn the_next_page_is_on_tidegate_whatever_name_the_registry_believes_to_have() {
+    let client = authority(HOST);
+    let rewriter = below_a_path(&client);
+    for list in ["/v2/_catalog", "/v2/x/tags/list", "/v2/v2/referrers/sha256:ab"] {
+        let link = |origin: &str| format!("<{origin}{list}?last=b&n=1>; rel=\"next\"");
+        for origin in
+            ["http://unheard.example:5000", "//unheard.example", "https://unheard.example/a/b", "/a/b"]
+        {
+            let value = rewriter.link(&link(origin).parse().unwrap(), list).unwrap();
+            assert_eq!(value, link(&format!("https://{HOST}")), "{origin}");
+        }
     }
 }
