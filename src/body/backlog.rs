@@ -10,7 +10,7 @@ use bytes::Bytes;
 /// once.
 const OF_CONNECTION: usize = 4 << 20;
 /// The same for all connections.
-const OF_PROCESS: usize = 128 << 20;
+const OF_PROCESS: usize = 96 << 20;
 /// Bytes that a stream reads at once, and may have waiting, while memory is short.
 const SHORT_READ: usize = 16 << 10;
 

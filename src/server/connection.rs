@@ -27,6 +27,7 @@ use super::accepted::Accepted;
 use super::load::RunningRequest;
 use super::on_wake::OnWake;
 use super::phase::Phase;
+use super::share::Share;
 use super::stream::Stream;
 use super::watch::{BusyGuard, CloseReason, Event, Watch};
 use super::worker::Worker;
@@ -39,14 +40,8 @@ use crate::tls::ServerTls;
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Most bytes that HTTP/1.1 reads or gathers for writing at once.
 const BUFFER: usize = 128 * 1024;
-/// Bytes that a client may send ahead on one HTTP/2 stream.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-/// Bytes that a client may send ahead on one connection. This is the window of many streams: a
-/// stream that may not send because others wait for the registry would look idle.
-const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
 /// Bytes of one HTTP/2 response that wait for the client.
 const SEND_BUFFER: usize = 384 * 1024;
-const STREAMS: u32 = 100;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// When the client reads slowly, its answer to a ping waits behind megabytes in the kernel's
 /// buffers. How slowly it may read is up to `watch`.
@@ -91,10 +86,11 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
     }
     // A connection that is opened while draining belongs to a running transfer.
     let closes_at = if *worker.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
+    let share = Share::of(slot.crowd());
     let watch = Watch::new(client.meter(), slot, limits, deadline);
     let shared = Arc::<backlog::Connection>::default();
     let peer = Rc::new(Peer { address: peer, asked, shown: client.presented_certificate() });
-    let connection = Connection { worker, client, peer, watch, shared, limits, closes_at };
+    let connection = Connection { worker, client, peer, watch, share, shared, limits, closes_at };
     if connection.client.is_http2() {
         return Box::pin(connection.serve_http2()).await;
     }
@@ -118,6 +114,8 @@ struct Connection<'a> {
     client: Stream,
     peer: Rc<Peer>,
     watch: Rc<Watch>,
+    /// What it may have at once with HTTP/2.
+    share: Share,
     /// What its requests share.
     shared: Arc<backlog::Connection>,
     limits: &'a Limits,
@@ -169,9 +167,9 @@ impl Connection<'_> {
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
-            .max_concurrent_streams(STREAMS)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(self.share.streams)
+            .initial_stream_window_size(self.share.stream_window)
+            .initial_connection_window_size(self.share.window)
             .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
             .serve_connection(TokioIo::new(self.client.clone()), service);
@@ -309,7 +307,9 @@ where
     fn execute(&self, stream: F) {
         let watch = self.watch.clone();
         let flow = self.newest.take();
-        spawn_local(async move {
+        // Boxed: h2 keeps the task's waker until the client has taken the last frame, and with it
+        // the memory of the task.
+        spawn_local(Box::pin(async move {
             match flow {
                 Some(flow) => tokio::select! {
                     () = stream => {}
@@ -320,6 +320,6 @@ where
                 },
                 None => stream.await,
             }
-        });
+        }));
     }
 }

@@ -16,6 +16,7 @@ mod phase;
 mod plain;
 mod plaintext;
 mod session;
+mod share;
 mod slots;
 mod stream;
 mod watch;

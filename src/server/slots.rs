@@ -264,6 +264,12 @@ impl Slot {
         }
     }
 
+    /// How many connections its network has, this one included. At least one, also of a trusted
+    /// proxy.
+    pub(super) fn crowd(&self) -> usize {
+        self.seat.crowd.size().max(1)
+    }
+
     /// Asks the connection to leave as soon as it has no request.
     pub(super) fn ask_to_leave(&self) {
         self.shared.ask_to_leave(&self.seat);

@@ -56,6 +56,9 @@ pub(super) struct Watch {
     answered: Cell<bool>,
     /// Whether a stream has ended because its client was too slow.
     stalled: Cell<bool>,
+    /// Whether the connection has to end for others, with a stream of it. h2 keeps what is queued
+    /// for a dropped stream until the socket accepts more.
+    ended: Cell<bool>,
     /// Whether the connection was asked to close.
     closing: Cell<bool>,
     /// When the next request must have arrived, while none is running.
@@ -76,6 +79,7 @@ impl Watch {
             busy: Cell::new(0),
             answered: Cell::new(false),
             stalled: Cell::new(false),
+            ended: Cell::new(false),
             closing: Cell::new(false),
             deadline: Cell::new(first),
             current: RefCell::new(None),
@@ -154,7 +158,7 @@ impl Watch {
                     listed = Some(flow);
                 }
                 let is_ended = self.is_busy() && listed.as_ref().is_some_and(|flow| flow.is_ended());
-                if is_ended || progress.is_too_slow(waits, since.elapsed(), None) {
+                if is_ended || self.ended.get() || progress.is_too_slow(waits, since.elapsed(), None) {
                     self.meter.reset_on_close();
                     return Event::Close(CloseReason::Stalled);
                 }
@@ -188,7 +192,10 @@ impl Watch {
             let since = Instant::now();
             let waits = flow.waits_for_download();
             sleep_until(since + self.transfer_check()).await;
-            if flow.is_ended() || progress.is_too_slow(waits, since.elapsed(), Some(flow.bytes_out())) {
+            if flow.is_ended() {
+                return self.ended.set(self.ended.get() || self.meter.is_blocked());
+            }
+            if progress.is_too_slow(waits, since.elapsed(), Some(flow.bytes_out())) {
                 return;
             }
             if !replace(&mut listed, true) {

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::fake::Fake;
+use crate::harness::frames::{self, Frame, Frames};
 use crate::harness::http1::{Client, authorized};
 use crate::harness::http2;
 use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tls::Tls;
 
 const BLOB: &str = "/v2/a/blobs/sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 const STREAMS: usize = 100;
@@ -65,6 +67,32 @@ fn pulls_that_are_not_read_hold_little_memory() {
     eprintln!("grown by {growth} KiB");
     assert!(growth < CONNECTIONS as u64 * OF_CONNECTION, "grown by {growth} KiB");
     assert_eq!(other.exchange("GET /v2/", &[&authorized()]).status, 200);
+}
+
+/// The value of a setting that tidegate begins an HTTP/2 connection with.
+fn setting(connection: &mut Frames, number: u16) -> u32 {
+    let settings = std::iter::from_fn(|| connection.next().unwrap())
+        .find(|frame| frame.kind == frames::SETTINGS && frame.flags & frames::ACK == 0);
+    let payload = settings.unwrap().payload;
+    let mut values = payload.chunks_exact(6);
+    let value = values.find(|value| value[..2] == number.to_be_bytes()).expect("the setting");
+    u32::from_be_bytes(value[2..].try_into().unwrap())
+}
+
+#[test]
+fn the_more_http2_connections_a_network_has_the_less_each_may_have_at_once() {
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    let registry = generous();
+    let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
+    let connect = || {
+        let mut tls =
+            Tls::connect_with(tidegate.address, tidegate.settings.authority.client(&["h2"])).unwrap();
+        tls.send(&[frames::PREFACE, &Frame::new(frames::SETTINGS, 0, 0, &[]).bytes()].concat()).unwrap();
+        Frames::over(tls)
+    };
+    let mut connections: Vec<Frames> = (0..64).map(|_| connect()).collect();
+    assert_eq!(setting(&mut connections[0], MAX_CONCURRENT_STREAMS), 100);
+    assert_eq!(setting(&mut connections[63], MAX_CONCURRENT_STREAMS), 25);
 }
 
 #[test]

@@ -177,6 +177,24 @@ async fn a_stream_that_is_not_read_has_stalled_after_the_idle_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_for_others_takes_a_blocked_connection_with_it() {
+    for blocked in [false, true] {
+        let client = client("").await;
+        let (_busy, flow) = (client.watch.begin(), flow());
+        if blocked {
+            client.fill().await;
+        }
+        flow.delivered(1);
+        flow.may_be_ended();
+        advance(3 * SECOND).await;
+        flow.end_slowest(1, |_| true);
+        timeout(2 * SECOND, client.watch.stalled(&flow)).await.expect("the stream ends");
+        let event = timeout(2 * SECOND, client.watch.next_event()).await.ok();
+        assert_eq!(event, blocked.then_some(Event::Close(CloseReason::Stalled)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_request_is_due_a_while_after_the_last_answer() {
     let client = client("header_timeout = '30s'").await;
     let busy = client.watch.begin();
