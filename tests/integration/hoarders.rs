@@ -44,7 +44,7 @@ fn hoard(tidegate: &Tidegate, window: u32, pulls: usize) -> http2::Client {
 fn pulls_that_are_not_read_hold_little_memory() {
     const CONNECTIONS: usize = 4;
     /// KiB per connection: its budget, and for each stream what it reads at once when that is used
-    /// up. Without a budget it is 34 MiB.
+    /// up. Without a budget it is up to 34 MiB; the unit tests of the budget are exact.
     const OF_CONNECTION: u64 = 24 << 10;
     /// Bytes that another client reads meanwhile. Transfers take turns, so each hoarder could have
     /// had as many, which is far more than its share of any window.
