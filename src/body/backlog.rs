@@ -33,8 +33,11 @@ pub(crate) struct Charge(usize);
 impl Charge {
     /// Sets the size of the buffer.
     pub(crate) fn set(&mut self, bytes: usize) {
-        TOTAL.fetch_add(bytes, Ordering::Relaxed);
-        TOTAL.fetch_sub(self.0, Ordering::Relaxed);
+        if bytes >= self.0 {
+            TOTAL.fetch_add(bytes - self.0, Ordering::Relaxed);
+        } else {
+            TOTAL.fetch_sub(self.0 - bytes, Ordering::Relaxed);
+        }
         self.0 = bytes;
     }
 }

@@ -59,7 +59,7 @@ pub(crate) use unattended::Unattended;
 /// Answers one request. Never fails: a fault becomes an answer too, or ends the body of one.
 /// `guard` is held until the response has been sent or abandoned.
 pub(crate) async fn handle<G>(
-    gate: Rc<Gate>,
+    gate: &Gate,
     peer: &Peer,
     request: Request<Incoming>,
     flow: Rc<Flow>,
@@ -70,7 +70,7 @@ pub(crate) async fn handle<G>(
     let mut request = request.map(UnreadBody::from);
     let unread = head_checks::has_body(&request);
     let sharing = Sharing::of(&state.config.cors, &request);
-    let passed = pass(&gate, &state, peer, &mut request, &flow, &log, sharing.as_ref()).await;
+    let passed = pass(gate, &state, peer, &mut request, &flow, &log, sharing.as_ref()).await;
     let mut response = match passed {
         Ok(response) => response,
         Err(refusal) => {

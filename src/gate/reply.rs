@@ -5,9 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{
-    CONTENT_LENGTH, CONTENT_LOCATION, Entry, LINK, LOCATION, TRANSFER_ENCODING, WWW_AUTHENTICATE,
-};
+use http::header::{CONTENT_LENGTH, CONTENT_LOCATION, LINK, LOCATION, TRANSFER_ENCODING, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
@@ -61,18 +59,20 @@ pub(super) fn rewrite(
 /// Puts the registry's addresses for itself right, except for `Location`, in the answer to a
 /// request for the path `asked`.
 pub(super) fn put_right(headers: &mut HeaderMap, rewriter: &Rewriter<'_>, asked: &str) {
-    let mut each = |name: HeaderName, rewritten: &dyn Fn(&HeaderValue) -> Option<HeaderValue>| {
-        if let Entry::Occupied(mut field) = headers.entry(name) {
-            for value in field.iter_mut() {
-                if let Some(right) = rewritten(value) {
-                    *value = right;
-                }
-            }
+    for (name, value) in headers.iter_mut() {
+        let right = if name == CONTENT_LOCATION {
+            rewriter.content_location(value)
+        } else if name == LINK {
+            rewriter.link(value, asked)
+        } else if name == WWW_AUTHENTICATE {
+            rewriter.challenge(value)
+        } else {
+            None
+        };
+        if let Some(right) = right {
+            *value = right;
         }
-    };
-    each(CONTENT_LOCATION, &|value| rewriter.content_location(value));
-    each(LINK, &|value| rewriter.link(value, asked));
-    each(WWW_AUTHENTICATE, &|value| rewriter.challenge(value));
+    }
 }
 
 impl RequestContext<'_> {

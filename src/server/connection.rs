@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -128,13 +128,7 @@ impl Connection<'_> {
         let service = service_fn(|request| {
             let flow = Rc::new(Flow::of_connection(self.worker.turns.clone(), &self.shared));
             self.watch.follow(&flow);
-            let worker = self.worker.clone();
-            let answer = self.answer(request, flow);
-            async move {
-                let mut response = answer.await?;
-                worker.field_names.apply(&mut response);
-                Ok::<_, Infallible>(response)
-            }
+            self.answer(request, flow)
         });
         let head = self.largest_head();
         let mut connection = http1::Builder::new()
@@ -188,9 +182,13 @@ impl Connection<'_> {
         flow: Rc<Flow>,
     ) -> impl Future<Output = Result<Response<Reply<Guard>>, Infallible>> + 'static {
         let guard = (self.watch.begin(), RunningRequest::new(&self.worker.load));
-        let (gate, peer, watch) = (self.worker.gate.clone(), self.peer.clone(), self.watch.clone());
+        let (worker, peer, watch) = (self.worker.clone(), self.peer.clone(), self.watch.clone());
         async move {
-            let response = gate::handle(gate, &peer, request, flow, guard).await;
+            let is_http1 = request.version() != Version::HTTP_2;
+            let mut response = gate::handle(&worker.gate, &peer, request, flow, guard).await;
+            if is_http1 {
+                worker.field_names.apply(&mut response);
+            }
             match response.status() {
                 // The client may find the right server on a new connection, but not on this one.
                 StatusCode::MISDIRECTED_REQUEST => watch.ask_to_leave(),

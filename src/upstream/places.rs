@@ -5,7 +5,7 @@
 //! has at most half of them, the next a quarter, and a newcomer finds one.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tokio::sync::oneshot;
@@ -27,7 +27,7 @@ struct Table {
 struct Shares {
     free: usize,
     /// The places of each network that has some.
-    taken: HashMap<Network, usize>,
+    taken: BTreeMap<Network, usize>,
 }
 
 impl Shares {
@@ -58,7 +58,7 @@ impl Shares {
 impl Places {
     /// This many places. An IPv6 /48 counts as one network.
     pub(super) fn new(places: usize) -> Rc<Self> {
-        let shares = Shares { free: places, taken: HashMap::new() };
+        let shares = Shares { free: places, taken: BTreeMap::new() };
         Rc::new(Self(RefCell::new(Table { shares, waiting: Turns::new(WAITING) })))
     }
 

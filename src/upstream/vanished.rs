@@ -5,7 +5,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -36,6 +36,8 @@ pub(super) fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
 #[derive(Default)]
 pub(super) struct Examiner {
     alarm: Option<Pin<Box<Sleep>>>,
+    /// The task that the alarm wakes.
+    task: Option<Waker>,
     /// When the peer was first seen to owe an acknowledgement.
     owed_since: Option<Instant>,
 }
@@ -44,6 +46,11 @@ impl Examiner {
     /// Whether the peer has vanished. If not, the task is woken for the next examination.
     pub(super) fn finds_vanished(&mut self, socket: BorrowedFd<'_>, cx: &mut Context<'_>) -> bool {
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(TICK)));
+        let is_awaited = self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker()));
+        if is_awaited && !alarm.is_elapsed() {
+            return false;
+        }
+        self.task = Some(cx.waker().clone());
         while let Poll::Ready(()) = alarm.as_mut().poll(cx) {
             alarm.as_mut().reset(Instant::now() + TICK);
             if acknowledgements(socket).is_ok_and(|seen| owes(&mut self.owed_since, seen, Instant::now())) {
