@@ -40,7 +40,7 @@ pub(super) enum RegistryAnswer {
 impl<'a> Inquiry<'a> {
     /// `headers` are those of the client's request.
     pub(super) fn new(context: &'a RequestContext<'a>, permit: &'a Permit, headers: &HeaderMap) -> Self {
-        context.log.upstream(&context.state.destination.server);
+        context.log.upstream(&context.state.destination);
         Self { context, permit, credentials: headers.get(AUTHORIZATION).cloned() }
     }
 

@@ -12,14 +12,13 @@ use tokio::time::Instant;
 
 use crate::access::Identity;
 use crate::body::Flow;
-use crate::config::ServerAddress;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
 use crate::log::record::{Record, Truncated};
 use crate::registry::target::Target;
 use crate::state::Shared;
 use crate::tls::PresentedCertificate;
-use crate::upstream::AnswerError;
+use crate::upstream::{AnswerError, Destination};
 
 /// The reason in the log when the 401 is the registry's.
 pub(super) const REGISTRY_ASKS: &str = "the registry itself asks for credentials, see upstream.authorization";
@@ -124,8 +123,8 @@ impl RequestLog {
         self.record.borrow_mut().certificate = Some(shown.label().to_owned());
     }
 
-    pub(super) fn upstream(&self, server: &ServerAddress) {
-        self.record.borrow_mut().upstream = Some(server.to_string());
+    pub(super) fn upstream(&self, to: &Destination) {
+        self.record.borrow_mut().upstream = Some(to.name.clone());
     }
 
     pub(super) fn refused(&self, reason: &'static str) {

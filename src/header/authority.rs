@@ -20,7 +20,8 @@ pub(crate) enum Host<'a> {
 impl<'a> Host<'a> {
     /// The host in a text that has no port and writes an IPv6 address without brackets.
     pub(crate) fn bare(text: &'a str) -> Self {
-        text.parse().map_or(Self::Name(text), Self::V6)
+        let v6 = if text.contains(':') { text.parse().ok() } else { None };
+        v6.map_or(Self::Name(text), Self::V6)
     }
 
     /// Whether `name` stands for this host. `name` has no port; an IPv6 address is in brackets.

@@ -41,6 +41,8 @@ pub(super) struct FieldNames {
 /// How the names of some fields are written.
 struct Record {
     names: Vec<HeaderName>,
+    /// A bit for each length of a name, because most other names have another.
+    lengths: u64,
     /// hyper's own record of how they were written in an answer. Its type is private to hyper, and
     /// hyper makes one only of an answer that it has read.
     written: Extensions,
@@ -53,7 +55,7 @@ impl FieldNames {
 
     /// Makes hyper write the field names of a response in their usual case over HTTP/1.1.
     pub(super) fn apply<B>(&self, response: &mut Response<B>) {
-        let mut unusual = response.headers().keys().filter(|name| self.all.names.contains(name));
+        let mut unusual = response.headers().keys().filter(|name| self.all.has(name));
         let record = match (unusual.next(), unusual.next()) {
             (None, _) => return,
             (Some(&header::ETAG), None) => &self.etag,
@@ -86,8 +88,18 @@ impl Record {
         };
         let (mut head, _body) = received.into_parts();
         head.headers.remove(header::CONTENT_LENGTH);
-        Ok(Self { names: head.headers.keys().cloned().collect(), written: head.extensions })
+        let names: Vec<HeaderName> = head.headers.keys().cloned().collect();
+        let lengths = names.iter().map(length).fold(0, |all, bit| all | bit);
+        Ok(Self { names, lengths, written: head.extensions })
     }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        self.lengths & length(name) != 0 && self.names.contains(name)
+    }
+}
+
+fn length(name: &HeaderName) -> u64 {
+    1 << name.as_str().len().min(63)
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! has at most half of them, the next a quarter, and a newcomer finds one.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tokio::sync::oneshot;
@@ -26,13 +25,19 @@ struct Table {
 
 struct Shares {
     free: usize,
-    /// The places of each network that has some.
-    taken: BTreeMap<Network, usize>,
+    /// The networks that have places, in order, and how many. A list, because it is the same one
+    /// or few for most requests.
+    taken: Vec<(Network, usize)>,
 }
 
 impl Shares {
+    /// Where a network is in the list, or belongs.
+    fn find(&self, network: Network) -> Result<usize, usize> {
+        self.taken.binary_search_by_key(&network, |(network, _)| *network)
+    }
+
     fn of(&self, network: Network) -> usize {
-        self.taken.get(&network).copied().unwrap_or(0)
+        self.find(network).map_or(0, |at| self.taken[at].1)
     }
 
     fn may_take(&self, network: Network) -> bool {
@@ -41,15 +46,18 @@ impl Shares {
 
     fn take(&mut self, network: Network) {
         self.free -= 1;
-        *self.taken.entry(network).or_default() += 1;
+        match self.find(network) {
+            Ok(at) => self.taken[at].1 += 1,
+            Err(at) => self.taken.insert(at, (network, 1)),
+        }
     }
 
     fn put_back(&mut self, network: Network) {
         self.free += 1;
-        if let Some(taken) = self.taken.get_mut(&network) {
-            *taken -= 1;
-            if *taken == 0 {
-                self.taken.remove(&network);
+        if let Ok(at) = self.find(network) {
+            self.taken[at].1 -= 1;
+            if self.taken[at].1 == 0 {
+                self.taken.remove(at);
             }
         }
     }
@@ -58,7 +66,7 @@ impl Shares {
 impl Places {
     /// This many places. An IPv6 /48 counts as one network.
     pub(super) fn new(places: usize) -> Rc<Self> {
-        let shares = Shares { free: places, taken: BTreeMap::new() };
+        let shares = Shares { free: places, taken: Vec::new() };
         Rc::new(Self(RefCell::new(Table { shares, waiting: Turns::new(WAITING) })))
     }
 

@@ -24,6 +24,8 @@ use crate::secret::Secret;
 pub(crate) struct Destination {
     /// The address as configured.
     pub server: ServerAddress,
+    /// The same as the access log shows it.
+    pub name: String,
     /// What its paths begin with, before `/v2/`.
     pub path: String,
     /// The `Host` that it gets instead of the client's.
@@ -66,6 +68,7 @@ impl Destination {
         };
         Ok(Self {
             server: settings.server.clone(),
+            name: settings.server.to_string(),
             path: settings.path.clone(),
             host: settings.host.as_deref().and_then(Authority::of_host_and_port),
             tls,

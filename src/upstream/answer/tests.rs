@@ -26,6 +26,7 @@ impl Exchange {
         let registry = Destination {
             server: ServerAddress::Tcp { host: "registry".to_owned(), port: 5000, tls: false },
             tls: None,
+            name: String::new(),
             connect_timeout: TIMEOUT,
             read_timeout: TIMEOUT,
             login: None,

@@ -17,6 +17,7 @@ async fn silent_server() -> (TcpListener, Destination) {
     let to = Destination {
         server: ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port, tls: true },
         tls: Some(Tls { config: Arc::new(config), roots: Vec::new() }),
+        name: String::new(),
         connect_timeout: TIMEOUT,
         read_timeout: Duration::from_secs(60),
         login: None,

@@ -12,6 +12,7 @@ fn address(host: &str) -> Destination {
     Destination {
         server: ServerAddress::Tcp { host: host.to_owned(), port: 5000, tls: false },
         tls: None,
+        name: String::new(),
         connect_timeout: SECOND,
         read_timeout: SECOND,
         login: None,
