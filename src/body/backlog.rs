@@ -51,7 +51,16 @@ impl Drop for Charge {
 /// A client's connection, as its requests share it.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
+    /// Whether many answers may wait for the client at once.
+    has_streams: bool,
     waiting: AtomicUsize,
+}
+
+impl Connection {
+    /// A connection that has streams (HTTP/2), or one answer after the other.
+    pub(crate) fn new(has_streams: bool) -> Arc<Self> {
+        Arc::new(Self { has_streams, waiting: AtomicUsize::new(0) })
+    }
 }
 
 /// The bytes of one answer that wait for the client.
@@ -82,8 +91,12 @@ impl Backlog {
         Poll::Pending
     }
 
-    /// Counts `bytes` until the last piece of them is dropped.
-    pub(super) fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+    /// Counts `bytes` until the last piece of them is dropped. A short last piece is not counted if
+    /// there can be only one of them: for a small answer, counting costs a percent of its CPU time.
+    pub(super) fn hold(self: &Arc<Self>, bytes: Bytes, is_last: bool) -> Bytes {
+        if is_last && bytes.len() <= SHORT_READ && !self.connection.has_streams {
+            return bytes;
+        }
         let size = bytes.len();
         self.waiting.fetch_add(size, Ordering::Relaxed);
         self.connection.waiting.fetch_add(size, Ordering::Relaxed);
@@ -127,7 +140,7 @@ mod tests {
         let (slow, other) = (Backlog::new(connection.clone()), Backlog::new(connection));
         let cx = Context::from_waker(Waker::noop());
         assert_eq!(slow.poll_room(&cx), Poll::Ready(usize::MAX));
-        let mut held = slow.hold(Bytes::from(vec![0; OF_CONNECTION]));
+        let mut held = slow.hold(Bytes::from(vec![0; OF_CONNECTION]), false);
         assert_eq!(slow.poll_room(&cx), Poll::Pending);
         assert_eq!(other.poll_room(&cx), Poll::Ready(SHORT_READ));
         let piece = held.split_to(100);
@@ -135,5 +148,16 @@ mod tests {
         assert_eq!(slow.poll_room(&cx), Poll::Pending, "a piece keeps the memory of all");
         drop(piece);
         assert_eq!(slow.poll_room(&cx), Poll::Ready(usize::MAX));
+    }
+
+    #[test]
+    fn a_short_last_piece_is_counted_where_there_may_be_many() {
+        for has_streams in [false, true] {
+            let connection = Connection::new(has_streams);
+            let backlog = Backlog::new(connection.clone());
+            let _held = backlog.hold(Bytes::from(vec![0; SHORT_READ]), true);
+            let counted = if has_streams { SHORT_READ } else { 0 };
+            assert_eq!(connection.waiting.load(Ordering::Relaxed), counted);
+        }
     }
 }

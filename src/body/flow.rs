@@ -154,8 +154,8 @@ impl Flow {
     }
 
     /// Counts bytes of the response until the client has taken them.
-    pub(crate) fn hold(&self, bytes: Bytes) -> Bytes {
-        self.backlog.hold(bytes)
+    pub(crate) fn hold(&self, bytes: Bytes, is_last: bool) -> Bytes {
+        self.backlog.hold(bytes, is_last)
     }
 
     /// Lists a transfer among those that may be ended for others.

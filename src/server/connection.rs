@@ -88,7 +88,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
     let closes_at = if *worker.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
     let share = Share::of(slot.crowd());
     let watch = Watch::new(client.meter(), slot, limits, deadline);
-    let shared = Arc::<backlog::Connection>::default();
+    let shared = backlog::Connection::new(client.is_http2());
     let peer = Rc::new(Peer { address: peer, asked, shown: client.presented_certificate() });
     let connection = Connection { worker, client, peer, watch, share, shared, limits, closes_at };
     if connection.client.is_http2() {

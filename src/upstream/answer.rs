@@ -86,10 +86,11 @@ impl Body for Answer {
                 // Trailers of the registry are not forwarded.
                 Some(Ok(frame)) if frame.is_trailers() => {}
                 Some(Ok(frame)) => {
-                    if self.incoming.is_end_stream() {
+                    let is_last = self.incoming.is_end_stream();
+                    if is_last {
                         self.release();
                     }
-                    return Poll::Ready(Some(Ok(frame.map_data(|data| self.flow.hold(data)))));
+                    return Poll::Ready(Some(Ok(frame.map_data(|data| self.flow.hold(data, is_last)))));
                 }
                 Some(Err(error)) => {
                     self.lease = None;
