@@ -33,69 +33,64 @@ const ETAG: &str = "ETag";
 
 /// The names of fields that are not in title case.
 pub(super) struct FieldNames {
-    /// For the many responses that have no other of these fields: a small record is copied faster.
-    etag: Record,
-    all: Record,
-}
-
-/// How the names of some fields are written.
-struct Record {
     names: Vec<HeaderName>,
     /// A bit for each length of a name, because most other names have another.
     lengths: u64,
     /// hyper's own record of how they were written in an answer. Its type is private to hyper, and
     /// hyper makes one only of an answer that it has read.
     written: Extensions,
+    /// The same for `ETag` alone. Most responses have no other of these fields, and a small record
+    /// is copied faster.
+    etag: Extensions,
 }
 
 impl FieldNames {
     pub(super) async fn read() -> io::Result<Self> {
-        Ok(Self { etag: Record::read(&[ETAG]).await?, all: Record::read(&UNUSUAL).await? })
+        let (names, written) = record(&UNUSUAL).await?;
+        let lengths = names.iter().map(length).fold(0, |all, bit| all | bit);
+        let (_, etag) = record(&[ETAG]).await?;
+        Ok(Self { names, lengths, written, etag })
     }
 
     /// Makes hyper write the field names of a response in their usual case over HTTP/1.1.
     pub(super) fn apply<B>(&self, response: &mut Response<B>) {
-        let mut unusual = response.headers().keys().filter(|name| self.all.has(name));
-        let record = match (unusual.next(), unusual.next()) {
+        let mut unusual = response.headers().keys().filter(|name| self.has(name));
+        let written = match (unusual.next(), unusual.next()) {
             (None, _) => return,
             (Some(&header::ETAG), None) => &self.etag,
-            (Some(_), _) => &self.all,
+            (Some(_), _) => &self.written,
         };
-        response.extensions_mut().extend(record.written.clone());
-    }
-}
-
-impl Record {
-    async fn read(names: &[&str]) -> io::Result<Self> {
-        let fields: String = names.iter().map(|name| format!("{name}: \r\n")).collect();
-        let answer = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n");
-        let (mut registry, client) = duplex(answer.len());
-        let mut builder = http1::Builder::new();
-        let builder = builder.preserve_header_case(true);
-        let (mut sender, connection) =
-            builder.handshake(TokioIo::new(client)).await.map_err(io::Error::other)?;
-        let received = sender.send_request(Request::new(Empty::<Bytes>::new()));
-        // hyper accepts no answer before it has sent the request.
-        let answering = async {
-            registry.read_u8().await?;
-            registry.write_all(answer.as_bytes()).await?;
-            pending::<io::Result<()>>().await
-        };
-        let received = tokio::select! {
-            received = received => received.map_err(io::Error::other)?,
-            end = connection => return Err(end.err().map_or(ErrorKind::UnexpectedEof.into(), io::Error::other)),
-            Err(error) = answering => return Err(error),
-        };
-        let (mut head, _body) = received.into_parts();
-        head.headers.remove(header::CONTENT_LENGTH);
-        let names: Vec<HeaderName> = head.headers.keys().cloned().collect();
-        let lengths = names.iter().map(length).fold(0, |all, bit| all | bit);
-        Ok(Self { names, lengths, written: head.extensions })
+        response.extensions_mut().extend(written.clone());
     }
 
     fn has(&self, name: &HeaderName) -> bool {
         self.lengths & length(name) != 0 && self.names.contains(name)
     }
+}
+
+/// Has hyper read an answer with fields of these names. Returns the names and hyper's record.
+async fn record(names: &[&str]) -> io::Result<(Vec<HeaderName>, Extensions)> {
+    let fields: String = names.iter().map(|name| format!("{name}: \r\n")).collect();
+    let answer = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n");
+    let (mut registry, client) = duplex(answer.len());
+    let mut builder = http1::Builder::new();
+    let builder = builder.preserve_header_case(true);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(client)).await.map_err(io::Error::other)?;
+    let received = sender.send_request(Request::new(Empty::<Bytes>::new()));
+    // hyper accepts no answer before it has sent the request.
+    let answering = async {
+        registry.read_u8().await?;
+        registry.write_all(answer.as_bytes()).await?;
+        pending::<io::Result<()>>().await
+    };
+    let received = tokio::select! {
+        received = received => received.map_err(io::Error::other)?,
+        end = connection => return Err(end.err().map_or(ErrorKind::UnexpectedEof.into(), io::Error::other)),
+        Err(error) = answering => return Err(error),
+    };
+    let (mut head, _body) = received.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    Ok((head.headers.keys().cloned().collect(), head.extensions))
 }
 
 fn length(name: &HeaderName) -> u64 {

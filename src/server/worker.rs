@@ -13,7 +13,7 @@ use crate::gate::Gate;
 
 /// A worker, as its connections see it.
 pub(super) struct Worker {
-    pub(super) gate: Rc<Gate>,
+    pub(super) gate: Gate,
     pub(super) turns: Rc<FairQueue>,
     pub(super) field_names: FieldNames,
     pub(super) load: Arc<Load>,

@@ -41,7 +41,7 @@ async fn run(inbox: Inbox, shared: Arc<Shared>) -> Result<(), FailureCause> {
         ("closing idle connections", spawn_local(sweep(upstream.clone()))),
     ];
     let field_names = FieldNames::read().await.map_err(FailureCause::FieldNames)?;
-    let gate = Rc::new(Gate { shared, upstream, unattended: Unattended::default() });
+    let gate = Gate { shared, upstream, unattended: Unattended::default() };
     let worker = Rc::new(Worker { gate, turns, field_names, load, phase });
     with_helpers(helpers, serve_all(worker, handovers)).await
 }

@@ -18,8 +18,9 @@ use crate::body::Flow;
 /// to the pool; an answer that is dropped earlier closes it.
 pub(crate) struct Answer {
     incoming: Incoming,
-    /// `None` after the end.
+    /// `None` after the end, or after a failure.
     lease: Option<Lease>,
+    /// `None` after the end.
     place: Option<Place>,
     flow: Rc<Flow>,
     read_timeout: Duration,

@@ -46,6 +46,7 @@ impl Examiner {
     /// Whether the peer has vanished. If not, the task is woken for the next examination.
     pub(super) fn finds_vanished(&mut self, socket: BorrowedFd<'_>, cx: &mut Context<'_>) -> bool {
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(TICK)));
+        // Polls are frequent, and each would register the same task again.
         let is_awaited = self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker()));
         if is_awaited && !alarm.is_elapsed() {
             return false;
