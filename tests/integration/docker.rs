@@ -78,8 +78,7 @@ fn clients_pull_with_a_certificate_and_see_the_reason_without_one() {
     for (client, run) in pulls(&setup) {
         assert!(run.success, "{client}: {}", run.stderr);
     }
-    let users = setup.tidegate.access.so_far();
-    assert!(users.iter().any(|line| line.contains(r#""user":"machine""#)), "{users:?}");
+    setup.tidegate.access.wait_for("the certificate's user", |line| line.contains(r#""user":"machine""#));
 }
 
 #[test]

@@ -359,7 +359,7 @@ fn a_stop_waits_for_a_push_whose_client_has_left_for_the_drain_timeout_at_most()
             go.send(()).unwrap();
         }
         tidegate.wait();
-        let was_cut = tidegate.log.so_far().iter().any(|line| line.contains("were cut"));
+        let was_cut = tidegate.log.to_end().iter().any(|line| line.contains("were cut"));
         assert_eq!(was_cut, !answers, "{answers}");
     }
 }
