@@ -86,12 +86,13 @@ impl RequestContext<'_> {
 /// Refuses an answer whose protocol or whose end is in doubt.
 fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Refusal> {
     let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
-    let encodings = headers.get_all(TRANSFER_ENCODING);
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let encoding = encodings.next();
     let reason = if status.is_informational() {
         "it switched protocols unasked"
-    } else if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+    } else if encoding.is_some() && headers.contains_key(CONTENT_LENGTH) {
         "its answer has both Content-Length and Transfer-Encoding"
-    } else if encodings.iter().count() > 1 || !encodings.iter().all(chunked) {
+    } else if !encoding.is_none_or(chunked) || encodings.next().is_some() {
         "its answer has a Transfer-Encoding other than chunked"
     } else {
         return Ok(());

@@ -1,13 +1,13 @@
 //! Throttling of wrong passwords, and the users who must not suffer from it.
 
-use std::fs;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
+use std::{fs, io};
 
 use rustix::process::Signal;
 
-use crate::harness::http1::{self, Client, Response, authorized};
+use crate::harness::http1::{self, Client, Response, authorized, head};
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::{DEADLINE, PASSWORD, USER, basic};
@@ -24,8 +24,13 @@ fn start(failures: usize, cost: u32) -> (Recorder, Tidegate) {
 
 /// One login by a client at `address`.
 fn login(client: &mut Client, address: &str, user: &str, password: &str) -> Response {
+    try_to_login(client, address, user, password).unwrap()
+}
+
+fn try_to_login(client: &mut Client, address: &str, user: &str, password: &str) -> io::Result<Response> {
     let credentials = format!("Authorization: {}", basic(user, password));
-    client.exchange("GET /v2/", &[&credentials, &format!("X-Forwarded-For: {address}")])
+    client.send(head("GET /v2/", &[&credentials, &format!("X-Forwarded-For: {address}")]));
+    client.response(false)
 }
 
 #[test]
@@ -165,8 +170,11 @@ fn beside_invented_users<T>(tidegate: &Tidegate, then: impl FnOnce() -> T) -> T 
                 let mut client = Client::connect(tidegate);
                 for attempt in 0.. {
                     let user = format!("invented-{connection}-{attempt}");
-                    let status = login(&mut client, "192.0.2.1", &user, "wrong").status;
-                    assert!(matches!(status, 401 | 429), "{status}");
+                    match try_to_login(&mut client, "192.0.2.1", &user, "wrong") {
+                        Ok(answer) => assert!(matches!(answer.status, 401 | 429), "{}", answer.status),
+                        // On a busy machine the answer to a flood may come too late.
+                        Err(_) => client = Client::connect(tidegate),
+                    }
                     if is_over.load(Relaxed) {
                         return;
                     }
