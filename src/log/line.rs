@@ -2,22 +2,50 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use serde::Serialize;
+use http::Version;
 
-use super::record::Record;
-use super::text::{COMMON, Printable, clean, escaped, path, timestamp};
+use super::object::Object;
+use super::record::{Record, Truncated};
+use super::text::{authority, clean, common, escaped, path, rfc_3339};
 
 impl Record {
     /// One JSON object, without a line feed. Unknown values are left out; control characters are
     /// escaped.
     pub(crate) fn json(&self) -> String {
-        let mut line = Vec::with_capacity(512);
-        let mut serializer = serde_json::Serializer::with_formatter(&mut line, Printable);
-        // Numbers and strings always serialize.
-        let done = self.serialize(&mut serializer);
-        debug_assert!(done.is_ok());
-        String::from_utf8(line).unwrap_or_default()
+        let mut line = Object::new();
+        line.text("time", &rfc_3339(self.time));
+        line.text("id", &clean(&self.id));
+        let peer = self.peer.to_string();
+        line.text("peer", &peer);
+        if self.client == self.peer {
+            line.text("client", &peer);
+        } else {
+            line.text("client", &self.client.to_string());
+        }
+        line.text_if_known("user", self.user.as_deref().map(clean));
+        line.text_if_known("claimed", self.claimed.as_deref().map(clean));
+        line.text_if_known("certificate", self.certificate.as_deref().map(clean));
+        line.text("method", &clean(&self.method));
+        line.text("host", &authority(&self.host));
+        line.text("path", &path(&self.path));
+        line.text("protocol", protocol(self.version));
+        line.text("operation", self.operation);
+        line.text_if_known("repository", self.repository.as_deref().map(clean));
+        line.text_if_known("reference", self.reference.as_deref().map(clean));
+        line.number("status", self.status);
+        line.number("bytes_in", self.bytes_in);
+        line.number("bytes_out", self.bytes_out);
+        line.number("duration_ms", milliseconds(self.duration));
+        if let Some(first_byte) = self.first_byte {
+            line.number("first_byte_ms", milliseconds(first_byte));
+        }
+        line.text_if_known("upstream", self.upstream.as_deref().map(authority));
+        line.text_if_known("user_agent", Some(clean(&self.user_agent)).filter(|agent| !agent.is_empty()));
+        line.text_if_known("cut", self.truncated.map(Truncated::as_str));
+        line.text_if_known("reason", self.reason);
+        line.end()
     }
 
     /// One line of Apache's combined format, without a line feed and always without a referrer.
@@ -33,12 +61,12 @@ impl Record {
         // Writing to a String does not fail.
         let _ = write!(
             line,
-            "{client} - {user} [{time}] \"{method} {path} {version:?}\" {status} ",
+            "{client} - {user} [{time}] \"{method} {path} {version}\" {status} ",
             client = self.client,
-            time = timestamp(self.time, COMMON),
+            time = common(self.time),
             method = escaped(&clean(&self.method)),
             path = escaped(&path(&self.path)),
-            version = self.version,
+            version = protocol(self.version),
             status = self.status,
         );
         match self.bytes_out {
@@ -52,6 +80,19 @@ impl Record {
         let _ = write!(line, " \"-\" \"{agent}\"");
         line
     }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        _ => "HTTP/1.0",
+    }
+}
+
+/// With three decimals at most.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub(crate) mod access;
 #[cfg(test)]
 mod fixtures;
 mod line;
+mod object;
 mod output;
 pub(crate) mod program;
 pub(crate) mod record;

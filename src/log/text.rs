@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io;
 use std::time::SystemTime;
 
-use serde_json::ser::Formatter;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -17,20 +15,44 @@ pub(super) const MAX_FIELD: usize = 1024;
 /// Replaces user information.
 const HIDDEN: &str = "***@";
 
-pub(super) const RFC_3339: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-pub(super) const COMMON: &[BorrowedFormatItem<'_>] =
+const COMMON: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
-pub(super) fn timestamp(time: SystemTime, format: &[BorrowedFormatItem<'_>]) -> String {
+/// A time as in Apache's logs.
+pub(super) fn common(time: SystemTime) -> String {
+    utc(time).format(COMMON).unwrap_or_default()
+}
+
+/// A time as RFC 3339 shows it, in UTC and with milliseconds.
+pub(super) fn rfc_3339(time: SystemTime) -> String {
+    let time = utc(time);
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second, milli) = time.to_hms_milli();
+    let mut text = String::with_capacity(24);
+    // `utc` ends with the year 9999. Formatting each number would take ten times as long.
+    let mut number = |value: u16, digits: u32, then: char| {
+        for place in (0..digits).rev() {
+            text.push(char::from(b'0' + (value / 10_u16.pow(place) % 10) as u8));
+        }
+        text.push(then);
+    };
+    number(year.try_into().unwrap_or_default(), 4, '-');
+    number(u8::from(month).into(), 2, '-');
+    number(day.into(), 2, 'T');
+    number(hour.into(), 2, ':');
+    number(minute.into(), 2, ':');
+    number(second.into(), 2, '.');
+    number(milli, 3, 'Z');
+    text
+}
+
+fn utc(time: SystemTime) -> OffsetDateTime {
     // A clock set before 1970 or beyond the year 9999 is shown as 1970.
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    time::Duration::try_from(since)
-        .ok()
+    let since = time::Duration::try_from(since).ok();
+    since
         .and_then(|since| OffsetDateTime::UNIX_EPOCH.checked_add(since))
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
-        .format(format)
-        .unwrap_or_default()
 }
 
 /// A path without its query and fragment.
@@ -84,30 +106,6 @@ pub(super) fn escaped(field: &str) -> String {
         }
     }
     out
-}
-
-/// Compact JSON that escapes more than the control characters that JSON forbids: all characters
-/// that a terminal or a line reader acts upon.
-pub(super) struct Printable;
-
-impl Formatter for Printable {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        // Nearly all of a log is plain text. A loop without an early end takes many bytes at once.
-        if !fragment.bytes().fold(false, |acts, byte| acts | (byte >= 0x7f)) {
-            return writer.write_all(fragment.as_bytes());
-        }
-        let mut rest = fragment;
-        while let Some((at, acting)) = rest.char_indices().find(|&(_, character)| acts(character)) {
-            writer.write_all(&rest.as_bytes()[..at])?;
-            write!(writer, "\\u{:04x}", u32::from(acting))?;
-            rest = &rest[at + acting.len_utf8()..];
-        }
-        writer.write_all(rest.as_bytes())
-    }
 }
 
 /// Whether this is a control character, a line separator or a mark that changes the direction of

@@ -1,0 +1,71 @@
+//! A JSON object on one line.
+//!
+//! Written here and not by serde_json, which takes twice as long. A line is part of every request,
+//! and it was an eighth of what a small one costs in user space.
+
+use std::fmt::{Display, Write as _};
+
+use super::text::acts;
+
+/// A JSON object that is written field by field.
+pub(super) struct Object(String);
+
+impl Object {
+    pub(super) fn new() -> Self {
+        Self(String::with_capacity(1024))
+    }
+
+    /// Adds a string. Escapes more than the control characters that JSON forbids: all characters
+    /// that a terminal or a line reader acts upon.
+    pub(super) fn text(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.0.push('"');
+        // Nearly all of a log is plain text. A loop without an early end takes many bytes at once.
+        let is_special = |byte| !(b' '..=b'~').contains(&byte) || byte == b'"' || byte == b'\\';
+        if value.bytes().fold(false, |found, byte| found | is_special(byte)) {
+            value.chars().for_each(|character| self.escaped(character));
+        } else {
+            self.0.push_str(value);
+        }
+        self.0.push('"');
+    }
+
+    /// Adds a string if there is one.
+    pub(super) fn text_if_known<T: AsRef<str>>(&mut self, key: &str, value: Option<T>) {
+        if let Some(value) = value {
+            self.text(key, value.as_ref());
+        }
+    }
+
+    /// Adds a finite number.
+    pub(super) fn number(&mut self, key: &str, value: impl Display) {
+        self.key(key);
+        let _ = write!(self.0, "{value}");
+    }
+
+    /// The object, without a line feed.
+    pub(super) fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+
+    fn key(&mut self, key: &str) {
+        self.0.push_str(if self.0.is_empty() { "{\"" } else { ",\"" });
+        self.0.push_str(key);
+        self.0.push_str("\":");
+    }
+
+    fn escaped(&mut self, character: char) {
+        match character {
+            '"' => self.0.push_str("\\\""),
+            '\\' => self.0.push_str("\\\\"),
+            '\n' => self.0.push_str("\\n"),
+            '\r' => self.0.push_str("\\r"),
+            '\t' => self.0.push_str("\\t"),
+            _ if acts(character) => {
+                let _ = write!(self.0, "\\u{:04x}", u32::from(character));
+            }
+            _ => self.0.push(character),
+        }
+    }
+}
