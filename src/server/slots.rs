@@ -5,7 +5,7 @@
 //! with the most connections. A connection with a request keeps its slot.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,8 +35,6 @@ struct Shared {
     table: Mutex<Table>,
     /// The length of `Table::waiting`, readable without the lock.
     waiting: AtomicUsize,
-    /// Connections that were asked to leave.
-    leaving: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +44,8 @@ struct Table {
     /// Networks without a connection stay until there are many.
     crowds: HashMap<Network, Arc<AtomicUsize>>,
     waiting: Vec<Waiting>,
+    /// Connections that were asked to leave and have no request, so they are gone soon.
+    leaving: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -82,8 +82,12 @@ struct Seat {
 }
 
 impl Seat {
-    fn may_be_asked(&self) -> bool {
-        self.idle_since.load(Ordering::Relaxed) != BUSY && !self.is_leaving.load(Ordering::Relaxed)
+    fn is_idle(&self) -> bool {
+        self.idle_since.load(Ordering::SeqCst) != BUSY
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::SeqCst)
     }
 }
 
@@ -107,7 +111,6 @@ impl Slots {
             start: Instant::now(),
             table: Mutex::default(),
             waiting: AtomicUsize::new(0),
-            leaving: AtomicUsize::new(0),
         }))
     }
 
@@ -116,23 +119,23 @@ impl Slots {
     pub(super) fn enter(&self, address: IpAddr, is_trusted: bool) -> Entry {
         let mut table = self.0.lock();
         let crowd = if is_trusted { Crowd(None) } else { table.crowd(Network::of(address)) };
-        if self.0.per_network > 0 && crowd.size() >= self.0.per_network {
+        self.0.forget_gone(&mut table);
+        let of_network = table.waiting.iter().filter(|waiting| waiting.crowd.is(&crowd)).count();
+        if self.0.per_network > 0 && crowd.size() + of_network >= self.0.per_network {
             return Entry::Refused;
         }
         if table.waiting.is_empty() && self.0.admits(&crowd, &table) {
             let slot = self.0.open(&mut table, crowd);
             if self.0.free(&table) < self.0.reserve() {
-                self.0.make_room(&table, &slot.seat.crowd);
+                self.0.make_room(&mut table, &slot.seat.crowd);
             }
             return Entry::Slot(slot);
         }
-        table.waiting.retain(|waiting| !waiting.slot.is_closed());
-        let of_network = table.waiting.iter().filter(|waiting| waiting.crowd.is(&crowd)).count();
         if of_network >= WAITING / 2 || table.waiting.len() >= WAITING {
             return Entry::Refused;
         }
         let (sender, receiver) = oneshot::channel();
-        self.0.make_room(&table, &crowd);
+        self.0.make_room(&mut table, &crowd);
         table.waiting.push(Waiting { crowd, slot: sender });
         let admitted = self.0.admit(&mut table);
         drop(table);
@@ -183,33 +186,32 @@ impl Shared {
     }
 
     /// Asks an idle connection to leave for one of `crowd`, unless enough are leaving already.
-    fn make_room(&self, table: &Table, crowd: &Crowd) {
-        let leaving = self.leaving.load(Ordering::Relaxed);
-        if self.free(table) + leaving > self.reserve() + table.waiting.len() {
+    fn make_room(&self, table: &mut Table, crowd: &Crowd) {
+        if self.free(table) + table.leaving.len() > self.reserve() + table.waiting.len() {
             return;
         }
         let only_own = self.has_share(crowd);
-        let idle = table.open.iter().filter(|(_, seat)| seat.may_be_asked());
+        let idle = table.open.iter().filter(|(_, seat)| seat.is_idle() && !seat.is_leaving());
         let idle = idle.filter(|(_, seat)| !only_own || seat.crowd.is(crowd));
         let first = |&(number, seat): &(&u64, &Arc<Seat>)| {
             (Reverse(seat.crowd.size()), seat.idle_since.load(Ordering::Relaxed), *number)
         };
-        if let Some((_, seat)) = idle.min_by_key(first) {
-            self.ask_to_leave(seat);
+        if let Some((&number, seat)) = idle.min_by_key(first) {
+            let seat = seat.clone();
+            table.ask_to_leave(number, &seat);
         }
     }
 
-    fn ask_to_leave(&self, seat: &Seat) {
-        if !seat.is_leaving.swap(true, Ordering::Relaxed) {
-            self.leaving.fetch_add(1, Ordering::Relaxed);
-        }
-        seat.asked.notify_one();
+    /// Forgets those who no longer wait.
+    fn forget_gone(&self, table: &mut Table) {
+        table.waiting.retain(|waiting| !waiting.slot.is_closed());
+        self.waiting.store(table.waiting.len(), Ordering::Relaxed);
     }
 
     /// Gives free slots to those who wait, the smallest networks first.
     fn admit(self: &Arc<Self>, table: &mut Table) -> Vec<(oneshot::Sender<Slot>, Slot)> {
         let mut admitted = Vec::new();
-        table.waiting.retain(|waiting| !waiting.slot.is_closed());
+        self.forget_gone(table);
         loop {
             let waiting = table.waiting.iter().enumerate();
             let admissible = waiting.filter(|(_, waiting)| self.admits(&waiting.crowd, table));
@@ -237,6 +239,21 @@ impl Table {
         let count = self.crowds.entry(network).or_default();
         Crowd(Some((network, count.clone())))
     }
+
+    fn ask_to_leave(&mut self, number: u64, seat: &Seat) {
+        seat.is_leaving.store(true, Ordering::SeqCst);
+        self.count(number, seat);
+        seat.asked.notify_one();
+    }
+
+    /// Counts a connection that was asked to leave, as long as it has no request.
+    fn count(&mut self, number: u64, seat: &Seat) {
+        if seat.is_idle() {
+            self.leaving.insert(number);
+        } else {
+            self.leaving.remove(&number);
+        }
+    }
 }
 
 /// The slot of one connection. Dropping it makes room for another.
@@ -250,16 +267,25 @@ pub(super) struct Slot {
 impl Slot {
     /// Records that the connection has a request.
     pub(super) fn busy(&self) {
-        self.seat.idle_since.store(BUSY, Ordering::Relaxed);
+        self.seat.idle_since.store(BUSY, Ordering::SeqCst);
+        // Whoever asks does so under the lock: if not seen here, it sees the request.
+        if self.seat.is_leaving() {
+            self.shared.lock().count(self.number, &self.seat);
+        }
     }
 
     /// Records that the connection has no request any more. It leaves if others wait.
     pub(super) fn idle(&self) {
-        self.seat.idle_since.store(self.shared.now(), Ordering::Relaxed);
-        if self.shared.waiting.load(Ordering::Relaxed) > 0 {
-            let table = self.shared.lock();
-            if let Some(waiting) = table.waiting.iter().min_by_key(|waiting| waiting.crowd.size()) {
-                self.shared.make_room(&table, &waiting.crowd);
+        self.seat.idle_since.store(self.shared.now(), Ordering::SeqCst);
+        if self.seat.is_leaving() {
+            self.shared.lock().count(self.number, &self.seat);
+        } else if self.shared.waiting.load(Ordering::Relaxed) > 0 {
+            let mut table = self.shared.lock();
+            self.shared.forget_gone(&mut table);
+            let smallest =
+                table.waiting.iter().map(|waiting| &waiting.crowd).min_by_key(|crowd| crowd.size());
+            if let Some(crowd) = smallest.cloned() {
+                self.shared.make_room(&mut table, &crowd);
             }
         }
     }
@@ -272,12 +298,12 @@ impl Slot {
 
     /// Asks the connection to leave as soon as it has no request.
     pub(super) fn ask_to_leave(&self) {
-        self.shared.ask_to_leave(&self.seat);
+        self.shared.lock().ask_to_leave(self.number, &self.seat);
     }
 
     /// Waits until the connection is asked to leave.
     pub(super) async fn asked_to_leave(&self) {
-        while !self.seat.is_leaving.load(Ordering::Relaxed) {
+        while !self.seat.is_leaving() {
             self.seat.asked.notified().await;
         }
     }
@@ -300,9 +326,7 @@ impl Drop for Slot {
         if let Crowd(Some((_, count))) = &self.seat.crowd {
             count.fetch_sub(1, Ordering::Relaxed);
         }
-        if self.seat.is_leaving.load(Ordering::Relaxed) {
-            self.shared.leaving.fetch_sub(1, Ordering::Relaxed);
-        }
+        table.leaving.remove(&self.number);
         let admitted = if table.waiting.is_empty() { Vec::new() } else { self.shared.admit(&mut table) };
         drop(table);
         hand_out(admitted);

@@ -44,6 +44,41 @@ async fn one_network_has_a_limited_number_of_slots() {
     let _fourth = slot(&slots, "2001:db8::4");
 }
 
+#[tokio::test]
+async fn those_that_wait_count_for_the_limit_of_their_network() {
+    let slots = Slots::new(4, 2);
+    let open: Vec<Slot> = (1..=4).map(|host| slot(&slots, &format!("192.0.2.{host}"))).collect();
+    let mut waiting = vec![later(&slots, "192.0.2.9"), later(&slots, "192.0.2.9")];
+    assert!(matches!(slots.enter("192.0.2.9".parse().unwrap(), false), Entry::Refused));
+    drop(waiting.pop());
+    waiting.push(later(&slots, "192.0.2.9"));
+    drop(open);
+    let admitted: Vec<Slot> = waiting.iter_mut().map(|slot| slot.try_recv().unwrap()).collect();
+    assert_eq!(admitted[0].crowd(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_to_leave_but_has_a_request_makes_no_room() {
+    let slots = Slots::new(4, 0);
+    let open: Vec<Slot> = (0..4).map(|_| slot(&slots, "192.0.2.1")).collect();
+    for leaving in &open[..2] {
+        leaving.busy();
+        leaving.ask_to_leave();
+    }
+    let _waiting = later(&slots, "192.0.2.2");
+    assert_eq!(asked(&open), [0, 1, 2]);
+    // A request has come in before the connection could leave.
+    open[2].busy();
+    open[0].idle();
+    assert_eq!(asked(&open), [0, 1, 2], "the first one leaves now");
+    open[0].busy();
+    let _another = later(&slots, "192.0.2.3");
+    assert_eq!(asked(&open), [0, 1, 2, 3]);
+    drop(open);
+    let table = slots.0.lock();
+    assert!(table.open.len() == 2 && table.leaving.is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_connection_that_is_idle_for_longest_leaves_for_a_new_one() {
     let slots = Slots::new(3, 0);
@@ -138,4 +173,14 @@ async fn a_slot_of_a_client_that_no_longer_waits_goes_to_the_next() {
     drop(open);
     drop(next.try_recv().unwrap());
     let _free = slot(&slots, "192.0.2.4");
+}
+
+#[tokio::test]
+async fn no_connection_leaves_for_a_client_that_no_longer_waits() {
+    let slots = Slots::new(1, 0);
+    let open = slot(&slots, "192.0.2.1");
+    open.busy();
+    drop(later(&slots, "192.0.2.2"));
+    open.idle();
+    assert!(!is_asked(&open));
 }
