@@ -31,15 +31,16 @@ pub(super) async fn check(
     operation: Operation,
 ) -> Result<(), Refusal> {
     let is_blob = operation == Operation::BlobDelete;
-    Search { tags, digest, is_blob, read: HashSet::new() }.run().await
+    Search { tags, digest, is_blob, found: HashSet::new() }.run().await
 }
 
 struct Search<'a> {
     tags: &'a ImmutableTags<'a>,
     digest: &'a str,
     is_blob: bool,
-    /// Digests of manifests that do not need it.
-    read: HashSet<String>,
+    /// Digests of manifests that are read or will be. Clients write indexes, so this is what bounds
+    /// the memory and the questions of a search.
+    found: HashSet<String>,
 }
 
 impl Search<'_> {
@@ -86,14 +87,9 @@ impl Search<'_> {
 
     /// Reads the manifest `first` and the manifests that it refers to.
     async fn manifests(&mut self, tag: &str, first: &str) -> Result<(), Refusal> {
-        let mut unread = vec![first.to_owned()];
+        let mut unread = Vec::new();
+        self.queue(tag, first, &mut unread)?;
         while let Some(digest) = unread.pop() {
-            if !self.read.insert(digest.clone()) {
-                continue;
-            }
-            if self.read.len() > MOST_MANIFESTS {
-                return Err(self.unknown(tag, &format!("the tags have more than {MOST_MANIFESTS} manifests")));
-            }
             // An image of an index that was never pushed, or is gone already.
             let Some(manifest) = self.tags.manifest(&digest).await? else { continue };
             if manifest.len() > LARGEST_MANIFEST {
@@ -105,10 +101,25 @@ impl Search<'_> {
             if parts(&manifest).any(|part| part == self.digest) {
                 return Err(self.refuse(tag, "needs"));
             }
-            let images = list(&manifest, "manifests").filter(|image| self.may_need(text(image, "mediaType")));
-            let images = images.filter_map(|image| text(image, "digest"));
-            unread.extend(images.filter(|digest| name::is_digest(digest)).map(str::to_owned));
+            for image in list(&manifest, "manifests") {
+                let digest = text(image, "digest").filter(|digest| name::is_digest(digest));
+                if let Some(digest) = digest.filter(|_| self.may_need(text(image, "mediaType"))) {
+                    self.queue(tag, digest, &mut unread)?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Queues a manifest to be read, unless it was found before.
+    fn queue(&mut self, tag: &str, digest: &str, unread: &mut Vec<String>) -> Result<(), Refusal> {
+        if !self.found.insert(digest.to_owned()) {
+            return Ok(());
+        }
+        if self.found.len() > MOST_MANIFESTS {
+            return Err(self.unknown(tag, &format!("the tags have more than {MOST_MANIFESTS} manifests")));
+        }
+        unread.push(digest.to_owned());
         Ok(())
     }
 

@@ -218,6 +218,11 @@ fn what_an_immutable_tag_needs_is_kept_where_it_cannot_be_known() {
             (found, format!("{{}}{}", " ".repeat(4 << 20)))
         } else if target.starts_with("/v2/team/text") {
             (found, "not JSON".to_owned())
+        } else if target.starts_with("/v2/team/wide") {
+            // None of these can be read.
+            assert!(target.ends_with("/v1") || target.ends_with(FIRST), "{target}");
+            let images = (0..2001).map(|number| format!("{{\"digest\":\"sha256:{number:064}\"}}"));
+            (found, format!("{{\"manifests\":[{}]}}", images.collect::<Vec<_>>().join(",")))
         } else if target.starts_with("/v2/team/gone") && !target.ends_with("/v1") && !target.ends_with(FIRST)
         {
             ("404 Not Found".to_owned(), String::new())
@@ -238,6 +243,11 @@ fn what_an_immutable_tag_needs_is_kept_where_it_cannot_be_known() {
         (
             "team/endless",
             "team/endless is immutable and may need this blob: the tags have more than 2000 manifests"
+                .to_owned(),
+        ),
+        (
+            "team/wide",
+            "team/wide is immutable and may need this blob: the tags have more than 2000 manifests"
                 .to_owned(),
         ),
     ] {
