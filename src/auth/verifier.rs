@@ -304,6 +304,10 @@ impl Drop for Waiter<'_> {
         let Some(running) = running else { return };
         running.waiting -= 1;
         let withdrawn = if running.waiting == 0 { self.verifier.pool.withdraw(self.ticket) } else { None };
+        if withdrawn.is_some() {
+            // Whoever joined it would be told that it was not computed.
+            state.running.remove(&self.key);
+        }
         // The job ends its check, which takes the lock.
         drop(state);
         drop(withdrawn);

@@ -289,6 +289,21 @@ async fn a_check_that_nobody_waits_for_any_more_frees_its_place_and_is_not_compu
     assert_eq!(verifier.computations(), 1);
 }
 
+#[test]
+fn a_check_that_somebody_has_left_is_not_busy_for_the_next_one() {
+    let (verifier, users) = (verifier(), users(&[]));
+    let _blocked = block(&verifier);
+    let come_and_go = || {
+        for _ in 0..50_000 {
+            let mut check = pin!(verify(&verifier, &users, "alice", "secret"));
+            for _ in 0..2 {
+                assert_eq!(poll_once(check.as_mut()), Poll::Pending);
+            }
+        }
+    };
+    std::thread::scope(|scope| _ = [scope.spawn(come_and_go), scope.spawn(come_and_go)]);
+}
+
 #[tokio::test]
 async fn a_network_that_fills_the_queue_keeps_no_other_network_waiting() {
     let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
