@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-/// What is logged about one request; printed, a line of the access log. No field may hold a secret: only `host` and `user_agent` come from header fields as they were sent.
+/// What is logged about one request; printed, a line of the access log. No field may hold a secret:
+/// only `host` and `user_agent` come from header fields as they were sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     /// When the request began.
