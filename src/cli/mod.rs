@@ -2,6 +2,7 @@
 
 mod check;
 mod exit;
+mod record;
 mod serve;
 mod settings_file;
 

@@ -13,6 +13,7 @@ use super::cert::error::CertError;
 use super::cert::files::{self, Content};
 use super::cert::issued::Issued;
 use super::exit;
+use super::record::record;
 use crate::auth::htpasswd;
 use crate::disk::Rewrite;
 use crate::problem::Problem;
@@ -183,16 +184,7 @@ fn revoke(key: &Path, users: &[String]) -> Result<String, TokenError> {
     let text = String::from_utf8_lossy(rewrite.text());
     let text = revoked::revoke(&text, users, SystemTime::now());
     rewrite.commit(text.as_bytes()).map_err(failed)?;
-    let record = match revoked::RECORD.append_to(key) {
-        Ok(_) => String::new(),
-        Err(error) => format!(
-            "{} cannot say that it has this list: {}. Append this line to it, so that a start without the list is \
-             refused:\n{}\n",
-            key.display(),
-            exit::reason(&error),
-            revoked::RECORD.line
-        ),
-    };
+    let record = record(&revoked::RECORD, key);
     let whose = if users.is_empty() { "all users".to_owned() } else { users.join(", ") };
     Ok(format!("ended the logins of {whose} up to now, in {}\n{record}", path.display()))
 }

@@ -15,7 +15,7 @@ use super::authority::{Authority, KEY, REVOCATION_LIST};
 use super::error::CertError;
 use super::files::failed;
 use super::serial::Serial;
-use crate::cli::exit;
+use crate::cli::record;
 use crate::disk::{Remark, Rewrite};
 use crate::pki::pem;
 use crate::pki::{Crl, Entry};
@@ -92,20 +92,10 @@ impl<'a> RevocationList<'a> {
     }
 }
 
-/// Makes the CA's key file say that there is a list. Returns a line for the user if that fails;
+/// Makes the CA's key file say that there is a list. Returns a note for the user if that fails;
 /// else nothing.
 pub(super) fn record(directory: &Path) -> String {
-    let key = directory.join(KEY);
-    match RECORD.append_to(&key) {
-        Ok(_) => String::new(),
-        Err(error) => format!(
-            "note: {} cannot say that the CA has this list: {}. Append this line to it, so that no new list is \
-             begun if this one is lost:\n{}\n",
-            key.display(),
-            exit::reason(&error),
-            RECORD.line
-        ),
-    }
+    record::record(&RECORD, &directory.join(KEY))
 }
 
 fn lost(path: &Path, key: &Path, directory: &Path) -> Problem {

@@ -281,7 +281,7 @@ fn a_new_list_is_begun_only_where_there_is_none() {
 #[test]
 fn a_key_that_cannot_be_changed_is_reported_with_the_line_that_it_lacks() {
     let note = list::record(Path::new("/none"));
-    let expected = "note: /none/ca.key cannot say that the CA has this list: ";
+    let expected = "note: /none/ca.key cannot say that it has this list: ";
     assert!(note.starts_with(expected) && note.ends_with(str::from_utf8(RECORD).unwrap()), "{note}");
 }
 
