@@ -44,19 +44,20 @@ pub(super) fn carry(
         format!("{}://{}", if context.client.https { "https" } else { "http" }, context.authority.as_str());
     let asked = asked.path_and_query().map_or("/", |asked| asked.as_str());
     // Resolved once more, for the dots in the path of a whole URL.
-    let reference = usual.as_ref().unwrap_or(given).to_str().ok().and_then(|reference| {
+    let place = str::from_utf8(usual.as_ref().unwrap_or(given).as_bytes()).ok().and_then(|reference| {
         let own = reference.strip_prefix(&host).filter(|path| path.starts_with(['/', '?', '#']));
         upload_place::resolve(asked, own.unwrap_or(reference))
     });
-    let Some(place) = reference else { return usual };
+    let Some(place) = place else { return usual };
+    // Registries read both alike, and clients do not send everything that a registry writes.
+    let place = upload_place::escaped(&place);
     let path = match upload_place::classify(&place, repository) {
         Place::Elsewhere => {
             let id = context.state.upload_places.seal(repository, &place);
             format!("/v2/{repository}/blobs/uploads/{id}")
         }
-        // Relative to the place of this request, which the client does not know.
-        Place::Usual if usual.is_none() => place,
-        Place::Usual | Place::Other => return usual,
+        Place::Usual => place,
+        Place::Other => return usual,
     };
     HeaderValue::try_from(format!("{host}{path}")).ok()
 }

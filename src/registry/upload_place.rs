@@ -8,7 +8,7 @@ use super::name;
 use super::target::{self, Operation};
 
 /// Longest place that is carried. It has to fit into the path of a request.
-const LONGEST: usize = 2048;
+const LONGEST: usize = 4096;
 
 /// What a place of an upload is to the rules.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,26 +25,34 @@ pub(crate) enum Place {
 /// What `place`, path and query of an upload of `repository`, is to the rules. Only a place that is
 /// nothing else to them is [`Place::Elsewhere`].
 pub(crate) fn classify(place: &str, repository: &str) -> Place {
-    let path = target::decode(place.split('?').next().unwrap_or_default());
+    let (written, has_query) = match place.split_once('?') {
+        Some((path, query)) => (path, !query.is_empty()),
+        None => (place, false),
+    };
+    let path = target::decode(written);
     let target = target::parse(&Method::PATCH, &path);
     let is_own = target.repository == Some(repository);
-    match target.operation {
-        Operation::UploadChunk if is_own => Place::Usual,
-        Operation::NoPath
-            if place.len() <= LONGEST
-                && place.starts_with('/')
-                && PathAndQuery::try_from(place).is_ok()
-                && !path.split('/').any(|segment| matches!(segment, "." | ".."))
-                && !path.contains(['\\', '\u{fffd}'])
-                && !path.contains(|character: char| character.is_control())
-                && path != grant::PATH
-                && path != target::BASE_WITHOUT_SLASH
-                && may_be_of(&path, repository) =>
-        {
-            Place::Elsewhere
+    let fits = match target.operation {
+        Operation::UploadChunk if is_own && path == written => return Place::Usual,
+        // Clients may not write it with all the escapes that a registry may.
+        Operation::UploadChunk => is_own,
+        // The query names the upload.
+        Operation::NoMethod(_) => is_own && has_query && path.ends_with("/blobs/uploads/"),
+        Operation::NoPath => {
+            path != grant::PATH && path != target::BASE_WITHOUT_SLASH && may_be_of(&path, repository)
         }
-        _ => Place::Other,
-    }
+        _ => false,
+    };
+    if fits && place.len() <= LONGEST && is_plain(place, &path) { Place::Elsewhere } else { Place::Other }
+}
+
+/// Whether a request can be sent to `place`, whose decoded `path` can be read in one way only.
+fn is_plain(place: &str, path: &str) -> bool {
+    place.starts_with('/')
+        && PathAndQuery::try_from(place).is_ok()
+        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
+        && !path.contains(['\\', '\u{fffd}'])
+        && !path.contains(|character: char| character.is_control())
 }
 
 /// Whether a path outside of the API may be of `repository`, and does not look like one of another
@@ -109,6 +117,26 @@ fn without_dots(path: &str) -> String {
         }
     }
     format!("/{}", kept.join("/"))
+}
+
+/// `place`, with escapes in place of what RFC 3986 does not allow in a path or a query.
+pub(crate) fn escaped(place: &str) -> String {
+    let bytes = place.as_bytes();
+    let mut escaped = String::with_capacity(bytes.len());
+    for (index, &byte) in bytes.iter().enumerate() {
+        let is_allowed = match byte {
+            b'%' => {
+                bytes.get(index + 1..index + 3).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit))
+            }
+            _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte),
+        };
+        if is_allowed {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
 }
 
 /// `place`, with what a client may add to it: the digest of the upload. Anything else in `query`

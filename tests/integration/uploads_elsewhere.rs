@@ -109,6 +109,21 @@ fn an_upload_continues_wherever_the_registry_says_with_every_method() {
             "/v2/team/app/blobs/uploads/u-1?part=2&",
         ),
         (("../../uploads/u-1", ""), "/v2/team/app/uploads/u-1", "/v2/team/app/uploads/u-1?"),
+        (
+            ("?id=u-1", "OWN/v2/team/app/blobs/uploads/?id=u-1#2"),
+            "/v2/team/app/blobs/uploads/?id=u-1",
+            "/v2/team/app/blobs/uploads/?id=u-1&",
+        ),
+        (
+            ("/v2/team/app/blobs/uploads/u 1?s={\"a\":[1]}", "OWN/v2/team/app/blobs/uploads/u-1?s=a|b"),
+            "/v2/team/app/blobs/uploads/u%201?s=%7B%22a%22:%5B1%5D%7D",
+            "/v2/team/app/blobs/uploads/u-1?s=a%7Cb&",
+        ),
+        (
+            ("/v2/team%2Fapp/blobs/uploads/u-1", "OWN/v2/team/app/blobs/x/../uploads/u-1"),
+            "/v2/team%2Fapp/blobs/uploads/u-1",
+            "/v2/team/app/blobs/uploads/u-1?",
+        ),
     ] {
         let registry = Registry::start(places);
         let tidegate = Tidegate::start(Settings::for_upstream(&registry.fake.url()));
