@@ -5,7 +5,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_LOCATION, LINK, LOCATION, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN as ALLOW_ORIGIN, ALT_SVC, CONTENT_LENGTH, CONTENT_LOCATION, LINK, LOCATION,
+    TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
@@ -41,6 +44,8 @@ pub(super) fn rewrite(
     let headers = answer.headers_mut();
     hop::strip(headers);
     headers.insert(API_VERSION, API_VERSION_VALUE);
+    // Other ports and protocols of the registry are not those of this host (RFC 7838).
+    headers.remove(ALT_SVC);
     let rewriter = context.rewriter();
     let location = headers.get(LOCATION).and_then(|from| {
         let usual = rewriter.location(from, status);
@@ -60,12 +65,12 @@ pub(super) fn rewrite(
 /// request for the path `asked`.
 pub(super) fn put_right(headers: &mut HeaderMap, rewriter: &Rewriter<'_>, asked: &str) {
     for (name, value) in headers.iter_mut() {
-        let right = if name == CONTENT_LOCATION {
-            rewriter.content_location(value)
-        } else if name == LINK {
+        let right = if name == LINK {
             rewriter.link(value, asked)
         } else if name == WWW_AUTHENTICATE {
             rewriter.challenge(value)
+        } else if name == CONTENT_LOCATION || is_url(value) && name != LOCATION && name != ALLOW_ORIGIN {
+            rewriter.address(value)
         } else {
             None
         };
@@ -73,6 +78,10 @@ pub(super) fn put_right(headers: &mut HeaderMap, rewriter: &Rewriter<'_>, asked:
             *value = right;
         }
     }
+}
+
+fn is_url(value: &HeaderValue) -> bool {
+    matches!(value.as_bytes(), [b'h' | b'H', b't' | b'T', b't' | b'T', b'p' | b'P', ..])
 }
 
 impl RequestContext<'_> {

@@ -1,9 +1,12 @@
-//! Rewrites the registry's addresses for itself, in `Location`, `Link` and challenges, to the host
-//! that the client asked for.
+//! Rewrites the registry's addresses for itself, in `Location`, `Link`, challenges and other fields,
+//! to the host that the client asked for.
+
+use std::ops::Range;
 
 use http::{HeaderValue, StatusCode};
 
 use super::authority::{Authority, HostPort};
+use super::challenge;
 
 /// How the registry may name itself in an answer.
 #[derive(Clone, Copy)]
@@ -52,24 +55,55 @@ impl Rewriter<'_> {
         }
     }
 
-    /// The `Content-Location` that the client gets; `None` leaves the registry's untouched. A path
-    /// that is right for the client too stays as it is.
-    pub(crate) fn content_location(&self, location: &HeaderValue) -> Option<HeaderValue> {
-        self.reference(location.as_bytes(), false)
+    /// What the client gets for a field that is an address as a whole, such as `Content-Location`;
+    /// `None` leaves the registry's untouched. A path that is right for the client too stays as it
+    /// is.
+    pub(crate) fn address(&self, address: &HeaderValue) -> Option<HeaderValue> {
+        self.reference(address.as_bytes(), false)
     }
 
     /// The same for the targets of a `Link` (RFC 8288 section 3), in the answer to a request for
     /// the path `asked`. Another page of the same list is the registry's own, under whatever name
     /// and path prefix it believes to have.
     pub(crate) fn link(&self, link: &HeaderValue, asked: &str) -> Option<HeaderValue> {
-        self.between(link, b"<", b'>', |target| {
-            self.reference(target, false).or_else(|| self.page(target, asked))
-        })
+        let field = link.as_bytes();
+        let find = |start: usize, wanted: u8| {
+            field.iter().skip(start).position(|&byte| byte == wanted).map(|at| start + at)
+        };
+        let mut next = 0;
+        let targets = std::iter::from_fn(|| {
+            let start = find(next, b'<')? + 1;
+            next = find(start, b'>')?;
+            Some(start..next)
+        });
+        substitute(
+            field,
+            targets.filter_map(|at| {
+                let target = field.get(at.clone())?;
+                let new = self.reference(target, false).or_else(|| self.page(target, asked))?;
+                Some((at, new))
+            }),
+        )
     }
 
-    /// The same for the realms of a challenge, which are the addresses of token services.
+    /// The same for the addresses in a challenge. The realm of a token service may be a path alone.
+    /// `service` and `scope` are names, even if they look like addresses.
     pub(crate) fn challenge(&self, challenge: &HeaderValue) -> Option<HeaderValue> {
-        self.between(challenge, b"realm=\"", b'"', |realm| self.reference(realm, true))
+        let replaced = |name: &[u8], value: &[u8]| match name.to_ascii_lowercase().as_slice() {
+            b"realm" => self.reference(value, true),
+            b"service" | b"scope" => None,
+            _ if value.starts_with(b"/") => None,
+            _ => self.reference(value, false),
+        };
+        let field = challenge.as_bytes();
+        let values = challenge::parameters(field).into_iter();
+        substitute(
+            field,
+            values.filter_map(|(name, at)| {
+                let new = replaced(name, field.get(at.clone())?)?;
+                Some((at, new))
+            }),
+        )
     }
 
     /// What the client gets for a reference to the registry; `None` for any other, and for a path
@@ -91,36 +125,6 @@ impl Rewriter<'_> {
         let path = own.split(|byte| matches!(byte, b'?' | b'#')).next()?;
         let is_same = path == asked.as_bytes();
         if is_same && !is_right { self.absolute(self.client.as_str().as_bytes(), own) } else { None }
-    }
-
-    /// Replaces every text between `begin` and `end` for which `replaced` has another.
-    fn between(
-        &self,
-        value: &HeaderValue,
-        begin: &[u8],
-        end: u8,
-        replaced: impl Fn(&[u8]) -> Option<HeaderValue>,
-    ) -> Option<HeaderValue> {
-        let (mut done, mut rest, mut changed) = (Vec::new(), value.as_bytes(), false);
-        let find = |text: &[u8]| {
-            let at = text.windows(begin.len()).position(|part| part.eq_ignore_ascii_case(begin))?;
-            let start = at + begin.len();
-            let length = text[start..].iter().position(|byte| *byte == end)?;
-            Some((start, start + length))
-        };
-        while let Some((start, stop)) = find(rest) {
-            done.extend_from_slice(&rest[..start]);
-            match replaced(&rest[start..stop]) {
-                Some(new) => {
-                    changed = true;
-                    done.extend_from_slice(new.as_bytes());
-                }
-                None => done.extend_from_slice(&rest[start..stop]),
-            }
-            rest = &rest[stop..];
-        }
-        done.extend_from_slice(rest);
-        HeaderValue::from_bytes(&done).ok().filter(|_| changed)
     }
 
     /// A path of the registry as clients know it: without what it begins with at the registry.
@@ -146,6 +150,21 @@ impl Rewriter<'_> {
         let scheme = self.scheme().as_str().as_bytes();
         HeaderValue::from_bytes(&[scheme, b"://", authority, path].concat()).ok()
     }
+}
+
+/// `field` with other texts in some places, from left to right; `None` without any.
+fn substitute(
+    field: &[u8],
+    places: impl Iterator<Item = (Range<usize>, HeaderValue)>,
+) -> Option<HeaderValue> {
+    let (mut done, mut copied) = (Vec::new(), 0);
+    for (place, new) in places {
+        done.extend_from_slice(field.get(copied..place.start)?);
+        done.extend_from_slice(new.as_bytes());
+        copied = place.end;
+    }
+    done.extend_from_slice(field.get(copied..)?);
+    HeaderValue::from_bytes(&done).ok().filter(|_| copied > 0)
 }
 
 #[derive(Clone, Copy)]

@@ -154,6 +154,22 @@ fn a_registry_below_a_path_that_writes_whole_urls_sends_clients_to_tidegate() {
 }
 
 #[test]
+fn an_address_of_the_registry_in_any_field_is_put_right_and_its_other_ports_are_not_offered() {
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nX-Docker-Upload-URL: HTTP://{NAME}{PATH}/v2/a/blobs/uploads/\r\n\
+         X-Help: https://other.example/v2/\r\nAccess-Control-Allow-Origin: http://{NAME}\r\n\
+         Alt-Svc: h3=\":443\"\r\nContent-Length: 0\r\n\r\n"
+    );
+    let registry = Fake::scripted(answer, false);
+    let tidegate = Tidegate::start(settings(&registry, PATH));
+    let response = Client::connect(&tidegate).exchange("GET /v2/", &[]);
+    assert_eq!(response.all("X-Docker-Upload-URL"), ["https://localhost/v2/a/blobs/uploads/"]);
+    assert_eq!(response.all("X-Help"), ["https://other.example/v2/"]);
+    assert_eq!(response.all("Access-Control-Allow-Origin"), [format!("http://{NAME}")]);
+    assert!(response.all("Alt-Svc").is_empty());
+}
+
+#[test]
 fn the_token_service_of_the_registry_is_reached_only_where_clients_log_in_to_the_registry() {
     let registry = registry("");
     for (mode, authorization, status) in [("off", "user", 404), ("off", "none", 404), ("basic", "pass", 404)]

@@ -200,7 +200,7 @@ fn every_form_of_an_own_address_below_a_path_is_put_right() {
         for status in [StatusCode::ACCEPTED, StatusCode::TEMPORARY_REDIRECT] {
             assert_eq!(text(rewriter.location(&value, status)).as_deref(), Some(&*expected), "{own}");
         }
-        assert_eq!(text(rewriter.content_location(&value)).as_deref(), Some(&*expected), "{own}");
+        assert_eq!(text(rewriter.address(&value)).as_deref(), Some(&*expected), "{own}");
         let link = format!("<{own}>; rel=\"next\"").parse().unwrap();
         assert_eq!(text(rewriter.link(&link, "/v2/y/")), Some(format!("<{expected}>; rel=\"next\"")));
         let challenge = format!("Bearer realm=\"{own}\",service=\"x\"").parse().unwrap();
@@ -208,6 +208,24 @@ fn every_form_of_an_own_address_below_a_path_is_put_right() {
             text(rewriter.challenge(&challenge)),
             Some(format!("Bearer realm=\"{expected}\",service=\"x\""))
         );
+    }
+}
+
+#[test]
+fn a_challenge_leads_to_tidegate_however_it_is_written() {
+    let client = authority(HOST);
+    let rewriter = below_a_path(&client);
+    let (own, ours) = ("http://registry:8081/artifactory/local/v2/token", format!("https://{HOST}/v2/token"));
+    for challenge in [
+        "Bearer realm = \"OWN\" , service=\"x\"",
+        "Bearer REALM=OWN,service=x",
+        "Basic realm=\"Registry\", Bearer realm=\"OWN\", DPoP realm=\"OWN\"",
+        r#"Bearer error="realm=\"",x="realm=",realm="OWN""#,
+        "Bearer realm=\"https://auth.example/\",resource_metadata=\"OWN\"",
+    ] {
+        let expected = challenge.replace("OWN", &ours);
+        let value = challenge.replace("OWN", own).parse().unwrap();
+        assert_eq!(rewriter.challenge(&value).unwrap(), expected, "{challenge}");
     }
 }
 
@@ -221,6 +239,9 @@ fn what_is_not_an_own_address_stays_as_it_is() {
         "Bearer realm=\"https://inner.example.evil/token\"",
         "Basic realm=\"Registry Realm\"",
         "Bearer realm=\"unclosed",
+        // The name of the service, under which the registry gives its tokens.
+        "Bearer realm=\"https://auth.example/token\",service=\"http://registry:8081\"",
+        "Bearer error_description=\"/artifactory/local/\"",
         "Negotiate",
     ] {
         assert_eq!(rewriter.challenge(&challenge.parse().unwrap()), None, "{challenge}");
