@@ -126,7 +126,7 @@ pub(super) fn hand_over<G>(
         if source.is_end_stream() {
             log.finished();
         }
-        Reply { source, rest: Bytes::new(), piece, flow, log, _guard: guard }
+        Reply { source, rest: Bytes::new(), failure: None, piece, flow, log, _guard: guard }
     })
 }
 
@@ -175,6 +175,8 @@ pub(crate) struct Reply<G> {
     source: Source,
     /// The rest of the last chunk.
     rest: Bytes,
+    /// Why the body ends early, once that is known.
+    failure: Option<AnswerError>,
     /// Most bytes handed over at once.
     piece: usize,
     flow: Rc<Flow>,
@@ -206,6 +208,9 @@ impl<G: Unpin> Body for Reply<G> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let reply = &mut *self;
+        if let Some(error) = reply.failure.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         reply.flow.asked_for_more();
         if reply.flow.yields(cx) {
             return Poll::Pending;
@@ -215,7 +220,11 @@ impl<G: Unpin> Body for Reply<G> {
                 Some(Ok(frame)) => reply.rest = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => {
                     reply.log.truncated(&error);
-                    return Poll::Ready(Some(Err(error)));
+                    // hyper drops what it has not yet sent. A turn later the client has it, the head
+                    // of the response above all.
+                    reply.failure = Some(error);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 None => {
                     reply.log.finished();

@@ -147,8 +147,9 @@ fn password(path: &Path) -> Result<Secret, Problem> {
     if let Some(message) = content.mode.exposed("is a password") {
         return Err(Problem::at(path, message));
     }
-    let bytes = content.bytes;
-    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    // Editors of Windows put a byte order mark before UTF-8.
+    let bytes = content.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&content.bytes);
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.is_empty() || line.iter().any(u8::is_ascii_control) {
         let message = "does not hold a password: write it on one line, without anything else";

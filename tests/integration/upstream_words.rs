@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::harness::fake::{self, Fake};
-use crate::harness::http1::Client;
+use crate::harness::http1::{self, Client};
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tools;
@@ -64,6 +64,25 @@ fn an_error_of_the_registry_itself_is_passed_on_every_time() {
     }
 }
 
+#[test]
+fn what_a_registry_sent_before_it_hung_up_reaches_the_client() {
+    for (answer, sent) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", ""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", "hello"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "hello"),
+    ] {
+        let registry = Fake::scripted(answer, true);
+        let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
+        for _ in 0..20 {
+            let mut client = Client::connect(&tidegate);
+            client.send(http1::head("GET /v2/a/manifests/b", &[AUTH]));
+            let response = client.response(false).expect("the head of the response");
+            assert_eq!((response.status, response.text().as_str()), (200, sent));
+            assert!(!response.complete && client.ends(), "{answer:?} looks whole");
+        }
+    }
+}
+
 fn with_login(upstream: &str) -> Settings {
     let settings = Settings::for_upstream(upstream)
         .set("auth.mode", r#""off""#)
@@ -94,7 +113,8 @@ fn a_registry_that_wants_a_fixed_password_serves_anonymous_clients() {
     // The client's own password is not for the registry.
     assert_eq!(client.exchange("GET /v2/public/app/tags/list", &[AUTH]).status, 200);
     let start = tidegate.log.len();
-    write(&tidegate.settings, "another\r\n");
+    // As an editor of Windows saves it.
+    write(&tidegate.settings, "\u{feff}another\r\n");
     tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
     assert_eq!(client.exchange("GET /v2/public/app/tags/list", &[]).status, 200);
     let seen: Vec<_> =
