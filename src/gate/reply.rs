@@ -220,8 +220,8 @@ impl<G: Unpin> Body for Reply<G> {
                 Some(Ok(frame)) => reply.rest = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => {
                     reply.log.truncated(&error);
-                    // hyper drops what it has not yet sent. A turn later the client has it, the head
-                    // of the response above all.
+                    // hyper drops what it has not yet sent, even the head. A turn later the client
+                    // has it.
                     reply.failure = Some(error);
                     cx.waker().wake_by_ref();
                     return Poll::Pending;

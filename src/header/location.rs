@@ -1,5 +1,5 @@
-//! Rewrites the registry's addresses for itself, in `Location`, `Link`, challenges and other fields,
-//! to the host that the client asked for.
+//! Rewrites the registry's addresses for itself, in `Location`, `Link`, challenges and any other
+//! field, to the host that the client asked for.
 
 use std::ops::Range;
 
