@@ -5,6 +5,7 @@ mod read;
 mod remark;
 mod replace;
 mod rewrite;
+mod shell;
 mod signature;
 
 pub(crate) use self::mode::Mode;
@@ -12,6 +13,7 @@ pub(crate) use self::read::{Content, LARGE, RegularFile, SMALL, lacks_resources,
 pub(crate) use self::remark::Remark;
 pub(crate) use self::replace::Staged;
 pub(crate) use self::rewrite::Rewrite;
+pub(crate) use self::shell::shell_word;
 pub(crate) use self::signature::Signature;
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::access::Rules;
 use crate::acme;
 use crate::auth::{self, Htpasswd, Throttle, Verifier};
 use crate::config::{AuthMode, ClientCertificate, Config, Verify};
-use crate::disk::Mode;
+use crate::disk::{Mode, shell_word};
 use crate::header::authority::Authority;
 use crate::header::challenge;
 use crate::live_file::LiveFile;
@@ -170,7 +170,7 @@ fn open_to_others(config: &Config) -> Option<Problem> {
 
 fn readable(htpasswd: &Path) -> Problem {
     let message =
-        format!("every user of this machine can read the hashes; run `chmod o-r {}`", htpasswd.display());
+        format!("every user of this machine can read the hashes; run `chmod o-r {}`", shell_word(htpasswd));
     Problem::at(htpasswd, message)
 }
 

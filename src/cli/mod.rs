@@ -11,12 +11,14 @@ pub(crate) mod htpasswd;
 pub(crate) mod token;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use self::exit::USAGE;
+use crate::disk::shell_word;
 
 /// The front door of a container registry: TLS, passwords, access rules and tokens in one binary.
 #[derive(Parser)]
@@ -46,7 +48,10 @@ fn suggest(error: &clap::Error) {
         (_, Some(ContextValue::String(option))) if option == "--config" || option == "-c" => "FILE",
         _ => return,
     };
-    exit::complain(&format!("\nTo run with these settings:\n  tidegate serve --config {file}"));
+    exit::complain(&format!(
+        "\nTo run with these settings:\n  tidegate serve --config {}",
+        shell_word(Path::new(file))
+    ));
 }
 
 /// Runs the command that `arguments` name. The first argument is the name of the program.

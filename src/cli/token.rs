@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::cert::error::CertError;
 use super::cert::files::{self, Content};
-use super::cert::issued::Issued;
+use super::cert::issued::{Issued, days};
 use super::exit;
 use super::record::record;
 use crate::auth::htpasswd;
@@ -53,7 +53,7 @@ pub(crate) struct Token {
     ///
     /// After that, a registry refuses every token, and nothing renews the certificate. A short life
     /// gains nothing: the registry trusts the certificate because its settings name it.
-    #[arg(long, default_value_t = 3650, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36500))]
+    #[arg(long, default_value_t = 3650, value_name = "DAYS", value_parser = days)]
     days: u16,
 }
 

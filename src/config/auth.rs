@@ -11,6 +11,7 @@ use super::report::Location;
 use super::section::Section;
 use super::values::{LONGEST_WAIT, MOST_THREADS, WAIT_OR_NONE, or_share_of_cores, print_duration};
 use super::words::{Words, word};
+use crate::disk::shell_word;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
@@ -171,7 +172,7 @@ fn htpasswd(section: &mut Section<'_, '_>, mode: Option<AuthMode>) -> Option<Pat
     let wanted = r#"the path of a file, such as "auth/htpasswd""#;
     let file = section.path("htpasswd", r#""auth/htpasswd""#, wanted)?;
     if matches!(mode, Some(AuthMode::Basic | AuthMode::Token)) && is_certain {
-        let remedy = format!("make it with `tidegate htpasswd add {} USER`", file.display());
+        let remedy = format!("make it with `tidegate htpasswd add {} USER`", shell_word(&file));
         section.needs_file("htpasswd", &file, &location, &remedy);
     }
     Some(file)

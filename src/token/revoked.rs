@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-use crate::disk::Remark;
+use crate::disk::{Remark, shell_word};
 use crate::live_file::LiveFile;
 use crate::problem::{Problem, Problems};
 
@@ -70,9 +70,10 @@ pub(crate) fn beside(key: &Path) -> PathBuf {
 pub(crate) fn lost(key: &Path) -> Problem {
     let message = format!(
         "the list of revoked logins does not exist, but {key} says that it has one; without it, revoked logins \
-         would be valid again; restore it, or end all logins with `tidegate token revoke {key} --all`, or make an \
+         would be valid again; restore it, or end all logins with `tidegate token revoke {word} --all`, or make an \
          empty file if none has to stay revoked",
-        key = key.display()
+        key = key.display(),
+        word = shell_word(key)
     );
     Problem::missing(&beside(key), message)
 }

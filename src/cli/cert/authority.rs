@@ -124,7 +124,7 @@ fn text(certificate: &Certificate) -> String {
 
 fn unusable(directory: &Path, problems: &Problems) -> CertError {
     if problems.0.len() > 1 && problems.0.iter().all(|problem| problem.missing) {
-        return CertError::NoAuthority(directory.display().to_string());
+        return CertError::NoAuthority(directory.to_owned());
     }
     CertError::BadAuthority(problems.to_string())
 }

@@ -7,7 +7,9 @@ use clap::Args;
 use super::authority::{Authority, CERTIFICATE, KEY, REVOCATION_LIST};
 use super::error::CertError;
 use super::files::{self, Content};
+use super::issued::days;
 use super::list::{self, RevocationList};
+use crate::disk::shell_word;
 
 /// The arguments of `tidegate cert ca`.
 #[derive(Debug, Args)]
@@ -19,7 +21,7 @@ pub(crate) struct Ca {
     #[arg(long, default_value = "tidegate private CA", value_parser = common_name)]
     pub name: String,
     /// How long the CA is valid; after that, every client needs a new one
-    #[arg(long, default_value_t = 3650, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36500))]
+    #[arg(long, default_value_t = 3650, value_name = "DAYS", value_parser = days)]
     pub days: u16,
     /// Also write ca.crl, the signed list of revoked certificates, for `tls.client.crl`
     ///
@@ -88,15 +90,16 @@ fn report(command: &Ca) -> String {
          Make a certificate for the server:\n\
          \x20 tidegate cert server --ca {directory} --out certs registry.example.com\n\
          \n\
-         Make each client trust it (leave out :<port> if it is 443):\n\
-         \x20 docker          install -D -m 644 {certificate} /etc/docker/certs.d/<host>:<port>/ca.crt\n\
-         \x20 podman, skopeo  install -D -m 644 {certificate} /etc/containers/certs.d/<host>:<port>/ca.crt\n\
-         \x20 curl            curl --cacert {certificate} https://<host>:<port>/v2/\n\
-         \x20 Debian, Ubuntu  cp {certificate} /usr/local/share/ca-certificates/tidegate.crt && update-ca-certificates\n\
-         \x20 Fedora, RHEL    cp {certificate} /etc/pki/ca-trust/source/anchors/tidegate.crt && update-ca-trust\n\
+         Make each client trust it, as root (leave out :PORT if it is 443):\n\
+         \x20 docker          install -D -m 644 {word} /etc/docker/certs.d/HOST:PORT/ca.crt\n\
+         \x20 podman, skopeo  install -D -m 644 {word} /etc/containers/certs.d/HOST:PORT/ca.crt\n\
+         \x20 curl            curl --cacert {word} https://HOST:PORT/v2/\n\
+         \x20 Debian, Ubuntu  cp {word} /usr/local/share/ca-certificates/tidegate.crt && update-ca-certificates\n\
+         \x20 Fedora, RHEL    cp {word} /etc/pki/ca-trust/source/anchors/tidegate.crt && update-ca-trust\n\
          {setting}",
         key = path(KEY),
-        directory = command.out.display(),
+        directory = shell_word(&command.out),
+        word = shell_word(&command.out.join(CERTIFICATE)),
     )
 }
 

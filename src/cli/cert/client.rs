@@ -9,7 +9,8 @@ use super::authority::{self, Authority};
 use super::common_name::{CommonName, Kind};
 use super::error::CertError;
 use super::files::{self, Content};
-use super::issued::Issued;
+use super::issued::{Issued, days};
+use crate::disk::shell_word;
 
 // Docker finds the files by these endings.
 const CERTIFICATE: &str = "client.cert";
@@ -28,7 +29,7 @@ pub(crate) struct Client {
     /// without a colon
     pub name: CommonName,
     /// How long the certificate is valid, never longer than the CA
-    #[arg(long, default_value_t = 397, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36500))]
+    #[arg(long, default_value_t = 397, value_name = "DAYS", value_parser = days)]
     pub days: u16,
     /// Replace existing files, keeping their owner and permissions
     ///
@@ -71,6 +72,7 @@ fn issue(authority: &Authority, name: &CommonName, days: u16) -> Result<Issued, 
 
 fn report(command: &Client, issued: &Issued) -> String {
     let place = |name| command.out.join(name).display().to_string();
+    let word = |name| shell_word(&command.out.join(name));
     format!(
         "wrote {certificate}  the client's certificate, for the user {name}\n\
          wrote {key}  its private key, for this client only\n\
@@ -78,24 +80,27 @@ fn report(command: &Client, issued: &Issued) -> String {
          serial number {serial}\n\
          {note}\
          \n\
-         Copy the three files to the client, into a folder that you make there (leave out :<port> if it is 443):\n\
-         \x20 docker          into /etc/docker/certs.d/<host>:<port>/\n\
-         \x20 podman, skopeo  into /etc/containers/certs.d/<host>:<port>/\n\
-         \x20 containerd      into /etc/containerd/certs.d/<host>:<port>/, and in the hosts.toml there:\n\
+         Copy the three files to the client, into a folder that you make there (leave out :PORT if it is 443):\n\
+         \x20 docker          into /etc/docker/certs.d/HOST:PORT/\n\
+         \x20 podman, skopeo  into /etc/containers/certs.d/HOST:PORT/\n\
+         \x20 containerd      into /etc/containerd/certs.d/HOST:PORT/, and in the hosts.toml there:\n\
          \x20                   ca = \"ca.crt\"\n\
          \x20                   client = [[\"client.cert\", \"client.key\"]]\n\
-         \x20 curl            curl --cert {certificate} --key {key} --cacert {ca} https://<host>:<port>/v2/\n\
+         \x20 curl            curl --cert {certificate_word} --key {key_word} --cacert {ca_word} https://HOST:PORT/v2/\n\
          If another CA signed the server's certificate, replace ca.crt on the client by that CA's.\n\
          \n\
          If the key is lost or stolen, or the client is retired:\n\
-         \x20 tidegate cert revoke --ca {directory} {certificate}\n\
+         \x20 tidegate cert revoke --ca {directory} {certificate_word}\n\
          \x20 tidegate cert revoke --ca {directory} --serial {serial}\n",
         certificate = place(CERTIFICATE),
         key = place(KEY),
         ca = place(authority::CERTIFICATE),
+        certificate_word = word(CERTIFICATE),
+        key_word = word(KEY),
+        ca_word = word(authority::CERTIFICATE),
         name = command.name,
         serial = issued.serial,
         note = issued.note(command.days),
-        directory = command.ca.display(),
+        directory = shell_word(&command.ca),
     )
 }

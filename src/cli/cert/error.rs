@@ -1,16 +1,18 @@
 //! Why a command about certificates failed.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::super::exit;
+use crate::disk::shell_word;
 use crate::problem::Problems;
 
 /// Why a command about certificates failed; the sentence names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::cli) enum CertError {
     /// Both files of the CA are missing from this directory.
-    #[error("{0}: there is no CA here; make one with `tidegate cert ca --out {0}`")]
-    NoAuthority(String),
+    #[error("{}: there is no CA here; make one with `tidegate cert ca --out {}`", .0.display(), shell_word(.0))]
+    NoAuthority(PathBuf),
     /// The files of the CA cannot be used.
     #[error("{0}")]
     BadAuthority(String),
@@ -20,6 +22,9 @@ pub(in crate::cli) enum CertError {
     /// A file exists, and the user did not ask to replace it.
     #[error("{path} exists; nothing was written, {remedy}")]
     Exists { path: String, remedy: &'static str },
+    /// A file stands where the folder should be.
+    #[error("{}: is a file; name a folder", .0.display())]
+    NotAFolder(PathBuf),
     /// The file system refuses.
     #[error("{path}: cannot be written: {}", exit::reason(.error))]
     Write { path: String, error: io::Error },
@@ -36,7 +41,7 @@ impl CertError {
             Self::BadAuthority(_) | Self::BadFiles(_) => 65,
             Self::NoAuthority(_) => 66,
             Self::Crypto(_) => 70,
-            Self::Exists { .. } | Self::Write { .. } => 73,
+            Self::Exists { .. } | Self::NotAFolder(_) | Self::Write { .. } => 73,
         }
     }
 }

@@ -33,6 +33,9 @@ pub(in crate::cli) fn write(
             return Err(CertError::Exists { path: path.display().to_string(), remedy });
         }
     }
+    if directory.is_file() {
+        return Err(CertError::NotAFolder(directory.to_owned()));
+    }
     fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
     let mut staged = Vec::with_capacity(files.len());
     for (path, content) in &files {

@@ -45,6 +45,15 @@ impl Issued {
     }
 }
 
+/// Reads the life of a certificate from the command line.
+///
+/// # Errors
+/// What to write.
+pub(in crate::cli) fn days(text: &str) -> Result<u16, String> {
+    let days = text.parse().ok().filter(|days| (1..=36500).contains(days));
+    days.ok_or_else(|| "write a whole number of days from 1 to 36500, without a unit".to_owned())
+}
+
 /// Sets name, serial number and dates.
 pub(in crate::cli) fn fill_in(
     params: &mut CertificateParams,

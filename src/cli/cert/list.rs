@@ -16,7 +16,7 @@ use super::error::CertError;
 use super::files::failed;
 use super::serial::Serial;
 use crate::cli::record;
-use crate::disk::{Remark, Rewrite};
+use crate::disk::{Remark, Rewrite, shell_word};
 use crate::pki::pem;
 use crate::pki::{Crl, Entry};
 use crate::problem::Problem;
@@ -110,7 +110,7 @@ fn lost(path: &Path, key: &Path, directory: &Path) -> Problem {
 }
 
 fn begin_anew(directory: &Path) -> String {
-    format!("`tidegate cert ca --crl --new-list --out {}`", directory.display())
+    format!("`tidegate cert ca --crl --new-list --out {}`", shell_word(directory))
 }
 
 /// The first list of a new CA, as PEM.

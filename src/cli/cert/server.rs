@@ -8,7 +8,7 @@ use rcgen::{CertificateParams, CrlDistributionPoint, ExtendedKeyUsagePurpose, Sa
 use super::authority::Authority;
 use super::error::CertError;
 use super::files::{self, Content};
-use super::issued::Issued;
+use super::issued::{Issued, days};
 use super::name::HostName;
 
 const CERTIFICATE: &str = "domain.crt";
@@ -27,7 +27,7 @@ pub(crate) struct Server {
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<HostName>,
     /// How long the certificate is valid, never longer than the CA
-    #[arg(long, default_value_t = 397, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36500))]
+    #[arg(long, default_value_t = 397, value_name = "DAYS", value_parser = days)]
     pub days: u16,
     /// Where clients can get the CA's list of revoked certificates, such as
     /// http://pki.example.com/ca.crl

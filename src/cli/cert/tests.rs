@@ -93,7 +93,7 @@ fn a_ca_may_sign_certificates_and_no_further_ca() {
     assert_eq!(mode(folder.path("ca/ca.key")), 0o600);
     // `install -D` makes the folder, which docker and podman do not bring along.
     for hint in [
-        "/ca/ca.crt /etc/docker/certs.d/<host>:<port>/ca.crt",
+        "/ca/ca.crt /etc/docker/certs.d/HOST:PORT/ca.crt",
         "docker          install -D -m 644",
         "podman, skopeo  install -D -m 644",
         "update-ca-certificates",
@@ -282,6 +282,28 @@ fn a_directory_that_cannot_be_made_is_named() {
     let (sentence, code) = refusal(&folder, "ca --out @/file/ca");
     assert!(sentence.starts_with("@/file/ca: cannot be written: "), "{sentence}");
     assert_eq!(code, 73);
+    let (sentence, code) = refusal(&folder, "ca --out @/file");
+    assert_eq!(sentence, "@/file: is a file; name a folder");
+    assert_eq!(code, 73);
+}
+
+#[test]
+fn a_command_in_a_report_can_be_pasted_although_a_folder_has_a_space() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("my dir")).unwrap();
+    let out = folder.path("my dir/ca");
+    let cert = |words: &[&str]| {
+        let words = ["tidegate"].iter().chain(words);
+        execute(&Command::try_parse_from(words).unwrap().cert).unwrap()
+    };
+    let out = out.to_str().unwrap();
+    let report = cert(&["ca", "--out", out]);
+    assert!(report.contains(&format!("tidegate cert server --ca '{out}' --out certs")), "{report}");
+    for command in ["install -D -m 644", "cp", "curl --cacert"] {
+        assert!(report.contains(&format!("{command} '{out}/ca.crt' ")), "{report}");
+    }
+    let report = cert(&["client", "--ca", out, "--out", &format!("{out}/it's"), "build1"]);
+    assert!(report.contains(&format!(r"cert revoke --ca '{out}' '{out}/it'\''s/client.cert'")), "{report}");
 }
 
 #[test]
@@ -304,6 +326,9 @@ fn arguments_that_make_no_sense_are_refused() {
         let arguments = format!("tidegate {arguments}");
         assert!(Command::try_parse_from(arguments.split(' ')).is_err(), "{arguments}");
     }
+    let told =
+        Command::try_parse_from("tidegate ca --out d --days 365d".split(' ')).err().unwrap().to_string();
+    assert!(told.contains("write a whole number of days from 1 to 36500, without a unit"), "{told}");
     assert!(ca::common_name(&"x".repeat(65)).is_err());
     assert!(ca::common_name(" ").is_err());
     assert_eq!(ca::common_name(" Wharf ").as_deref(), Ok("Wharf"));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::exit;
 use crate::auth::htpasswd::BadLine;
+use crate::disk::shell_word;
 
 /// Why a command about an htpasswd file failed; the sentence is for standard error.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ fn reason(file: &Path, error: &io::Error) -> String {
         (ErrorKind::NotFound, Some(folder)) => {
             format!(
                 "its folder does not exist; check the path, or make it with `mkdir -p {}`",
-                folder.display()
+                shell_word(folder)
             )
         }
         (ErrorKind::NotFound, None) => "the file does not exist; check the path".into(),

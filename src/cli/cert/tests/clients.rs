@@ -60,8 +60,8 @@ fn the_folder_holds_what_docker_looks_for() {
     let read = |name| fs::read(folder.path(name)).unwrap();
     assert_eq!(read("build1/ca.crt"), read("ca/ca.crt"));
     for hint in [
-        "/etc/docker/certs.d/<host>:<port>/",
-        "/etc/containers/certs.d/<host>:<port>/",
+        "/etc/docker/certs.d/HOST:PORT/",
+        "/etc/containers/certs.d/HOST:PORT/",
         r#"client = [["client.cert", "client.key"]]"#,
         "curl --cert",
         "cert revoke --ca",
