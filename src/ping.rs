@@ -58,10 +58,11 @@ async fn send(state: &State) -> Result<String, String> {
     let answer = Upstream::new(1).send(&permit, &to, request, &flow).await;
     let (head, _) = answer.map_err(|error| unreachable(&error, server))?.into_parts();
     let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let path = format!("{}{PATH}", state.destination.path);
     let is_page = field(CONTENT_TYPE).to_ascii_lowercase().starts_with("text/html");
     judge(head.status, is_page, field(LOCATION), state)
-        .map(|()| format!("{server}: answers GET {PATH} with {}", head.status))
-        .map_err(|why| format!("answers GET {PATH} with {}: {why}", head.status))
+        .map(|()| format!("{server}: answers GET {path} with {}", head.status))
+        .map_err(|why| format!("answers GET {path} with {}: {why}", head.status))
 }
 
 /// Whether a registry answers so. The error says what the answer means and what to do.
@@ -77,16 +78,22 @@ fn judge(status: StatusCode, is_page: bool, location: &str, state: &State) -> Re
             "it rejects the login; correct upstream.user and the content of upstream.password_file".to_owned()
         }
         StatusCode::UNAUTHORIZED => {
-            "it asks for credentials of its own; remove `auth:` from its settings, or, if \
-                                     it verifies tokens, set upstream.authorization = \"pass\""
+            "it asks for credentials of its own; remove `auth:` from its settings, or set upstream.authorization: \
+             \"basic\" if it wants a user and a password, \"pass\" if it verifies tokens"
                 .to_owned()
         }
+        StatusCode::TOO_MANY_REQUESTS => "the registry is busy; try again later".to_owned(),
         StatusCode::NOT_FOUND => "the API of a registry is not here; correct upstream.servers".to_owned(),
         StatusCode::BAD_REQUEST if state.destination.tls.is_none() => {
             "if the registry speaks TLS, write https:// in upstream.servers".to_owned()
         }
         status if status.is_redirection() => {
-            format!("it points to {location:?}; write that address in upstream.servers")
+            match location.split_once("/v2").map_or(location, |(before, _)| before) {
+                address if address.contains("://") => {
+                    format!("it points to {location:?}; write {address:?} in upstream.servers")
+                }
+                _ => format!("it points to {location:?}, not to a registry; correct upstream.servers"),
+            }
         }
         status if status.is_server_error() => "the registry has failed; see its log".to_owned(),
         _ => "a registry answers with 200; correct upstream.servers".to_owned(),
@@ -99,6 +106,7 @@ fn unreachable(error: &UpstreamError, server: &ServerAddress) -> String {
         (UpstreamError::Name(_) | UpstreamError::Connect(_) | UpstreamError::ConnectTimeout, _) => {
             "; start the registry, or correct upstream.servers"
         }
+        (UpstreamError::Silent, _) => "; see whether the registry is stuck, or correct upstream.servers",
         (UpstreamError::Closed(_) | UpstreamError::NotHttp(_), ServerAddress::Tcp { tls: false, .. }) => {
             "; if the registry speaks TLS, write https:// in upstream.servers"
         }

@@ -7,6 +7,7 @@ mod unmatched_users;
 mod unusable_rules;
 mod upload_places;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use time::OffsetDateTime;
 use crate::access::Rules;
 use crate::acme;
 use crate::auth::{self, Htpasswd, Throttle, Verifier};
-use crate::config::{AuthMode, ClientCertificate, Config, Verify};
+use crate::config::{AuthMode, ClientCertificate, Config, ServerAddress, Verify};
 use crate::disk::{Mode, shell_word};
 use crate::header::authority::Authority;
 use crate::header::challenge;
@@ -32,6 +33,7 @@ use crate::upstream::Destination;
 
 pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
 pub(crate) use tag_locks::{TagLock, TagLocks};
+pub(crate) use unusable_rules::without_host;
 pub(crate) use upload_places::UploadPlaces;
 
 /// Everything made from the settings and the files they name. It is never changed, only replaced.
@@ -114,7 +116,9 @@ impl State {
             users.as_ref().and_then(|users| users.current().ok()).as_deref(),
         ));
         let rules = Rules::new(&config);
-        warnings.extend(unusable_rules::warnings(&config, &rules));
+        let certified: Vec<String> = tls.certificates().flat_map(Facts::names).collect();
+        warnings.extend(unusable_rules::warnings(&config, &rules, &certified));
+        warnings.extend(leads_to_itself(&config));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
         let places_before = before.map(|before| &before.upload_places);
         Ok(State {
@@ -166,6 +170,22 @@ fn open_to_others(config: &Config) -> Option<Problem> {
         );
         Problem::new("tls.client.names", message)
     })
+}
+
+/// Warns if the registry's address is one that tidegate listens on.
+fn leads_to_itself(config: &Config) -> Option<Problem> {
+    let ServerAddress::Tcp { host, port, .. } = &config.upstream.server else { return None };
+    let address = if host == "localhost" { Ipv4Addr::LOCALHOST.into() } else { host.parse().ok()? };
+    let is_own = |own: &SocketAddr| {
+        let is_here = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+        own.port() == *port && (own.ip() == address || own.ip().is_unspecified() && is_here(address))
+    };
+    let listen = config.server.listen.iter().chain(&config.server.plain).find(|own| is_own(own))?;
+    let message = format!(
+        "{} is tidegate itself, which listens on {listen}; write the address of the registry",
+        config.upstream.server
+    );
+    Some(Problem::new("upstream.servers", message))
 }
 
 fn readable(htpasswd: &Path) -> Problem {

@@ -72,10 +72,9 @@ impl Check {
                     say(&state.config.to_toml());
                 } else {
                     for certificate in state.tls.certificates() {
-                        let names: Vec<String> = certificate.names().collect();
                         say(&format!(
                             "certificate for {} until {}\n",
-                            names.join(", "),
+                            certificate.listed_names(),
                             date(certificate.not_after)
                         ));
                     }

@@ -148,11 +148,22 @@ fn add(
     print(
         out,
         match (new, replaced) {
-            (true, _) => format!("created {file} with user {name}\n"),
-            (_, false) => format!("added user {name} to {file}\n"),
+            (true, _) => format!("created {file} with user {name}\n{}", note(&name)),
+            (_, false) => format!("added user {name} to {file}\n{}", note(&name)),
             (_, true) => format!("changed the password of user {name} in {file}\n"),
         },
     )
+}
+
+/// A line about a name that means something else in access rules; else empty.
+fn note(name: &str) -> String {
+    let meaning = match name {
+        "anonymous" => "every client",
+        name if name.starts_with('@') => "a group",
+        name if name.contains('*') => "a pattern",
+        _ => return String::new(),
+    };
+    format!("note: in access rules, {name} stands for {meaning}, so that no rule can name this user\n")
 }
 
 fn remove(file: &Path, user: &[u8], out: &mut dyn Write) -> Result<(), HtpasswdError> {

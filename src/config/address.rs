@@ -58,6 +58,9 @@ impl FromStr for ServerAddress {
         if let Some(path) = text.strip_prefix("unix:") {
             return socket(path);
         }
+        if text.starts_with('/') {
+            return Err("unix: is missing before the path of a socket".into());
+        }
         let (scheme, rest) =
             text.split_once("://").ok_or("http:// or https:// is missing before the host")?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
@@ -70,7 +73,7 @@ impl FromStr for ServerAddress {
             return Err("a user or password is not allowed here; see upstream.authorization".into());
         }
         if authority.contains(['/', '?', '#']) {
-            return Err("a path is not allowed here: requests go to /v2/ of the server".into());
+            return Err("a query is not allowed here: requests go to /v2/ of the server".into());
         }
         let HostPort { host, port } = match HostPort::parse(authority) {
             // `host_name` has the more precise message.

@@ -123,6 +123,11 @@ impl<'r, 'i> Document<'r, 'i> {
                 None => self.report.warn(&location, NOT_A_SETTING),
             }
         }
+        for variable in self.environment.similar() {
+            if let Some(message) = self.report.keys.misspelt_variable(&variable) {
+                self.report.wrong(&Location::Environment(variable), message);
+            }
+        }
         for (section, key, variable) in self.environment.rest() {
             self.report.unknown(&Location::Environment(variable.name), section, &key);
         }

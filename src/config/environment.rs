@@ -7,6 +7,9 @@ use super::keys::{ACCESS, GROUPS, SECTIONS};
 
 const PREFIX: &str = "TIDEGATE_";
 
+/// What a misspelt name has in common with the prefix.
+const START: &str = "TI";
+
 /// One variable that names a key of a known section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Variable {
@@ -28,6 +31,8 @@ pub(super) struct Environment {
     sections: BTreeMap<&'static str, BTreeMap<String, Variable>>,
     /// Those that begin with no section, by the rest of their names in lower case.
     strays: BTreeMap<String, String>,
+    /// Names that may have been meant to begin with `TIDEGATE_`.
+    similar: Vec<String>,
 }
 
 impl Environment {
@@ -36,7 +41,11 @@ impl Environment {
     pub(super) fn new(variables: &[(String, String)]) -> Self {
         let mut environment = Self::default();
         for (name, value) in variables {
-            let Some(rest) = name.to_uppercase().strip_prefix(PREFIX).map(str::to_lowercase) else {
+            let upper = name.to_uppercase();
+            let Some(rest) = upper.strip_prefix(PREFIX).map(str::to_lowercase) else {
+                if upper.starts_with(START) {
+                    environment.similar.push(name.clone());
+                }
                 continue;
             };
             if OTHERS.contains(&rest.as_str()) || is_service_link(&rest, value) {
@@ -61,6 +70,11 @@ impl Environment {
     /// case, and the name.
     pub(super) fn strays(&mut self) -> BTreeMap<String, String> {
         std::mem::take(&mut self.strays)
+    }
+
+    /// The names that may be misspelt, but do not begin with `TIDEGATE_`.
+    pub(super) fn similar(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.similar)
     }
 
     /// The variables that were not taken: section, key, variable.

@@ -53,7 +53,26 @@ pub(super) const HABITS: [(&str, &str, &str); 17] = [
     ("auth", "type", "mode"),
 ];
 
+/// The names that other programs give to a section: habitual name, section.
+pub(super) const SECTION_HABITS: [(&str, &str); 9] = [
+    ("access_log", "log"),
+    ("backend", "upstream"),
+    ("http", "server"),
+    ("https", "server"),
+    ("logging", "log"),
+    ("proxy", "upstream"),
+    ("registry", "upstream"),
+    ("ssl", "tls"),
+    ("users", "auth"),
+];
+
+/// The variable that names the file, after `TIDEGATE_`.
+const CONFIG: &str = "config";
+
 const SHORT: usize = 3;
+
+/// Most wrong letters in the whole name of a variable.
+const SLIPS: usize = 2;
 
 /// What happens if a key is not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,14 +166,25 @@ impl Keys {
             return Some(planned("this"));
         }
         let mut names: Vec<String> = self.working().filter_map(Key::variable).collect();
-        names.push(ACCESS.to_owned());
+        names.extend([ACCESS, CONFIG].map(str::to_owned));
+        let file = rest.starts_with(CONFIG).then(|| CONFIG.to_owned());
         let exact = self.working().find(|key| key.name == rest).and_then(Key::variable);
         let group = rest.strip_prefix("group_").map(|name| format!("{GROUPS}_{name}"));
         let part = SECTIONS.iter().find(|section| section.replace('.', "_") == rest);
         let in_part = part.and_then(|part| self.working().find(|key| key.section == *part)?.variable());
         let near = || nearest(rest, names.iter().map(String::as_str)).map(str::to_owned);
-        let meant = exact.or(group).or(in_part).or_else(near)?;
+        let meant = exact.or(group).or(in_part).or(file).or_else(near)?;
         Some(format!("unknown variable; did you mean TIDEGATE_{}?", meant.to_uppercase()))
+    }
+
+    /// The message about a variable that does not begin with `TIDEGATE_`, if it is the variable of a
+    /// key but for a slip in its name.
+    pub(super) fn misspelt_variable(&self, name: &str) -> Option<String> {
+        let name = name.to_uppercase();
+        let names = self.working().filter_map(Key::variable).chain([ACCESS, CONFIG].map(str::to_owned));
+        let mut names = names.map(|rest| format!("TIDEGATE_{}", rest.to_uppercase()));
+        let meant = names.find(|meant| strsim::damerau_levenshtein(&name, meant) <= SLIPS)?;
+        Some(format!("unknown variable; did you mean {meant}?"))
     }
 
     fn working(&self) -> impl Iterator<Item = &Key> {
@@ -190,8 +220,9 @@ pub(super) fn header(section: &str) -> String {
 
 /// The advice after "unknown section".
 pub(super) fn section_advice(name: &str) -> String {
-    let inner = SECTIONS.into_iter().find(|section| section.rsplit('.').next() == Some(name));
-    match inner.or_else(|| nearest(name, SECTIONS.into_iter())) {
+    let habit = SECTION_HABITS.iter().find(|(habit, _)| *habit == name).map(|(_, section)| *section);
+    let inner = || SECTIONS.into_iter().find(|section| section.rsplit('.').next() == Some(name));
+    match habit.or_else(inner).or_else(|| nearest(name, SECTIONS.into_iter())) {
         Some(near) => format!("did you mean {}?", header(near)),
         None => all_sections(),
     }

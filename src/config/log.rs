@@ -56,12 +56,16 @@ impl Log {
         let format = section.word("format", r#""text""#, FORMATS);
         let base = section.report.base().to_owned();
         let wanted = r#""stdout", "off" or the path of a file"#;
+        let location = section.location("access");
         let access = section.text("access", r#""stdout""#, wanted, |text| match text {
             "off" => Ok(AccessTarget::Off),
             "stdout" => Ok(AccessTarget::Stdout),
             "stderr" => Err("the program's own log goes there".into()),
             text => path(text, &base).map(AccessTarget::File),
         });
+        if let Some(AccessTarget::File(path)) = &access {
+            section.needs_output("access", path, &location);
+        }
         let access_format = section.word("access_format", r#""json""#, ACCESS_FORMATS);
         section.later("audit");
         Some(Self { level: level?, format: format?, access: access?, access_format: access_format? })

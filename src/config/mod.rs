@@ -59,13 +59,13 @@ pub(crate) use client::{ClientCertificates, UserFrom, Verify};
 pub(crate) use cors::{Allowed, Cors};
 pub(crate) use limits::Limits;
 pub(crate) use log::{AccessFormat, AccessTarget, Log, LogFormat};
-pub(crate) use policy::{Catalog, Policy};
+pub(crate) use policy::{Catalog, ImmutableTags, Policy};
 pub(crate) use server::Server;
+pub(crate) use spelling::duration_option;
 pub(crate) use tls::{Alpn, CertificateFiles, Tls, TlsVersion};
 pub(crate) use token::Token;
 pub(crate) use upstream::{Upstream, UpstreamAuthorization};
 pub(crate) use user_agents::UserAgents;
-pub(crate) use values::duration_option;
 
 /// All settings of one proxy.toml, parsed and in range, with defaults where nothing is written.
 /// Paths are relative to the working directory, as `path` is.

@@ -43,6 +43,17 @@ impl Section<'_, '_> {
         Some(file)
     }
 
+    /// Records that the file at `path`, which `key` names at `location`, is appended to.
+    pub(super) fn needs_output(&mut self, key: &str, path: &Path, location: &Location) {
+        let file = NamedFile {
+            key: self.full_name(key),
+            path: path.to_owned(),
+            location: location.clone(),
+            remedy: String::new(),
+        };
+        self.report.outputs.push(file);
+    }
+
     /// Records that the file at `path`, which `key` names at `location`, has to exist.
     pub(super) fn needs_file(&mut self, key: &str, path: &Path, location: &Location, remedy: &str) {
         let file = NamedFile {

@@ -41,6 +41,8 @@ pub(super) struct Report {
     pub(super) keys: Keys,
     /// The files in the order in which they were read.
     pub(super) files: Vec<NamedFile>,
+    /// The files that are written, and need not exist.
+    pub(super) outputs: Vec<NamedFile>,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,7 @@ impl Report {
             warnings: Vec::new(),
             keys: Keys::default(),
             files: Vec::new(),
+            outputs: Vec::new(),
         }
     }
 

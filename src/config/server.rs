@@ -34,11 +34,27 @@ impl Server {
         let any_port = |address: &SocketAddr| address.port() == 0;
         let listen =
             values(section.several("listen", r#"["0.0.0.0:443"]"#, wanted, socket_address, any_port));
-        let plain = values(section.distinct("plain", "[]", wanted, socket_address, any_port));
+        let plain = section.distinct("plain", "[]", wanted, socket_address, any_port);
+        for (location, address) in plain.iter().flatten().filter(|(_, address)| !any_port(address)) {
+            if listen.iter().flatten().any(|other| other == address) {
+                let message = format!(
+                    "server.plain: {address} is in server.listen too; write another port, usually 80 for plain HTTP"
+                );
+                section.report.wrong(location, message);
+            }
+        }
+        let plain = values(plain);
         let names = values(section.list("names", "[]", Separator::Comma, HOST_NAME, served_name));
         let wanted = r#"a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#;
-        let trusted_proxies =
-            values(section.list("trusted_proxies", "[]", Separator::Comma, wanted, network));
+        let trusted_proxies = section.list("trusted_proxies", "[]", Separator::Comma, wanted, network);
+        for (location, network) in trusted_proxies.iter().flatten().filter(|(_, net)| net.prefix_len() == 0) {
+            let message = format!(
+                "server.trusted_proxies: {network} is every client, so each one can claim any address and evade the \
+                 limits; write the networks of the load balancers"
+            );
+            section.report.warn(location, message);
+        }
+        let trusted_proxies = values(trusted_proxies);
         let drain_timeout = section.duration("drain_timeout", r#""60s""#, WAIT_OR_NONE);
         let threads = section.number("threads", "0", 0..=MOST_THREADS);
         section.later("admin");

@@ -1,5 +1,8 @@
 //! What a duration, a size or a rate that does not parse was probably meant to be, for messages.
 
+use std::time::Duration;
+
+use super::complaint::Complaint;
 use super::values::{parse_duration, parse_size, print_duration, print_size};
 
 /// Habitual names of units, in lower case, and the unit to write.
@@ -48,6 +51,25 @@ pub(super) fn durations(text: &str) -> Vec<String> {
     }
 }
 
+/// Reads a duration from the command line, as it is written in proxy.toml.
+///
+/// # Errors
+/// What is wrong, and what to write.
+pub(crate) fn duration_option(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|complaint| {
+        let help = match durations(text).first() {
+            Some(meant) if !text.trim_end().ends_with(|c: char| c.is_ascii_digit()) => {
+                format!("write {meant}")
+            }
+            _ => "write a number and its unit, such as 14d or 36h".to_owned(),
+        };
+        match complaint {
+            Complaint::Because(reason) => format!("{reason}; {help}"),
+            Complaint::Shape => help,
+        }
+    })
+}
+
 /// The size that `text` may stand for.
 pub(super) fn size(text: &str) -> Option<String> {
     let [one] = <[Quantity; 1]>::try_from(quantities(text)?).ok()?;
@@ -74,7 +96,7 @@ impl Quantity {
         units.iter().find(|(_, names)| names.contains(&self.unit.as_str())).map(|(unit, _)| *unit)
     }
 
-    fn duration(&self) -> Option<std::time::Duration> {
+    fn duration(&self) -> Option<Duration> {
         let unit = if self.unit.is_empty() { "s" } else { self.unit(&DURATIONS)? };
         let one = parse_duration(&format!("1{unit}")).ok()?;
         let whole = one.checked_mul(u32::try_from(self.whole).ok()?)?;
@@ -155,6 +177,21 @@ mod tests {
         for text in ["", "many", "1TB", "-1", "1.0001B"] {
             assert_eq!((size(text), rate(text)), (None, None), "{text}");
         }
+    }
+
+    #[test]
+    fn a_duration_on_the_command_line_is_corrected() {
+        let either = "write a number and its unit, such as 14d or 36h";
+        for (text, told) in [
+            ("14", format!("the unit is missing; {either}")),
+            ("14 d", "there is a space before the unit; write 14d".to_owned()),
+            ("14 days", "the unit \"days\" is not one of ms, s, m, h, d; write 14d".to_owned()),
+            ("2 weeks", format!("the unit \"weeks\" is not one of ms, s, m, h, d; {either}")),
+            ("1.5d", "only whole numbers are accepted; use a smaller unit; write 36h".to_owned()),
+        ] {
+            assert_eq!(duration_option(text), Err(told));
+        }
+        assert_eq!(duration_option("0d"), Ok(Duration::ZERO));
     }
 
     proptest! {

@@ -64,6 +64,7 @@ impl Upstream {
         let wanted = r#"what the registry calls itself, such as "registry.example.com:5000", or "" for the host of each request"#;
         let host = section.text("host", r#""""#, wanted, |text| match text {
             "" => Ok(None),
+            text if text.contains("://") => Err("a host is not a URL".into()),
             text => match HostPort::parse(text) {
                 Ok(_) => Ok(Some(text.to_owned())),
                 Err(bad) => Err(Complaint::from(bad.to_string())),
@@ -75,6 +76,7 @@ impl Upstream {
             text => plain_path(text).map(|()| Some(text.to_owned())),
         });
         let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
+        let ca_location = section.location("ca");
         let ca = section.optional_file("ca", wanted, remedy);
         let connect_timeout = section.duration("connect_timeout", r#""5s""#, WAIT);
         let read_timeout = section.duration("read_timeout", r#""900s""#, WAIT);
@@ -84,6 +86,11 @@ impl Upstream {
             section.later(key);
         }
         let (server, path) = server?;
+        if matches!(ca, Some(Some(_))) && !matches!(server, ServerAddress::Tcp { tls: true, .. }) {
+            let message = "upstream.ca has no effect unless upstream.servers begins with https://; write that, or \
+                           remove the key";
+            section.report.warn(&ca_location, message);
+        }
         Some(Self {
             server,
             path,
@@ -166,6 +173,16 @@ fn login(
             let message =
                 format!("upstream.{key} is missing, which upstream.authorization = \"basic\" needs");
             section.report.forgotten(location, message);
+        }
+    }
+    let is_set = [user.is_some(), password_file.is_some()];
+    for ((key, location), is_set) in ["user", "password_file"].iter().zip(&locations).zip(is_set) {
+        if is_set && authorization.is_some_and(|authorization| authorization != UpstreamAuthorization::Basic)
+        {
+            let message = format!(
+                "upstream.{key} has no effect unless upstream.authorization is \"basic\"; set that, or remove the key"
+            );
+            section.report.warn(location, message);
         }
     }
     Some((user, password_file))

@@ -41,17 +41,6 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Complaint> {
     scaled(number, unit, &DURATION_UNITS).map(Duration::from_millis)
 }
 
-/// Reads a duration from the command line, as it is written in proxy.toml.
-///
-/// # Errors
-/// What is wrong, and what to write.
-pub(crate) fn duration_option(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|complaint| match complaint {
-        Complaint::Because(reason) => format!("{reason}; write a number and its unit, such as 14d or 36h"),
-        Complaint::Shape => "write a number and its unit, such as 14d or 36h".to_owned(),
-    })
-}
-
 /// The shortest text that [`parse_duration`] reads as the same duration, in whole milliseconds.
 pub(super) fn print_duration(duration: Duration) -> String {
     let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -122,8 +111,13 @@ fn split(text: &str) -> Result<(u64, &str), Complaint> {
 
 fn scaled(number: u64, unit: &str, units: &[(&str, u64)]) -> Result<u64, Complaint> {
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
-        let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
-        return Err(format!("the unit {unit:?} is not one of {}", names.join(", ")).into());
+        let (word, names) = (unit.trim(), units.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        let reason = match word {
+            "" => "the unit is missing".to_owned(),
+            word if names.contains(&word) => "there is a space before the unit".to_owned(),
+            word => format!("the unit {word:?} is not one of {}", names.join(", ")),
+        };
+        return Err(reason.into());
     };
     number.checked_mul(*factor).ok_or("it is too large".into())
 }

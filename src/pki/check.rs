@@ -74,12 +74,16 @@ pub(crate) fn chain(
     findings
 }
 
-/// Returns a warning for each host name of the settings that no certificate covers.
+/// Returns a warning for each of `names`, which `key` lists, that no certificate covers.
 pub(crate) fn names<'a>(
+    key: &str,
     names: &[String],
     certificates: impl Iterator<Item = &'a Facts> + Clone,
 ) -> Vec<Problem> {
-    let covered = || certificates.clone().flat_map(Facts::names).collect::<Vec<_>>().join(", ");
+    let covered = || match certificates.clone().flat_map(Facts::names).collect::<Vec<_>>() {
+        none if none.is_empty() => "none".to_owned(),
+        names => names.join(", "),
+    };
     names
         .iter()
         .filter(|name| !certificates.clone().any(|facts| facts.covers(name)))
@@ -88,7 +92,7 @@ pub(crate) fn names<'a>(
                 "no certificate covers {name} (covered: {}); clients that use this name will refuse the connection",
                 covered()
             );
-            Problem::new("server.names", message)
+            Problem::new(key, message)
         })
         .collect()
 }

@@ -94,6 +94,12 @@ impl Facts {
         self.dns_names.iter().cloned().chain(self.addresses.iter().map(IpAddr::to_string))
     }
 
+    /// These names for people.
+    pub(crate) fn listed_names(&self) -> String {
+        let names: Vec<String> = self.names().collect();
+        if names.is_empty() { "no name".to_owned() } else { names.join(", ") }
+    }
+
     fn of(parsed: &X509Certificate<'_>) -> Self {
         let mut facts = Self {
             subject: parsed.subject().as_raw().to_vec(),

@@ -48,6 +48,11 @@ impl Pattern {
         (name::is_repository(&text) && self.fits(&text, user)).then_some(text)
     }
 
+    /// The pattern as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Whether every repository matches.
     pub fn is_everything(&self) -> bool {
         self.components.iter().all(Option::is_none)

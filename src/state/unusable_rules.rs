@@ -1,15 +1,58 @@
-//! Rules that grant what clients cannot use as it is.
+//! Rules that grant what clients cannot use as it is, or that match nothing.
 
 use crate::access::{Identity, Rules};
-use crate::config::{AccessRule, AuthMode, Config, Subject};
+use crate::config::{AccessRule, AuthMode, Catalog, Config, ImmutableTags, Subject};
 use crate::problem::Problem;
 use crate::registry::rights::Rights;
 use crate::user::User;
 
-/// Warns about such rules: once about `anonymous`, and about each rule with an idle `push`.
-pub(super) fn warnings(config: &Config, rules: &Rules) -> Vec<Problem> {
-    let pushing = config.access.iter().filter_map(|rule| push_without_pull(rule, rules));
-    anonymous_without_tokens(config).into_iter().chain(pushing).collect()
+/// Warns about such rules. `certified` are the host names of the certificates.
+pub(super) fn warnings(config: &Config, rules: &Rules, certified: &[String]) -> Vec<Problem> {
+    let hosts = || config.server.names.iter().chain(certified);
+    let of_rule = |rule| {
+        let idle = catalog_that_is_off(rule, config.policy.catalog);
+        with_host(rule, hosts()).into_iter().chain(push_without_pull(rule, rules)).chain(idle)
+    };
+    let of_tags = |tags: &ImmutableTags| {
+        let (repositories, rest) = (&tags.repositories, without_host(tags.repositories.as_str(), hosts())?);
+        let message = format!(
+            "\"{repositories}:{tags}\" begins with the host of this registry, which is not a part of a repository; \
+             write \"{rest}:{tags}\"",
+            tags = tags.tags
+        );
+        Some(Problem::new("policy.immutable_tags", message))
+    };
+    let rules = config.access.iter().flat_map(of_rule);
+    let tags = config.policy.immutable_tags.iter().filter_map(of_tags);
+    anonymous_without_tokens(config).into_iter().chain(rules).chain(tags).collect()
+}
+
+/// What follows the host and its `/` in a name or pattern of repositories that begins with one of
+/// `hosts`. A host without a dot may well be the name of a folder.
+pub(crate) fn without_host<'a>(
+    name: &'a str,
+    mut hosts: impl Iterator<Item = &'a String>,
+) -> Option<&'a str> {
+    let (host, rest) = name.split_once('/')?;
+    hosts.any(|known| known.contains('.') && known == host).then_some(rest)
+}
+
+fn with_host<'a>(rule: &'a AccessRule, hosts: impl Iterator<Item = &'a String> + Clone) -> Option<Problem> {
+    let mut patterns = rule.repositories.iter();
+    let (pattern, rest) =
+        patterns.find_map(|pattern| Some((pattern, without_host(pattern.as_str(), hosts.clone())?)))?;
+    let message = format!(
+        "access.repositories: \"{pattern}\" begins with the host of this registry, which is not a part of a \
+         repository; write \"{rest}\""
+    );
+    Some(Problem::new(&rule.place, message))
+}
+
+fn catalog_that_is_off(rule: &AccessRule, catalog: Catalog) -> Option<Problem> {
+    let is_idle = catalog == Catalog::Off && rule.rights.contains(Rights::CATALOG);
+    let message =
+        "access.actions: \"catalog\" has no effect while policy.catalog is \"off\"; remove one of them";
+    is_idle.then(|| Problem::new(&rule.place, message))
 }
 
 /// docker asks for `/v2/` first. The 401 there makes it look for a password, and it gives up if it
@@ -56,7 +99,8 @@ mod tests {
     fn warnings_of(mode: &str, rules: &str) -> Vec<String> {
         let text = format!("[tls]\ncertificate = 'c'\nkey = 'k'\n[auth]\nmode = '{mode}'\n{rules}");
         let config = Config::parse(Path::new("proxy.toml"), &text, &[]).unwrap();
-        warnings(&config, &Rules::new(&config)).iter().map(ToString::to_string).collect()
+        let certified = ["registry.example.com".to_owned(), "registry".to_owned()];
+        warnings(&config, &Rules::new(&config), &certified).iter().map(ToString::to_string).collect()
     }
 
     fn rule(users: &str, repositories: &str, actions: &str) -> String {
@@ -107,6 +151,32 @@ mod tests {
         assert_eq!(warnings_of("token", &other).len(), 1);
         let narrow = format!("{push}{}", rule("'ci'", "'team/app'", "'pull'"));
         assert!(warnings_of("token", &narrow)[0].contains("no rule gives ci in \"team/x-*/y\""));
+    }
+
+    #[test]
+    fn a_pattern_with_the_host_is_reported() {
+        let message = |pattern: &str, rest: &str| {
+            format!(
+                "\"{pattern}\" begins with the host of this registry, which is not a part of a repository; write \
+                 \"{rest}\""
+            )
+        };
+        let told = warnings_of("token", &rule("'ci'", "'a', 'registry.example.com/team/**'", "'pull'"));
+        let expected = message("registry.example.com/team/**", "team/**");
+        assert_eq!(told, [format!("proxy.toml:6:1: access.repositories: {expected}")]);
+        assert_eq!(warnings_of("token", &rule("'ci'", "'registry/**', 'other.test/**'", "'pull'")), [""; 0]);
+        let tags = "[policy]\nimmutable_tags = ['registry.example.com/**:v*']\n";
+        let expected = message("registry.example.com/**:v*", "**:v*");
+        assert_eq!(warnings_of("token", tags), [format!("policy.immutable_tags: {expected}")]);
+    }
+
+    #[test]
+    fn the_right_to_a_catalog_that_is_off_is_reported() {
+        let rule = rule("'ci'", "'**'", "'catalog'");
+        let told = warnings_of("token", &format!("{rule}[policy]\ncatalog = 'off'\n"));
+        let message = "\"catalog\" has no effect while policy.catalog is \"off\"; remove one of them";
+        assert_eq!(told, [format!("proxy.toml:6:1: access.actions: {message}")]);
+        assert_eq!(warnings_of("token", &rule), [""; 0]);
     }
 
     #[test]

@@ -91,7 +91,11 @@ pub(crate) fn server(
     if certificates.is_empty() {
         return Err(whole("names no certificate; set tls.certificate and tls.key").into());
     }
-    let mut warnings = pki::check_names(names, certificates.iter().map(|certificate| &certificate.facts));
+    let facts = || certificates.iter().map(|certificate| &certificate.facts);
+    let mut warnings = pki::check_names("server.names", names, facts());
+    if names.is_empty() {
+        warnings.extend(pki::check_names("tls.client.names", &tls.client.names, facts()));
+    }
     let resolver = Arc::new(Resolver::new(&certificates));
     let tickets =
         before.map_or_else(TicketKeys::random, |before| before.tickets.clone()).made_of(files.ticket_secret);

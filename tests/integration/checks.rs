@@ -40,6 +40,28 @@ fn the_settings_can_be_named_without_an_option() {
 }
 
 #[test]
+fn a_registry_at_the_address_of_tidegate_itself_is_reported() {
+    let listening = |listen: &str, server: &str| {
+        let settings = Settings::for_upstream(server).set("server.listen", &format!("[{listen:?}]"));
+        tidegate(&settings, &["check", "FILE"]).stderr
+    };
+    for (listen, server) in [
+        ("0.0.0.0:8443", "https://127.0.0.1:8443"),
+        ("[::]:8443", "http://localhost:8443"),
+        ("10.0.0.1:8443", "https://10.0.0.1:8443"),
+    ] {
+        let wanted = format!(
+            "warning: upstream.servers: {server} is tidegate itself, which listens on {listen}; write the address of \
+             the registry"
+        );
+        let told = listening(listen, server);
+        assert!(told.contains(&wanted), "{told}");
+    }
+    assert_eq!(listening("10.0.0.1:8443", "http://127.0.0.1:8443"), "");
+    assert_eq!(listening("0.0.0.0:8443", "http://127.0.0.1:5000"), "");
+}
+
+#[test]
 fn check_upstream_says_that_the_registry_answers() {
     let recorder = Recorder::start();
     let settings = Settings::for_upstream(&recorder.url());
@@ -62,13 +84,22 @@ fn check_upstream_fails_when_the_registry_is_down_or_is_not_a_registry() {
     assert!(tidegate(&settings(), &["check", "FILE"]).success, "the registry is not asked by itself");
 
     for (answer, words) in [
-        ("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "it asks for credentials of its own"),
+        (
+            "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
+            "it asks for credentials of its own; remove `auth:` from its settings, or set upstream.authorization: \
+             \"basic\" if",
+        ),
         ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "the API of a registry is not here"),
         ("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 0\r\n\r\n", "this is a web page"),
         (
             "HTTP/1.1 308 X\r\nlocation: https://a/v2/\r\ncontent-length: 0\r\n\r\n",
-            "it points to \"https://a/v2/\"",
+            "it points to \"https://a/v2/\"; write \"https://a\" in upstream.servers",
         ),
+        (
+            "HTTP/1.1 302 X\r\nlocation: /ui/\r\ncontent-length: 0\r\n\r\n",
+            "it points to \"/ui/\", not to a registry; correct upstream.servers",
+        ),
+        ("HTTP/1.1 429 X\r\ncontent-length: 0\r\n\r\n", "the registry is busy; try again later"),
         (
             "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
             "if the registry speaks TLS, write https://",

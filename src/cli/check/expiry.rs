@@ -11,8 +11,7 @@ pub(super) fn soon(served: &[ServedCertificate], within: Duration) -> Vec<String
     let now = OffsetDateTime::now_utc();
     let mut lines: Vec<String> = Vec::new();
     for certificate in served {
-        let names: Vec<String> = certificate.facts.names().collect();
-        let names = names.join(", ");
+        let names = certificate.facts.listed_names();
         let issuers = certificate.certified.cert.iter().skip(1).filter_map(Facts::read);
         let issuers = issuers.map(|facts| (format!("issuer certificate {} for {names}", facts.label), facts));
         let own = (format!("certificate for {names}"), certificate.facts.clone());

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use crate::access::{Identity, Rules};
 use crate::config::{AuthMode, Config, Policy, Verify};
+use crate::pki::Facts;
 use crate::registry::rights::Rights;
-use crate::state::State;
+use crate::state::{State, without_host};
 use crate::user::{BadName, User};
 
 /// The name for clients without credentials, as in `access.users`.
@@ -39,7 +40,7 @@ pub(super) fn answer(state: &State, user: &str, repository: &str) -> Result<Answ
         by_rules(&state.rules, &identity, repository)
     };
     text.push_str(&limits(&state.config.policy, rights, repository));
-    Ok(Answer { text, warning: doubt(state, user), allows_anything: !rights.is_empty() })
+    Ok(Answer { text, warning: doubt(state, user, repository), allows_anything: !rights.is_empty() })
 }
 
 fn without_rules(config: &Config) -> String {
@@ -91,11 +92,26 @@ fn limits(policy: &Policy, rights: Rights, repository: &str) -> String {
     text
 }
 
-fn doubt(state: &State, user: &str) -> Option<String> {
+fn doubt(state: &State, user: &str, repository: &str) -> Option<String> {
+    doubtful_user(state, user, repository).or_else(|| {
+        let certified: Vec<String> = state.tls.certificates().flat_map(Facts::names).collect();
+        let rest = without_host(repository, state.config.server.names.iter().chain(&certified))?;
+        Some(format!("{repository} begins with the host of this registry; ask about {rest}"))
+    })
+}
+
+fn doubtful_user(state: &State, user: &str, repository: &str) -> Option<String> {
     let has_certificates = state.config.tls.client.verify != Verify::Off;
+    let is_known = |name: &str| {
+        let users = state.users.as_ref().and_then(|users| users.current().ok());
+        users.is_some_and(|users| users.person(name.as_bytes()).is_some())
+    };
     match &state.users {
-        _ if user == ANONYMOUS => None,
-        Some(users) if users.current().is_ok_and(|users| users.person(user.as_bytes()).is_some()) => None,
+        _ if user == ANONYMOUS || is_known(user) => None,
+        Some(_) if repository == ANONYMOUS || is_known(repository) => {
+            Some(format!("the user comes first, and then the repository: write --as {repository} {user}"))
+        }
+        Some(_) if user.starts_with('@') => Some(format!("{user} is a group; ask about one of its members")),
         Some(_) if has_certificates => Some(format!(
             "{user} is not in {}; only a client certificate can prove this name",
             state.config.auth.htpasswd.display()

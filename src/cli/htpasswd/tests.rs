@@ -49,6 +49,18 @@ fn adds_changes_verifies_lists_and_removes() {
 }
 
 #[test]
+fn a_name_that_no_rule_can_mean_is_remarked_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = &folder.path().join("htpasswd");
+    for (name, meaning) in [("anonymous", "every client"), ("@team", "a group"), ("*", "a pattern")] {
+        let said = htpasswd(file, &format!("add --cost 4 FILE {name}"), "one\n").unwrap();
+        let note =
+            format!("note: in access rules, {name} stands for {meaning}, so that no rule can name this user");
+        assert_eq!(said.lines().last(), Some(&*note));
+    }
+}
+
+#[test]
 fn writes_what_htpasswd_writes_with_cost_10() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("htpasswd");

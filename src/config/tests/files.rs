@@ -36,6 +36,35 @@ fn what_is_no_text_file_is_refused() {
 }
 
 #[test]
+fn an_access_log_that_cannot_be_made_is_reported_before_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let base = format!("{}/", directory.path().display());
+    let path = directory.path().join("proxy.toml");
+    let told = |access: &str| {
+        let mode = "[auth]\nmode = \"off\"";
+        fs::write(&path, format!("{PAIR}{mode}\n[log]\naccess = \"{access}\"\n")).unwrap();
+        let problems = load(&path).err().unwrap_or_default();
+        (problems.exit_code(), problems.to_string().replace(&base, ""))
+    };
+    for file in ["c.crt", "c.key", "old.log"] {
+        fs::write(directory.path().join(file), "").unwrap();
+    }
+    fs::create_dir(directory.path().join("folder")).unwrap();
+    for sound in ["stdout", "off", "new.log", "old.log", "folder/new.log", "/dev/null"] {
+        assert_eq!(told(sound).1, "", "{sound}");
+    }
+    let place = "proxy.toml:7:10: log.access names";
+    let message = format!("{place} folder, which is a folder; write the path of a file");
+    assert_eq!(told("folder"), (78, message));
+    let message = format!(
+        "{place} my logs/new.log, whose folder does not exist; make it with `mkdir -p 'my logs'`, writable for the \
+         user that runs tidegate"
+    );
+    let (code, said) = told("my logs/new.log");
+    assert_eq!((code, said.replace(&format!("'{base}my"), "'my")), (66, message));
+}
+
+#[test]
 fn named_files_have_to_be_there() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("proxy.toml");

@@ -1,6 +1,6 @@
 //! Known keys are those that a reader asks for; others get advice.
 
-use super::super::keys::{HABITS, SECTIONS, section_advice};
+use super::super::keys::{HABITS, SECTION_HABITS, SECTIONS, section_advice};
 use super::*;
 
 #[test]
@@ -34,6 +34,10 @@ fn every_habit_leads_to_a_key() {
     let known = known();
     for (section, _, name) in HABITS {
         assert!(known.0.iter().any(|key| key.section == section && key.name == name), "{section}.{name}");
+    }
+    for (habit, section) in SECTION_HABITS {
+        assert_eq!(section_advice(habit), format!("did you mean [{section}]?"));
+        assert!(SECTIONS.contains(&section) && !SECTIONS.contains(&habit), "{habit}");
     }
 }
 

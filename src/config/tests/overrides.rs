@@ -124,6 +124,14 @@ fn a_misspelt_variable_is_refused_with_the_right_spelling() {
         ("TIDEGATE_GROUP_TEAM", "unknown variable; did you mean TIDEGATE_GROUPS_TEAM?"),
         ("TIDEGATE_HTPASSWD", "unknown variable; did you mean TIDEGATE_AUTH_HTPASSWD?"),
         ("TIDEGATE_SERVER", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
+        ("TIDEGATE_CONFG", "unknown variable; did you mean TIDEGATE_CONFIG?"),
+        ("TIDEGATE_CONFIG_FILE", "unknown variable; did you mean TIDEGATE_CONFIG?"),
+        ("TIDEGATE-SERVER-LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
+        ("TIDEGATE.SERVER.LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
+        ("TIDGATE_SERVER_LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
+        ("TIDE_GATE_AUTH_MODE", "unknown variable; did you mean TIDEGATE_AUTH_MODE?"),
+        ("TIDEGATESERVER_LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
+        ("TIDEGTE_CONFIG", "unknown variable; did you mean TIDEGATE_CONFIG?"),
         ("TIDEGATE_METRICS_LISTEN", "this is planned, but not available in this version; remove it"),
     ] {
         let problems = parse_with(PAIR, &[(name, "alice")]).unwrap_err();
@@ -134,7 +142,9 @@ fn a_misspelt_variable_is_refused_with_the_right_spelling() {
 /// It may belong to another program, so it does not stop the start.
 #[test]
 fn a_variable_that_resembles_no_setting_is_a_warning() {
-    let config = parse_with(PAIR, &[("TIDEGATE_VERSION_OF_THE_IMAGE", "1.2")]).unwrap();
+    let others =
+        [("TIMEZONE", "UTC"), ("TIDEGATEWAY_VERSION", "2"), ("TIDEGATE_VERSION_OF_THE_IMAGE", "1.2")];
+    let config = parse_with(PAIR, &others).unwrap();
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,

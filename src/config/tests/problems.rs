@@ -229,6 +229,30 @@ fn unknown_names_get_advice() {
 }
 
 #[test]
+fn one_address_cannot_be_for_tls_and_for_plain_http() {
+    let message =
+        "server.plain: 0.0.0.0:443 is in server.listen too; write another port, usually 80 for plain HTTP";
+    assert_eq!(problem("[server]\nplain = [\"0.0.0.0:443\"]"), format!("proxy.toml:5:10: {message}"));
+    let any = "[server]\nlisten = [\"127.0.0.1:0\"]\nplain = [\"127.0.0.1:0\"]";
+    assert!(parse(&format!("{PAIR}{any}")).is_ok());
+}
+
+#[test]
+fn to_trust_every_client_as_a_proxy_is_probably_a_mistake() {
+    let told = |network: &str| {
+        let config = parse(&format!("{PAIR}[server]\ntrusted_proxies = [\"{network}\"]")).unwrap();
+        config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let message = "is every client, so each one can claim any address and evade the limits; write the networks of \
+                   the load balancers";
+    for network in ["0.0.0.0/0", "::/0"] {
+        let expected = format!("proxy.toml:5:20: server.trusted_proxies: {network} {message}");
+        assert_eq!(told(network), [expected]);
+    }
+    assert_eq!(told("10.0.0.0/8"), [""; 0]);
+}
+
+#[test]
 fn values_of_the_wrong_type_or_out_of_range() {
     for (lines, message) in [
         ("min_version = 1.2", r#"4:15: tls.min_version: found the number 1.2; write "1.2" or "1.3""#),

@@ -50,6 +50,44 @@ fn a_path_in_the_address_of_the_registry_stands_before_v2() {
 }
 
 #[test]
+fn a_socket_a_query_and_a_url_for_a_host_are_named_as_what_they_are() {
+    for (line, reason) in [
+        ("servers = [\"/run/registry.sock\"]", "unix: is missing before the path of a socket"),
+        ("servers = [\"http://registry:5000?x=1\"]", "a query is not allowed here"),
+        ("host = \"http://registry\"", "a host is not a URL"),
+    ] {
+        let problem = parse(&format!("{PAIR}[upstream]\n{line}\n")).unwrap_err().0[0].to_string();
+        assert!(problem.contains(reason), "{line}: {problem}");
+    }
+}
+
+#[test]
+fn a_key_without_the_one_that_it_needs_is_reported() {
+    let told = |lines: &str| {
+        let config = parse(&format!("{PAIR}[upstream]\n{lines}\n")).unwrap();
+        config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("user = \"door\"\npassword_file = \"p\""),
+        [
+            "proxy.toml:5:8: upstream.user has no effect unless upstream.authorization is \"basic\"; set that, or \
+             remove the key",
+            "proxy.toml:6:17: upstream.password_file has no effect unless upstream.authorization is \"basic\"; set \
+             that, or remove the key",
+        ]
+    );
+    assert_eq!(
+        told("ca = \"ca.crt\""),
+        [
+            "proxy.toml:5:6: upstream.ca has no effect unless upstream.servers begins with https://; write that, or \
+             remove the key"
+        ]
+    );
+    assert_eq!(told("servers = [\"https://r\"]\nca = \"ca.crt\""), [""; 0]);
+    assert_eq!(told("user = \"\"\nca = \"\""), [""; 0]);
+}
+
+#[test]
 fn the_host_and_the_token_path_of_the_registry_are_plain() {
     let with = |line: &str| parse(&format!("{PAIR}[upstream]\n{line}\n"));
     let upstream = with("host = \"[::1]:5000\"\ntoken_path = \"/service/token\"").unwrap().upstream;

@@ -247,8 +247,12 @@ fn a_configured_name_that_no_certificate_covers_gets_a_warning() {
     let facts = Facts::read(leaf.der()).unwrap();
     let promised = ["a.test", "b.test", "10.0.0.5"].map(str::to_owned);
     assert_eq!(
-        sentences(&names(&promised, std::iter::once(&facts))),
+        sentences(&names("server.names", &promised, std::iter::once(&facts))),
         ["server.names: no certificate covers b.test (covered: a.test, 10.0.0.5); clients that use this \
              name will refuse the connection"]
+    );
+    let none = names("tls.client.names", &promised[..1], std::iter::empty());
+    assert!(
+        sentences(&none)[0].starts_with("tls.client.names: no certificate covers a.test (covered: none);")
     );
 }

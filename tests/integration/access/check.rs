@@ -47,8 +47,19 @@ fn check_prints_the_rights_of_a_user_and_the_rules_behind_them() {
     );
     let run = ask("carol", "team/app");
     assert!(run.success && run.stderr.contains("warning: carol is not in "), "{}", run.stderr);
+    let run = ask("team/app", "alice");
+    let swapped = "the user comes first, and then the repository: write --as alice team/app";
+    assert!(run.code == Some(1) && run.stderr.contains(swapped), "{}", run.stderr);
+    let run = ask("@team", "team/app");
+    assert!(run.stderr.contains("@team is a group; ask about one of its members"), "{}", run.stderr);
     let run = ask("alice", "team/app:latest");
     assert!(run.code == Some(64) && run.stderr.contains("write it without host and tag"), "{}", run.stderr);
+
+    let settings = settings.set("server.names", r#"["registry.example.com"]"#);
+    fs::write(settings.file(), settings.toml()).unwrap();
+    let run = ask("alice", "registry.example.com/team/app");
+    let host = "begins with the host of this registry; ask about team/app";
+    assert!(run.code == Some(1) && run.stderr.contains(host), "{}", run.stderr);
 
     let settings = settings
         .set("policy.read_only", "true")
