@@ -176,6 +176,8 @@ prepare_folder() {
         die "another quickstart is running on $folder. Stop it, or choose another folder with TIDEGATE_HOME"
 
     mkdir -p "$folder"/{auth,certs,registry,trust}
+    # The folder holds keys and a password, and may be in a checkout.
+    [[ -e $folder/.gitignore ]] || printf '*\n' >"$folder/.gitignore"
     make_certificates
     make_password
     write_settings
