@@ -177,8 +177,8 @@ impl Keys {
         Some(format!("unknown variable; did you mean TIDEGATE_{}?", meant.to_uppercase()))
     }
 
-    /// The message about a variable that does not begin with `TIDEGATE_`, if it is the variable of a
-    /// key but for a slip in its name.
+    /// The message about a variable that is meant for a key, but does not begin with `TIDEGATE_`
+    /// because of a slip.
     pub(super) fn misspelt_variable(&self, name: &str) -> Option<String> {
         let name = name.to_uppercase();
         let names = self.working().filter_map(Key::variable).chain([ACCESS, CONFIG].map(str::to_owned));
