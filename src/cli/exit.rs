@@ -15,6 +15,9 @@ pub(super) fn reason(error: &io::Error) -> String {
                                           file writable, as the service `admin` of deploy/compose.yml does"
                 .into()
         }
+        ErrorKind::PermissionDenied => {
+            "permission denied; run the command as the owner of the file and its folder, or as root".into()
+        }
         _ => error.to_string(),
     }
 }

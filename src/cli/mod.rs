@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use self::exit::USAGE;
@@ -58,7 +58,11 @@ fn suggest(error: &clap::Error) {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments.command,
-        Err(error) => {
+        Err(mut error) => {
+            // That an option may be meant as a value is never what helps.
+            if error.kind() == ErrorKind::UnknownArgument {
+                error.remove(ContextKind::Suggested);
+            }
             _ = error.print();
             suggest(&error);
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };

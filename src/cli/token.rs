@@ -15,12 +15,15 @@ use super::cert::issued::{Issued, days};
 use super::exit;
 use super::record::record;
 use crate::auth::htpasswd;
-use crate::disk::Rewrite;
+use crate::disk::{self, Rewrite};
 use crate::problem::Problem;
 use crate::token::revoked::{self, Revoked};
 
 /// The server must be able to read the list, which is not a secret.
 const LIST_MODE: u32 = 0o644;
+
+/// What a PEM file with a private key of any form contains.
+const KEY_MARK: &[u8] = b"PRIVATE KEY-----";
 
 /// Make the key that signs tokens, and its certificate; or revoke logins
 ///
@@ -96,6 +99,10 @@ enum TokenError {
     Make(#[from] CertError),
     #[error("{}: there is no such key; write the path that token.key has in proxy.toml", .0.display())]
     NoKey(PathBuf),
+    #[error("{}: holds no private key; write the path that token.key has in proxy.toml", .0.display())]
+    NotAKey(PathBuf),
+    #[error("the key comes first, and then the users: write {} {user}", .key.display())]
+    Order { key: PathBuf, user: String },
     #[error("{0}")]
     LostList(Problem),
     #[error("{}: the file name must end in .key, as in certs/token.key", .0.display())]
@@ -110,9 +117,9 @@ impl TokenError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Make(failure) => failure.exit_code(),
-            Self::Name(_) => 64,
+            Self::Name(_) | Self::Order { .. } => 64,
             Self::NoKey(_) | Self::LostList(_) => 66,
-            Self::BadList { .. } => 65,
+            Self::BadList { .. } | Self::NotAKey(_) => 65,
             Self::File { .. } => 73,
         }
     }
@@ -166,7 +173,16 @@ fn report(key: &Path, certificate: &Path) -> String {
 fn revoke(key: &Path, users: &[String]) -> Result<String, TokenError> {
     // tidegate would not find a list beside a mistyped key.
     if !key.is_file() {
-        return Err(TokenError::NoKey(key.to_owned()));
+        let swapped = users.iter().map(PathBuf::from).find(|user| user.is_file());
+        return Err(match swapped {
+            Some(real) => TokenError::Order { key: real, user: key.display().to_string() },
+            None => TokenError::NoKey(key.to_owned()),
+        });
+    }
+    // The remark is appended to the key, and must not get into another file.
+    let text = disk::read(key, disk::SMALL);
+    if text.is_ok_and(|text| !text.bytes.windows(KEY_MARK.len()).any(|window| window == KEY_MARK)) {
+        return Err(TokenError::NotAKey(key.to_owned()));
     }
     let path = revoked::beside(key);
     let failed = |error| TokenError::File { path: path.clone(), error };

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::list::{Separator, values};
 use super::names::{HOST_NAME, network, served_name, socket_address};
 use super::print::{Printer, list, quoted};
+use super::report::Location;
 use super::section::Section;
 use super::values::{MOST_THREADS, WAIT_OR_NONE, or_share_of_cores, print_duration};
 
@@ -32,18 +33,10 @@ impl Server {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let wanted = r#"an IP address and a port, such as "0.0.0.0:443" or "[::]:443""#;
         let any_port = |address: &SocketAddr| address.port() == 0;
-        let listen =
-            values(section.several("listen", r#"["0.0.0.0:443"]"#, wanted, socket_address, any_port));
+        let listen = section.several("listen", r#"["0.0.0.0:443"]"#, wanted, socket_address, any_port);
         let plain = section.distinct("plain", "[]", wanted, socket_address, any_port);
-        for (location, address) in plain.iter().flatten().filter(|(_, address)| !any_port(address)) {
-            if listen.iter().flatten().any(|other| other == address) {
-                let message = format!(
-                    "server.plain: {address} is in server.listen too; write another port, usually 80 for plain HTTP"
-                );
-                section.report.wrong(location, message);
-            }
-        }
-        let plain = values(plain);
+        refuse_overlap(section, listen.as_deref().unwrap_or_default(), plain.as_deref().unwrap_or_default());
+        let (listen, plain) = (values(listen), values(plain));
         let names = values(section.list("names", "[]", Separator::Comma, HOST_NAME, served_name));
         let wanted = r#"a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#;
         let trusted_proxies = section.list("trusted_proxies", "[]", Separator::Comma, wanted, network);
@@ -78,5 +71,38 @@ impl Server {
         to.reloaded("trusted_proxies", list(trusted_proxies.iter().map(quoted)));
         to.reloaded("drain_timeout", quoted(print_duration(*drain_timeout)));
         to.fixed("threads", threads);
+    }
+}
+
+type Located = (Location, SocketAddr);
+
+/// Reports the addresses that cannot be listened on beside another one.
+fn refuse_overlap(section: &mut Section<'_, '_>, listen: &[Located], plain: &[Located]) {
+    let overlap = |one: &SocketAddr, other: &SocketAddr| {
+        let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+        one != other && one.port() == other.port() && one.port() != 0 && is_any
+    };
+    for (key, list) in [("listen", listen), ("plain", plain)] {
+        for (index, (location, address)) in list.iter().enumerate() {
+            // `[::]` leaves IPv4 to other addresses of its list.
+            let same = |other: &SocketAddr| other.is_ipv4() == address.is_ipv4() && overlap(address, other);
+            if let Some((_, other)) = list.iter().take(index).find(|(_, other)| same(other)) {
+                let message = format!("server.{key}: {address} and {other} overlap; keep one of them");
+                section.report.wrong(location, message);
+            }
+        }
+    }
+    for (location, address) in plain {
+        let same = |other: &SocketAddr| {
+            let is_dual = |any: &SocketAddr| any.is_ipv6() && any.ip().is_unspecified();
+            let meet = address.is_ipv4() == other.is_ipv4() || is_dual(address) || is_dual(other);
+            (address == other && address.port() != 0) || (meet && overlap(address, other))
+        };
+        if let Some((_, other)) = listen.iter().find(|(_, other)| same(other)) {
+            let message = format!(
+                "server.plain: {address} is taken by {other} in server.listen; write another port, usually 80"
+            );
+            section.report.wrong(location, message);
+        }
     }
 }

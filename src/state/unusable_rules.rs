@@ -1,7 +1,9 @@
 //! Rules that grant what clients cannot use as it is, or that match nothing.
 
 use crate::access::{Identity, Rules};
-use crate::config::{AccessRule, AuthMode, Catalog, Config, ImmutableTags, Subject};
+use crate::config::{
+    AccessRule, AuthMode, Catalog, ClientCertificate, Config, ImmutableTags, Subject, Verify,
+};
 use crate::problem::Problem;
 use crate::registry::rights::Rights;
 use crate::user::User;
@@ -59,7 +61,10 @@ fn catalog_that_is_off(rule: &AccessRule, catalog: Catalog) -> Option<Problem> {
 /// has none.
 fn anonymous_without_tokens(config: &Config) -> Option<Problem> {
     let is_open = |rule: &&AccessRule| rule.subjects.contains(&Subject::Anonymous);
-    let rule = config.access.iter().find(is_open).filter(|_| config.auth.mode == AuthMode::Basic)?;
+    let has_certificate = config.tls.client.verify == Verify::Required
+        && config.auth.client_certificate == ClientCertificate::Either;
+    let needs_password = config.auth.mode == AuthMode::Basic && !has_certificate;
+    let rule = config.access.iter().find(is_open).filter(|_| needs_password)?;
     let message = "access.users: docker never pulls without a password while auth.mode is \"basic\", so \"anonymous\" \
                    is of use only to clients such as podman, skopeo and curl; for docker, set auth.mode = \"token\"";
     Some(Problem::new(&rule.place, message))
@@ -116,6 +121,8 @@ mod tests {
         assert!(told[0].ends_with("for docker, set auth.mode = \"token\""), "{told:?}");
         assert_eq!(warnings_of("token", &rules), [""; 0]);
         assert_eq!(warnings_of("off", &rules), [""; 0]);
+        let certificates = "[tls.client]\nverify = 'required'\nca = 'ca'\n";
+        assert_eq!(warnings_of("basic", &format!("{rules}{certificates}")), [""; 0]);
         assert_eq!(warnings_of("basic", &rule("'*'", "'public/**'", "'pull'")), [""; 0]);
     }
 

@@ -34,6 +34,8 @@ fn the_settings_can_be_named_without_an_option() {
     assert!(run.code == Some(78) && run.stderr.contains("limits.headers"), "{}{}", run.stdout, run.stderr);
     let run = tidegate(&broken, &["check", "FILE", "--config", "FILE"]);
     assert!(run.code == Some(64) && run.stderr.contains("cannot be used with"), "{}", run.stderr);
+    let run = tidegate(&broken, &["serve", "FILE", "--listen", "[::]:443"]);
+    assert!(run.code == Some(64) && !run.stderr.contains("as a value"), "{}", run.stderr);
     let run = tidegate(&broken, &["FILE"]);
     let wanted = format!("tidegate serve --config {}", broken.file().display());
     assert!(run.code == Some(64) && run.stderr.contains(&wanted), "{}", run.stderr);

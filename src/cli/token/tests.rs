@@ -63,7 +63,7 @@ fn revoking_needs_the_key_and_says_whose() {
     let key = folder.path().join("token.key");
     let alice = ["alice".to_owned()];
     assert_eq!(revoke(&key, &alice).unwrap_err().exit_code(), 66);
-    fs::write(&key, "a key").unwrap();
+    fs::write(&key, "-----BEGIN PRIVATE KEY-----\n").unwrap();
     assert!(revoke(&key, &alice).unwrap().starts_with("ended the logins of alice"));
     assert!(revoke(&key, &[]).unwrap().starts_with("ended the logins of all users"));
     let list = fs::read(revoked::beside(&key)).unwrap();
@@ -74,11 +74,27 @@ fn revoking_needs_the_key_and_says_whose() {
 }
 
 #[test]
+fn revoking_changes_no_file_that_is_not_a_key() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("htpasswd");
+    fs::write(&file, "alice:hash\n").unwrap();
+    let failure = revoke(&file, &["alice".to_owned()]).unwrap_err();
+    let message = "holds no private key; write the path that token.key has in proxy.toml";
+    assert_eq!(failure.to_string(), format!("{}: {message}", file.display()));
+    assert_eq!(failure.exit_code(), 65);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "alice:hash\n");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let failure = revoke(Path::new("alice"), &[file.display().to_string()]).unwrap_err();
+    let message = format!("the key comes first, and then the users: write {} alice", file.display());
+    assert_eq!((failure.to_string(), failure.exit_code()), (message, 64));
+}
+
+#[test]
 fn revoking_a_user_does_not_replace_a_list_that_was_lost() {
     let folder = TempDir::new().unwrap();
     let key = folder.path().join("token.key");
     let [alice, bob] = ["alice", "bob"].map(|user| [user.to_owned()]);
-    fs::write(&key, "a key").unwrap();
+    fs::write(&key, "-----BEGIN PRIVATE KEY-----\n").unwrap();
     revoke(&key, &alice).unwrap();
     fs::remove_file(revoked::beside(&key)).unwrap();
     let refusal = revoke(&key, &bob).unwrap_err();

@@ -230,9 +230,18 @@ fn unknown_names_get_advice() {
 
 #[test]
 fn one_address_cannot_be_for_tls_and_for_plain_http() {
-    let message =
-        "server.plain: 0.0.0.0:443 is in server.listen too; write another port, usually 80 for plain HTTP";
-    assert_eq!(problem("[server]\nplain = [\"0.0.0.0:443\"]"), format!("proxy.toml:5:10: {message}"));
+    for plain in ["0.0.0.0:443", "127.0.0.1:443", "[::]:443"] {
+        let problem = problem(&format!("[server]\nplain = [\"{plain}\"]"));
+        let message = "is taken by 0.0.0.0:443 in server.listen; write another port, usually 80";
+        assert_eq!(problem, format!("proxy.toml:5:10: server.plain: {plain} {message}"));
+    }
+    let problem = problem("[server]\nlisten = [\"0.0.0.0:443\", \"127.0.0.1:443\"]");
+    let message = "server.listen: 127.0.0.1:443 and 0.0.0.0:443 overlap; keep one of them";
+    assert_eq!(problem, format!("proxy.toml:5:26: {message}"));
+    for sound in ["\"[::]:443\", \"0.0.0.0:443\"", "\"127.0.0.1:443\", \"127.0.0.2:443\", \"[::1]:443\""] {
+        let plain = "plain = [\"0.0.0.0:80\"]";
+        assert!(parse(&format!("{PAIR}[server]\nlisten = [{sound}]\n{plain}")).is_ok(), "{sound}");
+    }
     let any = "[server]\nlisten = [\"127.0.0.1:0\"]\nplain = [\"127.0.0.1:0\"]";
     assert!(parse(&format!("{PAIR}{any}")).is_ok());
 }
