@@ -5,6 +5,9 @@
 
 // 0 values
 mod network;
+mod turns;
+
+mod places;
 
 mod body;
 mod cache;
@@ -12,7 +15,6 @@ mod crypto;
 mod dial;
 mod problem;
 mod secret;
-mod turns;
 mod user;
 
 mod disk;

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{ClientFault, Flow, Pace, UnreadBody};
+use crate::places::Place;
 
 /// The limits of one request body.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct ClientBody {
     /// chunk is held until the stream ends. The registry counts only the length, and would
     /// otherwise take a reset or malformed stream for complete.
     held: Option<Bytes>,
+    /// The place of a body that was read as a whole.
+    _place: Option<Place>,
     declared: Option<u64>,
     flow: Rc<Flow>,
     pace: Pace,
@@ -55,6 +58,7 @@ impl ClientBody {
             incoming: body.incoming,
             http2: version == Version::HTTP_2,
             held: Some(body.whole).filter(|whole| !whole.is_empty()),
+            _place: body.place,
             flow,
             pace: Pace::new(limits.idle, limits.min_rate),
             most: limits.bytes,
@@ -69,6 +73,7 @@ impl ClientBody {
             incoming: None,
             http2: false,
             held: None,
+            _place: None,
             declared: Some(0),
             flow,
             pace: Pace::new(Duration::MAX, 0),

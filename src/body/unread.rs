@@ -8,23 +8,28 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::places::Place;
+
 /// The body as hyper received it, or read beforehand; empty once it was taken from the request.
 #[derive(Default)]
 pub(crate) struct UnreadBody {
     pub(super) incoming: Option<Incoming>,
     /// The body of a request that was read as a whole.
     pub(super) whole: Bytes,
+    /// The place of a body that is held in memory.
+    pub(super) place: Option<Place>,
+}
+
+impl UnreadBody {
+    /// A body that was read as a whole. Keeps the place until it is sent.
+    pub(crate) fn read(whole: Bytes, place: Option<Place>) -> Self {
+        Self { incoming: None, whole, place }
+    }
 }
 
 impl From<Incoming> for UnreadBody {
     fn from(incoming: Incoming) -> Self {
-        Self { incoming: Some(incoming), whole: Bytes::new() }
-    }
-}
-
-impl From<Bytes> for UnreadBody {
-    fn from(whole: Bytes) -> Self {
-        Self { incoming: None, whole }
+        Self { incoming: Some(incoming), whole: Bytes::new(), place: None }
     }
 }
 

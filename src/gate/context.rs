@@ -10,6 +10,7 @@ use super::unattended::Unattended;
 use crate::body::Flow;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
+use crate::places::Places;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
@@ -26,6 +27,21 @@ pub(crate) struct Gate {
     pub upstream: Rc<Upstream>,
     /// Its requests that may outlive their clients.
     pub unattended: Unattended,
+    /// Its places for request bodies that are held in memory.
+    pub held_bodies: Rc<Places>,
+}
+
+/// Long bodies that all workers together hold in memory.
+const HELD_BODIES: usize = 32;
+/// The same for one worker, at least.
+const OF_WORKER: usize = 4;
+
+impl Gate {
+    /// What one of `workers` workers needs.
+    pub(crate) fn new(shared: Arc<Shared>, upstream: Rc<Upstream>, workers: usize) -> Self {
+        let held_bodies = Places::new((HELD_BODIES / workers.max(1)).max(OF_WORKER));
+        Self { shared, upstream, unattended: Unattended::default(), held_bodies }
+    }
 }
 
 /// The other end of a connection, as its handshake showed it.

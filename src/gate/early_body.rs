@@ -45,7 +45,7 @@ pub(super) async fn settle(request: &mut Request<UnreadBody>, patience: Duration
 }
 
 /// Reads the body of a request as a whole, and puts it back with its length. It is counted, timed
-/// and bounded like one that is forwarded.
+/// and bounded like one that is forwarded. A long one needs a place, until it is sent.
 pub(super) async fn whole(
     context: &RequestContext<'_>,
     request: &mut Request<UnreadBody>,
@@ -55,6 +55,12 @@ pub(super) async fn whole(
         return Err(Refusal::BodyTooLarge);
     }
     let (version, flow) = (request.version(), context.flow);
+    let place = if declared_length(request.headers()).is_some_and(|length| length <= SHORT) {
+        None
+    } else {
+        let patience = context.state.config.upstream.connect_timeout;
+        Some(context.gate.held_bodies.enter(flow.network(), patience).await.ok_or(Refusal::Crowded)?)
+    };
     let body = ClientBody::new(mem::take(request.body_mut()), version, flow.clone(), limits);
     let Ok(body) = body.collect().await else {
         return Err(match flow.fault() {
@@ -64,7 +70,7 @@ pub(super) async fn whole(
     };
     let body = body.to_bytes();
     request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    *request.body_mut() = UnreadBody::from(body.clone());
+    *request.body_mut() = UnreadBody::read(body.clone(), place);
     Ok(body)
 }
 

@@ -54,7 +54,6 @@ use immutable::Verdict;
 use refusal::Refusal;
 pub(crate) use reply::Reply;
 use request_log::RequestLog;
-pub(crate) use unattended::Unattended;
 
 /// Answers one request. Never fails: a fault becomes an answer too, or ends the body of one.
 /// `guard` is held until the response has been sent or abandoned.

@@ -18,7 +18,7 @@ use super::phase::Phase;
 use super::worker::Worker;
 use super::workers::{FailureCause, Handover, Inbox, Workers};
 use crate::body::FairQueue;
-use crate::gate::{Gate, Unattended};
+use crate::gate::Gate;
 use crate::state::Shared;
 use crate::upstream::Upstream;
 
@@ -34,14 +34,15 @@ pub(crate) fn start_workers(count: usize, shared: &Arc<Shared>) -> io::Result<Wo
 /// Serves connections until the process closes and the last of them is gone.
 async fn run(inbox: Inbox, shared: Arc<Shared>) -> Result<(), FailureCause> {
     let Inbox { handovers, load, phase } = inbox;
-    let upstream = Rc::new(Upstream::new(shared.state().config.server.threads));
+    let threads = shared.state().config.server.threads;
+    let upstream = Rc::new(Upstream::new(threads));
     let turns = Rc::new(FairQueue::default());
     let helpers = [
         ("giving turns to transfers", spawn_local(give_turns(turns.clone()))),
         ("closing idle connections", spawn_local(sweep(upstream.clone()))),
     ];
     let field_names = FieldNames::read().await.map_err(FailureCause::FieldNames)?;
-    let gate = Gate { shared, upstream, unattended: Unattended::default() };
+    let gate = Gate::new(shared, upstream, threads);
     let worker = Rc::new(Worker { gate, turns, field_names, load, phase });
     with_helpers(helpers, serve_all(worker, handovers)).await
 }

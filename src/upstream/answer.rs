@@ -10,9 +10,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::places::Place;
 use super::pool::Lease;
 use crate::body::Flow;
+use crate::places::Place;
 
 /// Streams an answer and drives the connection it arrives on. At its end the connection goes back
 /// to the pool; an answer that is dropped earlier closes it.

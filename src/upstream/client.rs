@@ -12,11 +12,11 @@ use super::answer::Answer;
 use super::connect::connect;
 use super::connection::SendError;
 use super::error::UpstreamError;
-use super::places::{Place, Places};
 use super::pool::{Lease, Pool};
 use super::server::Destination;
 use crate::access::Permit;
 use crate::body::{ClientBody, Flow};
+use crate::places::{Place, Places};
 
 /// Requests that all workers together have at the registry. Fewer should ever run at once.
 const PLACES: usize = 2048;

@@ -8,7 +8,6 @@ mod client;
 mod connect;
 mod connection;
 mod error;
-mod places;
 mod pool;
 mod server;
 mod stream;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::http1::{self, Client, Response};
+use crate::harness::http2;
 use crate::harness::image::{put_manifest, sha256, tiny_manifest, upload};
 use crate::harness::registry::Registry;
 use crate::harness::tidegate::Tidegate;
@@ -102,6 +103,36 @@ fn the_manifest_of_a_push_to_an_immutable_tag_is_bounded() {
     client.send(http1::head("PUT /v2/team/app/manifests/v1", &[AUTH, "Transfer-Encoding: chunked"]));
     client.send("1\r\n{\r\n1\r\n}\r\n0\r\n\r\n");
     assert_eq!(client.response(false).unwrap().status, 201);
+}
+
+#[test]
+fn long_manifests_that_are_held_in_memory_leave_room_for_other_networks() {
+    let registry = with_manifest(b"{}", None);
+    let settings = settings(&registry.url())
+        .set("policy.immutable_tags", r#"["team/**:*"]"#)
+        .set("server.threads", "1")
+        .set("server.trusted_proxies", r#"["127.0.0.1"]"#)
+        .set("upstream.connect_timeout", r#""1s""#);
+    let tidegate = Tidegate::start(settings);
+    let mut proxy = http2::Client::connect(&tidegate);
+    let begin = |proxy: &mut http2::Client, client: u8, field: &str| {
+        let client = format!("x-forwarded-for: 192.0.2.{client}");
+        let fields = [AUTH, &client, field];
+        proxy.send(http2::request("PUT", "localhost", "/v2/team/app/manifests/new", &fields), false)
+    };
+    let push = |proxy: &mut http2::Client, client: u8, field: &str| {
+        let (answer, mut body) = begin(proxy, client, field);
+        proxy.data(&mut body, b"{}", true).unwrap();
+        proxy.head(answer).unwrap().status().as_u16()
+    };
+    assert_eq!(push(&mut proxy, 1, "x: y"), 500, "forwarded");
+    // They have no length, so they may be long. One network has at most half of 32.
+    let held: Vec<_> = (0..16).map(|_| begin(&mut proxy, 1, "x: y")).collect();
+    assert_eq!(push(&mut proxy, 1, "x: y"), 429);
+    assert_eq!(push(&mut proxy, 1, "content-length: 2"), 500, "a short one needs no place");
+    assert_eq!(push(&mut proxy, 2, "x: y"), 500, "another network");
+    drop(held);
+    assert_eq!(push(&mut proxy, 1, "x: y"), 500);
 }
 
 #[test]

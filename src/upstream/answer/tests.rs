@@ -5,13 +5,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::sleep;
 
 use super::super::connection::{Connection, SendError, SentError};
-use super::super::places::Places;
 use super::super::pool::Pool;
 use super::super::server::Destination;
 use super::super::stream::Stream;
 use super::*;
 use crate::body::{ClientBody, FairQueue};
 use crate::config::ServerAddress;
+use crate::places::Places;
 
 const TIMEOUT: Duration = Duration::from_secs(7);
 

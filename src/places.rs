@@ -1,4 +1,4 @@
-//! The places of a worker's requests at the registry, shared out to the networks of the clients.
+//! Places for requests of a worker, shared out to the networks of the clients.
 //!
 //! A network may have as many places as it leaves free: the dynamic threshold of Choudhury and
 //! Hahne, "Dynamic queue length thresholds for shared-memory packet switches" (1998). One network
@@ -6,8 +6,10 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::network::Network;
 use crate::turns::{Queued, Ticket, Turns};
@@ -15,8 +17,8 @@ use crate::turns::{Queued, Ticket, Turns};
 /// Requests that wait for a place.
 const WAITING: usize = 256;
 
-/// The places of one worker.
-pub(super) struct Places(RefCell<Table>);
+/// The places of one kind that a worker has.
+pub(crate) struct Places(RefCell<Table>);
 
 struct Table {
     shares: Shares,
@@ -65,13 +67,13 @@ impl Shares {
 
 impl Places {
     /// This many places. An IPv6 /48 counts as one network.
-    pub(super) fn new(places: usize) -> Rc<Self> {
+    pub(crate) fn new(places: usize) -> Rc<Self> {
         let shares = Shares { free: places, taken: Vec::new() };
         Rc::new(Self(RefCell::new(Table { shares, waiting: Turns::new(WAITING) })))
     }
 
     /// A place for a request from `network`, if there is one for it now.
-    pub(super) fn take(self: &Rc<Self>, network: Network) -> Option<Place> {
+    pub(crate) fn take(self: &Rc<Self>, network: Network) -> Option<Place> {
         let network = network.site();
         let Table { shares, .. } = &mut *self.0.borrow_mut();
         // Nobody of this network waits then: a place that becomes free is given away at once.
@@ -81,8 +83,18 @@ impl Places {
         })
     }
 
+    /// A place for a request from `network`, waited for if there is none. `None` after `patience`,
+    /// or if too many wait.
+    pub(crate) async fn enter(self: &Rc<Self>, network: Network, patience: Duration) -> Option<Place> {
+        if let Some(place) = self.take(network) {
+            return Some(place);
+        }
+        let mut waiting = self.queue(network)?;
+        timeout(patience, waiting.place()).await.ok()?
+    }
+
     /// Queues for a place. `None` if too many wait, and no network has more waiting than this one.
-    pub(super) fn queue(self: &Rc<Self>, network: Network) -> Option<Waiting> {
+    pub(crate) fn queue(self: &Rc<Self>, network: Network) -> Option<Waiting> {
         let network = network.site();
         let (sender, place) = oneshot::channel();
         let pushed = self.0.borrow_mut().waiting.push(network, network, sender);
@@ -106,7 +118,7 @@ impl Places {
 }
 
 /// The place of one request. Dropping it gives it to the next.
-pub(super) struct Place {
+pub(crate) struct Place {
     places: Rc<Places>,
     network: Network,
 }
@@ -119,7 +131,7 @@ impl Drop for Place {
 }
 
 /// A request in the queue. Dropping it leaves the queue.
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     places: Rc<Places>,
     ticket: Ticket,
     network: Network,
@@ -128,17 +140,17 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Waits for the place. `None` if a network with less waiting needs this place in the queue.
-    pub(super) async fn place(&mut self) -> Option<Place> {
+    pub(crate) async fn place(&mut self) -> Option<Place> {
         (&mut self.place).await.ok()
     }
 
     /// How many requests wait.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.places.0.borrow().waiting.len()
     }
 
     /// Whether another network has at least as many places as this one.
-    pub(super) fn has_no_more_than(&self, other: Network) -> bool {
+    pub(crate) fn has_no_more_than(&self, other: Network) -> bool {
         let Table { shares, .. } = &*self.places.0.borrow();
         shares.of(self.network) <= shares.of(other.site())
     }
