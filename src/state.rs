@@ -111,6 +111,7 @@ impl State {
             warnings.push(readable(&config.auth.htpasswd));
         }
         warnings.extend(open_to_others(&config));
+        warnings.extend(unserved_name(&config));
         warnings.extend(unmatched_users::warnings(
             &config,
             users.as_ref().and_then(|users| users.current().ok()).as_deref(),
@@ -170,6 +171,15 @@ fn open_to_others(config: &Config) -> Option<Problem> {
         );
         Problem::new("tls.client.names", message)
     })
+}
+
+/// Warns of a name for client certificates under which nothing is served.
+fn unserved_name(config: &Config) -> Option<Problem> {
+    let (client, served) = (&config.tls.client, &config.server.names);
+    let mut names = client.names.iter().filter(|_| client.verify != Verify::Off && !served.is_empty());
+    let name = names.find(|name| !served.contains(name))?;
+    let message = format!("{name} is not in server.names, so requests for it get 421; add it there");
+    Some(Problem::new("tls.client.names", message))
 }
 
 /// Warns if the registry's address is one that tidegate listens on.
@@ -237,5 +247,27 @@ impl Shared {
     /// The number of the next request, unique in this process.
     pub(crate) fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_for_client_certificates_that_is_not_served_is_reported() {
+        let told = |names: &str, verify: &str| {
+            let text = format!(
+                "[server]\nnames = {names}\n[tls]\ncertificate = 'c'\nkey = 'k'\n[tls.client]\nverify = '{verify}'\nnames = \
+                 ['machines.test']\n"
+            );
+            unserved_name(&Config::parse(Path::new("proxy.toml"), &text, &[]).unwrap())
+        };
+        let message = "machines.test is not in server.names, so requests for it get 421; add it there";
+        let expected = Problem::new("tls.client.names", message);
+        assert_eq!(told("['people.test']", "required"), Some(expected));
+        assert_eq!(told("['people.test', 'Machines.test.']", "required"), None);
+        assert_eq!(told("[]", "optional"), None);
+        assert_eq!(told("['people.test']", "off"), None);
     }
 }

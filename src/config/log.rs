@@ -50,8 +50,7 @@ const ACCESS_FORMATS: Words<AccessFormat> =
 
 impl Log {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
-        let wanted =
-            r#""error", "warn", "info", "debug" or "trace", maybe by module: "info,tidegate::tls=debug""#;
+        let wanted = r#""off", "error", "warn", "info", "debug" or "trace", maybe by module: "info,tidegate::tls=debug""#;
         let level = section.text("level", r#""info""#, wanted, level);
         let format = section.word("format", r#""text""#, FORMATS);
         let base = section.report.base().to_owned();

@@ -72,6 +72,9 @@ impl Policy {
 impl ImmutableTags {
     fn parse(text: &str) -> Result<Self, Complaint> {
         let (repositories, tags) = text.rsplit_once(':').ok_or("there is no colon before the tags")?;
+        if repositories.contains(':') {
+            return Err("there is more than one colon; write the repository without host and port".into());
+        }
         let repositories: Pattern = repositories.parse()?;
         if repositories.names_user() {
             return Err("this applies to all users, so ${user} cannot be used here".into());

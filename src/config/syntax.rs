@@ -61,7 +61,20 @@ fn duplicate(text: &str, error: &Error) -> String {
 }
 
 fn describe(text: &str, offset: usize, broken: &Range<usize>, message: &str) -> String {
+    let rest = text.get(offset..).unwrap_or_default();
     let plain = match message {
+        _ if rest.starts_with(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{ab}']) => {
+            "these quotes are not the straight ones of a program's text; write \" or '"
+        }
+        _ if rest.starts_with([',', ';']) => {
+            "something follows the value; write each key on a line of its own, without a comma or a semicolon"
+        }
+        message if message.starts_with("key with no value") => "there is no = after the key",
+        message if message.starts_with("invalid unquoted key") && rest.starts_with(':') => {
+            "a key is followed by =, not by a colon"
+        }
+        message if message.starts_with("invalid basic string") => "the closing \" is missing",
+        message if message.starts_with("invalid literal string") => "the closing ' is missing",
         message
             if message.starts_with("string values must be quoted")
                 || message.starts_with("invalid float")
@@ -178,6 +191,23 @@ mod tests {
         let text = "[a]\nb = \nc: 3\nd 4\ne = 30s\nf = foo\n[b]\ng = \"\\d\"\nh = 'x\ni = 1\n";
         let places = places(text);
         assert_eq!(places, ["f:2:5", "f:3:2", "f:4:3", "f:5:5", "f:6:5", "f:8:7", "f:9:7"]);
+    }
+
+    #[test]
+    fn habits_from_other_files_are_named() {
+        for (line, told) in [
+            ("b: 1", "a key is followed by =, not by a colon"),
+            ("b 1;", "there is no = after the key"),
+            ("b = \"x\",", "something follows the value; write each key on a line of its own"),
+            ("b = \"x\";", "something follows the value; write each key on a line of its own"),
+            ("b = \u{201c}x\u{201d}", "these quotes are not the straight ones"),
+            ("b = \"x", "the closing \" is missing"),
+            ("b = 'x", "the closing ' is missing"),
+        ] {
+            let errors = errors(&format!("[a]\n{line}\nc = 2\n")).0;
+            assert_eq!(errors.len(), 1, "{errors:?}");
+            assert!(errors[0].contains(&format!("not valid TOML: {told}")), "{line}: {errors:?}");
+        }
     }
 
     #[test]
