@@ -74,7 +74,7 @@ impl ClientCertificates {
         let wanted = "the path of a PEM or DER file";
         let crl = section.list("crl", "[]", Separator::Comma, wanted, |text| path(text, &base));
         for (location, path) in crl.iter().flatten().filter(|_| is_on) {
-            let remedy = "make one with `tidegate cert ca --crl`, or leave it out";
+            let remedy = "restore it if the CA had one, or make one in the folder of the CA with `tidegate cert ca --crl --out FOLDER`";
             section.needs_file("crl", path, location, remedy);
         }
         let names = values(section.list("names", "[]", Separator::Comma, HOST_NAME, served_name));
