@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use http::HeaderValue;
 use time::OffsetDateTime;
 
@@ -49,6 +49,8 @@ pub(crate) struct State {
     /// The TLS configuration of new connections.
     pub tls: ServerTls,
     pub destination: Destination,
+    /// Where the registry last said that its own token service is.
+    pub token_path: ArcSwapOption<String>,
     /// Seals the places at which the registry continues uploads.
     pub upload_places: UploadPlaces,
     /// The host that a request without one is for: HTTP/1.0 has none.
@@ -121,8 +123,10 @@ impl State {
         warnings.extend(unusable_rules::warnings(&config, &rules, &certified));
         warnings.extend(leads_to_itself(&config));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
+        let same_registry = before.filter(|before| before.destination.server == destination.server);
         let places_before = before.map(|before| &before.upload_places);
         Ok(State {
+            token_path: ArcSwapOption::new(same_registry.and_then(|before| before.token_path.load_full())),
             upload_places: UploadPlaces::new(tls.lasting_secret(), places_before),
             default_host: default_host(&config.server.names, &tls),
             challenge: challenge::basic(&config.auth.realm),

@@ -16,7 +16,7 @@ use super::context::RequestContext;
 use super::mount::Mount;
 use super::refusal::Refusal;
 use crate::access::{Identity, Permit};
-use crate::config::{AuthMode, Config, UpstreamAuthorization};
+use crate::config::UpstreamAuthorization;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
@@ -68,15 +68,6 @@ impl RequestContext<'_> {
         let issued = tokens.issue(subject, &self.service(tokens), &scopes, SystemTime::now())?;
         HeaderValue::try_from([b"Bearer ", issued.token.expose()].concat()).map_err(|_| Refusal::Unsigned)
     }
-}
-
-/// Whether `path` is that of the registry's own token service. Clients may reach it only where they
-/// log in to the registry, and tidegate has no logins of its own.
-pub(super) fn is_token_of_registry(config: &Config, path: &str) -> bool {
-    let passes =
-        config.auth.mode == AuthMode::Off && config.upstream.authorization == UpstreamAuthorization::Pass;
-    passes
-        && (matches!(path, "/v2/token" | "/v2/auth") || config.upstream.token_path.as_deref() == Some(path))
 }
 
 /// A registry without authentication names the user of a Basic field in its events. It never needs

@@ -25,6 +25,7 @@ mod reply;
 mod request_log;
 mod token;
 mod token_requester;
+mod token_service;
 mod unattended;
 mod upload_place;
 mod words;
@@ -87,20 +88,23 @@ pub(crate) async fn handle<G>(
 }
 
 /// Runs the head checks for plain HTTP from `peer`. On success calls `answer` with the requested
-/// host (no port); otherwise returns the refusal.
+/// host (no port), and whether trusted proxies stand before it; otherwise returns the refusal.
 pub(crate) fn check_plain<B: Body>(
     request: &Request<B>,
     state: &State,
     peer: IpAddr,
-    answer: impl FnOnce(&str) -> Response<Full<Bytes>>,
+    answer: impl FnOnce(&str, bool) -> Response<Full<Bytes>>,
 ) -> Response<Full<Bytes>> {
     let host = || {
         let named = head_checks::check(request, &state.config.limits, false)?;
         let client = forwarded::client(request.headers(), peer, &state.config.server.trusted_proxies);
         let asked = host::asked(named, request.headers(), &client, state)?;
-        Ok(asked.host().to_string())
+        Ok((asked.host().to_string(), client.proxies > 0))
     };
-    host().map_or_else(|refusal| reject::answer(refusal).map(Full::new), |host| answer(&host))
+    host().map_or_else(
+        |refusal| reject::answer(refusal).map(Full::new),
+        |(host, is_behind_proxies)| answer(&host, is_behind_proxies),
+    )
 }
 
 /// The refusal of a request that came without TLS to a port for HTTPS.
@@ -139,7 +143,7 @@ async fn pass(
     if path == target::BASE_WITHOUT_SLASH {
         return Err(Refusal::Moved(sent.query().map(str::to_owned)));
     }
-    let of_registry = authorization::is_token_of_registry(config, &path);
+    let of_registry = token_service::is_at(state, &path);
     if tokens.is_none() && !of_registry && !path.starts_with("/v2/") {
         return Err(Refusal::NoSuchPath);
     }

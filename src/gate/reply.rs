@@ -15,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::context::RequestContext;
 use super::refusal::Refusal;
 use super::request_log::{REGISTRY_ASKS, RequestLog};
+use super::token_service;
 use super::upload_place;
 use crate::body::Flow;
 use crate::header::hop;
@@ -58,6 +59,9 @@ pub(super) fn rewrite(
         headers.insert(LOCATION, location);
     }
     put_right(headers, &rewriter, asked.path());
+    if status == StatusCode::UNAUTHORIZED {
+        token_service::learn(context, headers);
+    }
     Ok(answer.map(Source::Answer))
 }
 

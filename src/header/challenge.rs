@@ -13,7 +13,7 @@ pub(crate) fn basic(realm: &str) -> Option<HeaderValue> {
 
 /// The parameters in a `WWW-Authenticate` field: each name, and where its value stands, without the
 /// quotes. White space around `=` and a value without quotes are accepted, as clients accept them.
-pub(super) fn parameters(field: &[u8]) -> Vec<(&[u8], Range<usize>)> {
+pub(crate) fn parameters(field: &[u8]) -> Vec<(&[u8], Range<usize>)> {
     let find = |start: usize, wanted: &dyn Fn(u8) -> bool| {
         field.iter().skip(start).position(|&byte| wanted(byte)).map_or(field.len(), |at| start + at)
     };

@@ -90,7 +90,10 @@ impl Plain {
             return challenge_response(state.tls.challenges.text(token));
         }
         let path = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        gate::check_plain(request, &state, peer, |host| redirect(host, self.https_port, path))
+        gate::check_plain(request, &state, peer, |host, is_behind_proxies| {
+            // Proxies are reached at a port of their own.
+            redirect(host, if is_behind_proxies { HTTPS } else { self.https_port }, path)
+        })
     }
 }
 

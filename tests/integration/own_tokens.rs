@@ -1,5 +1,7 @@
 //! Registries that have a token service of their own, a host of their own, or live below a path.
 
+use rustix::process::Signal;
+
 use crate::harness::fake::Fake;
 use crate::harness::http1::{self, Client};
 use crate::harness::tidegate::{Settings, Tidegate};
@@ -150,6 +152,41 @@ fn a_registry_below_a_path_that_writes_whole_urls_sends_clients_to_tidegate() {
             [format!("Bearer realm=\"{here}/v2/token\",service=\"registry\",scope=\"repository:a:pull\"")],
             "{named:?}"
         );
+    }
+}
+
+#[test]
+fn the_token_service_is_wherever_the_registry_says_and_stays_there_over_a_reload() {
+    for below in ["", PATH] {
+        let registry = Fake::start(move |conversation| {
+            while let Some(head) = conversation.read_head() {
+                let asked = head[0].split(' ').nth(1).unwrap();
+                let fields = if asked.contains("/service/token") {
+                    format!("200 OK\r\nX-Asked: {asked}")
+                } else {
+                    format!("401 U\r\nWWW-Authenticate: Bearer realm=\"http://{NAME}{below}/service/token\"")
+                };
+                conversation.write(format!("HTTP/1.1 {fields}\r\nContent-Length: 0\r\n\r\n").as_bytes());
+            }
+        });
+        let tidegate = Tidegate::start(settings(&registry, below));
+        let mut client = Client::connect(&tidegate);
+        assert_eq!(client.exchange("GET /service/token?a=b", &[]).status, 404);
+        let asks = client.exchange("GET /v2/", &[]);
+        assert_eq!(asks.all("WWW-Authenticate"), ["Bearer realm=\"https://localhost/service/token\""]);
+        for reloads in [false, true] {
+            if reloads {
+                let start = tidegate.log.len();
+                tidegate.signal(Signal::HUP);
+                tidegate.log.wait_after(start, "the reload", |line| line.contains("reloaded"));
+            }
+            let token = client.exchange("GET /service/token?a=b", &[]);
+            assert_eq!(token.all("X-Asked"), [format!("{below}/service/token?a=b")]);
+            for (path, status) in [("/service/tokens", 404), ("/service/token/", 404), ("/service", 404)] {
+                assert_eq!(client.exchange(&format!("GET {path}"), &[]).status, status, "{path}");
+            }
+            assert_eq!(client.exchange("DELETE /service/token", &[]).status, 405);
+        }
     }
 }
 

@@ -26,6 +26,24 @@ fn answer(tidegate: &Tidegate, request: &str) -> String {
 }
 
 #[test]
+fn behind_a_balancer_the_redirect_names_its_host_and_not_our_port() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url())
+        .set("server.plain", r#"["127.0.0.1:0"]"#)
+        .set("server.trusted_proxies", r#"["127.0.0.0/8"]"#);
+    let tidegate = Tidegate::start(settings);
+    for (fields, host) in [
+        ("X-Forwarded-Host: registry.example.com\r\nX-Forwarded-Proto: http", "registry.example.com"),
+        ("X-Forwarded-Host: registry.example.com:80\r\nX-Forwarded-Port: 80", "registry.example.com"),
+        ("X-Forwarded-For: 192.0.2.1", "inner.test"),
+    ] {
+        let request = format!("GET /v2/?n=1 HTTP/1.1\r\nHost: inner.test:5080\r\n{fields}\r\n\r\n");
+        let answer = answer(&tidegate, &request);
+        assert!(answer.contains(&format!("\r\nLocation: https://{host}/v2/?n=1\r\n")), "{answer}");
+    }
+}
+
+#[test]
 fn every_request_is_sent_to_https_and_none_to_the_registry() {
     let recorder = Recorder::start();
     let tidegate = start(&recorder);
