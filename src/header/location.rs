@@ -130,7 +130,7 @@ impl Rewriter<'_> {
     /// A path of the registry as clients know it: without what it begins with at the registry.
     fn registry_path<'p>(&self, path: &'p [u8]) -> &'p [u8] {
         let rest = path.strip_prefix(self.registry.path.as_bytes());
-        rest.filter(|rest| rest.starts_with(b"/")).unwrap_or(path)
+        rest.filter(|rest| matches!(rest, [] | [b'/' | b'?' | b'#', ..])).unwrap_or(path)
     }
 
     /// Whether a reference with a host names the registry or tidegate.

@@ -212,6 +212,16 @@ fn every_form_of_an_own_address_below_a_path_is_put_right() {
 }
 
 #[test]
+fn the_path_itself_of_a_registry_below_a_path_is_put_right() {
+    let client = authority(HOST);
+    let rewriter = below_a_path(&client);
+    for (rest, ours) in [("", ""), ("/", "/"), ("?a=b", "?a=b"), ("ly/x", "/artifactory/locally/x")] {
+        let value = format!("http://registry:8081/artifactory/local{rest}").parse().unwrap();
+        assert_eq!(rewriter.address(&value).unwrap(), format!("https://{HOST}{ours}"));
+    }
+}
+
+#[test]
 fn a_challenge_leads_to_tidegate_however_it_is_written() {
     let client = authority(HOST);
     let rewriter = below_a_path(&client);
