@@ -294,6 +294,8 @@ fn docker_mounts_where_allowed_and_uploads_elsewhere() {
     for (user, repository) in pushes {
         let run = Docker.push(&setup, Some(user), &format!("{repository}:one"));
         assert!(run.success, "{repository}: {}", run.stderr);
+        let last = |line: &str| line.contains("manifest-put") && line.contains(repository);
+        setup.tidegate.access.wait_for("the end of the push", last);
     }
     let begun = |repository: &str| {
         let of_it = |line: &Value| line["operation"] == "upload-start" && line["repository"] == repository;
