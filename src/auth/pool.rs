@@ -24,8 +24,24 @@ struct Jobs {
 }
 
 struct Queue {
-    turns: Turns<Network, Network, Job>,
+    turns: Turns<Group, Network, Job>,
     is_closed: bool,
+}
+
+/// Networks that count for at most four, however many they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Group {
+    /// Those of one site, without failures.
+    Site(Network),
+    /// Those with about as many failures: the binary logarithm of the number. A flood from many
+    /// addresses thus has one place in four against somebody who comes for the first time.
+    Failing(u32),
+}
+
+impl Group {
+    fn of(network: Network, failures: usize) -> Self {
+        failures.checked_ilog2().map_or(Self::Site(network.site()), Self::Failing)
+    }
 }
 
 impl Pool {
@@ -40,13 +56,13 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Queues a job for a network, without waiting. If the queue is full, the newest job of the
-    /// network with the most jobs makes room.
+    /// Queues a job for a network that had so many `failures` lately, without waiting. If the queue
+    /// is full, the newest job of the network or group with the most jobs makes room.
     ///
     /// # Errors
     /// The job itself, if no network has more.
-    pub(super) fn submit(&self, network: Network, job: Job) -> Result<Queued<Job>, Job> {
-        let queued = self.0.queue().turns.push(network.site(), network, job)?;
+    pub(super) fn submit(&self, network: Network, failures: usize, job: Job) -> Result<Queued<Job>, Job> {
+        let queued = self.0.queue().turns.push(Group::of(network, failures), network, job)?;
         self.0.changed.notify_one();
         Ok(queued)
     }
@@ -117,7 +133,7 @@ mod tests {
             let nice = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
             sender.send((thread::current().name().map(str::to_owned), nice)).unwrap();
         };
-        assert!(pool.submit(network(1), Box::new(job)).is_ok());
+        assert!(pool.submit(network(1), 0, Box::new(job)).is_ok());
         let own = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
         assert_eq!(receiver.recv().unwrap(), (Some("tidegate-hash".to_owned()), (own + NICER).min(19)));
     }
@@ -126,8 +142,8 @@ mod tests {
     fn survives_a_panic() {
         let pool = Pool::start(1, 2).unwrap();
         let (sender, receiver) = mpsc::channel();
-        assert!(pool.submit(network(1), Box::new(|| panic!("on purpose"))).is_ok());
-        assert!(pool.submit(network(1), Box::new(move || sender.send(7).unwrap())).is_ok());
+        assert!(pool.submit(network(1), 0, Box::new(|| panic!("on purpose"))).is_ok());
+        assert!(pool.submit(network(1), 0, Box::new(move || sender.send(7).unwrap())).is_ok());
         assert_eq!(receiver.recv().unwrap(), 7);
     }
 
@@ -137,7 +153,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel();
         for number in 0..8 {
             let sender = sender.clone();
-            _ = pool.submit(network(1), Box::new(move || sender.send(number).unwrap()));
+            _ = pool.submit(network(1), 0, Box::new(move || sender.send(number).unwrap()));
         }
         drop((pool, sender));
         assert_eq!(receiver.iter().collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
@@ -151,7 +167,7 @@ mod tests {
             started.send(()).unwrap();
             let _ = released.recv();
         };
-        assert!(pool.submit(network(1), Box::new(job)).is_ok());
+        assert!(pool.submit(network(1), 0, Box::new(job)).is_ok());
         has_started.recv().unwrap();
         release
     }
@@ -166,10 +182,10 @@ mod tests {
             Box::new(move || sender.send(number).unwrap())
         };
         for number in 0..4 {
-            assert!(pool.submit(network(1), job(number)).is_ok());
+            assert!(pool.submit(network(1), 0, job(number)).is_ok());
         }
-        assert!(pool.submit(network(1), job(4)).is_err());
-        assert!(pool.submit(network(2), job(100)).is_ok_and(|queued| queued.displaced.is_some()));
+        assert!(pool.submit(network(1), 0, job(4)).is_err());
+        assert!(pool.submit(network(2), 0, job(100)).is_ok_and(|queued| queued.displaced.is_some()));
         drop((release, pool, sender));
         assert_eq!(receiver.iter().collect::<Vec<_>>(), [0, 100, 1, 2]);
     }
@@ -185,22 +201,42 @@ mod tests {
         };
         let of_site = |number: u16| Network::of([0x2001, 0xdb8, 0, number, 0, 0, 0, 1].into());
         for number in 0..16 {
-            assert!(pool.submit(of_site(number), job(number)).is_ok());
+            assert!(pool.submit(of_site(number), 0, job(number)).is_ok());
         }
-        assert!(pool.submit(of_site(16), job(16)).is_err());
-        assert!(pool.submit(network(2), job(100)).is_ok_and(|queued| queued.displaced.is_some()));
+        assert!(pool.submit(of_site(16), 0, job(16)).is_err());
+        assert!(pool.submit(network(2), 0, job(100)).is_ok_and(|queued| queued.displaced.is_some()));
         drop((release, pool, sender));
         assert_eq!(receiver.iter().position(|number| number == 100), Some(1));
+    }
+
+    #[test]
+    fn many_networks_that_failed_keep_no_new_network_out() {
+        let pool = Pool::start(1, 16).unwrap();
+        let release = block(&pool);
+        let (sender, receiver) = mpsc::channel();
+        let job = |number: u8| -> Job {
+            let sender = sender.clone();
+            Box::new(move || sender.send(number).unwrap())
+        };
+        for number in 0..16 {
+            assert!(pool.submit(network(number), 4 + usize::from(number) % 4, job(number)).is_ok());
+        }
+        assert!(pool.submit(network(16), 4, job(16)).is_err());
+        assert!(pool.submit(network(100), 0, job(100)).is_ok_and(|queued| queued.displaced.is_some()));
+        assert!(pool.submit(network(101), 1, job(101)).is_ok(), "a password that was mistyped once");
+        drop((release, pool, sender));
+        let served: Vec<u8> = receiver.iter().collect();
+        assert!(served[..4].contains(&100) && served[..4].contains(&101), "{served:?}");
     }
 
     #[test]
     fn a_full_queue_refuses_at_once() {
         let pool = Pool::start(1, 1).unwrap();
         let release = block(&pool);
-        let queued = pool.submit(network(1), Box::new(|| ())).ok().unwrap();
-        assert!(pool.submit(network(1), Box::new(|| ())).is_err());
+        let queued = pool.submit(network(1), 0, Box::new(|| ())).ok().unwrap();
+        assert!(pool.submit(network(1), 0, Box::new(|| ())).is_err());
         assert!(pool.withdraw(queued.ticket).is_some());
-        assert!(pool.submit(network(1), Box::new(|| ())).is_ok());
+        assert!(pool.submit(network(1), 0, Box::new(|| ())).is_ok());
         drop(release);
     }
 }

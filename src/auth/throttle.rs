@@ -114,6 +114,12 @@ impl Throttle {
         tally.crowds.delay(network, &settings, now)
     }
 
+    /// How many passwords from this network were wrong lately, for whatever users.
+    pub fn failures(&self, network: Network, now: Instant) -> usize {
+        let tally = self.tally();
+        tally.crowds.failures(network, &tally.settings, now)
+    }
+
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

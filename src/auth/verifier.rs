@@ -275,7 +275,8 @@ impl Verifier {
             completion.computed(checked.right);
         };
         // The lock is still held, so the check cannot end before it is listed as running.
-        let (step, dropped) = match self.pool.submit(network, Box::new(job)) {
+        let failures = self.throttle.failures(network, now);
+        let (step, dropped) = match self.pool.submit(network, failures, Box::new(job)) {
             Ok(Queued { ticket, displaced }) => {
                 let mut begun = Running { network, against, ticket, waiting: 0, outcome };
                 let step = Step::Wait(self.join(key, &mut begun));

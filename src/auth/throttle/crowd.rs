@@ -54,6 +54,12 @@ impl Crowds {
         crowd.failures += 1;
     }
 
+    /// How many failures the network had lately.
+    pub(super) fn failures(&self, network: Network, settings: &config::Throttle, now: Instant) -> usize {
+        let crowd = self.0.get(&network).filter(|crowd| crowd.is_current(settings, now));
+        crowd.map_or(0, |crowd| crowd.failures)
+    }
+
     /// How long the answer to a wrong password has to wait; `None` while the network has not had
     /// too many. The answers leave at the rate at which failures may happen.
     pub(super) fn delay(

@@ -88,7 +88,7 @@ fn block(verifier: &Verifier) -> Blocked {
         started.send(()).unwrap();
         let _ = released.recv();
     };
-    assert!(verifier.pool.submit(network(200), Box::new(job)).is_ok());
+    assert!(verifier.pool.submit(network(200), 0, Box::new(job)).is_ok());
     has_started.recv().unwrap();
     Blocked(release)
 }
@@ -324,6 +324,27 @@ async fn a_network_that_fills_the_queue_keeps_no_other_network_waiting() {
 }
 
 #[tokio::test]
+async fn a_flood_from_many_networks_keeps_no_new_network_waiting() {
+    let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
+    for host in 1..=16 {
+        let name = format!("invented{host}");
+        assert_eq!(verify_from(&verifier, &users, host, &name, "wrong").await, Answer::Wrong);
+    }
+    let blocked = block(&verifier);
+    let names: Vec<(u8, String)> = (1..=16).map(|host| (host, format!("another{host}"))).collect();
+    let flood = names.iter().map(|(host, name)| verify_from(&verifier, &users, *host, name, "wrong"));
+    let mut flood: Vec<_> = flood.map(Box::pin).collect();
+    for check in &mut flood {
+        assert!(poll_once(check.as_mut()).is_pending());
+    }
+    let mut new = pin!(verify_from(&verifier, &users, 100, "alice", "secret"));
+    assert!(poll_once(new.as_mut()).is_pending(), "those who failed make room");
+    drop(blocked);
+    assert_eq!(new.await, Answer::Right);
+    assert!(verifier.computations() < 16 + 8, "{}", verifier.computations());
+}
+
+#[tokio::test]
 async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
     let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
     let key = verifier.key(b"alice", &Secret::new(*b"secret"));
@@ -343,7 +364,7 @@ async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
         let _completion = completion;
         panic!("on purpose");
     };
-    let ticket = verifier.pool.submit(network, Box::new(job)).ok().unwrap().ticket;
+    let ticket = verifier.pool.submit(network, 0, Box::new(job)).ok().unwrap().ticket;
     verifier.shared.state().running.insert(key, Running { network, against, ticket, waiting: 0, outcome });
     let mut waiting = pin!(verify(&verifier, &users, "alice", "secret"));
     assert!(poll_once(waiting.as_mut()).is_pending());
