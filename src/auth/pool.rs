@@ -33,8 +33,8 @@ struct Queue {
 enum Group {
     /// Those of one site, without failures.
     Site(Network),
-    /// Those with about as many failures: the binary logarithm of the number. A flood from many
-    /// addresses thus has one place in four against somebody who comes for the first time.
+    /// Those with about as many failures: the binary logarithm of the number. All the addresses of
+    /// a flood together have four turns while somebody who comes for the first time has one.
     Failing(u32),
 }
 

@@ -15,6 +15,14 @@ pub struct Fake {
 
 impl Fake {
     pub fn start(behaviour: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Fake {
+        Fake::start_counting(|| (), behaviour)
+    }
+
+    /// Calls `accepted` for each connection before the next one is accepted.
+    pub fn start_counting(
+        accepted: impl Fn() + Send + 'static,
+        behaviour: impl Fn(&mut Conversation) + Send + Sync + 'static,
+    ) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let stopped = Arc::new(AtomicBool::new(false));
@@ -25,6 +33,7 @@ impl Fake {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
+                accepted();
                 let behaviour = Arc::clone(&behaviour);
                 std::thread::spawn(move || behaviour(&mut Conversation::over(stream)));
             }

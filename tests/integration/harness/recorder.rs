@@ -36,7 +36,8 @@ impl Seen {
 pub struct Record {
     pub requests: Vec<Seen>,
     pub faults: Vec<String>,
-    /// The number of connections that have sent part of a request head and nothing else yet.
+    /// The number of connections that are new, or have sent part of a request head and nothing else
+    /// yet.
     unfinished_heads: usize,
 }
 
@@ -53,9 +54,12 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConte
 impl Recorder {
     pub fn start() -> Recorder {
         let shared = Shared::default();
-        let record = Arc::clone(&shared);
-        let fake = Fake::start(move |conversation| {
-            let mut connection = Connection { conversation, buffer: Vec::new(), shared: &record };
+        let (record, counted) = (Arc::clone(&shared), Arc::clone(&shared));
+        // Counted at once: the thread of a connection may come later than the next connection.
+        let accepted = move || counted.0.lock().unwrap().unfinished_heads += 1;
+        let fake = Fake::start_counting(accepted, move |conversation| {
+            let mut connection =
+                Connection { conversation, buffer: Vec::new(), shared: &record, counted: true };
             while connection.request() {}
         });
         Recorder { fake, shared }
@@ -103,16 +107,25 @@ struct Connection<'a> {
     conversation: &'a mut Conversation,
     buffer: Vec<u8>,
     shared: &'a Shared,
+    /// It is one of the unfinished heads.
+    counted: bool,
 }
 
 impl Connection<'_> {
     /// Reads and answers one request; false when the connection has ended.
     fn request(&mut self) -> bool {
-        let Some(head) = self.head() else { return false };
+        let head = self.head();
+        let counted = usize::from(std::mem::take(&mut self.counted));
+        let Some(head) = head else {
+            self.change(|record| record.unfinished_heads -= counted);
+            return false;
+        };
         let framing = head.framing;
         let to_head = head.method == "HEAD";
         let index = self.change(|record| {
             let state = if framing == Framing::Empty { State::Complete } else { State::Running };
+            // Never between the two: `settle` would believe that nothing is on its way.
+            record.unfinished_heads -= counted;
             record.requests.push(Seen { head, body: Vec::new(), received: 0, state });
             record.requests.len() - 1
         });
@@ -133,22 +146,18 @@ impl Connection<'_> {
     }
 
     fn head(&mut self) -> Option<Head> {
-        let mut noted = false;
         let end = loop {
             if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break Some(end + 4);
             }
-            if !self.buffer.is_empty() && !noted {
-                noted = true;
+            if !self.buffer.is_empty() && !self.counted {
+                self.counted = true;
                 self.change(|record| record.unfinished_heads += 1);
             }
             if !self.fill() {
                 break None;
             }
         };
-        if noted {
-            self.change(|record| record.unfinished_heads -= 1);
-        }
         let Some(end) = end else {
             if !self.buffer.is_empty() {
                 let rest = String::from_utf8_lossy(&self.buffer).into_owned();

@@ -83,7 +83,8 @@ fn accepted(record: &Record, outcome: &Outcome) -> Result<(), String> {
     }
     let Some(first) = outcome.seen.first() else { return Err("it did not reach the registry".to_owned()) };
     if outcome.seen.len() > record.max_upstream {
-        return Err(format!("the registry saw {} requests", outcome.seen.len()));
+        let seen: Vec<_> = outcome.seen.iter().map(|seen| (&seen.head, seen.state)).collect();
+        return Err(format!("the registry saw {} requests: {seen:?}", outcome.seen.len()));
     }
     if outcome.seen.iter().any(|seen| seen.state != State::Complete) {
         return Err("the registry saw a truncated request".to_owned());
