@@ -152,8 +152,7 @@ mod tests {
         let pool = Pool::start(1, 8).unwrap();
         let (sender, receiver) = mpsc::channel();
         for number in 0..8 {
-            let sender = sender.clone();
-            _ = pool.submit(network(1), 0, Box::new(move || sender.send(number).unwrap()));
+            _ = pool.submit(network(1), 0, report(&sender, number));
         }
         drop((pool, sender));
         assert_eq!(receiver.iter().collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
@@ -172,15 +171,18 @@ mod tests {
         release
     }
 
+    /// A job that sends its number.
+    fn report<T: Send + 'static>(sender: &mpsc::Sender<T>, number: T) -> Job {
+        let sender = sender.clone();
+        Box::new(move || sender.send(number).unwrap())
+    }
+
     #[test]
     fn a_new_network_is_next_beside_one_that_has_filled_the_queue() {
         let pool = Pool::start(1, 4).unwrap();
         let release = block(&pool);
         let (sender, receiver) = mpsc::channel();
-        let job = |number: u8| -> Job {
-            let sender = sender.clone();
-            Box::new(move || sender.send(number).unwrap())
-        };
+        let job = |number: u8| report(&sender, number);
         for number in 0..4 {
             assert!(pool.submit(network(1), 0, job(number)).is_ok());
         }
@@ -195,10 +197,7 @@ mod tests {
         let pool = Pool::start(1, 16).unwrap();
         let release = block(&pool);
         let (sender, receiver) = mpsc::channel();
-        let job = |number: u16| -> Job {
-            let sender = sender.clone();
-            Box::new(move || sender.send(number).unwrap())
-        };
+        let job = |number: u16| report(&sender, number);
         let of_site = |number: u16| Network::of([0x2001, 0xdb8, 0, number, 0, 0, 0, 1].into());
         for number in 0..16 {
             assert!(pool.submit(of_site(number), 0, job(number)).is_ok());
@@ -214,10 +213,7 @@ mod tests {
         let pool = Pool::start(1, 16).unwrap();
         let release = block(&pool);
         let (sender, receiver) = mpsc::channel();
-        let job = |number: u8| -> Job {
-            let sender = sender.clone();
-            Box::new(move || sender.send(number).unwrap())
-        };
+        let job = |number: u8| report(&sender, number);
         for number in 0..16 {
             assert!(pool.submit(network(number), 4 + usize::from(number) % 4, job(number)).is_ok());
         }
