@@ -1,0 +1,215 @@
+//! Asks the admin listener of a running tidegate, for `tidegate health` and `tidegate top`.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST, USER_AGENT};
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
+
+/// For the connection and the head of the answer, and once more for the body of [`Client::get`].
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer. A status with its 200 transfers takes about 300 KB.
+const LONGEST: usize = 4 << 20;
+
+/// Where an admin listener is, as `server.admin` and `--admin` say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// An address to connect to: the loopback address instead of one that stands for all.
+    fn reachable(self) -> Self {
+        match self {
+            Self::Tcp(address) if address.ip().is_unspecified() => {
+                let ip: IpAddr =
+                    if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+                Self::Tcp(SocketAddr::new(ip, address.port()))
+            }
+            other => other,
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            Some(_) => Err("the path of a socket must begin with /"),
+            None => text
+                .parse()
+                .map(Self::Tcp)
+                .map_err(|_bad| "write an IP address and a port, such as 127.0.0.1:9443, or unix:/path"),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    #[error("{0} cannot be reached: {1}; is tidegate running, with this address in server.admin?")]
+    Connect(Address, io::Error),
+    #[error("{} did not answer within {} s", .0, PATIENCE.as_secs())]
+    Late(Address),
+    #[error("{0} did not answer as tidegate does: {1}")]
+    Broken(Address, BoxError),
+}
+
+/// Asks one admin listener, over a connection for each request.
+#[derive(Debug)]
+pub(super) struct Client {
+    address: Address,
+    /// The value of Authorization, if the listener wants a password.
+    login: Option<HeaderValue>,
+}
+
+impl Client {
+    pub(super) fn new(address: Address, login: Option<HeaderValue>) -> Self {
+        Self { address: address.reachable(), login }
+    }
+
+    /// Whom this client asks.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Asks for `path`. Returns the whole answer, whatever its status.
+    pub(super) async fn get(&self, path: &str) -> Result<Response<Bytes>, ClientError> {
+        let (head, body) = self.open(path).await?.into_parts();
+        let body = timeout(PATIENCE, Limited::new(body, LONGEST).collect()).await;
+        let body = body.map_err(|_elapsed| ClientError::Late(self.address.clone()))?;
+        let body = body.map_err(|error| ClientError::Broken(self.address.clone(), error))?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+
+    /// Asks for `path`. Returns as soon as the head of the answer is there; the body may go on for
+    /// ever. Must be called within a runtime, where a task drives the connection.
+    pub(super) async fn open(&self, path: &str) -> Result<Response<Incoming>, ClientError> {
+        timeout(PATIENCE, self.connect_and_send(path))
+            .await
+            .map_err(|_elapsed| ClientError::Late(self.address.clone()))?
+    }
+
+    async fn connect_and_send(&self, path: &str) -> Result<Response<Incoming>, ClientError> {
+        let unreachable = |error| ClientError::Connect(self.address.clone(), error);
+        match &self.address {
+            Address::Tcp(address) => {
+                self.send(TcpStream::connect(address).await.map_err(unreachable)?, path).await
+            }
+            Address::Unix(socket) => {
+                self.send(UnixStream::connect(socket).await.map_err(unreachable)?, path).await
+            }
+        }
+    }
+
+    async fn send<S>(&self, stream: S, path: &str) -> Result<Response<Incoming>, ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let broken = |error: BoxError| ClientError::Broken(self.address.clone(), error);
+        let host = match &self.address {
+            Address::Tcp(address) => address.to_string(),
+            Address::Unix(_) => "localhost".to_owned(),
+        };
+        let mut request = Request::get(path)
+            .header(HOST, host)
+            .header(USER_AGENT, AGENT)
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| broken(error.into()))?;
+        if let Some(login) = &self.login {
+            request.headers_mut().insert(AUTHORIZATION, login.clone());
+        }
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(error.into()))?;
+        // Ends with the body that it feeds.
+        tokio::spawn(connection);
+        sender.send_request(request).await.map_err(|error| broken(error.into()))
+    }
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn reads_the_addresses_of_admin_listeners() {
+        for text in ["127.0.0.1:9443", "[::1]:9443", "unix:/run/tidegate/admin.sock"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        for text in ["", "9443", "localhost:9443", "unix:run/admin.sock", "http://127.0.0.1:1"] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_stands_for_all_is_asked_over_loopback() {
+        for (listening, asked) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
+        {
+            let client = Client::new(listening.parse().unwrap(), None);
+            assert_eq!(client.address().to_string(), asked);
+        }
+    }
+
+    #[tokio::test]
+    async fn asks_over_tcp_and_reads_the_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+            String::from_utf8(head).unwrap().to_lowercase()
+        });
+        let answer = Client::new(Address::Tcp(address), None).get("/readyz").await.unwrap();
+        assert_eq!((answer.status().as_u16(), &answer.body()[..]), (503, &b"{}"[..]));
+        let head = server.await.unwrap();
+        assert!(
+            head.starts_with("get /readyz http/1.1\r\n") && head.contains(&format!("host: {address}\r\n"))
+        );
+    }
+
+    #[tokio::test]
+    async fn says_whom_it_cannot_reach() {
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = Client::new(Address::Tcp(unused), None).get("/healthz").await.unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{unused} cannot be reached: ")), "{error}");
+        let error = Client::new("unix:/nowhere/s".parse().unwrap(), None).get("/").await.unwrap_err();
+        assert!(error.to_string().starts_with("unix:/nowhere/s cannot be reached: "), "{error}");
+    }
+}
