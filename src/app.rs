@@ -19,10 +19,11 @@ use crate::auth::Verifier;
 use crate::config::{AcmeChallenge, Config};
 use crate::log::access::AccessLog;
 use crate::log::program::ProgramLog;
+use crate::metrics::ReloadCause;
 use crate::problem::Problems;
 use crate::process::{keep_memory_private, raise_file_limit, survive_file_size_limit};
 use crate::reload::{Reloader, look_at};
-use crate::server::{HTTPS, Plain, Slots, StopError, accept, bind, cut, drain, start_workers};
+use crate::server::{HTTPS, Plain, Slots, StopError, accept, bind, cut, drain, registry, start_workers};
 use crate::state::{Shared, State};
 
 /// How often files are checked for changes.
@@ -92,6 +93,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let threads = config.server.threads;
     let shared = Arc::new(Shared::new(state, verifier, access_log.clone()));
     let reloader = Reloader::new(path, shared.clone(), loaded);
+    let _metrics = registry(shared.clone(), slots.clone());
     let mut workers = start_workers(threads, &shared)?;
     let mut acceptors = JoinSet::new();
     let plain = Rc::new(Plain::new(shared.clone(), https_port(&listeners)?));
@@ -162,7 +164,7 @@ async fn keep_reloading(
         let reload: fn(&mut Reloader) = tokio::select! {
             _ = hangup.recv() => {
                 access_log.reopen();
-                |reloader| reloader.reload("SIGHUP")
+                |reloader| reloader.reload(ReloadCause::Signal)
             }
             _ = looks.tick() => Reloader::look,
             () = issued.notified() => Reloader::renew,

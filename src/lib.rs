@@ -4,6 +4,7 @@
 //! `tests/integration/architecture.rs` holds them to it.
 
 // 0 values
+mod metrics;
 mod network;
 mod turns;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -124,6 +124,12 @@ impl<T> LiveFile<T> {
     pub(crate) fn is_absent(&self) -> bool {
         _ = self.current();
         self.loaded.load().signature.is_none()
+    }
+
+    /// Whether the last attempt to read the file failed, and an earlier content is in effect.
+    pub(crate) fn has_failed(&self) -> bool {
+        let is_unread = self.current().is_err();
+        is_unread || self.complaint.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The current content, following symbolic links. Costs one stat(2) while the file is

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
@@ -55,7 +56,7 @@ async fn send(state: &State) -> Result<String, String> {
     }
     let mut to = state.destination.clone();
     to.read_timeout = to.read_timeout.min(PATIENCE);
-    let answer = Upstream::new(1).send(&permit, &to, request, &flow).await;
+    let answer = Upstream::new(1, Arc::default()).send(&permit, &to, request, &flow).await;
     let (head, _) = answer.map_err(|error| unreachable(&error, server))?.into_parts();
     let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let path = format!("{}{PATH}", state.destination.path);

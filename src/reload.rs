@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::disk::Signature;
+use crate::metrics::ReloadCause;
 use crate::problem::Problems;
 use crate::state::{Shared, State};
 
 /// A failed reload is retried after this many looks, because its cause may lie outside the watched
 /// files.
 const RETRY: u32 = 10;
-/// The cause of a retry, whose problems are logged only if they are new.
-const AGAIN: &str = "retry";
 
 /// Replaces the running state when the settings or a file they name have changed.
 pub(crate) struct Reloader {
@@ -48,17 +47,17 @@ impl Reloader {
         let settled = self.seen == now;
         self.seen = now;
         if settled && self.seen != signatures(&self.loaded) {
-            self.reload("a file has changed");
+            self.reload(ReloadCause::File);
         } else if let Some((_, looks)) = &mut self.failed {
             *looks += 1;
             if *looks % RETRY == 0 {
-                self.reload(AGAIN);
+                self.reload(ReloadCause::Retry);
             }
         }
     }
 
     /// Reads all settings and files. After an error the running state stays and the log says why.
-    pub(crate) fn reload(&mut self, cause: &str) {
+    pub(crate) fn reload(&mut self, cause: ReloadCause) {
         match self.build() {
             Ok(state) => self.adopt(state, cause),
             Err(problems) => self.report(problems, cause),
@@ -69,8 +68,7 @@ impl Reloader {
     /// Takes a certificate from ACME into use. The running settings asked for it, so it is served
     /// even if those in the file are broken.
     pub(crate) fn renew(&mut self) {
-        const CAUSE: &str = "a new certificate";
-        self.reload(CAUSE);
+        self.reload(ReloadCause::Certificate);
         if self.failed.is_some() {
             let state = self.shared.state().clone();
             match State::build(state.config.clone(), Some(&state)) {
@@ -94,7 +92,7 @@ impl Reloader {
         State::build(config, Some(&self.shared.state()))
     }
 
-    fn adopt(&mut self, state: State, cause: &str) {
+    fn adopt(&mut self, state: State, cause: ReloadCause) {
         for key in self.shared.state().config.changed_at_restart(&state.config) {
             tracing::warn!(key, "takes effect at the next start");
         }
@@ -103,18 +101,29 @@ impl Reloader {
         }
         self.shared.replace(state);
         self.failed = None;
-        tracing::info!(cause, "reloaded");
+        self.shared.reloads.record(cause, None);
+        tracing::info!(cause = words(cause), "reloaded");
     }
 
-    fn report(&mut self, problems: Problems, cause: &str) {
+    fn report(&mut self, problems: Problems, cause: ReloadCause) {
         let text = problems.to_string();
-        if self.failed.as_ref().is_none_or(|(last, _)| *last != text) || cause != AGAIN {
+        if self.failed.as_ref().is_none_or(|(last, _)| *last != text) || cause != ReloadCause::Retry {
             for problem in problems.0 {
                 tracing::error!("{problem}");
             }
-            tracing::error!(cause, "not reloaded, the running settings stay");
+            tracing::error!(cause = words(cause), "not reloaded, the running settings stay");
         }
+        self.shared.reloads.record(cause, Some(text.clone()));
         self.failed = Some((text, 0));
+    }
+}
+
+fn words(cause: ReloadCause) -> &'static str {
+    match cause {
+        ReloadCause::Signal => "SIGHUP",
+        ReloadCause::File => "a file has changed",
+        ReloadCause::Certificate => "a new certificate",
+        ReloadCause::Retry => "retry",
     }
 }
 

@@ -2,6 +2,7 @@
 //! outlives a reload.
 
 mod catalog_readers;
+mod reloads;
 mod tag_locks;
 mod unmatched_users;
 mod unusable_rules;
@@ -25,6 +26,7 @@ use crate::header::authority::Authority;
 use crate::header::challenge;
 use crate::live_file::LiveFile;
 use crate::log::access::AccessLog;
+use crate::metrics::{Metrics, Repositories, RepositoryCounts};
 use crate::pki::{self, Facts, RenewedBy, SystemRoots};
 use crate::problem::{Problem, Problems};
 use crate::tls::{self, ServerTls, TlsFiles};
@@ -32,6 +34,7 @@ use crate::token::Tokens;
 use crate::upstream::Destination;
 
 pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
+pub(crate) use reloads::Reloads;
 pub(crate) use tag_locks::{TagLock, TagLocks};
 pub(crate) use unusable_rules::without_host;
 pub(crate) use upload_places::UploadPlaces;
@@ -48,6 +51,8 @@ pub(crate) struct State {
     pub challenge: Option<HeaderValue>,
     /// The TLS configuration of new connections.
     pub tls: ServerTls,
+    /// What is counted by the patterns of `metrics.repositories`.
+    pub repositories: Repositories,
     pub destination: Destination,
     /// Where the registry last said that its own token service is.
     pub token_path: ArcSwapOption<String>,
@@ -125,7 +130,11 @@ impl State {
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
         let same_registry = before.filter(|before| before.destination.server == destination.server);
         let places_before = before.map(|before| &before.upload_places);
+        let workers = before.map_or(config.server.threads, |before| before.repositories.workers());
+        let repositories =
+            Repositories::new(std::iter::empty(), workers, before.map(|before| &before.repositories));
         Ok(State {
+            repositories,
             token_path: ArcSwapOption::new(same_registry.and_then(|before| before.token_path.load_full())),
             upload_places: UploadPlaces::new(tls.lasting_secret(), places_before),
             default_host: default_host(&config.server.names, &tls),
@@ -138,6 +147,11 @@ impl State {
             warnings,
             config,
         })
+    }
+
+    /// What is counted for `repository`: the counts of the first pattern that it matches.
+    pub(crate) fn counts_of(&self, _repository: &str) -> &Arc<RepositoryCounts> {
+        self.repositories.at(None)
     }
 }
 
@@ -220,14 +234,20 @@ pub(crate) struct Shared {
     pub tag_locks: Arc<TagLocks>,
     /// Places for requests that have the registry read its catalog.
     pub catalog_readers: Arc<CatalogReaders>,
+    /// What the workers count.
+    pub metrics: Metrics,
+    pub reloads: Reloads,
     requests: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn new(state: State, verifier: Verifier, access_log: AccessLog) -> Self {
+        let metrics = Metrics::new(state.config.server.threads);
         let state = ArcSwap::from_pointee(state);
         Self {
             state,
+            metrics,
+            reloads: Reloads::new(),
             throttle: verifier.throttle().clone(),
             verifier,
             access_log,

@@ -32,6 +32,22 @@ use crate::tls::Challenges;
 /// How often the wall clock is read: it may have been set, or the machine may have been suspended.
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
 
+/// What is known of the attempts to get a certificate with the settings `acme`; `None` before the
+/// first. Reads a small file.
+pub(crate) fn standing(acme: &Acme) -> Option<Standing> {
+    let renewal = Store::new(&acme.state).renewal().filter(|renewal| renewal.matches(acme))?;
+    Some(Standing { succeeded: renewal.failures == 0, next: renewal.next })
+}
+
+/// The attempts to get a certificate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// Whether the last attempt got one.
+    pub succeeded: bool,
+    /// When the next one is due.
+    pub next: OffsetDateTime,
+}
+
 /// Keeps the certificate of the latest `settings` renewed until their sender is dropped. Notifies
 /// `issued` when a new certificate is on the disk. Requires a runtime for local tasks, and blocks
 /// it only to read small files.

@@ -4,12 +4,17 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
+use crate::metrics::{Histogram, Observed};
 use crate::network::Network;
 use crate::turns::{Queued, Ticket, Turns};
 
 /// How much the threads raise their niceness (nice(2)).
 const NICER: i32 = 10;
+
+/// Bounds of the time that a job takes, in milliseconds: bcrypt of cost 8 to 17.
+const SECONDS: [u64; 10] = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
@@ -21,6 +26,10 @@ struct Jobs {
     queue: Mutex<Queue>,
     /// A job has arrived, or the pool is dropped.
     changed: Condvar,
+    /// How long jobs took.
+    seconds: Mutex<Histogram<{ SECONDS.len() }>>,
+    /// Most jobs that wait.
+    most: usize,
 }
 
 struct Queue {
@@ -48,7 +57,9 @@ impl Pool {
     /// Starts at least one thread. At most `most` jobs wait.
     pub(super) fn start(threads: usize, most: usize) -> io::Result<Self> {
         let queue = Queue { turns: Turns::new(most), is_closed: false };
-        let pool = Self(Arc::new(Jobs { queue: Mutex::new(queue), changed: Condvar::new() }));
+        let seconds = Mutex::new(Histogram::new(&SECONDS));
+        let jobs = Jobs { queue: Mutex::new(queue), changed: Condvar::new(), seconds, most };
+        let pool = Self(Arc::new(jobs));
         for _ in 0..threads.max(1) {
             let jobs = Arc::clone(&pool.0);
             thread::Builder::new().name("tidegate-hash".into()).spawn(move || work(&jobs))?;
@@ -65,6 +76,16 @@ impl Pool {
         let queued = self.0.queue().turns.push(Group::of(network, failures), network, job)?;
         self.0.changed.notify_one();
         Ok(queued)
+    }
+
+    /// Jobs that wait, and most that may.
+    pub(super) fn queue(&self) -> (usize, usize) {
+        (self.0.queue().turns.len(), self.0.most)
+    }
+
+    /// How long jobs took.
+    pub(super) fn seconds(&self) -> Observed {
+        Observed::of([&*self.0.seconds()].into_iter())
     }
 
     /// Removes a job that no thread has begun.
@@ -85,6 +106,10 @@ impl Jobs {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn seconds(&self) -> MutexGuard<'_, Histogram<{ SECONDS.len() }>> {
+        self.seconds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits for the next job; `None` once there will be none.
     fn next(&self) -> Option<Job> {
         let mut queue = self.queue();
@@ -101,9 +126,11 @@ impl Jobs {
 fn work(jobs: &Jobs) {
     step_back();
     while let Some(job) = jobs.next() {
+        let begun = Instant::now();
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
             tracing::error!("a password check panicked; the client is told to try again");
         }
+        jobs.seconds().observe(begun.elapsed());
     }
 }
 

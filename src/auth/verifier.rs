@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::metrics::Observed;
 use crate::network::Network;
 use crate::secret::Secret;
 
@@ -64,6 +65,21 @@ pub struct Verifier {
     key: hmac::Key,
 }
 
+/// What a verifier has done.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// Passwords that were answered from memory.
+    pub hits: u64,
+    /// Passwords that had to be computed.
+    pub misses: u64,
+    /// Passwords that wait for a thread.
+    pub queued: usize,
+    /// Most that may wait.
+    pub queue_limit: usize,
+    /// How long computations took.
+    pub seconds: Observed,
+}
+
 /// What requests and hashing threads share.
 struct Shared {
     state: Mutex<State>,
@@ -77,6 +93,10 @@ struct State {
     right: Cache<Known>,
     wrong: Cache<Option<Fingerprint>>,
     running: HashMap<Key, Running>,
+    /// Passwords that were answered from memory.
+    hits: u64,
+    /// Passwords that had to be computed.
+    misses: u64,
 }
 
 /// A right password.
@@ -155,6 +175,8 @@ impl Verifier {
             right: Cache::new(settings.cache_size, settings.cache_ttl),
             wrong: Cache::new(WRONG_SIZE, WRONG_LIFE),
             running: HashMap::new(),
+            hits: 0,
+            misses: 0,
         };
         let shared = Shared {
             state: Mutex::new(state),
@@ -168,6 +190,13 @@ impl Verifier {
     /// Counts wrong passwords. Other failed logins are charged to it too.
     pub fn throttle(&self) -> &Throttle {
         &self.throttle
+    }
+
+    /// What has been done so far.
+    pub(crate) fn done(&self) -> Work {
+        let state = self.shared.state();
+        let (queued, queue_limit) = self.pool.queue();
+        Work { hits: state.hits, misses: state.misses, queued, queue_limit, seconds: self.pool.seconds() }
     }
 
     /// Checks the password of the user `name`, sent from the address `from`. What is remembered
@@ -230,12 +259,14 @@ impl Verifier {
         let (account, against) = (Account::Password(name), asked.against());
         let now = Instant::now();
         let mut state = self.shared.state();
-        let State { right, wrong, running } = &mut *state;
+        let State { right, wrong, running, hits, misses } = &mut *state;
         let known = right.get_mut(&key, now).filter(|known| Some(known.stored) == against);
         if known.as_ref().is_some_and(|known| known.networks.contains(&network)) {
+            *hits += 1;
             return Step::Answered(asked.right());
         }
         if wrong.get(&key, now) == Some(&against) {
+            *hits += 1;
             return Step::Answered(Verdict::Wrong);
         }
         let mut same = running.get_mut(&key);
@@ -247,6 +278,7 @@ impl Verifier {
         }
         if let Some(known) = known {
             known.remember(network);
+            *hits += 1;
             return Step::Answered(asked.right());
         }
         if let Some(running) = same {
@@ -257,6 +289,7 @@ impl Verifier {
             Err(left) => return Step::Answered(Verdict::Throttled(left)),
         };
 
+        *misses += 1;
         let outcome = watch::Sender::new(None);
         let completion = Completion {
             shared: Arc::clone(&self.shared),

@@ -3,11 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::task::yield_now;
 
 use super::readers::Readers;
+use crate::metrics::Counts;
 
 /// The transfers of one worker that wait for their next turn, in order.
 #[derive(Debug, Default)]
@@ -18,9 +20,16 @@ pub(crate) struct FairQueue {
     /// Wakes [`FairQueue::give`] when a transfer queues.
     giver: RefCell<Option<Waker>>,
     pub(super) readers: Readers,
+    /// What the worker has counted.
+    pub(super) counts: Arc<Counts>,
 }
 
 impl FairQueue {
+    /// The queue of a worker that counts in `counts`.
+    pub(crate) fn new(counts: Arc<Counts>) -> Self {
+        Self { counts, ..Self::default() }
+    }
+
     /// Gives one turn after another, for ever. Between two turns the runtime polls for events and
     /// runs the tasks they wake. A small request therefore waits for one turn, not for all of them.
     pub(crate) async fn give(&self) {

@@ -1,6 +1,6 @@
 //! The progress of one request.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::FairQueue;
 use super::backlog::{self, Backlog, Connection};
 use super::readers::Transfer;
+use crate::metrics::{Action, Counts, OPERATIONS, RepositoryCounts};
 use crate::network::Network;
 
 /// What a client did wrong while sending its request body.
@@ -28,6 +29,9 @@ pub(crate) enum ClientFault {
     /// No byte within the idle time, or a rate below the minimum.
     TooSlow,
 }
+
+/// The operation of a request that is not known yet, the last of its names.
+const OTHER: usize = OPERATIONS - 1;
 
 /// Bytes that a request moves before it waits for its next turn among the others of its worker.
 const TURN: u64 = 384 * 1024;
@@ -47,6 +51,9 @@ pub(crate) struct Flow {
     transfer: Rc<Transfer>,
     /// The number of the turn that it has queued for.
     awaited: Cell<Option<u64>>,
+    /// What its bytes count for: the position of the operation, and the repository.
+    operation: Cell<usize>,
+    repository: OnceCell<(Arc<RepositoryCounts>, Action)>,
 }
 
 impl Flow {
@@ -68,6 +75,8 @@ impl Flow {
             moved: Cell::new(0),
             turns,
             awaited: Cell::new(None),
+            operation: Cell::new(OTHER),
+            repository: OnceCell::new(),
         }
     }
 
@@ -79,6 +88,37 @@ impl Flow {
     /// Bytes of the response body handed to the client's connection, without framing.
     pub(crate) fn bytes_out(&self) -> u64 {
         self.transfer.bytes_out.get()
+    }
+
+    /// What the worker of the request has counted.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.turns.counts
+    }
+
+    /// The position of the operation, see [`Flow::set_operation`].
+    pub(crate) fn operation(&self) -> usize {
+        self.operation.get()
+    }
+
+    /// Bytes from now on count for the operation at this position among the names.
+    pub(crate) fn set_operation(&self, position: usize) {
+        self.operation.set(position);
+    }
+
+    /// Counts the request, and its bytes from now on, for a repository.
+    pub(crate) fn count_for(&self, repository: &Arc<RepositoryCounts>, action: Action) {
+        if let Some(amounts) = repository.of_worker(self.counts().worker, action) {
+            amounts.requests.add(1);
+        }
+        _ = self.repository.set((repository.clone(), action));
+    }
+
+    fn count_bytes(&self, bytes: u64) {
+        if let Some((repository, action)) = self.repository.get()
+            && let Some(amounts) = repository.of_worker(self.counts().worker, *action)
+        {
+            amounts.bytes.add(bytes);
+        }
     }
 
     /// The fault that ended the request body, if any.
@@ -122,6 +162,8 @@ impl Flow {
     /// Records that `bytes` of the response body were handed to the client's connection.
     pub(crate) fn delivered(&self, bytes: u64) {
         self.transfer.bytes_out.set(self.transfer.bytes_out.get() + bytes);
+        self.counts().operations[self.operation.get()].sent.add(bytes);
+        self.count_bytes(bytes);
         self.moved.set(self.moved.get() + bytes);
         self.transfer.waits_for_client.set(true);
     }
@@ -176,6 +218,8 @@ impl Flow {
 
     pub(super) fn received(&self, bytes: u64) {
         self.bytes_in.set(self.bytes_in.get() + bytes);
+        self.counts().operations[self.operation.get()].received.add(bytes);
+        self.count_bytes(bytes);
         self.moved.set(self.moved.get() + bytes);
         self.upload_moved.set(Instant::now());
         self.waits_for_upload.set(false);

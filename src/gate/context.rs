@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::request_log::RequestLog;
+use super::transfers::Transfers;
 use super::unattended::Unattended;
 use crate::body::Flow;
 use crate::header::authority::Authority;
@@ -29,6 +30,8 @@ pub(crate) struct Gate {
     pub unattended: Unattended,
     /// Its places for request bodies that are held in memory.
     pub held_bodies: Rc<Places>,
+    /// Its running transfers of layers.
+    pub transfers: Rc<Transfers>,
 }
 
 /// Long bodies that all workers together hold in memory.
@@ -40,7 +43,8 @@ impl Gate {
     /// What one of `workers` workers needs.
     pub(crate) fn new(shared: Arc<Shared>, upstream: Rc<Upstream>, workers: usize) -> Self {
         let held_bodies = Places::new((HELD_BODIES / workers.max(1)).max(OF_WORKER));
-        Self { shared, upstream, unattended: Unattended::default(), held_bodies }
+        let (unattended, transfers) = (Unattended::default(), Rc::default());
+        Self { shared, upstream, unattended, held_bodies, transfers }
     }
 }
 

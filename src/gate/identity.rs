@@ -13,6 +13,7 @@ use crate::config::{AuthMode, ClientCertificate, Verify};
 use crate::header::challenge::BearerError;
 use crate::header::credentials::{self, Basic, Credentials};
 use crate::live_file::LiveFile;
+use crate::metrics::{Login, LoginResult};
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tls::CertificateRejection;
@@ -39,7 +40,9 @@ impl RequestContext<'_> {
             return if is_needed { Err(refused("no client certificate")) } else { Ok(None) };
         };
         self.log.certificate(shown);
-        auth.authorities.user(shown).map(Some).map_err(|rejection| match rejection {
+        let user = auth.authorities.user(shown);
+        self.count_login(Login::Certificate, &user);
+        user.map(Some).map_err(|rejection| match rejection {
             CertificateRejection::Unread => Refusal::Unread,
             rejection => refused(rejection.reason()),
         })
@@ -97,10 +100,23 @@ impl RequestContext<'_> {
         let Basic { user, password } = basic;
         let users = users.current()?;
         let verdict = self.gate.shared.verifier.verify(&users, self.client.address, user, password).await;
+        self.flow.counts().logins[Login::Password][match verdict {
+            Verdict::Right(_) => LoginResult::Ok,
+            Verdict::Wrong | Verdict::WrongAgain(_) => LoginResult::Wrong,
+            Verdict::Busy => LoginResult::Busy,
+            Verdict::Throttled(_) => LoginResult::Throttled,
+        }]
+        .add(1);
         if !matches!(verdict, Verdict::Right(_)) {
             self.log_claimed(user, &users);
         }
         Ok(verdict)
+    }
+
+    /// Counts a proof that was judged.
+    pub(super) fn count_login<T, E>(&self, login: Login, outcome: &Result<T, E>) {
+        let result = if outcome.is_ok() { LoginResult::Ok } else { LoginResult::Wrong };
+        self.flow.counts().logins[login][result].add(1);
     }
 
     /// Logs the user whose login failed, if there is such a user: any other name may be a password.
@@ -111,14 +127,14 @@ impl RequestContext<'_> {
     }
 
     fn bearer(&self, tokens: &Tokens, token: &Secret) -> Result<Caller, Refusal> {
-        let verified = tokens.verify(token, &self.service(tokens), SystemTime::now()).map_err(|invalid| {
-            match self.kind_of(token) {
-                Some(Kind::Identity) => {
-                    let error = (BearerError::InvalidToken, "the token is not for requests");
-                    self.misplaced_login(self.challenge(Some(error)))
-                }
-                _ => self.invalid(invalid),
+        let verified = tokens.verify(token, &self.service(tokens), SystemTime::now());
+        self.count_login(Login::Token, &verified);
+        let verified = verified.map_err(|invalid| match self.kind_of(token) {
+            Some(Kind::Identity) => {
+                let error = (BearerError::InvalidToken, "the token is not for requests");
+                self.misplaced_login(self.challenge(Some(error)))
             }
+            _ => self.invalid(invalid),
         })?;
         let identity = verified.subject.clone().into();
         Ok(Caller { identity, token: Some(verified.scopes.clone()) })

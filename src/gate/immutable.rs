@@ -113,7 +113,7 @@ async fn push(
     match there.pop() {
         // None was pushed under another name.
         Some(digest) if there.len() + 1 == named.len() && is_named_rightly => {
-            context.log.refused("the immutable tag has this manifest already; nothing was forwarded");
+            context.log.reason("the immutable tag has this manifest already; nothing was forwarded");
             done(context, tags, digest, &manifest).await.map(|answer| Verdict::Done(Box::new(answer)))
         }
         _ => Ok(Verdict::Forward(locks)),

@@ -26,6 +26,8 @@ mod request_log;
 mod token;
 mod token_requester;
 mod token_service;
+mod traffic;
+mod transfers;
 mod unattended;
 mod upload_place;
 mod words;
@@ -175,6 +177,7 @@ async fn pass(
     let caller = context.identify(certificate_user, request.headers()).await?;
     log.user(&caller.identity);
     let permit = context.decide(caller)?;
+    context.begin_transfer(&permit, request);
     // After the decision, so that a client without the right does not learn the policy.
     policy::check(&config.policy, target.operation)?;
     // Before the registry is asked: it has to be known whether there is a body.

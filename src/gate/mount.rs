@@ -55,7 +55,7 @@ pub(super) fn settle<'q>(
         {
             return Err(context.insufficient(Scope::repository(source, Rights::PULL), permit.identity()));
         }
-        context.log.refused("the mount was left out, the client uploads instead");
+        context.log.reason("the mount was left out, the client uploads instead");
     }
     Ok((mount, Some(query)))
 }

@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use crate::auth::{Account, Htpasswd};
 use crate::header::credentials::Basic;
 use crate::live_file::LiveFile;
+use crate::metrics::Login;
 use crate::network::Network;
 use crate::secret::Secret;
 use crate::token::{Ended, Kind};
@@ -47,7 +48,9 @@ impl RequestContext<'_> {
             return Err(self.log_in_again(reason, token.expose(), challenge));
         }
         let users = users.current()?;
-        tokens.verify_login(token, &service, &users, now).map_err(|refused| {
+        let verified = tokens.verify_login(token, &service, &users, now);
+        self.count_login(Login::Refresh, &verified);
+        verified.map_err(|refused| {
             if refused.ended == Ended::Unread {
                 return Refusal::Unread;
             }

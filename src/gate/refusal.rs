@@ -9,6 +9,7 @@ use crate::access::NotUtf8;
 use crate::body::ClientFault;
 use crate::header::credentials::TwoAuthorizations;
 use crate::live_file::Unread;
+use crate::metrics::Refused;
 use crate::registry::grant::BadTokenRequest;
 use crate::registry::scope::Scope;
 use crate::token::NotIssued;
@@ -110,6 +111,46 @@ pub(super) enum Refusal {
     NoAnswer(UpstreamError),
     /// The registry did not answer in time.
     GatewayTimeout,
+}
+
+impl Refusal {
+    /// What the refusal counts as; `None` if the registry is why.
+    pub(super) fn kind(&self) -> Option<Refused> {
+        Some(match self {
+            Self::Malformed(_)
+            | Self::Plaintext
+            | Self::Path
+            | Self::Misdirected
+            | Self::Moved(_)
+            | Self::NoSuchPath
+            | Self::Method
+            | Self::NoMethod(_)
+            | Self::NoPath
+            | Self::NoUpload
+            | Self::Expectation
+            | Self::BadTokenRequest(_)
+            | Self::PageSize
+            | Self::Client(ClientFault::Malformed | ClientFault::Gone) => Refused::Malformed,
+            Self::Unasked | Self::Certificate(..) => Refused::Certificate,
+            Self::Agent(_) => Refused::Agent,
+            Self::HeadTooLarge
+            | Self::TooManyRanges
+            | Self::BodyTooLarge
+            | Self::Client(ClientFault::TooLarge | ClientFault::TooSlow) => Refused::Limit,
+            Self::Unauthorized { .. } => Refused::Credentials,
+            Self::Insufficient { is_stranger, is_routine, .. } if *is_stranger || *is_routine => {
+                Refused::Credentials
+            }
+            Self::Insufficient { .. } | Self::Denied { .. } | Self::ForeignOrigin => Refused::Rule,
+            Self::NotOffered { .. } => Refused::ReadOnly,
+            Self::Immutable(_) => Refused::Immutable,
+            Self::Busy | Self::Crowded | Self::Unread | Self::Unsigned => Refused::Busy,
+            Self::Throttled(_) | Self::WrongAgain(_) => Refused::Throttle,
+            Self::Registry(_) | Self::BadGateway(_) | Self::NoAnswer(_) | Self::GatewayTimeout => {
+                return None;
+            }
+        })
+    }
 }
 
 impl From<TwoAuthorizations> for Refusal {

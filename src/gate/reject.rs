@@ -46,8 +46,12 @@ pub(super) fn respond(
     log: &RequestLog,
 ) -> Response<Source> {
     warn(&refusal, server);
+    let kind = refusal.kind();
     let row = row(refusal);
-    log.refused(row.reason);
+    match kind {
+        Some(kind) => log.refused(kind, row.reason),
+        None => log.reason(row.reason),
+    }
     let closes = (unread || row.closes) && log.version() < Version::HTTP_2;
     let mut response = print(row).map(Source::from);
     if closes {

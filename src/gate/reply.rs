@@ -40,7 +40,7 @@ pub(super) fn rewrite(
     let status = answer.status();
     check(status, answer.headers())?;
     if status == StatusCode::UNAUTHORIZED {
-        context.log.refused(REGISTRY_ASKS);
+        context.log.reason(REGISTRY_ASKS);
     }
     let headers = answer.headers_mut();
     hop::strip(headers);
@@ -121,7 +121,7 @@ pub(super) fn hand_over<G>(
     mut log: RequestLog,
     guard: G,
 ) -> Response<Reply<G>> {
-    log.answered(response.status());
+    log.answered(response.status(), response.body().size_hint().exact());
     if log.is_head() {
         withhold_text(&mut response);
     }
@@ -169,6 +169,13 @@ impl Source {
         match self {
             Self::Text(text) => text.is_none(),
             Self::Answer(answer) => answer.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Answer(answer) => answer.size_hint(),
         }
     }
 }
@@ -244,10 +251,7 @@ impl<G: Unpin> Body for Reply<G> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Answer(answer) => answer.size_hint(),
-        }
+        self.source.size_hint()
     }
 }
 

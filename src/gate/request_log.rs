@@ -1,6 +1,6 @@
 //! The record of one request for the access log.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,12 +10,14 @@ use http::header::{HOST, USER_AGENT};
 use http::{HeaderName, Method, Request, StatusCode, Version};
 use tokio::time::Instant;
 
+use super::transfers::Listed;
 use crate::access::Identity;
 use crate::body::Flow;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
 use crate::log::record::{Record, Truncated};
-use crate::registry::target::Target;
+use crate::metrics::{Refused, Side, code};
+use crate::registry::target::{Operation, Target};
 use crate::state::Shared;
 use crate::tls::PresentedCertificate;
 use crate::upstream::{AnswerError, Destination};
@@ -34,6 +36,7 @@ pub(super) struct RequestLog {
     version: Version,
     is_head: bool,
     record: RefCell<Record>,
+    listed: OnceCell<Listed>,
     complete: bool,
 }
 
@@ -65,6 +68,7 @@ impl RequestLog {
             truncated: None,
             reason: None,
         };
+        flow.counts().operations[flow.operation()].in_flight.change(1);
         Self {
             shared,
             flow,
@@ -72,8 +76,14 @@ impl RequestLog {
             version: request.version(),
             is_head: request.method() == Method::HEAD,
             record: RefCell::new(record),
+            listed: OnceCell::new(),
             complete: false,
         }
+    }
+
+    /// The id of the request.
+    pub(super) fn id(&self) -> String {
+        self.record.borrow().id.clone()
     }
 
     pub(super) fn version(&self) -> Version {
@@ -97,15 +107,24 @@ impl RequestLog {
     }
 
     pub(super) fn target(&self, target: &Target<'_>) {
+        self.operation(target.operation.position());
         let mut record = self.record.borrow_mut();
-        record.operation = target.operation.as_str();
         record.repository = target.repository.map(str::to_owned);
         record.reference = target.reference.map(str::to_owned);
     }
 
-    /// The request is for tidegate itself.
-    pub(super) fn operation(&self, name: &'static str) {
-        self.record.borrow_mut().operation = name;
+    /// The operation, by the position of its name among [`Operation::NAMES`].
+    pub(super) fn operation(&self, position: usize) {
+        self.record.borrow_mut().operation = Operation::NAMES[position];
+        let operations = &self.flow.counts().operations;
+        operations[self.flow.operation()].in_flight.change(-1);
+        operations[position].in_flight.change(1);
+        self.flow.set_operation(position);
+    }
+
+    /// The request moves a layer, and is listed until it is over.
+    pub(super) fn list(&self, transfer: Listed) {
+        _ = self.listed.set(transfer);
     }
 
     pub(super) fn user(&self, identity: &Identity) {
@@ -127,14 +146,27 @@ impl RequestLog {
         self.record.borrow_mut().upstream = Some(to.name.clone());
     }
 
-    pub(super) fn refused(&self, reason: &'static str) {
+    /// The reason that the registry refuses the request for.
+    pub(super) fn reason(&self, reason: &'static str) {
         self.record.borrow_mut().reason = Some(reason);
     }
 
-    pub(super) fn answered(&self, status: StatusCode) {
+    /// The request is refused here.
+    pub(super) fn refused(&self, kind: Refused, reason: &'static str) {
+        self.flow.counts().refusals[kind].add(1);
+        self.reason(reason);
+    }
+
+    /// There is a response. `length` is that of its body, if known.
+    pub(super) fn answered(&self, status: StatusCode, length: Option<u64>) {
+        let first_byte = self.begun.elapsed();
+        self.flow.counts().operations[self.flow.operation()].first_byte.observe(first_byte);
         let mut record = self.record.borrow_mut();
         record.status = status.as_u16();
-        record.first_byte = Some(self.begun.elapsed());
+        record.first_byte = Some(first_byte);
+        if let Some(listed) = self.listed.get() {
+            listed.answered(length);
+        }
     }
 
     pub(super) fn truncated(&self, error: &AnswerError) {
@@ -159,6 +191,17 @@ impl Drop for RequestLog {
         record.duration = self.begun.elapsed();
         record.bytes_in = self.flow.bytes_in();
         record.bytes_out = self.flow.bytes_out();
+        let counts = &self.flow.counts().operations[self.flow.operation()];
+        counts.in_flight.change(-1);
+        counts.requests[code::index(record.status)].add(1);
+        counts.duration.observe(record.duration);
+        if let Some(truncated) = record.truncated {
+            let side = match truncated {
+                Truncated::Client => Side::Client,
+                Truncated::Upstream => Side::Upstream,
+            };
+            counts.cut[side].add(1);
+        }
         self.shared.access_log.write(record);
     }
 }

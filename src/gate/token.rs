@@ -55,6 +55,7 @@ pub(super) async fn answer(
         context.flow.next_turn().await;
     }
     let body = issue(tokens, &requester, &service, &scopes, asked.offline)?;
+    context.flow.counts().tokens_issued[requester.grant].add(1);
     Ok(no_store(body).map(Source::from))
 }
 

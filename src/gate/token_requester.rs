@@ -8,6 +8,7 @@ use crate::access::Identity;
 use crate::auth::{Htpasswd, Person, Verdict};
 use crate::header::credentials::{Basic, Credentials};
 use crate::live_file::LiveFile;
+use crate::metrics::Grant;
 use crate::registry::grant::Proof;
 use crate::user::User;
 
@@ -16,11 +17,13 @@ pub(super) struct TokenRequester {
     pub(super) identity: Identity,
     /// Whom an identity token would be for; only after a right password.
     pub(super) login: Option<Person>,
+    /// How they have proven who they are.
+    pub(super) grant: Grant,
 }
 
 impl TokenRequester {
-    fn without_password(identity: Identity) -> Self {
-        Self { identity, login: None }
+    fn without_password(identity: Identity, grant: Grant) -> Self {
+        Self { identity, login: None, grant }
     }
 }
 
@@ -34,12 +37,12 @@ impl RequestContext<'_> {
     ) -> Result<TokenRequester, Refusal> {
         // With `auth.mode = "token"` there are always users.
         let Some(users) = &self.state.users else {
-            return Ok(TokenRequester::without_password(Identity::Anonymous));
+            return Ok(TokenRequester::without_password(Identity::Anonymous, Grant::Anonymous));
         };
         match (proof, credentials) {
             (Proof::Identity(token), _) => {
                 let user = self.returning(users, &token, self.state.challenge.clone())?;
-                Ok(TokenRequester::without_password(Identity::User(user)))
+                Ok(TokenRequester::without_password(Identity::User(user), Grant::Refresh))
             }
             (Proof::Password(basic), _) | (Proof::Header, Credentials::Basic(basic)) if !is_empty(&basic) => {
                 self.with_password(users, basic).await
@@ -48,7 +51,10 @@ impl RequestContext<'_> {
                 Err(self.ask_for_password("malformed credentials"))
             }
             _ if needs_both(self.state) => Err(self.ask_for_password(NO_CREDENTIALS)),
-            _ => Ok(TokenRequester::without_password(certificate_user.into())),
+            _ => {
+                let grant = if certificate_user.is_some() { Grant::Certificate } else { Grant::Anonymous };
+                Ok(TokenRequester::without_password(certificate_user.into(), grant))
+            }
         }
     }
 
@@ -59,11 +65,12 @@ impl RequestContext<'_> {
     ) -> Result<TokenRequester, Refusal> {
         if self.kind_of(&basic.password).is_some() {
             let user = self.returning_with_password(users, &basic, self.state.challenge.clone())?;
-            return Ok(TokenRequester::without_password(Identity::User(user)));
+            return Ok(TokenRequester::without_password(Identity::User(user), Grant::Refresh));
         }
         match self.check_password(users, &basic).await? {
             Verdict::Right(person) => {
-                Ok(TokenRequester { identity: Identity::User(person.user.clone()), login: Some(person) })
+                let identity = Identity::User(person.user.clone());
+                Ok(TokenRequester { identity, login: Some(person), grant: Grant::Password })
             }
             Verdict::Wrong => {
                 Err(self.challenge_password(WRONG_PASSWORD, self.wrong_password_of(&basic.user)))

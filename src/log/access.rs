@@ -61,6 +61,11 @@ impl AccessLog {
         }
     }
 
+    /// Lines lost since the start.
+    pub(crate) fn lost(&self) -> u64 {
+        self.sink.as_ref().map_or(0, |sink| sink.writer.lost())
+    }
+
     /// Opens the file again, after a rotation has renamed it. Lines queued before this go to the
     /// old file. On failure the old file stays in use, and a warning is logged.
     pub(crate) fn reopen(&self) {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -64,6 +65,8 @@ struct Shared {
     /// Most bytes that may be queued, beside the batch being written. The threads that write logs
     /// may queue twice as much, so that what they say about lost lines is not lost itself.
     capacity: usize,
+    /// Lines lost since the start.
+    lost: AtomicU64,
 }
 
 #[derive(Default)]
@@ -78,6 +81,11 @@ struct Queue {
 }
 
 impl Writer {
+    /// Lines lost since the start.
+    pub(super) fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
     /// Opens the output and starts the thread. Up to `capacity` bytes are queued while another such
     /// batch is written.
     ///
@@ -89,6 +97,7 @@ impl Writer {
             wake: Condvar::new(),
             ended: Condvar::new(),
             capacity,
+            lost: AtomicU64::new(0),
         });
         let out = Out { name, to: open()?, open, broken: false, midline: false, lost: 0 };
         let ending = Ending(Arc::clone(&shared));
@@ -110,6 +119,7 @@ impl Writer {
         let length = queue.lines.len() + line.len();
         if length > self.shared.capacity && !(WRITES.get() && length <= 2 * self.shared.capacity) {
             queue.dropped += 1;
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         let before = queue.lines.len();
@@ -190,11 +200,11 @@ impl Shared {
             drop(queue);
 
             let (before, after) = batch.split_at(reopen.unwrap_or(0).min(batch.len()));
-            out.write(before);
+            let lost = out.write(before);
             if reopen.is_some() {
                 out.reopen();
             }
-            out.write(after);
+            self.lost.fetch_add(lost + out.write(after), Ordering::Relaxed);
             out.dropped(dropped);
             // What the thread itself had to say may be queued by now.
             if closing && self.lock().lines.is_empty() {
@@ -238,23 +248,27 @@ impl Out {
         }
     }
 
-    fn write(&mut self, lines: &[u8]) {
+    /// Writes lines. Returns how many were lost.
+    fn write(&mut self, lines: &[u8]) -> u64 {
         if lines.is_empty() {
-            return;
+            return 0;
         }
         match self.try_write(lines) {
             Ok(()) if self.broken => {
                 let name = self.name.as_str();
                 tracing::warn!(lines = self.lost, "{name} is written again; lines were lost");
                 (self.broken, self.lost) = (false, 0);
+                0
             }
-            Ok(()) => {}
+            Ok(()) => 0,
             Err((error, rest)) => {
-                self.lost += rest.iter().filter(|&&byte| byte == b'\n').count() as u64;
+                let lost = rest.iter().filter(|&&byte| byte == b'\n').count() as u64;
+                self.lost += lost;
                 if !self.broken && self.name == Name::Access {
                     tracing::warn!(%error, "cannot write the access log; lines are lost until it works again");
                 }
                 self.broken = true;
+                lost
             }
         }
     }

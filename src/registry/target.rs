@@ -7,16 +7,16 @@ use percent_encoding::percent_decode_str;
 
 use super::name;
 use super::rights::Rights;
+use crate::metrics::OPERATIONS;
 
 /// The methods of the registry API, as in `Allow`.
 pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 /// The base of the API without its slash, which the registry redirects to `/v2/`.
 pub(crate) const BASE_WITHOUT_SLASH: &str = "/v2";
-/// The name of a request to the token endpoint in the access log, beside those of
-/// [`Operation::as_str`].
-pub(crate) const TOKEN: &str = "token";
+/// The position of the name of a request to the token endpoint, among [`Operation::NAMES`].
+pub(crate) const TOKEN: usize = 14;
 /// The same for a browser's question before a request.
-pub(crate) const PREFLIGHT: &str = "preflight";
+pub(crate) const PREFLIGHT: usize = 15;
 
 /// An operation and what it applies to. The parts borrow from the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,26 +100,52 @@ impl Operation {
         )
     }
 
-    /// The name in the access log.
-    pub const fn as_str(self) -> &'static str {
+    /// The names in the access log and in the metrics.
+    pub(crate) const NAMES: [&str; OPERATIONS] = [
+        "ping",
+        "catalog",
+        "manifest-get",
+        "manifest-put",
+        "manifest-delete",
+        "blob-get",
+        "blob-delete",
+        "tags",
+        "referrers",
+        "upload-start",
+        "upload-chunk",
+        "upload-finish",
+        "upload-state",
+        "upload-cancel",
+        "token",
+        "preflight",
+        "other",
+    ];
+
+    /// The position of the name among [`Operation::NAMES`].
+    pub(crate) const fn position(self) -> usize {
         match self {
-            Self::Ping => "ping",
-            Self::Catalog => "catalog",
-            Self::ManifestGet => "manifest-get",
-            Self::ManifestPut => "manifest-put",
-            Self::ManifestDelete => "manifest-delete",
-            Self::BlobGet => "blob-get",
-            Self::BlobDelete => "blob-delete",
-            Self::Tags => "tags",
-            Self::Referrers => "referrers",
-            Self::UploadStart => "upload-start",
-            Self::UploadChunk => "upload-chunk",
-            Self::UploadFinish => "upload-finish",
-            Self::UploadState => "upload-state",
-            Self::UploadCancel => "upload-cancel",
+            Self::Ping => 0,
+            Self::Catalog => 1,
+            Self::ManifestGet => 2,
+            Self::ManifestPut => 3,
+            Self::ManifestDelete => 4,
+            Self::BlobGet => 5,
+            Self::BlobDelete => 6,
+            Self::Tags => 7,
+            Self::Referrers => 8,
+            Self::UploadStart => 9,
+            Self::UploadChunk => 10,
+            Self::UploadFinish => 11,
+            Self::UploadState => 12,
+            Self::UploadCancel => 13,
             Self::TokenOfRegistry => TOKEN,
-            Self::NoMethod(_) | Self::NoPath => "other",
+            Self::NoMethod(_) | Self::NoPath => OPERATIONS - 1,
         }
+    }
+
+    /// The name in the access log and in the metrics.
+    pub const fn as_str(self) -> &'static str {
+        Self::NAMES[self.position()]
     }
 }
 

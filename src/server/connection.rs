@@ -34,6 +34,7 @@ use super::worker::Worker;
 use crate::body::{Flow, backlog};
 use crate::config::Limits;
 use crate::gate::{self, Peer, Reply};
+use crate::metrics::HandshakeFault;
 use crate::tls::ServerTls;
 
 /// How long a connection without a request may take to close after it was asked to.
@@ -73,12 +74,19 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
     let (client, asked) = tokio::select! {
         accepted = handshake => match accepted {
             Ok(Ok(accepted)) => accepted,
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
-            Err(_elapsed) => return tracing::debug!(%peer, "no TLS handshake within limits.handshake_timeout"),
+            Ok(Err(error)) => {
+                worker.counts.handshake_failures[fault(&error)].add(1);
+                return tracing::debug!(%peer, %error, "no TLS handshake");
+            }
+            Err(_elapsed) => {
+                worker.counts.handshake_failures[HandshakeFault::Timeout].add(1);
+                return tracing::debug!(%peer, "no TLS handshake within limits.handshake_timeout");
+            }
         },
         () = slot.asked_to_leave() => return tracing::debug!(%peer, "no TLS handshake while others wait"),
         () = worker.reached(Phase::Closing) => return,
     };
+    worker.counts.handshakes[client.kind()].add(1);
     if client.is_challenge() {
         tracing::debug!(%peer, "answered an ACME challenge");
         _ = timeout_at(deadline, client.clone().shutdown()).await;
@@ -106,6 +114,24 @@ async fn handshake(socket: std::net::TcpStream, tls: &ServerTls) -> io::Result<(
     let socket = TcpStream::from_std(socket)?;
     socket.set_nodelay(true)?;
     Stream::accept(socket, tls).await
+}
+
+/// What a failed handshake counts as. Clients that do not trust our certificate say so.
+fn fault(error: &io::Error) -> HandshakeFault {
+    use rustls::{AlertDescription as A, Error};
+    match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+        Some(Error::AlertReceived(
+            A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA,
+        )) => HandshakeFault::Certificate,
+        Some(_) => HandshakeFault::Protocol,
+        None if error.kind() == io::ErrorKind::InvalidData => HandshakeFault::Protocol,
+        None => HandshakeFault::Closed,
+    }
 }
 
 /// What belongs to a connection after its handshake.

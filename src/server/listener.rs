@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -47,6 +48,8 @@ pub(super) async fn accept_for(
     shared: &Shared,
     take: impl Fn(Accepted),
 ) {
+    let address = listener.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
+    let count = shared.metrics.listener(address);
     let mut waiting = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -68,6 +71,7 @@ pub(super) async fn accept_for(
                 continue;
             }
         };
+        count.fetch_add(1, Ordering::Relaxed);
         let peer = peer.ip().to_canonical();
         let socket = match socket.into_std() {
             Ok(socket) => socket,

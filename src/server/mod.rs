@@ -3,6 +3,7 @@
 mod accepted;
 mod connection;
 mod drain;
+mod exposition;
 mod field_names;
 mod hello;
 mod linger;
@@ -25,6 +26,7 @@ mod worker_thread;
 mod workers;
 
 pub(crate) use drain::{StopError, cut, drain};
+pub(crate) use exposition::registry;
 pub(crate) use listener::{accept, bind};
 pub(crate) use plain::{HTTPS, Plain};
 pub(crate) use slots::Slots;

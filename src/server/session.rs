@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
-use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteTraffic};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::ReadBuf;
 
 use super::outgoing::Outgoing;
 use crate::body::backlog::is_short;
+use crate::metrics::TlsSession;
 use crate::tls::ACME;
 
 /// Bytes of records that are sent at once. Fewer cost more system calls, more cost more memory per
@@ -74,6 +75,17 @@ impl Session {
 
     pub(super) fn is_http2(&self) -> bool {
         self.tls.alpn_protocol() == Some(b"h2")
+    }
+
+    /// What the handshake counts as.
+    pub(super) fn kind(&self) -> TlsSession {
+        let is_resumed = self.tls.handshake_kind() == Some(HandshakeKind::Resumed);
+        match (self.tls.protocol_version(), is_resumed) {
+            (Some(ProtocolVersion::TLSv1_2), false) => TlsSession::Tls12Full,
+            (Some(ProtocolVersion::TLSv1_2), true) => TlsSession::Tls12Resumed,
+            (_, false) => TlsSession::Tls13Full,
+            (_, true) => TlsSession::Tls13Resumed,
+        }
     }
 
     pub(super) fn is_challenge(&self) -> bool {

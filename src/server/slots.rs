@@ -102,6 +102,11 @@ pub(super) enum Entry {
 }
 
 impl Slots {
+    /// Open connections, and most that may be open.
+    pub(crate) fn open(&self) -> (usize, usize) {
+        (self.0.lock().open.len(), self.0.most)
+    }
+
     /// At most `connections` at once, and `per_network` from one IPv4 address or IPv6 /64. With 0,
     /// a network may have any number while slots are free.
     pub(crate) fn new(connections: usize, per_network: usize) -> Self {

@@ -15,6 +15,7 @@ use super::hello::Hello;
 use super::meter::Meter;
 use super::plaintext;
 use super::session::{FIRST_READ, Session};
+use crate::metrics::TlsSession;
 use crate::tls::{PresentedCertificate, ServerTls};
 
 /// A stream that encrypts at once and sends late: when a batch is full, or on
@@ -64,6 +65,11 @@ impl Stream {
     /// Whether the handshake was an ACME directory's tls-alpn-01 validation.
     pub(super) fn is_challenge(&self) -> bool {
         self.0.session.borrow().is_challenge()
+    }
+
+    /// What its handshake counts as.
+    pub(super) fn kind(&self) -> TlsSession {
+        self.0.session.borrow().kind()
     }
 
     /// The certificate that the client has presented.

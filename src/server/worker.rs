@@ -10,6 +10,7 @@ use super::load::Load;
 use super::phase::Phase;
 use crate::body::FairQueue;
 use crate::gate::Gate;
+use crate::metrics::Counts;
 
 /// A worker, as its connections see it.
 pub(super) struct Worker {
@@ -17,6 +18,7 @@ pub(super) struct Worker {
     pub(super) turns: Rc<FairQueue>,
     pub(super) field_names: FieldNames,
     pub(super) load: Arc<Load>,
+    pub(super) counts: Arc<Counts>,
     pub(super) phase: watch::Receiver<Phase>,
 }
 

@@ -33,17 +33,18 @@ pub(crate) fn start_workers(count: usize, shared: &Arc<Shared>) -> io::Result<Wo
 
 /// Serves connections until the process closes and the last of them is gone.
 async fn run(inbox: Inbox, shared: Arc<Shared>) -> Result<(), FailureCause> {
-    let Inbox { handovers, load, phase } = inbox;
+    let Inbox { number, handovers, load, phase } = inbox;
     let threads = shared.state().config.server.threads;
-    let upstream = Rc::new(Upstream::new(threads));
-    let turns = Rc::new(FairQueue::default());
+    let counts = shared.metrics.of_worker(number);
+    let upstream = Rc::new(Upstream::new(threads, counts.clone()));
+    let turns = Rc::new(FairQueue::new(counts.clone()));
     let helpers = [
         ("giving turns to transfers", spawn_local(give_turns(turns.clone()))),
         ("closing idle connections", spawn_local(sweep(upstream.clone()))),
     ];
     let field_names = FieldNames::read().await.map_err(FailureCause::FieldNames)?;
     let gate = Gate::new(shared, upstream, threads);
-    let worker = Rc::new(Worker { gate, turns, field_names, load, phase });
+    let worker = Rc::new(Worker { gate, turns, field_names, load, counts, phase });
     with_helpers(helpers, serve_all(worker, handovers)).await
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Workers {
 
 /// What a worker thread works with.
 pub(super) struct Inbox {
+    /// The number of the worker, from 0.
+    pub(super) number: usize,
     pub(super) handovers: mpsc::UnboundedReceiver<Handover>,
     pub(super) load: Arc<Load>,
     pub(super) phase: watch::Receiver<Phase>,
@@ -79,7 +81,7 @@ impl Workers {
         for number in 0..count {
             let (queue, handovers) = mpsc::unbounded_channel();
             let load = Arc::new(Load::default());
-            let inbox = Inbox { handovers, load: load.clone(), phase: phases.clone() };
+            let inbox = Inbox { number, handovers, load: load.clone(), phase: phases.clone() };
             threads.push(start_thread(format!("tidegate-{number}"), reports.clone(), inbox, work.clone())?);
             seats.push(Seat { queue, load });
         }

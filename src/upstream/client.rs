@@ -2,6 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, Response};
@@ -16,6 +17,7 @@ use super::pool::{Lease, Pool};
 use super::server::Destination;
 use crate::access::Permit;
 use crate::body::{ClientBody, Flow};
+use crate::metrics::Counts;
 use crate::places::{Place, Places};
 
 /// Requests that all workers together have at the registry. Fewer should ever run at once.
@@ -29,13 +31,14 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(crate) struct Upstream {
     pool: Pool,
     places: Rc<Places>,
+    counts: Arc<Counts>,
 }
 
 impl Upstream {
-    /// The connections of one of `workers` workers.
-    pub(crate) fn new(workers: usize) -> Self {
+    /// The connections of one of `workers` workers, which counts in `counts`.
+    pub(crate) fn new(workers: usize, counts: Arc<Counts>) -> Self {
         let places = Places::new((PLACES / workers.max(1)).max(OF_WORKER));
-        Self { pool: Pool::default(), places }
+        Self { pool: Pool::new(counts.clone()), places, counts }
     }
 
     /// Sends a request and waits for the head of its answer. `request` is in origin-form, with the
@@ -65,9 +68,13 @@ impl Upstream {
             let again = safe.then(|| head_of(&request));
             match lease.connection.send(request, flow, to.read_timeout).await {
                 Ok(response) => return Ok(answer(response, lease, place, to, flow)),
-                Err(SendError::Unsent(unsent)) => request = *unsent,
+                Err(SendError::Unsent(unsent)) => {
+                    self.counts.upstream_retries.add(1);
+                    request = *unsent;
+                }
                 Err(SendError::Sent(error)) => match again.filter(|_| error.is_dead_connection()) {
                     Some(head) => {
+                        self.counts.upstream_retries.add(1);
                         request = head.map(|()| ClientBody::empty(flow.clone()));
                         break;
                     }
@@ -75,11 +82,19 @@ impl Upstream {
                 },
             }
         }
-        let mut lease = server.lease(connect(to).await?);
+        let connection = connect(to).await.inspect_err(|error| self.count_failure(error))?;
+        let mut lease = server.lease(connection);
         match lease.connection.send(request, flow, to.read_timeout).await {
             Ok(response) => Ok(answer(response, lease, place, to, flow)),
             Err(SendError::Sent(error)) => Err(error.into_upstream(flow)),
             Err(SendError::Unsent(_)) => Err(UpstreamError::Connect(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
+
+    fn count_failure(&self, error: &UpstreamError) {
+        self.counts.upstream_connect_failures.add(1);
+        if matches!(error, UpstreamError::Name(_)) {
+            self.counts.upstream_resolve_failures.add(1);
         }
     }
 

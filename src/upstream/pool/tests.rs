@@ -65,7 +65,8 @@ async fn sweeping_closes_what_has_expired_and_forgets_unused_servers() {
     pool.sweep();
     assert!(is_closed(old_end).await);
     assert!(!is_closed(young_end).await);
-    let known: Vec<_> = pool.0.borrow().iter().map(|server| server.made_for.server.to_string()).collect();
+    let known: Vec<_> =
+        pool.servers.borrow().iter().map(|server| server.made_for.server.to_string()).collect();
     assert_eq!(known, ["http://other:5000", "http://third:5000"]);
     drop(in_use);
 }
