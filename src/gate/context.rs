@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::recent::RecentRefusals;
 use super::request_log::RequestLog;
 use super::transfers::Transfers;
 use super::unattended::Unattended;
@@ -32,6 +33,8 @@ pub(crate) struct Gate {
     pub held_bodies: Rc<Places>,
     /// Its running transfers of layers.
     pub transfers: Rc<Transfers>,
+    /// Its latest refusals.
+    pub recent: RecentRefusals,
 }
 
 /// Long bodies that all workers together hold in memory.
@@ -44,7 +47,8 @@ impl Gate {
     pub(crate) fn new(shared: Arc<Shared>, upstream: Rc<Upstream>, workers: usize) -> Self {
         let held_bodies = Places::new((HELD_BODIES / workers.max(1)).max(OF_WORKER));
         let (unattended, transfers) = (Unattended::default(), Rc::default());
-        Self { shared, upstream, unattended, held_bodies, transfers }
+        let recent = RecentRefusals::default();
+        Self { shared, upstream, unattended, held_bodies, transfers, recent }
     }
 }
 

@@ -19,6 +19,7 @@ mod mount;
 mod needed;
 mod own_token;
 mod policy;
+mod recent;
 mod refusal;
 mod reject;
 mod reply;
@@ -80,7 +81,7 @@ pub(crate) async fn handle<G>(
             // nothing to drain.
             early_body::drain_small(&mut request).await;
             reject::delay(&refusal).await;
-            reject::respond(refusal, &state.destination.server, unread, &log)
+            reject::respond(refusal, &state.destination.server, unread, &log, &gate.recent)
         }
     };
     if let Some(sharing) = sharing {

@@ -114,6 +114,15 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Whether sessions that go well have it.
+    pub(super) fn is_routine(&self) -> bool {
+        match self {
+            Self::Unauthorized { is_routine, .. } | Self::Insufficient { is_routine, .. } => *is_routine,
+            Self::Moved(_) => true,
+            _ => false,
+        }
+    }
+
     /// What the refusal counts as; `None` if the registry is why.
     pub(super) fn kind(&self) -> Option<Refused> {
         Some(match self {

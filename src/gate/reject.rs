@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use serde_json::Value;
 use tokio::time::sleep;
 
+use super::recent::RecentRefusals;
 use super::refusal::{DENIED, Refusal};
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
 use super::request_log::{REGISTRY_ASKS, RequestLog};
@@ -44,13 +45,17 @@ pub(super) fn respond(
     server: &ServerAddress,
     unread: bool,
     log: &RequestLog,
+    recent: &RecentRefusals,
 ) -> Response<Source> {
     warn(&refusal, server);
-    let kind = refusal.kind();
+    let (kind, is_routine) = (refusal.kind(), refusal.is_routine());
     let row = row(refusal);
-    match kind {
-        Some(kind) => log.refused(kind, row.reason),
-        None => log.reason(row.reason),
+    log.reason(row.reason);
+    if let Some(kind) = kind {
+        log.refused(kind);
+        if !is_routine {
+            log.show(recent, kind, row.status);
+        }
     }
     let closes = (unread || row.closes) && log.version() < Version::HTTP_2;
     let mut response = print(row).map(Source::from);

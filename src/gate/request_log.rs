@@ -10,6 +10,7 @@ use http::header::{HOST, USER_AGENT};
 use http::{HeaderName, Method, Request, StatusCode, Version};
 use tokio::time::Instant;
 
+use super::recent::RecentRefusals;
 use super::transfers::Listed;
 use crate::access::Identity;
 use crate::body::Flow;
@@ -146,15 +147,19 @@ impl RequestLog {
         self.record.borrow_mut().upstream = Some(to.name.clone());
     }
 
-    /// The reason that the registry refuses the request for.
+    /// The reason for which the request is refused, here or by the registry.
     pub(super) fn reason(&self, reason: &'static str) {
         self.record.borrow_mut().reason = Some(reason);
     }
 
     /// The request is refused here.
-    pub(super) fn refused(&self, kind: Refused, reason: &'static str) {
+    pub(super) fn refused(&self, kind: Refused) {
         self.flow.counts().refusals[kind].add(1);
-        self.reason(reason);
+    }
+
+    /// Those who watch are to see the refusal.
+    pub(super) fn show(&self, recent: &RecentRefusals, kind: Refused, status: StatusCode) {
+        recent.remember(&self.record.borrow(), kind, status.as_u16());
     }
 
     /// There is a response. `length` is that of its body, if known.

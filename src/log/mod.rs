@@ -10,3 +10,5 @@ pub(crate) mod program;
 pub(crate) mod record;
 mod text;
 mod writer;
+
+pub(crate) use text::rfc_3339;

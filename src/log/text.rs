@@ -24,7 +24,7 @@ pub(super) fn common(time: SystemTime) -> String {
 }
 
 /// A time as RFC 3339 shows it, in UTC and with milliseconds.
-pub(super) fn rfc_3339(time: SystemTime) -> String {
+pub(crate) fn rfc_3339(time: SystemTime) -> String {
     let time = utc(time);
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second, milli) = time.to_hms_milli();
