@@ -33,6 +33,17 @@ pub(crate) enum ClientFault {
 /// The operation of a request that is not known yet, the last of its names.
 const OTHER: usize = OPERATIONS - 1;
 
+/// The way of one request to the registry, up to the head of its answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Trip {
+    begun: Option<Instant>,
+    /// From the attempt to send it to the head of the answer, with a new connection and repetitions
+    /// in between; `None` as long as there is no answer.
+    pub took: Option<Duration>,
+    /// How often it was repeated.
+    pub retries: u32,
+}
+
 /// Bytes that a request moves before it waits for its next turn among the others of its worker.
 const TURN: u64 = 384 * 1024;
 
@@ -44,6 +55,7 @@ pub(crate) struct Flow {
     fault: Cell<Option<ClientFault>>,
     upload_moved: Cell<Instant>,
     waits_for_upload: Cell<bool>,
+    trip: Cell<Trip>,
     /// Bytes moved in the current turn, both ways.
     moved: Cell<u64>,
     turns: Rc<FairQueue>,
@@ -72,6 +84,7 @@ impl Flow {
             fault: Cell::new(None),
             upload_moved: Cell::new(begun),
             waits_for_upload: Cell::new(false),
+            trip: Cell::default(),
             moved: Cell::new(0),
             turns,
             awaited: Cell::new(None),
@@ -135,6 +148,34 @@ impl Flow {
     /// tidegate waits for the client.
     pub(crate) fn upstream_silence(&self) -> Duration {
         if self.waits_for_upload.get() { Duration::ZERO } else { self.upload_moved.get().elapsed() }
+    }
+
+    /// The way of the request that was sent to the registry last: the client's, or a question about
+    /// it.
+    pub(crate) fn trip(&self) -> Trip {
+        self.trip.get()
+    }
+
+    /// Records that nothing was sent to the registry yet.
+    pub(crate) fn forget_trip(&self) {
+        self.trip.take();
+    }
+
+    /// Records that a request is about to be sent to the registry.
+    pub(crate) fn sends(&self) {
+        self.trip.set(Trip { begun: Some(Instant::now()), ..Trip::default() });
+    }
+
+    /// Records that it has to be repeated.
+    pub(crate) fn sends_again(&self) {
+        let trip = self.trip.get();
+        self.trip.set(Trip { retries: trip.retries + 1, ..trip });
+    }
+
+    /// Records that the head of the answer arrived at this moment.
+    pub(crate) fn is_answered(&self, moment: Instant) {
+        let trip = self.trip.get();
+        self.trip.set(Trip { took: trip.begun.map(|begun| moment - begun), ..trip });
     }
 
     /// Whether the turn is used up. Its body then returns `Pending`, and the task is woken for the

@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
 use crate::config::{Allowed, Cors};
 use crate::header::origin::Origin;
+use crate::header::single::single;
 use crate::registry::target::METHODS;
 
 /// The fields that a page may send: those of registry clients, and those of usual libraries.
@@ -97,9 +98,7 @@ impl Sharing {
 
 /// The only `Origin` of a request.
 fn sent_by(headers: &HeaderMap) -> Option<Origin> {
-    let mut fields = headers.get_all(ORIGIN).iter();
-    let (Some(field), None) = (fields.next(), fields.next()) else { return None };
-    Origin::parse(field.to_str().ok()?).ok()
+    Origin::parse(single(headers, &ORIGIN)?.to_str().ok()?).ok()
 }
 
 fn names_origin(vary: &HeaderValue) -> bool {

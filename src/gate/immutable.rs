@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::context::RequestContext;
 use super::early_body;
-use super::immutable_tags::{DIGEST, ImmutableTags};
+use super::immutable_tags::ImmutableTags;
 use super::needed;
 use super::refusal::Refusal;
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
@@ -150,7 +150,7 @@ async fn done(
     let headers = response.headers_mut();
     headers.insert(API_VERSION, API_VERSION_VALUE);
     headers.insert(LOCATION, HeaderValue::try_from(location).map_err(|_| Refusal::Path)?);
-    headers.insert(DIGEST, digest);
+    headers.insert(digest::FIELD, digest);
     if let Some(subject) = subject {
         headers.insert(SUBJECT, subject);
     }

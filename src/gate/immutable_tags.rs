@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::context::RequestContext;
 use super::inquiry::{Inquiry, RegistryAnswer};
@@ -14,7 +14,6 @@ use crate::registry::name;
 use crate::registry::pattern::TagPattern;
 use crate::state::{TagLock, TagLocks};
 
-pub(super) const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 /// Distribution answers 404 for a manifest whose media type is not accepted.
 const MANIFESTS: HeaderValue = HeaderValue::from_static(
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
@@ -90,7 +89,7 @@ impl<'a> ImmutableTags<'a> {
         manifest: &[u8],
     ) -> Result<Option<Option<HeaderValue>>, Refusal> {
         let Some(found) = self.find(tag).await? else { return Ok(None) };
-        let digest = found.get(DIGEST);
+        let digest = found.get(digest::FIELD);
         let is_same = digest.and_then(|digest| digest::is_of(digest.to_str().ok()?, manifest));
         if let Some(is_same) = is_same {
             return Ok(Some(digest.filter(|_| is_same).cloned()));

@@ -201,7 +201,7 @@ async fn pass(
     };
     let asked = request.uri().clone();
     let onward = forward::rewrite(&context, &permit, mem::take(request), &mount)?;
-    log.upstream(&state.destination);
+    log.forwarded(&state.destination);
     let answer = if tag_locks.is_empty() {
         gate.upstream.send(&permit, &state.destination, onward, flow).await?
     } else {

@@ -7,11 +7,11 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use super::immutable_tags::{DIGEST, ImmutableTags};
+use super::immutable_tags::ImmutableTags;
 use super::listing::{Listing, MOST_NAMES, Next};
 use super::refusal::Refusal;
-use crate::registry::name;
 use crate::registry::target::Operation;
+use crate::registry::{digest, name};
 
 /// Most manifests that are read for one request.
 const MOST_MANIFESTS: usize = 2000;
@@ -74,7 +74,7 @@ impl Search<'_> {
     async fn tag(&mut self, tag: &str) -> Result<(), Refusal> {
         let repository = self.tags.repository;
         let Some(found) = self.tags.find(tag).await? else { return Ok(()) };
-        let digest = found.get(DIGEST).and_then(|digest| digest.to_str().ok());
+        let digest = found.get(digest::FIELD).and_then(|digest| digest.to_str().ok());
         let Some(digest) = digest.filter(|digest| name::is_digest(digest)) else {
             return Err(Refusal::BadGateway(format!("it gave no digest for tag {tag} of {repository}")));
         };

@@ -121,7 +121,7 @@ pub(super) fn hand_over<G>(
     mut log: RequestLog,
     guard: G,
 ) -> Response<Reply<G>> {
-    log.answered(response.status(), response.body().size_hint().exact());
+    log.answered(&response, response.body().size_hint().exact());
     if log.is_head() {
         withhold_text(&mut response);
     }

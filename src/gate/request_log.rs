@@ -1,13 +1,13 @@
 //! The record of one request for the access log.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{HOST, USER_AGENT};
-use http::{HeaderName, Method, Request, StatusCode, Version};
+use http::{HeaderName, Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 
 use super::recent::RecentRefusals;
@@ -16,9 +16,11 @@ use crate::access::Identity;
 use crate::body::Flow;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
+use crate::header::single::single;
 use crate::log::record::{Record, Truncated};
 use crate::metrics::{Refused, Side, code};
 use crate::registry::target::{Operation, Target};
+use crate::registry::{digest, name};
 use crate::state::Shared;
 use crate::tls::PresentedCertificate;
 use crate::upstream::{AnswerError, Destination};
@@ -38,6 +40,8 @@ pub(super) struct RequestLog {
     is_head: bool,
     record: RefCell<Record>,
     listed: OnceCell<Listed>,
+    /// Whether the request itself is sent to the registry, and not only questions about it.
+    forwarded: Cell<bool>,
     complete: bool,
 }
 
@@ -65,6 +69,9 @@ impl RequestLog {
             duration: Duration::ZERO,
             first_byte: None,
             upstream: None,
+            upstream_time: None,
+            retries: None,
+            digest: None,
             user_agent: text(request, USER_AGENT),
             truncated: None,
             reason: None,
@@ -78,6 +85,7 @@ impl RequestLog {
             is_head: request.method() == Method::HEAD,
             record: RefCell::new(record),
             listed: OnceCell::new(),
+            forwarded: Cell::new(false),
             complete: false,
         }
     }
@@ -143,8 +151,17 @@ impl RequestLog {
         self.record.borrow_mut().certificate = Some(shown.label().to_owned());
     }
 
+    /// The registry is asked about the request.
     pub(super) fn upstream(&self, to: &Destination) {
         self.record.borrow_mut().upstream = Some(to.name.clone());
+    }
+
+    /// The request itself is sent to the registry.
+    pub(super) fn forwarded(&self, to: &Destination) {
+        self.upstream(to);
+        // That of the last question.
+        self.flow.forget_trip();
+        self.forwarded.set(true);
     }
 
     /// The reason for which the request is refused, here or by the registry.
@@ -163,12 +180,15 @@ impl RequestLog {
     }
 
     /// There is a response. `length` is that of its body, if known.
-    pub(super) fn answered(&self, status: StatusCode, length: Option<u64>) {
+    pub(super) fn answered<B>(&self, response: &Response<B>, length: Option<u64>) {
         let first_byte = self.begun.elapsed();
         self.flow.counts().operations[self.flow.operation()].first_byte.observe(first_byte);
         let mut record = self.record.borrow_mut();
-        record.status = status.as_u16();
+        record.status = response.status().as_u16();
         record.first_byte = Some(first_byte);
+        // A copy: the value shares its memory with all that the registry sent at the same time.
+        let digest = single(response.headers(), &digest::FIELD).and_then(|digest| digest.to_str().ok());
+        record.digest = digest.filter(|digest| name::is_digest(digest)).map(str::to_owned);
         if let Some(listed) = self.listed.get() {
             listed.answered(length);
         }
@@ -194,6 +214,11 @@ impl Drop for RequestLog {
             record.truncated = Some(Truncated::Client);
         }
         record.duration = self.begun.elapsed();
+        if self.forwarded.get() {
+            let trip = self.flow.trip();
+            record.upstream_time = trip.took;
+            record.retries = Some(trip.retries);
+        }
         record.bytes_in = self.flow.bytes_in();
         record.bytes_out = self.flow.bytes_out();
         let counts = &self.flow.counts().operations[self.flow.operation()];

@@ -7,6 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::authority::within_brackets;
+use super::single::single;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -125,8 +126,7 @@ pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 /// Whether there is exactly one `X-Forwarded-Proto`, and it is `http`, in any case (RFC 3986
 /// section 3.1).
 fn says_http(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(&X_FORWARDED_PROTO).iter();
-    lines.next().is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"http")) && lines.next().is_none()
+    single(headers, &X_FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"http"))
 }
 
 /// Whether some proxy or application server trusts this field about a client. `name` is in lower

@@ -9,4 +9,5 @@ pub mod hop;
 pub(crate) mod location;
 pub(crate) mod origin;
 mod quoted;
+pub(crate) mod single;
 pub(crate) mod warning;

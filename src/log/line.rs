@@ -34,14 +34,21 @@ impl Record {
         line.text("operation", self.operation);
         line.text_if_known("repository", self.repository.as_deref().map(clean));
         line.text_if_known("reference", self.reference.as_deref().map(clean));
+        line.text_if_known("digest", self.digest.as_deref().map(clean));
         line.number("status", self.status);
         line.number("bytes_in", self.bytes_in);
         line.number("bytes_out", self.bytes_out);
-        line.number("duration_ms", milliseconds(self.duration));
+        line.thousandths("duration_ms", microseconds(self.duration));
         if let Some(first_byte) = self.first_byte {
-            line.number("first_byte_ms", milliseconds(first_byte));
+            line.thousandths("first_byte_ms", microseconds(first_byte));
         }
         line.text_if_known("upstream", self.upstream.as_deref().map(authority));
+        if let Some(upstream_time) = self.upstream_time {
+            line.thousandths("upstream_ms", microseconds(upstream_time));
+        }
+        if let Some(retries) = self.retries {
+            line.number("retries", retries);
+        }
         line.text_if_known("user_agent", Some(clean(&self.user_agent)).filter(|agent| !agent.is_empty()));
         line.text_if_known("cut", self.truncated.map(Truncated::as_str));
         line.text_if_known("reason", self.reason);
@@ -90,9 +97,10 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
-/// With three decimals at most.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+/// Rounded to the nearest.
+fn microseconds(duration: Duration) -> u64 {
+    let fraction = (duration.subsec_nanos() + 500) / 1000;
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(fraction.into())
 }
 
 #[cfg(test)]

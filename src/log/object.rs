@@ -37,6 +37,19 @@ impl Object {
         }
     }
 
+    /// Adds a number of thousandths, with three decimals at most.
+    pub(super) fn thousandths(&mut self, key: &str, thousandths: u64) {
+        self.number(key, thousandths / 1000);
+        let (mut divisor, mut rest) = (100, thousandths % 1000);
+        if rest > 0 {
+            self.0.push('.');
+        }
+        while rest > 0 {
+            self.0.push(char::from(b'0' + (rest / divisor) as u8));
+            (rest, divisor) = (rest % divisor, divisor / 10);
+        }
+    }
+
     /// Adds a finite number.
     pub(super) fn number(&mut self, key: &str, value: impl Display) {
         self.key(key);

@@ -49,6 +49,12 @@ pub(crate) struct Record {
     pub first_byte: Option<Duration>,
     /// The registry, if it was asked.
     pub upstream: Option<String>,
+    /// From sending the request to the registry to the head of its answer.
+    pub upstream_time: Option<Duration>,
+    /// How often the request was sent to the registry again; `None` if it was not forwarded.
+    pub retries: Option<u32>,
+    /// The `Docker-Content-Digest` of the answer, see [`crate::registry::name::is_digest`].
+    pub digest: Option<String>,
     /// The `User-Agent` field, empty when none was sent.
     pub user_agent: String,
     /// The end that cut the transfer short.

@@ -2,6 +2,10 @@
 
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA512, digest};
 use data_encoding::HEXLOWER;
+use http::HeaderName;
+
+/// The field in which a registry names the digest of the content that its answer is about.
+pub(crate) const FIELD: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Whether `digest` is that of `content`; `None` for an algorithm other than SHA-256 and SHA-512.
 pub(crate) fn is_of(digest: &str, content: &[u8]) -> Option<bool> {

@@ -36,6 +36,7 @@ impl Answer {
         flow: Rc<Flow>,
     ) -> Self {
         let (lease, place, last_read) = (Some(lease), Some(place), Instant::now());
+        flow.is_answered(last_read);
         let mut answer = Self { incoming, lease, place, flow, read_timeout, last_read };
         if answer.incoming.is_end_stream() {
             answer.release();

@@ -62,6 +62,7 @@ impl Upstream {
                 waiting.await.ok().flatten().ok_or(UpstreamError::Busy)?
             }
         };
+        flow.sends();
         let server = self.pool.server(to);
         while let Some(mut lease) = server.check_out() {
             let safe = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -70,11 +71,13 @@ impl Upstream {
                 Ok(response) => return Ok(answer(response, lease, place, to, flow)),
                 Err(SendError::Unsent(unsent)) => {
                     self.counts.upstream_retries.add(1);
+                    flow.sends_again();
                     request = *unsent;
                 }
                 Err(SendError::Sent(error)) => match again.filter(|_| error.is_dead_connection()) {
                     Some(head) => {
                         self.counts.upstream_retries.add(1);
+                        flow.sends_again();
                         request = head.map(|()| ClientBody::empty(flow.clone()));
                         break;
                     }

@@ -84,11 +84,11 @@ impl Connection {
     ) -> Result<Response<Incoming>, SendError> {
         let mut answer = pin!(self.sender.try_send_request(request));
         let (driver, alarm) = (&mut self.driver, &mut self.alarm);
-        // One that was set for a longer timeout would expire too late.
-        alarm.take_if(|alarm| alarm.deadline() > Instant::now() + timeout);
         // The time before, such as that of another request for the same client, is not this
         // silence.
         let begun = Instant::now();
+        // One that was set for a longer timeout would expire too late.
+        alarm.take_if(|alarm| alarm.deadline() > begun + timeout);
         poll_fn(|cx| {
             drive(driver, cx);
             if let Poll::Ready(result) = answer.as_mut().poll(cx) {

@@ -68,6 +68,85 @@ fn a_line_has_the_facts_that_operators_need() {
     assert_eq!(second["bytes_out"], 0, "{second}");
 }
 
+const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// A registry that answers the first request on each connection, with these fields, and closes it
+/// upon the second.
+fn forgetful(fields: &str) -> Fake {
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{fields}\r\n");
+    Fake::start(move |conversation| {
+        if conversation.read_head().is_some() {
+            conversation.write(answer.as_bytes());
+            conversation.read_head();
+        }
+    })
+}
+
+#[test]
+fn a_line_has_the_digest_that_the_registry_names() {
+    let other = DIGEST.replace("e3b0", "0000");
+    for (fields, expected) in [
+        (format!("Docker-Content-Digest: {DIGEST}\r\n"), Value::from(DIGEST)),
+        ("Docker-Content-Digest: sha256:short\r\n".to_owned(), Value::Null),
+        ("Docker-Content-Digest: \r\n".to_owned(), Value::Null),
+        ("Docker-Content-Digest: \u{e9}\r\n".to_owned(), Value::Null),
+        (format!("Docker-Content-Digest: {DIGEST}\r\nDocker-Content-Digest: {other}\r\n"), Value::Null),
+        (String::new(), Value::Null),
+    ] {
+        let fake = forgetful(&fields);
+        let tidegate = Tidegate::start(Settings::for_upstream(&fake.url()));
+        let response =
+            Client::connect(&tidegate).exchange("HEAD /v2/a/manifests/v1", &[AUTH, "User-Agent: a/1"]);
+        assert_eq!(response.status, 200);
+        let line = line(&tidegate, "a/1");
+        assert_eq!((&line["reference"], &line["digest"]), (&"v1".into(), &expected), "{line}");
+    }
+}
+
+#[test]
+fn a_line_has_the_time_of_the_registry_and_the_repetitions() {
+    let fake = forgetful("");
+    let settings = Settings::for_upstream(&fake.url()).set("server.threads", "1");
+    let tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    for (number, request, status, retries) in [
+        (1, "GET /v2/", 200, 0),
+        (2, "GET /v2/", 200, 1),
+        (3, "POST /v2/a/blobs/uploads/", 502, 0),
+        (4, "GET /v2/", 200, 0),
+    ] {
+        let agent = format!("agent/{number}");
+        let fields = [AUTH, &format!("User-Agent: {agent}"), "Content-Length: 0"];
+        assert_eq!(client.exchange(request, &fields).status, status, "{agent}");
+        let line = line(&tidegate, &agent);
+        assert_eq!(line["retries"], retries, "{line}");
+        assert_eq!(line["upstream_ms"].is_number(), status == 200, "{line}");
+        if let Some(upstream) = line["upstream_ms"].as_f64() {
+            assert!(upstream <= line["first_byte_ms"].as_f64().unwrap(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn questions_to_the_registry_are_not_the_request() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{\"repositories\":[\"a/b\"]}";
+    let fake = Fake::scripted(answer, false);
+    let access = "[[access]]\nrepositories = [\"a/**\"]\nusers = [\"testuser\"]\nactions = [\"pull\"]\n";
+    let tidegate = Tidegate::start(Settings::for_upstream(&fake.url()).tables(access));
+    let mut client = Client::connect(&tidegate);
+    for (request, agent, status, is_asked) in [
+        ("GET /v2/_catalog", "a/1", 200, true),
+        ("GET /v2/b/manifests/v1", "a/2", 403, false),
+        ("GET /nothing", "a/3", 404, false),
+    ] {
+        let fields = [AUTH, &format!("User-Agent: {agent}")];
+        assert_eq!(client.exchange(request, &fields).status, status, "{agent}");
+        let line = line(&tidegate, agent);
+        assert_eq!(line["upstream"].is_string(), is_asked, "{line}");
+        assert!(line["upstream_ms"].is_null() && line["retries"].is_null(), "{line}");
+    }
+}
+
 #[test]
 fn refusals_are_logged_too_with_the_reason() {
     let tidegate = Tidegate::start(Settings::for_upstream(&refusing()));

@@ -16,6 +16,8 @@ fn bare() -> Record {
         reference: None,
         first_byte: None,
         upstream: None,
+        upstream_time: None,
+        retries: None,
         user_agent: String::new(),
         truncated: None,
         bytes_out: 0,
@@ -38,10 +40,35 @@ fn json_says_everything() {
             r#""user":"alice","method":"PATCH","host":"registry.example.com:5043","#,
             r#""path":"/v2/team/app/blobs/uploads/u-1","protocol":"HTTP/2.0","operation":"upload-chunk","#,
             r#""repository":"team/app","reference":"u-1","status":202,"bytes_in":1099511627776,"bytes_out":17,"#,
-            r#""duration_ms":1234.567,"first_byte_ms":1.5,"upstream":"http://registry:5000","#,
+            r#""duration_ms":1234.567,"first_byte_ms":1.5,"upstream":"http://registry:5000","upstream_ms":1.4,"#,
+            r#""retries":1,"#,
             r#""user_agent":"docker/27.3.1 go/go1.22.7","cut":"client"}"#
         )
     );
+}
+
+#[test]
+fn a_digest_follows_the_reference() {
+    let read = Record { digest: Some("sha256:00".to_owned()), ..record() };
+    assert!(read.json().contains(r#""reference":"u-1","digest":"sha256:00","status""#), "{}", read.json());
+}
+
+#[test]
+fn durations_are_milliseconds_with_three_decimals_at_most() {
+    for (nanoseconds, expected) in [
+        (0, "0"),
+        (499, "0"),
+        (500, "0.001"),
+        (10_000, "0.01"),
+        (100_000, "0.1"),
+        (120_000, "0.12"),
+        (1_000_499, "1"),
+        (999_999_500, "1000"),
+        (3_600_000_050_000, "3600000.05"),
+    ] {
+        let line = Record { duration: Duration::from_nanos(nanoseconds), ..record() }.json();
+        assert!(line.contains(&format!(r#""duration_ms":{expected},"#)), "{line}");
+    }
 }
 
 #[test]
