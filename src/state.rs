@@ -3,6 +3,7 @@
 
 mod catalog_readers;
 mod reloads;
+mod request_ids;
 mod tag_locks;
 mod unmatched_users;
 mod unusable_rules;
@@ -11,7 +12,6 @@ mod upload_places;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use http::HeaderValue;
@@ -35,6 +35,7 @@ use crate::upstream::Destination;
 
 pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
 pub(crate) use reloads::Reloads;
+use request_ids::RequestIds;
 pub(crate) use tag_locks::{TagLock, TagLocks};
 pub(crate) use unusable_rules::without_host;
 pub(crate) use upload_places::UploadPlaces;
@@ -237,7 +238,8 @@ pub(crate) struct Shared {
     /// What the workers count.
     pub metrics: Metrics,
     pub reloads: Reloads,
-    requests: AtomicU64,
+    /// The ids of requests, in the access log and for the registry.
+    pub request_ids: RequestIds,
 }
 
 impl Shared {
@@ -253,7 +255,7 @@ impl Shared {
             access_log,
             tag_locks: Arc::default(),
             catalog_readers: Arc::default(),
-            requests: AtomicU64::new(0),
+            request_ids: RequestIds::default(),
         }
     }
 
@@ -266,11 +268,6 @@ impl Shared {
     pub(crate) fn replace(&self, state: State) {
         self.throttle.set(state.config.auth.throttle);
         self.state.store(Arc::new(state));
-    }
-
-    /// The number of the next request, unique in this process.
-    pub(crate) fn next_request(&self) -> u64 {
-        self.requests.fetch_add(1, Ordering::Relaxed)
     }
 }
 

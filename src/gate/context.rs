@@ -12,6 +12,7 @@ use super::unattended::Unattended;
 use crate::body::Flow;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
+use crate::metrics::TlsSession;
 use crate::places::Places;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
@@ -56,6 +57,8 @@ impl Gate {
 pub(crate) struct Peer {
     /// The address of the client, or of the last proxy before tidegate.
     pub address: IpAddr,
+    /// What the handshake agreed on.
+    pub tls: TlsSession,
     /// Whether the handshake asked for a client certificate.
     pub asked: bool,
     /// The certificate that the client presented.

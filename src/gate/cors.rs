@@ -24,7 +24,7 @@ const REQUEST_FIELDS: &str = "Authorization, Accept, Content-Type, Content-Range
 /// The fields of an answer that a page may read.
 const ANSWER_FIELDS: &str = "Docker-Content-Digest, Docker-Distribution-Api-Version, Docker-Upload-UUID, \
     WWW-Authenticate, Link, Location, Range, Content-Range, Content-Length, Accept-Ranges, ETag, Allow, \
-    Retry-After, Warning, OCI-Subject, OCI-Filters-Applied, OCI-Chunk-Min-Length";
+    Retry-After, Warning, X-Request-Id, OCI-Subject, OCI-Filters-Applied, OCI-Chunk-Min-Length";
 /// Seconds for which a browser may remember the answer to a preflight.
 const REMEMBERED: &str = "3600";
 

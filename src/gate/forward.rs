@@ -72,7 +72,8 @@ pub(super) fn rewrite(
 }
 
 impl RequestContext<'_> {
-    /// Inserts the fields that tell the registry who sent the request, and for which host.
+    /// Inserts the fields that tell the registry who sent the request, for which host, and how it
+    /// is called in the log.
     pub(super) fn set_client_fields(
         &self,
         headers: &mut HeaderMap,
@@ -82,6 +83,7 @@ impl RequestContext<'_> {
         let host = self.authority.field();
         forwarded::rewrite(headers, self.client, host);
         headers.insert(HOST, host.clone());
+        self.log.tell_id(headers);
         self.authorize(headers, permit, purpose)
     }
 }

@@ -69,7 +69,7 @@ pub(crate) async fn handle<G>(
     guard: G,
 ) -> Response<Reply<G>> {
     let state = gate.shared.state().clone();
-    let log = RequestLog::open(gate.shared.clone(), peer.address, &request, flow.clone());
+    let log = RequestLog::open(gate.shared.clone(), peer.address, peer.tls, &request, flow.clone());
     let mut request = request.map(UnreadBody::from);
     let unread = head_checks::has_body(&request);
     let sharing = Sharing::of(&state.config.cors, &request);
@@ -84,6 +84,10 @@ pub(crate) async fn handle<G>(
             reject::respond(refusal, &state.destination.server, unread, &log, &gate.recent)
         }
     };
+    if response.status().is_client_error() || response.status().is_server_error() {
+        // The user can name the line of the log that says why.
+        log.tell_id(response.headers_mut());
+    }
     if let Some(sharing) = sharing {
         sharing.mark(response.headers_mut());
     }
@@ -129,7 +133,7 @@ async fn pass(
     let named = head_checks::check(request, &config.limits, preflight.is_some())?;
     // Before `forward`, which removes the fields that name the client.
     let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
-    log.client(&client);
+    log.client(&client, request.headers());
     flow.client(client.address);
     let authority = host::asked(named, request.headers(), &client, state)?;
     log.host(&authority);

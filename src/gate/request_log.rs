@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{HOST, USER_AGENT};
-use http::{HeaderName, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 
 use super::recent::RecentRefusals;
@@ -16,9 +16,11 @@ use crate::access::Identity;
 use crate::body::Flow;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
+use crate::header::request_id;
 use crate::header::single::single;
+use crate::header::traceparent::TraceId;
 use crate::log::record::{Record, Truncated};
-use crate::metrics::{Refused, Side, code};
+use crate::metrics::{Refused, Side, TlsSession, code};
 use crate::registry::target::{Operation, Target};
 use crate::registry::{digest, name};
 use crate::state::Shared;
@@ -46,11 +48,19 @@ pub(super) struct RequestLog {
 }
 
 impl RequestLog {
-    pub(super) fn open<B>(shared: Arc<Shared>, peer: IpAddr, request: &Request<B>, flow: Rc<Flow>) -> Self {
+    /// Begins the record of a request on a connection from `peer`, secured as `tls` says.
+    pub(super) fn open<B>(
+        shared: Arc<Shared>,
+        peer: IpAddr,
+        tls: TlsSession,
+        request: &Request<B>,
+        flow: Rc<Flow>,
+    ) -> Self {
         let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
         let record = Record {
             time: SystemTime::now(),
-            id: format!("{:x}", shared.next_request()),
+            id: shared.request_ids.next(),
+            trace_id: TraceId::of(request.headers()),
             peer,
             client: peer,
             user: None,
@@ -60,6 +70,7 @@ impl RequestLog {
             host: host.unwrap_or_else(|| text(request, HOST)),
             path: request.uri().path().to_owned(),
             version: request.version(),
+            tls,
             operation: "",
             repository: None,
             reference: None,
@@ -103,8 +114,23 @@ impl RequestLog {
         self.is_head
     }
 
-    pub(super) fn client(&self, client: &Client) {
-        self.record.borrow_mut().client = client.address;
+    /// The client, and how a trusted proxy before tidegate calls the request in `headers`.
+    pub(super) fn client(&self, client: &Client, headers: &HeaderMap) {
+        let mut record = self.record.borrow_mut();
+        record.client = client.address;
+        if client.proxies > 0
+            && let Some(id) = request_id::of(headers)
+        {
+            id.clone_into(&mut record.id);
+        }
+    }
+
+    /// Inserts the id as `X-Request-Id`, in place of any other.
+    pub(super) fn tell_id(&self, headers: &mut HeaderMap) {
+        // Never fails: all ids are visible ASCII.
+        if let Ok(id) = HeaderValue::from_str(&self.record.borrow().id) {
+            headers.insert(request_id::FIELD, id);
+        }
     }
 
     /// The host that the client asked for, where the request itself names another or none.

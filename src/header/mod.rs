@@ -9,5 +9,7 @@ pub mod hop;
 pub(crate) mod location;
 pub(crate) mod origin;
 mod quoted;
+pub(crate) mod request_id;
 pub(crate) mod single;
+pub(crate) mod traceparent;
 pub(crate) mod warning;

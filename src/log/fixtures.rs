@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::Version;
 
 use super::record::{Record, Truncated};
+use crate::metrics::TlsSession;
 
 /// The record of a chunk of an upload that the client cut short.
 pub(super) fn record() -> Record {
@@ -18,6 +19,7 @@ pub(super) fn record() -> Record {
         method: "PATCH".to_owned(),
         path: "/v2/team/app/blobs/uploads/u-1".to_owned(),
         version: Version::HTTP_2,
+        tls: TlsSession::Tls13Resumed,
         host: "registry.example.com:5043".to_owned(),
         operation: "upload-chunk",
         repository: Some("team/app".to_owned()),
@@ -34,6 +36,7 @@ pub(super) fn record() -> Record {
         user_agent: "docker/27.3.1 go/go1.22.7".to_owned(),
         truncated: Some(Truncated::Client),
         id: "01j".to_owned(),
+        trace_id: None,
         reason: None,
     }
 }

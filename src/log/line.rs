@@ -9,6 +9,7 @@ use http::Version;
 use super::object::Object;
 use super::record::{Record, Truncated};
 use super::text::{authority, clean, common, escaped, path, rfc_3339};
+use crate::header::traceparent::TraceId;
 
 impl Record {
     /// One JSON object, without a line feed. Unknown values are left out; control characters are
@@ -16,7 +17,8 @@ impl Record {
     pub(crate) fn json(&self) -> String {
         let mut line = Object::new();
         line.text("time", &rfc_3339(self.time));
-        line.text("id", &clean(&self.id));
+        line.text("id", &self.id);
+        line.text_if_known("trace_id", self.trace_id.as_ref().map(TraceId::as_str));
         let peer = self.peer.to_string();
         line.text("peer", &peer);
         if self.client == self.peer {
@@ -31,6 +33,8 @@ impl Record {
         line.text("host", &authority(&self.host));
         line.text("path", &path(&self.path));
         line.text("protocol", protocol(self.version));
+        line.text("tls_version", self.tls.as_str());
+        line.number("tls_resumed", self.tls.is_resumed());
         line.text("operation", self.operation);
         line.text_if_known("repository", self.repository.as_deref().map(clean));
         line.text_if_known("reference", self.reference.as_deref().map(clean));

@@ -50,7 +50,7 @@ impl Object {
         }
     }
 
-    /// Adds a finite number.
+    /// Adds a finite number or a truth value.
     pub(super) fn number(&mut self, key: &str, value: impl Display) {
         self.key(key);
         let _ = write!(self.0, "{value}");

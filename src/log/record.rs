@@ -3,14 +3,21 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use crate::header::traceparent::TraceId;
+use crate::metrics::TlsSession;
+
 /// What is logged about one request; printed, a line of the access log. No field may hold a secret:
-/// only `host` and `user_agent` come from header fields as they were sent.
+/// only `host`, `user_agent` and the `id` of a trusted proxy come from header fields as they were
+/// sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     /// When the request began.
     pub time: SystemTime,
-    /// The id of the request.
+    /// The id of the request: 8 hexadecimal digits for this process and the number of the request,
+    /// or the `X-Request-Id` of a trusted proxy. The registry gets it too.
     pub id: String,
+    /// The trace that a valid `traceparent` of the client names.
+    pub trace_id: Option<TraceId>,
     /// The other end of the connection.
     pub peer: IpAddr,
     /// The client behind trusted proxies, else the peer.
@@ -31,6 +38,8 @@ pub(crate) struct Record {
     pub path: String,
     /// The protocol of the client's connection.
     pub version: http::Version,
+    /// How the client's connection is secured.
+    pub tls: TlsSession,
     /// The name of the operation, see [`crate::registry::target::Operation::as_str`].
     pub operation: &'static str,
     /// The repository that the path names.

@@ -136,6 +136,12 @@ label! {
     }
 }
 
+impl TlsSession {
+    pub(crate) fn is_resumed(self) -> bool {
+        matches!(self, Self::Tls12Resumed | Self::Tls13Resumed)
+    }
+}
+
 /// The statuses that tidegate or a registry sends. Others count for their class.
 pub(super) const CODES: usize = 31;
 

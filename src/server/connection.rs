@@ -86,7 +86,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
         () = slot.asked_to_leave() => return tracing::debug!(%peer, "no TLS handshake while others wait"),
         () = worker.reached(Phase::Closing) => return,
     };
-    worker.counts.handshakes[client.kind()].add(1);
+    let tls = client.kind();
+    worker.counts.handshakes[tls].add(1);
     if client.is_challenge() {
         tracing::debug!(%peer, "answered an ACME challenge");
         _ = timeout_at(deadline, client.clone().shutdown()).await;
@@ -97,7 +98,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
     let share = Share::of(slot.crowd());
     let watch = Watch::new(client.meter(), slot, limits, deadline);
     let shared = backlog::Connection::new(client.is_http2());
-    let peer = Rc::new(Peer { address: peer, asked, shown: client.presented_certificate() });
+    let shown = client.presented_certificate();
+    let peer = Rc::new(Peer { address: peer, tls, asked, shown });
     let connection = Connection { worker, client, peer, watch, share, shared, limits, closes_at };
     if connection.client.is_http2() {
         return Box::pin(connection.serve_http2()).await;

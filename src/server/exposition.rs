@@ -222,8 +222,8 @@ impl Exposition {
             .map(|(listener, count)| ([("listener", listener.as_str())], count.load(Ordering::Relaxed)));
         page.counters("connections_accepted", "Accepted connections by listening address", accepted)?;
         let handshakes = TlsSession::ALL.map(|kind| {
-            let resumed = matches!(kind, TlsSession::Tls12Resumed | TlsSession::Tls13Resumed);
-            let labels = [("version", kind.as_str()), ("resumed", if resumed { "true" } else { "false" })];
+            let resumed = if kind.is_resumed() { "true" } else { "false" };
+            let labels = [("version", kind.as_str()), ("resumed", resumed)];
             (labels, metrics.sum(|worker| worker.handshakes[kind].get()))
         });
         page.counters("handshakes", "TLS handshakes by version", handshakes)?;

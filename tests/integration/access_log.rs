@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::harness::fake::{Fake, refusing};
 use crate::harness::http1::{self, Client};
+use crate::harness::openssl::talk;
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::{basic, http2};
@@ -123,6 +124,23 @@ fn a_line_has_the_time_of_the_registry_and_the_repetitions() {
         assert_eq!(line["upstream_ms"].is_number(), status == 200, "{line}");
         if let Some(upstream) = line["upstream_ms"].as_f64() {
             assert!(upstream <= line["first_byte_ms"].as_f64().unwrap(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_line_says_how_the_connection_is_secured() {
+    let tidegate = Tidegate::start(Settings::for_upstream(&refusing()));
+    let session = tidegate.settings.path().join("session");
+    let session = session.to_str().unwrap();
+    for (option, version) in [("-tls1_2", "1.2"), ("-tls1_3", "1.3")] {
+        for (file, resumed) in [("-sess_out", false), ("-sess_in", true)] {
+            let before = tidegate.access.len();
+            talk(&tidegate, &[option, file, session]);
+            let line = tidegate.access.wait_after(before, "its line", |_| true);
+            let line: Value = serde_json::from_str(&line).unwrap();
+            let told = (&line["tls_version"], &line["tls_resumed"]);
+            assert_eq!(told, (&version.into(), &resumed.into()), "{line}");
         }
     }
 }

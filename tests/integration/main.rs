@@ -58,6 +58,7 @@ mod tickets;
 mod time_limits;
 mod token_clients;
 mod tokens;
+mod traces;
 mod two_readers;
 mod unread_logs;
 mod uploads_elsewhere;

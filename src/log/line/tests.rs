@@ -38,7 +38,8 @@ fn json_says_everything() {
         concat!(
             r#"{"time":"2023-11-14T22:13:20.042Z","id":"01j","peer":"10.0.0.1","client":"2001:db8::1","#,
             r#""user":"alice","method":"PATCH","host":"registry.example.com:5043","#,
-            r#""path":"/v2/team/app/blobs/uploads/u-1","protocol":"HTTP/2.0","operation":"upload-chunk","#,
+            r#""path":"/v2/team/app/blobs/uploads/u-1","protocol":"HTTP/2.0","tls_version":"1.3","tls_resumed":true,"#,
+            r#""operation":"upload-chunk","#,
             r#""repository":"team/app","reference":"u-1","status":202,"bytes_in":1099511627776,"bytes_out":17,"#,
             r#""duration_ms":1234.567,"first_byte_ms":1.5,"upstream":"http://registry:5000","upstream_ms":1.4,"#,
             r#""retries":1,"#,
@@ -83,6 +84,8 @@ fn json_leaves_out_what_is_not_known() {
         "host",
         "path",
         "protocol",
+        "tls_version",
+        "tls_resumed",
         "operation",
         "status",
         "bytes_in",
