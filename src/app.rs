@@ -16,15 +16,20 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::acme;
 use crate::auth::Verifier;
-use crate::config::{AcmeChallenge, Config};
+use crate::config::{AcmeChallenge, AdminAddress, Config};
+use crate::disk::shell_word;
 use crate::log::access::AccessLog;
 use crate::log::program::ProgramLog;
 use crate::metrics::ReloadCause;
 use crate::problem::Problems;
 use crate::process::{keep_memory_private, raise_file_limit, survive_file_size_limit};
 use crate::reload::{Reloader, look_at};
-use crate::server::{HTTPS, Plain, Slots, StopError, accept, bind, cut, drain, registry, start_workers};
+use crate::server::{
+    AdminListener, AdminServer, HTTPS, Plain, Slots, StopError, accept, accept_admin, bind, cut, drain,
+    registry, start_workers,
+};
 use crate::state::{Shared, State};
+use crate::upstream_check::keep_checking;
 
 /// How often files are checked for changes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -41,7 +46,7 @@ pub(crate) enum AppError {
     Settings(Problems),
     /// A listening address cannot be bound. Holds the key, the address and what to do.
     #[error("{0} {1}: {2}")]
-    Bind(&'static str, SocketAddr, String),
+    Bind(&'static str, String, String),
     /// The access log cannot be opened.
     #[error("log.access: cannot be opened: {0}")]
     AccessLog(io::Error),
@@ -86,6 +91,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let config = &state.config;
     let listeners = bind_all("server.listen", &config.server.listen)?;
     let plain_listeners = bind_all("server.plain", &config.server.plain)?;
+    let admin_listeners = bind_admin(&config.server.admin)?;
     let verifier = Verifier::new(&config.auth)?;
     let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
     let (connections, connections_per_ip) = (config.limits.connections, config.limits.connections_per_ip);
@@ -108,6 +114,15 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         tracing::info!(address = %listener.local_addr()?, "listening for plain HTTP");
         acceptors.spawn_local(plain.clone().accept(listener, plain_slots.clone()));
     }
+    let admin = AdminServer::new(shared.clone(), workers.view());
+    let mut admin_tasks = JoinSet::new();
+    if !admin_listeners.is_empty() {
+        admin_tasks.spawn_local(keep_checking(shared.clone()));
+    }
+    for listener in admin_listeners {
+        tracing::info!(address = %listener, "listening for health and metrics");
+        admin_tasks.spawn_local(accept_admin(listener, admin.clone()));
+    }
     let wanted = || {
         shared.state().config.acme.clone().filter(|acme| acme.challenge != AcmeChallenge::Http01 || has_plain)
     };
@@ -128,10 +143,13 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         () = stop.received() => Ok(()),
         failure = workers.failed() => Err(StopError::Worker(failure)),
         Some(_) = acceptors.join_next() => Err(StopError::LostTask("accepting connections")),
+        Some(_) = admin_tasks.join_next() => Err(StopError::LostTask("health and metrics")),
         _panic = keep_reloading(reloader, hangup, &access_log, &issued, order_certificates) => {
             Err(StopError::LostTask("reloading"))
         }
     };
+    // Before anything else: balancers look elsewhere while clients are still served.
+    shared.begin_to_drain();
     keeper.abort();
     let result = match running {
         Ok(()) => {
@@ -144,6 +162,9 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
             Err(error)
         }
     };
+    // Removes the sockets. Whoever watched until now gets the end of the answer.
+    admin_tasks.shutdown().await;
+    admin.finish().await;
     access_log.close();
     Ok(result?)
 }
@@ -202,7 +223,33 @@ impl StopSignals {
 }
 
 fn bind_all(key: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {
-    let advice = |address: SocketAddr, error: io::Error| match error.kind() {
+    let bind = |&address: &SocketAddr| {
+        bind(address, addresses)
+            .map_err(|error| AppError::Bind(key, address.to_string(), advice(address, &error)))
+    };
+    addresses.iter().map(bind).collect()
+}
+
+fn bind_admin(addresses: &[AdminAddress]) -> Result<Vec<AdminListener>, AppError> {
+    let tcp = addresses.iter().filter_map(|address| match address {
+        AdminAddress::Tcp(address) => Some(*address),
+        AdminAddress::Unix(_) => None,
+    });
+    let all: Vec<SocketAddr> = tcp.collect();
+    let bind = |address: &AdminAddress| {
+        AdminListener::bind(address, &all).map_err(|error| {
+            let advice = match address {
+                AdminAddress::Tcp(address) => advice(*address, &error),
+                AdminAddress::Unix(path) => socket_advice(path, &error),
+            };
+            AppError::Bind("server.admin", address.to_string(), advice)
+        })
+    };
+    addresses.iter().map(bind).collect()
+}
+
+fn advice(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
         io::ErrorKind::AddrInUse => format!(
             "the port is in use; `ss -ltnp 'sport = :{}'` shows the program; stop that program, or choose another port",
             address.port()
@@ -214,11 +261,23 @@ fn bind_all(key: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListen
             "this machine has no such address; `ip address` lists those it has".to_owned()
         }
         _ => error.to_string(),
-    };
-    let bind = |&address: &SocketAddr| {
-        bind(address, addresses).map_err(|error| AppError::Bind(key, address, advice(address, error)))
-    };
-    addresses.iter().map(bind).collect()
+    }
+}
+
+fn socket_advice(path: &Path, error: &io::Error) -> String {
+    let folder = shell_word(path.parent().unwrap_or(Path::new("/")));
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there; stop that program, or choose another path".to_owned()
+        }
+        io::ErrorKind::NotFound => format!(
+            "the folder does not exist; make it with `mkdir {folder}`, writable for the user that runs tidegate"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("the user that runs tidegate is not permitted to make a socket in {folder}")
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// The port that clients are redirected to: 443 if it is one of the ports, else the first.

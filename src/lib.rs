@@ -49,6 +49,8 @@ mod ping;
 mod process;
 mod reload;
 
+mod upstream_check;
+
 mod app;
 // 8 commands
 mod cli;

@@ -1,4 +1,4 @@
-//! One question to the registry, for `tidegate check --upstream`.
+//! One question to the registry, for `tidegate check --upstream` and the checks of its health.
 
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
@@ -10,12 +10,12 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use rustls::{CertificateError, Error, OtherError};
 use tokio::runtime::{Builder, LocalOptions};
 
-use crate::access::{Caller, Identity, decide};
+use crate::access::{Caller, Identity, Permit, decide};
 use crate::body::{ClientBody, FairQueue, Flow};
 use crate::config::{ServerAddress, UpstreamAuthorization};
 use crate::registry::target;
 use crate::state::State;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{Upstream, UpstreamError, UpstreamFault};
 use crate::user::User;
 
 const PATH: &str = "/v2/";
@@ -31,13 +31,42 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn ask(state: &State) -> Result<String, String> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let runtime = runtime.map_err(|error| format!("the system refuses: {error}"))?;
-    let outcome = runtime.block_on(send(state));
+    let outcome = runtime.block_on(question(state, PATIENCE));
     // Does not wait for a name lookup.
     runtime.shutdown_background();
-    outcome.map_err(|why| format!("{}: {why}", state.destination.server))
+    let server = &state.destination.server;
+    outcome.map(|answer| format!("{server}: {answer}")).map_err(|fault| format!("{server}: {}", fault.detail))
 }
 
-async fn send(state: &State) -> Result<String, String> {
+/// Asks the registry for `/v2/` over a new connection, within `upstream.connect_timeout` for the
+/// connection and `patience` for each of connection and answer. Returns what it answered.
+///
+/// # Errors
+/// Why clients could not use the registry.
+pub(crate) async fn question(state: &State, patience: Duration) -> Result<String, UpstreamFault> {
+    let (mut request, permit, flow) =
+        prepare(state).map_err(|why| UpstreamFault { brief: why.clone(), detail: why })?;
+    if let Some(login) = &state.destination.login {
+        request.headers_mut().insert(AUTHORIZATION, login.clone());
+    }
+    let mut to = state.destination.clone();
+    to.connect_timeout = to.connect_timeout.min(patience);
+    to.read_timeout = to.read_timeout.min(patience);
+    let answer = Upstream::new(1, Arc::default()).send(&permit, &to, request, &flow).await;
+    let (head, _) = answer.map_err(|error| unreachable(&error, &to.server))?.into_parts();
+    let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let answers = format!("answers GET {}{PATH} with {}", state.destination.path, head.status);
+    let is_page = field(CONTENT_TYPE).to_ascii_lowercase().starts_with("text/html");
+    match judge(head.status, is_page, field(LOCATION), state) {
+        Ok(()) => Ok(answers),
+        Err(why) => Err(UpstreamFault {
+            brief: format!("it answers with {}", head.status),
+            detail: format!("{answers}: {why}"),
+        }),
+    }
+}
+
+fn prepare(state: &State) -> Result<(Request<ClientBody>, Permit, Rc<Flow>), String> {
     let server = &state.destination.server;
     // A ping is open to every user, and the registry is not told a name.
     let identity = User::local("tidegate").map(Identity::User).map_err(|bad| bad.to_string())?;
@@ -46,24 +75,12 @@ async fn send(state: &State) -> Result<String, String> {
         .map_err(|denied| format!("{PATH} is not permitted: {denied:?}"))?;
     let flow = Rc::new(Flow::new(Rc::new(FairQueue::default())));
     let host = HeaderValue::try_from(server.authority().to_string()).map_err(|error| error.to_string())?;
-    let mut request = Request::get(PATH)
+    let request = Request::get(PATH)
         .header(HOST, host)
         .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
         .body(ClientBody::empty(flow.clone()))
         .map_err(|error| error.to_string())?;
-    if let Some(login) = &state.destination.login {
-        request.headers_mut().insert(AUTHORIZATION, login.clone());
-    }
-    let mut to = state.destination.clone();
-    to.read_timeout = to.read_timeout.min(PATIENCE);
-    let answer = Upstream::new(1, Arc::default()).send(&permit, &to, request, &flow).await;
-    let (head, _) = answer.map_err(|error| unreachable(&error, server))?.into_parts();
-    let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let path = format!("{}{PATH}", state.destination.path);
-    let is_page = field(CONTENT_TYPE).to_ascii_lowercase().starts_with("text/html");
-    judge(head.status, is_page, field(LOCATION), state)
-        .map(|()| format!("{server}: answers GET {path} with {}", head.status))
-        .map_err(|why| format!("answers GET {path} with {}: {why}", head.status))
+    Ok((request, permit, flow))
 }
 
 /// Whether a registry answers so. The error says what the answer means and what to do.
@@ -101,7 +118,7 @@ fn judge(status: StatusCode, is_page: bool, location: &str, state: &State) -> Re
     })
 }
 
-fn unreachable(error: &UpstreamError, server: &ServerAddress) -> String {
+fn unreachable(error: &UpstreamError, server: &ServerAddress) -> UpstreamFault {
     let advice = match (error, server) {
         (UpstreamError::Tls(cause), _) if cause.kind() == ErrorKind::InvalidData => tls_advice(cause),
         (UpstreamError::Name(_) | UpstreamError::Connect(_) | UpstreamError::ConnectTimeout, _) => {
@@ -113,7 +130,12 @@ fn unreachable(error: &UpstreamError, server: &ServerAddress) -> String {
         }
         _ => "",
     };
-    format!("{error}{advice}")
+    let brief = match error {
+        // The rest of the message names the hosts of the certificate.
+        UpstreamError::Tls(_) => "no TLS".to_owned(),
+        error => error.to_string(),
+    };
+    UpstreamFault { brief, detail: format!("{error}{advice}") }
 }
 
 /// What to do about a TLS handshake that failed.

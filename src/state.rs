@@ -12,6 +12,7 @@ mod upload_places;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use http::HeaderValue;
@@ -20,7 +21,7 @@ use time::OffsetDateTime;
 use crate::access::Rules;
 use crate::acme;
 use crate::auth::{self, Htpasswd, Throttle, Verifier};
-use crate::config::{AuthMode, ClientCertificate, Config, ServerAddress, Verify};
+use crate::config::{AdminAddress, AuthMode, ClientCertificate, Config, ServerAddress, Verify};
 use crate::disk::{Mode, shell_word};
 use crate::header::authority::Authority;
 use crate::header::challenge;
@@ -29,9 +30,10 @@ use crate::log::access::AccessLog;
 use crate::metrics::{Metrics, Repositories, RepositoryCounts};
 use crate::pki::{self, Facts, RenewedBy, SystemRoots};
 use crate::problem::{Problem, Problems};
+use crate::registry::pattern::Pattern;
 use crate::tls::{self, ServerTls, TlsFiles};
 use crate::token::Tokens;
-use crate::upstream::Destination;
+use crate::upstream::{Destination, UpstreamHealth};
 
 pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
 pub(crate) use reloads::Reloads;
@@ -45,6 +47,8 @@ pub(crate) struct State {
     pub config: Config,
     /// The users; `None` if `auth.mode` is `off`.
     pub users: Option<LiveFile<Htpasswd>>,
+    /// Those who may see metrics and traffic, if `admin.htpasswd` names a file.
+    pub admin_users: Option<LiveFile<Htpasswd>>,
     /// Issues and verifies tokens, if `auth.mode` is `token`.
     pub tokens: Option<Tokens>,
     pub rules: Rules,
@@ -105,6 +109,9 @@ impl State {
                 problems.take(auth::open(&config.auth.htpasswd, config.auth.legacy_hashes))
             }
         };
+        let admin_users = config.admin.htpasswd.as_ref();
+        let admin_users =
+            admin_users.and_then(|file| problems.take(auth::open(file, config.auth.legacy_hashes)));
         let destination =
             Destination::build(&config.upstream, &system, before.map(|before| &before.destination));
         let destination = problems.take(destination);
@@ -115,9 +122,10 @@ impl State {
         let mut warnings = config.warnings.clone();
         warnings.append(&mut tls_warnings);
         warnings.append(&mut tls.warnings);
-        if users.is_some() && Mode::at(&config.auth.htpasswd).is_ok_and(Mode::is_readable_by_others) {
-            warnings.push(readable(&config.auth.htpasswd));
-        }
+        let mut files: Vec<&Path> = users.iter().chain(&admin_users).map(LiveFile::path).collect();
+        files.dedup();
+        files.retain(|file| Mode::at(file).is_ok_and(Mode::is_readable_by_others));
+        warnings.extend(files.into_iter().map(readable));
         warnings.extend(open_to_others(&config));
         warnings.extend(unserved_name(&config));
         warnings.extend(unmatched_users::warnings(
@@ -132,8 +140,8 @@ impl State {
         let same_registry = before.filter(|before| before.destination.server == destination.server);
         let places_before = before.map(|before| &before.upload_places);
         let workers = before.map_or(config.server.threads, |before| before.repositories.workers());
-        let repositories =
-            Repositories::new(std::iter::empty(), workers, before.map(|before| &before.repositories));
+        let patterns = config.metrics.repositories.iter().map(Pattern::as_str);
+        let repositories = Repositories::new(patterns, workers, before.map(|before| &before.repositories));
         Ok(State {
             repositories,
             token_path: ArcSwapOption::new(same_registry.and_then(|before| before.token_path.load_full())),
@@ -142,6 +150,7 @@ impl State {
             challenge: challenge::basic(&config.auth.realm),
             rules,
             users,
+            admin_users,
             tokens,
             tls,
             destination,
@@ -151,8 +160,9 @@ impl State {
     }
 
     /// What is counted for `repository`: the counts of the first pattern that it matches.
-    pub(crate) fn counts_of(&self, _repository: &str) -> &Arc<RepositoryCounts> {
-        self.repositories.at(None)
+    pub(crate) fn counts_of(&self, repository: &str) -> &Arc<RepositoryCounts> {
+        let patterns = &self.config.metrics.repositories;
+        self.repositories.at(patterns.iter().position(|pattern| pattern.fits(repository, None)))
     }
 }
 
@@ -203,13 +213,26 @@ fn unserved_name(config: &Config) -> Option<Problem> {
 
 /// Warns if the registry's address is one that tidegate listens on.
 fn leads_to_itself(config: &Config) -> Option<Problem> {
-    let ServerAddress::Tcp { host, port, .. } = &config.upstream.server else { return None };
-    let address = if host == "localhost" { Ipv4Addr::LOCALHOST.into() } else { host.parse().ok()? };
-    let is_own = |own: &SocketAddr| {
-        let is_here = |address: IpAddr| address.is_loopback() || address.is_unspecified();
-        own.port() == *port && (own.ip() == address || own.ip().is_unspecified() && is_here(address))
+    let server = &config.server;
+    let listen = match &config.upstream.server {
+        ServerAddress::Unix(path) => {
+            server.admin.iter().find(|own| matches!(own, AdminAddress::Unix(own) if own == path))?.to_string()
+        }
+        ServerAddress::Tcp { host, port, .. } => {
+            let address =
+                if host == "localhost" { Ipv4Addr::LOCALHOST.into() } else { host.parse::<IpAddr>().ok()? };
+            let is_own = |own: &SocketAddr| {
+                let is_here = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+                own.port() == *port && (own.ip() == address || own.ip().is_unspecified() && is_here(address))
+            };
+            let admin = server.admin.iter().filter_map(|own| match own {
+                AdminAddress::Tcp(own) => Some(own),
+                AdminAddress::Unix(_) => None,
+            });
+            let mut own = server.listen.iter().chain(&server.plain).chain(admin);
+            own.find(|own| is_own(own))?.to_string()
+        }
     };
-    let listen = config.server.listen.iter().chain(&config.server.plain).find(|own| is_own(own))?;
     let message = format!(
         "{} is tidegate itself, which listens on {listen}; write the address of the registry",
         config.upstream.server
@@ -240,6 +263,9 @@ pub(crate) struct Shared {
     pub reloads: Reloads,
     /// The ids of requests, in the access log and for the registry.
     pub request_ids: RequestIds,
+    /// What the checks of the registry have found. Empty without `server.admin`.
+    pub upstream: UpstreamHealth,
+    draining: AtomicBool,
 }
 
 impl Shared {
@@ -256,6 +282,8 @@ impl Shared {
             tag_locks: Arc::default(),
             catalog_readers: Arc::default(),
             request_ids: RequestIds::default(),
+            upstream: UpstreamHealth::default(),
+            draining: AtomicBool::new(false),
         }
     }
 
@@ -268,6 +296,16 @@ impl Shared {
     pub(crate) fn replace(&self, state: State) {
         self.throttle.set(state.config.auth.throttle);
         self.state.store(Arc::new(state));
+    }
+
+    /// Records that the process has been asked to stop.
+    pub(crate) fn begin_to_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process has been asked to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 }
 

@@ -73,7 +73,7 @@ fn substitute_warning(acme: &Acme, served: &[ServedCertificate], problems: &Prob
         Some(problem) => format!("the one in {problem}"),
         None => "there is none yet".to_owned(),
     };
-    let served = if served.iter().any(|certificate| certificate.facts.label == TEMPORARY) {
+    let served = if served.iter().any(is_temporary) {
         "a temporary certificate, which no client trusts, is in service"
     } else {
         "the previous certificate stays in service"
@@ -127,6 +127,11 @@ pub(super) fn validate(
         return Err(unusable(format!("it expired on {}; check this machine's clock", date(leaf.not_after))));
     }
     Ok((leaf.not_before, leaf.not_after))
+}
+
+/// Whether this is the certificate that is served until the directory has issued the first one.
+pub(crate) fn is_temporary(served: &ServedCertificate) -> bool {
+    served.facts.label == TEMPORARY
 }
 
 /// Creates a certificate that no client trusts. Without any, the directory's handshakes would fail

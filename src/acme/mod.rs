@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-pub(crate) use self::certificate::serve;
+pub(crate) use self::certificate::{is_temporary, serve};
 use self::directory::Directory;
 use self::error::IssuanceError;
 use self::store::{Renewal, Store};

@@ -4,7 +4,7 @@ use super::quote::quoted;
 use super::words::{nearest, slip};
 
 /// The sections, in the order of proxy.toml.example.
-pub(super) const SECTIONS: [&str; 15] = [
+pub(super) const SECTIONS: [&str; 17] = [
     "server",
     "limits",
     "tls",
@@ -20,6 +20,8 @@ pub(super) const SECTIONS: [&str; 15] = [
     "cors",
     "token",
     "log",
+    "admin",
+    "metrics",
 ];
 
 /// The section whose keys the operator chooses.
@@ -29,8 +31,7 @@ pub(super) const GROUPS: &str = "groups";
 pub(super) const ACCESS: &str = "access";
 
 /// What is announced for a later version. Each also stands for longer names that begin with it.
-const PLANNED: [&str; 7] =
-    ["metrics", "health", "admin", "audit", "proxy_protocol", "upstreams", "registries"];
+const PLANNED: [&str; 5] = ["health", "audit", "proxy_protocol", "upstreams", "registries"];
 
 /// The names that other programs give to a key: section, habitual name, key.
 pub(super) const HABITS: [(&str, &str, &str); 17] = [

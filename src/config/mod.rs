@@ -2,9 +2,9 @@
 //!
 //! Each section has a file with its struct, its keys and their defaults, and its printer, which
 //! also says how changes take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`,
-//! `auth`, `user_agents`, `groups`, `access`, `policy`, `cors`, `token` and `log`. The other files
-//! are their tools: `document`, `section`, `list` and `syntax` find all mistakes in one pass, and
-//! `disk` checks that the named files can be read.
+//! `auth`, `user_agents`, `groups`, `access`, `policy`, `cors`, `token`, `log`, `admin` and
+//! `metrics`. The other files are their tools: `document`, `section`, `list` and `syntax` find all
+//! mistakes in one pass, and `disk` checks that the named files can be read.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use toml::de::DeTable;
 mod access;
 mod acme;
 mod address;
+mod admin;
 mod auth;
 mod client;
 mod complaint;
@@ -27,6 +28,7 @@ mod limits;
 mod list;
 mod log;
 mod mention;
+mod metrics;
 mod names;
 mod paths;
 mod policy;
@@ -54,13 +56,15 @@ use crate::problem::{Problem, Problems};
 pub(crate) use access::{AccessRule, Subject};
 pub(crate) use acme::{Acme, AcmeChallenge};
 pub(crate) use address::ServerAddress;
+pub(crate) use admin::{Admin, AdminAddress};
 pub(crate) use auth::{Auth, AuthMode, ClientCertificate, Throttle};
 pub(crate) use client::{ClientCertificates, UserFrom, Verify};
 pub(crate) use cors::{Allowed, Cors};
 pub(crate) use limits::Limits;
 pub(crate) use log::{AccessFormat, AccessTarget, Log, LogFormat};
+pub(crate) use metrics::Metrics;
 pub(crate) use policy::{Catalog, ImmutableTags, Policy};
-pub(crate) use server::Server;
+pub(crate) use server::{Readiness, Server};
 pub(crate) use spelling::duration_option;
 pub(crate) use tls::{Alpn, CertificateFiles, Tls, TlsVersion};
 pub(crate) use token::Token;
@@ -88,6 +92,8 @@ pub struct Config {
     pub cors: Cors,
     pub token: Token,
     pub log: Log,
+    pub admin: Admin,
+    pub metrics: Metrics,
     /// Settings that are valid but have no effect as they are written.
     pub warnings: Vec<Problem>,
 }
@@ -133,7 +139,13 @@ impl Config {
         let (table, _) = DeTable::parse_recoverable(&sound);
         let mut document = Document::new(table.into_inner(), environment, &mut report);
 
-        let server = document.section("server", Server::read);
+        let mut admin_header = None;
+        let admin = document.section("admin", |section| {
+            admin_header = section.is_there().then(|| section.header.clone());
+            Admin::read(section)
+        });
+        let server = document
+            .section("server", |section| Server::read(section, admin.as_ref(), admin_header.as_ref()));
         let limits = document.section("limits", Limits::read);
         let client = document.section("tls.client", ClientCertificates::read);
         let verify = client.as_ref().map(|client| client.verify);
@@ -160,6 +172,7 @@ impl Config {
         let authorization = upstream.as_ref().map(|upstream| upstream.authorization);
         let token = document.section("token", |section| Token::read(section, names, mode, authorization));
         let log = document.section("log", Log::read);
+        let metrics = document.section("metrics", Metrics::read);
         document.finish();
         if let Some(groups) = &groups {
             groups.warn_of_unused(&mut report);
@@ -180,6 +193,8 @@ impl Config {
                 cors: cors?,
                 token: token?,
                 log: log?,
+                admin: admin?,
+                metrics: metrics?,
                 warnings: Vec::new(),
             })
         };
@@ -219,6 +234,8 @@ impl Config {
             cors,
             token,
             log,
+            admin,
+            metrics,
             warnings: _,
         } = self;
         let mut printer = Printer::new(path.parent().unwrap_or(Path::new("")));
@@ -235,6 +252,8 @@ impl Config {
         cors.print(to);
         token.print(to);
         log.print(to);
+        admin.print(to);
+        metrics.print(to);
         printer
     }
 }

@@ -9,6 +9,8 @@ use crate::header::authority::{HostPort, within_brackets, without_dot};
 
 pub(super) const HOST_NAME: &str = r#"a host name without port, such as "registry.example.com""#;
 
+pub(super) const NETWORK: &str = r#"a network or an address, such as "10.0.0.0/8" or "192.0.2.7""#;
+
 const LONGEST_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
 

@@ -9,6 +9,7 @@ use super::keys::Keys;
 use super::*;
 
 mod access;
+mod admin;
 mod effects;
 mod example;
 mod files;
@@ -71,6 +72,9 @@ fn the_smallest_file_means_the_defaults() {
     assert_eq!(config.user_agents.deny.len(), 2);
     assert_eq!(config.user_agents.status, http::StatusCode::NOT_FOUND);
     assert_eq!(config.log.access, AccessTarget::Stdout);
+    assert_eq!((&config.server.admin, config.server.readiness), (&Vec::new(), Readiness::Upstream));
+    assert_eq!(config.admin, Admin { allow: Vec::new(), htpasswd: None });
+    assert_eq!(config.metrics, Metrics::default());
 }
 
 /// Every key, with a value other than its default.
@@ -78,10 +82,15 @@ const EVERYTHING: &str = r#"
 [server]
 listen = ["127.0.0.1:0", "127.0.0.1:0", "[::1]:8443"]
 plain = ["127.0.0.1:0", "0.0.0.0:80"]
+admin = ["127.0.0.1:0", "0.0.0.0:9443", "unix:/run/a b.sock"]
+readiness = "self"
 names = ["Registry.Example", "::1"]
 trusted_proxies = ["10.0.0.0/8", "fd00::1"]
 drain_timeout = "0s"
 threads = 3
+[admin]
+allow = ["10.0.0.0/8", "fd00::1"]
+htpasswd = "watchers"
 [limits]
 connections = 1
 connections_per_ip = 0x10
@@ -167,6 +176,8 @@ level = "warn,tidegate::tls=debug"
 format = "json"
 access = "./off"
 access_format = "combined"
+[metrics]
+repositories = ["team-a/**", "public/*"]
 "#;
 
 #[test]

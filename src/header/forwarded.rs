@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue, VIA};
 use ipnet::IpNet;
 
 use super::authority::within_brackets;
@@ -80,6 +80,11 @@ pub fn rewrite(headers: &mut HeaderMap, client: &Client, host: &HeaderValue) {
     let proto = if client.https { "https" } else { "http" };
     headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     headers.insert(&X_FORWARDED_HOST, host.clone());
+}
+
+/// Whether a proxy has passed the request on, as far as it says so.
+pub(crate) fn is_passed_on(headers: &HeaderMap) -> bool {
+    headers.contains_key(VIA) || headers.keys().any(|name| is_claim(name.as_str()))
 }
 
 /// The nearest entries of the received chain, left to right; `None` for one that is not an address.

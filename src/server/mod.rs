@@ -1,10 +1,12 @@
 //! Client connections: accepting, handing each to a worker, TLS, HTTP, and their ends.
 
 mod accepted;
+mod admin;
 mod connection;
 mod drain;
 mod exposition;
 mod field_names;
+mod heartbeat;
 mod hello;
 mod linger;
 mod listener;
@@ -16,6 +18,7 @@ mod outq;
 mod phase;
 mod plain;
 mod plaintext;
+mod report;
 mod session;
 mod share;
 mod slots;
@@ -25,6 +28,7 @@ mod worker;
 mod worker_thread;
 mod workers;
 
+pub(crate) use admin::{AdminListener, AdminServer, accept_admin};
 pub(crate) use drain::{StopError, cut, drain};
 pub(crate) use exposition::registry;
 pub(crate) use listener::{accept, bind};

@@ -1,6 +1,6 @@
 //! The life of a worker thread.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -15,6 +15,7 @@ use tokio::time::interval;
 use super::connection;
 use super::field_names::FieldNames;
 use super::phase::Phase;
+use super::report::{Question, Report};
 use super::worker::Worker;
 use super::workers::{FailureCause, Handover, Inbox, Workers};
 use crate::body::FairQueue;
@@ -33,18 +34,19 @@ pub(crate) fn start_workers(count: usize, shared: &Arc<Shared>) -> io::Result<Wo
 
 /// Serves connections until the process closes and the last of them is gone.
 async fn run(inbox: Inbox, shared: Arc<Shared>) -> Result<(), FailureCause> {
-    let Inbox { number, handovers, load, phase } = inbox;
+    let Inbox { number, handovers, questions, load, phase } = inbox;
     let threads = shared.state().config.server.threads;
     let counts = shared.metrics.of_worker(number);
     let upstream = Rc::new(Upstream::new(threads, counts.clone()));
     let turns = Rc::new(FairQueue::new(counts.clone()));
-    let helpers = [
-        ("giving turns to transfers", spawn_local(give_turns(turns.clone()))),
-        ("closing idle connections", spawn_local(sweep(upstream.clone()))),
-    ];
     let field_names = FieldNames::read().await.map_err(FailureCause::FieldNames)?;
-    let gate = Gate::new(shared, upstream, threads);
-    let worker = Rc::new(Worker { gate, turns, field_names, load, counts, phase });
+    let gate = Gate::new(shared, upstream.clone(), threads);
+    let worker = Rc::new(Worker { gate, turns: turns.clone(), field_names, load, counts, phase });
+    let helpers = [
+        ("giving turns to transfers", spawn_local(give_turns(turns))),
+        ("closing idle connections", spawn_local(sweep(upstream))),
+        ("answering for its health", spawn_local(answer(worker.clone(), questions))),
+    ];
     with_helpers(helpers, serve_all(worker, handovers)).await
 }
 
@@ -58,6 +60,16 @@ async fn sweep(upstream: Rc<Upstream>) {
         ticks.tick().await;
         upstream.sweep();
     }
+}
+
+/// Answers until the process no longer asks.
+async fn answer(worker: Rc<Worker>, mut questions: mpsc::UnboundedReceiver<Question>) {
+    while let Some(question) = questions.recv().await {
+        // Nobody may wait for the answer any more.
+        _ = question.send(Report { connections: worker.load.connections() });
+    }
+    // Nobody can ask any more. The worker goes on.
+    pending().await
 }
 
 /// Runs `work` to its end, or until one of the tasks ends without which it cannot go on.
@@ -90,7 +102,10 @@ async fn serve_all(worker: Rc<Worker>, mut handovers: mpsc::UnboundedReceiver<Ha
             handover = handovers.recv() => match handover {
                 Some(handover) => {
                     #[cfg(debug_assertions)]
-                    panic_for_a_test();
+                    {
+                        panic_for_a_test();
+                        stick_for_a_test();
+                    }
                     connections.spawn_local(serve(worker.clone(), handover));
                 }
                 None => break,
@@ -127,6 +142,16 @@ fn log_panic(ended: Result<(), JoinError>) {
 fn panic_for_a_test() {
     let file = std::env::var_os("TIDEGATE_TEST_PANIC");
     assert!(!file.is_some_and(|file| std::path::Path::new(&file).exists()), "a panic for a test");
+}
+
+/// Blocks the thread when a connection comes in and the file `TIDEGATE_TEST_STICK` exists, for as
+/// long as it does. In debug builds only, for the test of a worker that is stuck.
+#[cfg(debug_assertions)]
+fn stick_for_a_test() {
+    let Some(file) = std::env::var_os("TIDEGATE_TEST_STICK") else { return };
+    while std::path::Path::new(&file).exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,16 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::accepted::Accepted;
 use super::load::{Load, OpenConnection};
 use super::phase::Phase;
+use super::report::{Heard, Question};
 
 /// A worker's runtime looks for new events after so many polls of tasks. With tokio's default of
 /// 61, a manifest would wait for 61 turns of a transfer.
@@ -34,6 +37,7 @@ pub(super) struct Inbox {
     /// The number of the worker, from 0.
     pub(super) number: usize,
     pub(super) handovers: mpsc::UnboundedReceiver<Handover>,
+    pub(super) questions: mpsc::UnboundedReceiver<Question>,
     pub(super) load: Arc<Load>,
     pub(super) phase: watch::Receiver<Phase>,
 }
@@ -80,10 +84,12 @@ impl Workers {
         let (mut seats, mut threads) = (Vec::new(), Vec::new());
         for number in 0..count {
             let (queue, handovers) = mpsc::unbounded_channel();
+            let (ask, questions) = mpsc::unbounded_channel();
             let load = Arc::new(Load::default());
-            let inbox = Inbox { number, handovers, load: load.clone(), phase: phases.clone() };
-            threads.push(start_thread(format!("tidegate-{number}"), reports.clone(), inbox, work.clone())?);
-            seats.push(Seat { queue, load });
+            let inbox = Inbox { number, handovers, questions, load: load.clone(), phase: phases.clone() };
+            let thread = format!("tidegate-{number}");
+            threads.push(start_thread(thread.clone(), reports.clone(), inbox, work.clone())?);
+            seats.push(Seat { thread, queue, ask, load });
         }
         let view = WorkersView(seats.into());
         Ok(Self { view, phase, threads, ends, running: count, failure: None })
@@ -142,7 +148,9 @@ impl Workers {
 pub(crate) struct WorkersView(Arc<[Seat]>);
 
 struct Seat {
+    thread: String,
     queue: mpsc::UnboundedSender<Handover>,
+    ask: mpsc::UnboundedSender<Question>,
     load: Arc<Load>,
 }
 
@@ -155,6 +163,28 @@ impl WorkersView {
     /// Requests since the start of the process.
     pub(crate) fn total_requests(&self) -> usize {
         self.0.iter().map(|seat| seat.load.total_requests()).sum()
+    }
+
+    /// Asks every worker for its report. Returns the name of each thread and what it answered
+    /// within `patience`. A worker that is stuck keeps the question until it is not.
+    pub(super) async fn ask(&self, patience: Duration) -> Vec<(String, Heard)> {
+        let deadline = Instant::now() + patience;
+        let asked = self.0.iter().map(|seat| {
+            let (question, answer) = oneshot::channel();
+            _ = seat.ask.send(question);
+            (seat.thread.clone(), answer)
+        });
+        let mut heard = Vec::new();
+        // Collected first: all are asked before the first answer is awaited.
+        for (thread, answer) in asked.collect::<Vec<_>>() {
+            let answer = match timeout_at(deadline, answer).await {
+                Ok(Ok(report)) => Heard::Report(report),
+                Ok(Err(_)) => Heard::Ended,
+                Err(_elapsed) => Heard::Nothing,
+            };
+            heard.push((thread, answer));
+        }
+        heard
     }
 
     /// Gives a connection to the worker with the fewest requests. Workers that have ended are left

@@ -10,6 +10,7 @@ mod harness;
 mod access;
 mod access_log;
 mod acme;
+mod admin;
 mod architecture;
 mod catalog;
 mod certificates;

@@ -12,7 +12,7 @@ fn watched(text: &str) -> Vec<String> {
 #[test]
 fn every_file_that_is_read_at_a_reload_is_watched() {
     let pairs = ["a.crt", "/abs/a.key", "a.crt.ocsp", "../b.crt", "b'.key", "../b.crt.ocsp"];
-    let others = ["tickets", "machines.crt", "roots.pem", "users", "token.key", "/abs/token.crt"];
+    let others = ["tickets", "machines.crt", "roots.pem", "users", "token.key", "/abs/token.crt", "watchers"];
     let expected: Vec<&str> = ["proxy.toml"].into_iter().chain(pairs).chain(others).collect();
     assert_eq!(watched(EVERYTHING), expected);
     assert_eq!(watched(ACME), ["proxy.toml", "acme/certificate.pem", "auth/htpasswd"]);
@@ -34,6 +34,7 @@ fn every_key_that_is_fixed_at_the_start_is_reported() {
     for (lines, key) in [
         ("[server]\nlisten = ['127.0.0.1:1']", "server.listen"),
         ("[server]\nplain = ['127.0.0.1:1']", "server.plain"),
+        ("[server]\nadmin = ['127.0.0.1:1']", "server.admin"),
         ("[server]\nthreads = 1000", "server.threads"),
         ("[limits]\nconnections = 1", "limits.connections"),
         ("[limits]\nconnections_per_ip = 1", "limits.connections_per_ip"),
@@ -58,6 +59,7 @@ fn all_other_keys_take_effect_at_a_reload() {
     let fixed = [
         "server.listen",
         "server.plain",
+        "server.admin",
         "server.threads",
         "limits.connections",
         "limits.connections_per_ip",

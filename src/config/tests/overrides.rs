@@ -27,11 +27,16 @@ fn variables_win_over_the_file() {
             ("TIDEGATE_AUTH_CACHE_SIZE", "12"),
             ("TIDEGATE_CORS_ORIGINS", "https://a.test,http://localhost:3000"),
             ("TIDEGATE_USER_AGENTS_DENY", "^a{1,3}\n^b\n"),
+            ("TIDEGATE_SERVER_ADMIN", "127.0.0.1:9443, unix:/run/a"),
+            ("TIDEGATE_ADMIN_ALLOW", "10.0.0.0/8,192.0.2.7"),
+            ("TIDEGATE_METRICS_REPOSITORIES", "a/**,b/*"),
         ],
     )
     .unwrap();
     assert_eq!(config.server.listen.len(), 2);
     assert_eq!(config.server.threads, 2);
+    assert_eq!(config.server.admin[1].to_string(), "unix:/run/a");
+    assert_eq!((config.admin.allow.len(), config.metrics.repositories.len()), (2, 2));
     assert_eq!(config.limits.header_bytes, 16384);
     assert_eq!(config.limits.idle_timeout, Duration::from_secs(5));
     assert_eq!(config.tls.certificates[0].certificate, Path::new("conf/c.crt"));
@@ -132,7 +137,7 @@ fn a_misspelt_variable_is_refused_with_the_right_spelling() {
         ("TIDE_GATE_AUTH_MODE", "unknown variable; did you mean TIDEGATE_AUTH_MODE?"),
         ("TIDEGATESERVER_LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
         ("TIDEGTE_CONFIG", "unknown variable; did you mean TIDEGATE_CONFIG?"),
-        ("TIDEGATE_METRICS_LISTEN", "this is planned, but not available in this version; remove it"),
+        ("TIDEGATE_HEALTH_PATH", "this is planned, but not available in this version; remove it"),
     ] {
         let problems = parse_with(PAIR, &[(name, "alice")]).unwrap_err();
         assert_eq!(problems, [format!("environment: {name}: {advice}")]);
@@ -192,7 +197,7 @@ fn wrong_variables_are_named() {
             ("TIDEGATE_PORT", "5043"),
             ("TIDEGATE_SERVER_LISTN", "x"),
             ("TIDEGATE_LIMITS_HEADERS", "many"),
-            ("TIDEGATE_SERVER_ADMIN", "0.0.0.0:80"),
+            ("TIDEGATE_SERVER_ADMIN", "localhost:80"),
             ("TIDEGATE_TLS_CLIENT_VERIFY", "always"),
             ("TIDEGATE_ACME_NAME", "a"),
         ],
@@ -200,13 +205,12 @@ fn wrong_variables_are_named() {
     .unwrap_err();
     let mut problems: Vec<&str> = problems.iter().map(String::as_str).collect();
     problems.sort_unstable();
-    let not_yet = "is planned, but not available in this version; remove it";
     assert_eq!(
         problems,
         [
             r#"environment: TIDEGATE_ACME_NAME: unknown key "name" in [acme]; did you mean "names"?"#,
             r#"environment: TIDEGATE_LIMITS_HEADERS: limits.headers: found "many"; write a whole number from 1 to 10000, without quotes"#,
-            format!("environment: TIDEGATE_SERVER_ADMIN: server.admin {not_yet}").as_str(),
+            r#"environment: TIDEGATE_SERVER_ADMIN: server.admin: found "localhost:80" (it is not a valid IP address and port; names are not looked up); write an IP address and a port, such as "127.0.0.1:9443", or a socket, such as "unix:/run/tidegate/admin.sock""#,
             r#"environment: TIDEGATE_SERVER_LISTN: unknown key "listn" in [server]; did you mean "listen"?"#,
             r#"environment: TIDEGATE_TLS_CLIENT_VERIFY: tls.client.verify: found "always"; write "off", "optional" or "required""#,
         ]

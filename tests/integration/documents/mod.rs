@@ -146,7 +146,7 @@ fn what_needs_a_restart_says_so() {
     let (mut settings, mut names) = (Settings::for_upstream("http://127.0.0.1:1"), Vec::new());
     for row in rows.iter().filter(|row| row.applies == "restart") {
         let value = match (row.key.as_str(), row.default.as_str()) {
-            ("listen" | "plain", _) => r#"["127.0.0.1:0", "127.0.0.1:0"]"#,
+            ("listen" | "plain" | "admin", _) => r#"["127.0.0.1:0", "127.0.0.1:0"]"#,
             ("level", _) => r#""warn""#,
             ("format", _) => r#""json""#,
             ("access", _) => r#""off""#,

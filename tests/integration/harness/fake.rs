@@ -18,12 +18,24 @@ impl Fake {
         Fake::start_counting(|| (), behaviour)
     }
 
+    /// A server on a port that the test has chosen.
+    pub fn on(listener: TcpListener, behaviour: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Fake {
+        Fake::serve(listener, || (), behaviour)
+    }
+
     /// Calls `accepted` for each connection before the next one is accepted.
     pub fn start_counting(
         accepted: impl Fn() + Send + 'static,
         behaviour: impl Fn(&mut Conversation) + Send + Sync + 'static,
     ) -> Fake {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Fake::serve(TcpListener::bind("127.0.0.1:0").unwrap(), accepted, behaviour)
+    }
+
+    fn serve(
+        listener: TcpListener,
+        accepted: impl Fn() + Send + 'static,
+        behaviour: impl Fn(&mut Conversation) + Send + Sync + 'static,
+    ) -> Fake {
         let address = listener.local_addr().unwrap();
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopped);

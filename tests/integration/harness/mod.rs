@@ -1,6 +1,7 @@
 //! The tools of the tests. Every wait is for an event and has a deadline, every listener is on a
 //! free port, and nothing outlives the test binary.
 
+pub mod admin;
 pub mod authority;
 pub mod child;
 pub mod client_ca;

@@ -1,0 +1,17 @@
+//! The admin listener: health, metrics and the status page, over plain HTTP. Nothing can be changed
+//! through it.
+
+mod access;
+mod answer;
+mod connection;
+mod host;
+mod listener;
+mod page;
+mod patient;
+mod readiness;
+mod server;
+mod socket_file;
+mod text;
+
+pub(crate) use listener::{AdminListener, accept_admin};
+pub(crate) use server::AdminServer;

@@ -1,0 +1,41 @@
+//! Whether clients should be sent here.
+
+use serde::Serialize;
+
+use crate::acme;
+use crate::config::Readiness;
+use crate::state::Shared;
+
+/// The answer of `/readyz`, and a part of the status.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Ready {
+    pub(super) ready: bool,
+    pub(super) checks: Checks,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Checks {
+    /// `ok`, or why the registry is down.
+    upstream: String,
+    /// `ok`, or `temporary` until the first certificate was issued.
+    certificate: &'static str,
+    /// Whether the process has been asked to stop.
+    pub(super) draining: bool,
+}
+
+/// What is known now.
+pub(super) fn ready(shared: &Shared) -> Ready {
+    let state = shared.state();
+    let upstream = match shared.upstream.latest() {
+        None => "not asked yet".to_owned(),
+        Some(known) => known.fault.as_ref().map_or_else(|| "ok".to_owned(), |fault| fault.brief.clone()),
+    };
+    let is_temporary = state.tls.certificates.iter().any(acme::is_temporary);
+    let draining = shared.is_draining();
+    let has_upstream = upstream == "ok" || state.config.server.readiness == Readiness::Own;
+    let certificate = if is_temporary { "temporary" } else { "ok" };
+    Ready {
+        ready: has_upstream && !is_temporary && !draining,
+        checks: Checks { upstream, certificate, draining },
+    }
+}
