@@ -26,7 +26,7 @@ use crate::process::{keep_memory_private, raise_file_limit, survive_file_size_li
 use crate::reload::{Reloader, look_at};
 use crate::server::{
     AdminListener, AdminServer, HTTPS, Plain, Slots, StopError, accept, accept_admin, bind, cut, drain,
-    registry, start_workers,
+    start_workers,
 };
 use crate::state::{Shared, State};
 use crate::upstream_check::keep_checking;
@@ -99,7 +99,6 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let threads = config.server.threads;
     let shared = Arc::new(Shared::new(state, verifier, access_log.clone()));
     let reloader = Reloader::new(path, shared.clone(), loaded);
-    let _metrics = registry(shared.clone(), slots.clone());
     let mut workers = start_workers(threads, &shared)?;
     let mut acceptors = JoinSet::new();
     let plain = Rc::new(Plain::new(shared.clone(), https_port(&listeners)?));
@@ -114,10 +113,11 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         tracing::info!(address = %listener.local_addr()?, "listening for plain HTTP");
         acceptors.spawn_local(plain.clone().accept(listener, plain_slots.clone()));
     }
-    let admin = AdminServer::new(shared.clone(), workers.view());
+    let admin = AdminServer::new(shared.clone(), workers.view(), slots);
     let mut admin_tasks = JoinSet::new();
     if !admin_listeners.is_empty() {
         admin_tasks.spawn_local(keep_checking(shared.clone()));
+        admin_tasks.spawn_local(admin.clone().keep_chart());
     }
     for listener in admin_listeners {
         tracing::info!(address = %listener, "listening for health and metrics");

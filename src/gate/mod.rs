@@ -55,9 +55,11 @@ use context::RequestContext;
 pub(crate) use context::{Gate, Peer};
 use cors::Sharing;
 use immutable::Verdict;
+pub(crate) use recent::RecentRefusal;
 use refusal::Refusal;
 pub(crate) use reply::Reply;
 use request_log::RequestLog;
+pub(crate) use transfers::RunningTransfer;
 
 /// Answers one request. Never fails: a fault becomes an answer too, or ends the body of one.
 /// `guard` is held until the response has been sent or abandoned.

@@ -1,5 +1,4 @@
 //! The latest refusals, for those who watch.
-#![allow(dead_code)]
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -1,5 +1,4 @@
 //! The layers that are on their way, for those who watch.
-#![allow(dead_code)]
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

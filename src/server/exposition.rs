@@ -20,7 +20,7 @@ use crate::registry::target::Operation;
 use crate::state::{Shared, State};
 
 /// The commit that the program was built from, if the build was told.
-const REVISION: &str = match option_env!("TIDEGATE_REVISION") {
+pub(super) const REVISION: &str = match option_env!("TIDEGATE_REVISION") {
     Some(revision) => revision,
     None => "unknown",
 };
@@ -54,7 +54,7 @@ impl Collector for Exposition {
         repositories(&mut page, &state)?;
         self.connections(&mut page)?;
         self.logins(&mut page, &state)?;
-        upstream(&mut page, metrics, &state)?;
+        upstream(&mut page, &self.shared, &state)?;
         certificates(&mut page, &state)?;
         self.settings(&mut page)
     }
@@ -150,12 +150,21 @@ fn repositories(page: &mut Page<'_>, state: &State) -> fmt::Result {
     )
 }
 
-fn upstream(page: &mut Page<'_>, metrics: &Metrics, state: &State) -> fmt::Result {
+fn upstream(page: &mut Page<'_>, shared: &Shared, state: &State) -> fmt::Result {
+    let metrics = &shared.metrics;
     let upstream = [("upstream", state.destination.name.as_str())];
     let connections = |gauge: fn(&Counts) -> i64, name: &'static str| {
         let sum = metrics.workers().iter().map(|worker| gauge(worker)).sum::<i64>();
         ([upstream[0], ("state", name)], sum)
     };
+    let known = shared.upstream.latest().filter(|known| known.name == state.destination.name);
+    let up = known.map(|known| (upstream, u64::from(known.up)));
+    page.gauges("upstream_up", "Whether the last check found the registry healthy", up)?;
+    let addresses = [(upstream, 1_u64)];
+    page.gauges("upstream_addresses", "Addresses of the registry", addresses)?;
+    let check = |result, count| ([upstream[0], ("result", result)], count);
+    let checks = [check("success", shared.upstream.passed()), check("failure", shared.upstream.failed())];
+    page.counters("upstream_checks", "Checks of the registry by result", checks)?;
     page.gauges(
         "upstream_connections",
         "Connections to the registry",
@@ -289,6 +298,8 @@ impl Exposition {
                 .map(|(result, count)| ([("cause", cause.as_str()), ("result", result)], count))
         });
         page.counters("reloads", "Reloads by cause and result", counts)?;
+        let draining = u64::from(self.shared.is_draining());
+        page.gauges("draining", "Whether the process has been asked to stop", [([], draining)])?;
         let lost = [([("log", "access")], self.shared.access_log.lost())];
         page.counters("log_lines_lost", "Lines that could not be written to a log", lost)
     }

@@ -30,7 +30,6 @@ mod workers;
 
 pub(crate) use admin::{AdminListener, AdminServer, accept_admin};
 pub(crate) use drain::{StopError, cut, drain};
-pub(crate) use exposition::registry;
 pub(crate) use listener::{accept, bind};
 pub(crate) use plain::{HTTPS, Plain};
 pub(crate) use slots::Slots;

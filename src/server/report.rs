@@ -2,12 +2,17 @@
 
 use tokio::sync::oneshot;
 
+use crate::gate::{RecentRefusal, RunningTransfer};
+
 /// The answer of one worker.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    /// Open connections.
-    #[allow(dead_code, reason = "read by the status")]
-    pub(super) connections: usize,
+    /// The transfers that have run for longest.
+    pub(super) transfers: Vec<RunningTransfer>,
+    /// The number of all running transfers.
+    pub(super) running: usize,
+    /// The latest refusals.
+    pub(super) refusals: Vec<RecentRefusal>,
 }
 
 /// A question to a worker, and where it answers.

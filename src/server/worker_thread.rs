@@ -66,7 +66,9 @@ async fn sweep(upstream: Rc<Upstream>) {
 async fn answer(worker: Rc<Worker>, mut questions: mpsc::UnboundedReceiver<Question>) {
     while let Some(question) = questions.recv().await {
         // Nobody may wait for the answer any more.
-        _ = question.send(Report { connections: worker.load.connections() });
+        let (transfers, running) = worker.gate.transfers.report();
+        let refusals = worker.gate.recent.report();
+        _ = question.send(Report { transfers, running, refusals });
     }
     // Nobody can ask any more. The worker goes on.
     pending().await

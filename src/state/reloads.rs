@@ -1,5 +1,4 @@
 //! What has become of the reloads.
-#![allow(dead_code)]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;

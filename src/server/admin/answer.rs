@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::access::{Peer, admit};
 use super::host;
+use super::metrics;
 use super::readiness::ready;
 use super::server::AdminServer;
 use super::text::{JSON, of_type, protect, sentence};
@@ -55,13 +56,17 @@ async fn find<B>(server: &Rc<AdminServer>, request: &Request<B>, peer: Peer) -> 
             let ready = ready(&server.shared);
             return json(ready.ready, &ready);
         }
-        "/" => {}
+        "/" | "/metrics" | "/api/status" => {}
         _ => return absent(),
     }
     if let Err(refusal) = admit(&server.shared, peer, request.headers(), absent).await {
         return refusal;
     }
-    of_type(StatusCode::OK, HTML, server.page.html.clone())
+    match path {
+        "/metrics" => metrics::answer(&server.metrics, request.headers()),
+        "/api/status" => of_type(StatusCode::OK, JSON, server.status(true).await),
+        _ => of_type(StatusCode::OK, HTML, server.page.html.clone()),
+    }
 }
 
 async fn health(server: &AdminServer) -> Response<Bytes> {

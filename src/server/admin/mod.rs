@@ -6,11 +6,13 @@ mod answer;
 mod connection;
 mod host;
 mod listener;
+mod metrics;
 mod page;
 mod patient;
 mod readiness;
 mod server;
 mod socket_file;
+mod status;
 mod text;
 
 pub(crate) use listener::{AdminListener, accept_admin};

@@ -1,14 +1,21 @@
 //! What all connections to the admin listener share.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use prometheus_client::registry::Registry;
+use rustix::system::uname;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::page::Page;
+use super::readiness::ready;
+use super::status::{Chart, Sources};
+use crate::server::exposition::registry;
 use crate::server::heartbeat::Heartbeat;
+use crate::server::slots::Slots;
 use crate::server::workers::WorkersView;
 use crate::state::Shared;
 
@@ -20,14 +27,58 @@ pub(crate) struct AdminServer {
     pub(super) shared: Arc<Shared>,
     pub(super) heartbeat: Heartbeat,
     pub(super) page: Page,
+    pub(super) metrics: Registry,
+    slots: Slots,
+    started: SystemTime,
+    /// The name of the host.
+    node: String,
+    chart: RefCell<Chart>,
     /// Whether the process ends.
     end: watch::Sender<bool>,
 }
 
 impl AdminServer {
-    pub(crate) fn new(shared: Arc<Shared>, workers: WorkersView) -> Rc<Self> {
-        let heartbeat = Heartbeat::new(workers);
-        Rc::new(Self { shared, heartbeat, page: Page::new(), end: watch::Sender::new(false) })
+    /// `slots` are those of `server.listen`.
+    pub(crate) fn new(shared: Arc<Shared>, workers: WorkersView, slots: Slots) -> Rc<Self> {
+        Rc::new(Self {
+            heartbeat: Heartbeat::new(workers),
+            page: Page::new(),
+            metrics: registry(shared.clone(), slots.clone()),
+            shared,
+            slots,
+            started: SystemTime::now(),
+            node: uname().nodename().to_string_lossy().into_owned(),
+            chart: RefCell::new(Chart::new()),
+            end: watch::Sender::new(false),
+        })
+    }
+
+    /// Keeps the chart of the last hour until it is dropped.
+    pub(crate) async fn keep_chart(self: Rc<Self>) {
+        let mut slots = interval(Chart::INTERVAL);
+        slots.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        // The first tick is at once.
+        slots.tick().await;
+        loop {
+            slots.tick().await;
+            self.chart.borrow_mut().end_slot(&self.shared.metrics);
+        }
+    }
+
+    /// The present status as JSON, with the chart if it `has_chart`.
+    pub(super) async fn status(&self, has_chart: bool) -> Vec<u8> {
+        let answers = self.heartbeat.answers().await;
+        let chart = self.chart.borrow();
+        let sources = Sources {
+            shared: &self.shared,
+            slots: &self.slots,
+            started: self.started,
+            node: &self.node,
+            ready: ready(&self.shared),
+            reports: &answers.reports,
+            chart: has_chart.then_some(&*chart),
+        };
+        sources.json()
     }
 
     /// Becomes true when the process ends. Whoever holds it is waited for, for a moment.
