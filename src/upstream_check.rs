@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::ping;
 use crate::state::{Shared, State};
-use crate::upstream::UpstreamFault;
+use crate::upstream::{UpstreamFault, addresses};
 
 /// The time between two checks of a registry that is healthy.
 const EVERY: Duration = Duration::from_secs(5);
@@ -26,6 +26,7 @@ struct Checked {
     number: u64,
     name: String,
     outcome: Result<(), UpstreamFault>,
+    addresses: Option<u64>,
 }
 
 /// Keeps `shared.upstream` true until it is dropped. Requires a runtime for local tasks.
@@ -48,11 +49,14 @@ pub(crate) async fn keep_checking(shared: Arc<Shared>) {
                 }
             }
             Some(Ok(checked)) = running.join_next() => {
-                let Checked { number, name, outcome } = checked;
+                let Checked { number, name, outcome, addresses } = checked;
                 shared.upstream.count(outcome.is_ok());
                 // An older check knows less than a newer one that has ended before it.
                 if number > newest {
                     newest = number;
+                    if let Some(addresses) = addresses {
+                        shared.upstream.found(addresses);
+                    }
                     record(&shared, &name, outcome.err());
                 }
             }
@@ -62,7 +66,9 @@ pub(crate) async fn keep_checking(shared: Arc<Shared>) {
 
 async fn check(state: Arc<State>, number: u64) -> Checked {
     let outcome = ping::question(&state, PATIENCE).await.map(drop);
-    Checked { number, name: state.destination.name.clone(), outcome }
+    let addresses = timeout(PATIENCE, addresses(&state.destination.server)).await;
+    let addresses = addresses.ok().and_then(Result::ok);
+    Checked { number, name: state.destination.name.clone(), outcome, addresses }
 }
 
 /// Records a result, and logs it if it is another one.

@@ -160,8 +160,8 @@ fn upstream(page: &mut Page<'_>, shared: &Shared, state: &State) -> fmt::Result 
     let known = shared.upstream.latest().filter(|known| known.name == state.destination.name);
     let up = known.map(|known| (upstream, u64::from(known.up)));
     page.gauges("upstream_up", "Whether the last check found the registry healthy", up)?;
-    let addresses = [(upstream, 1_u64)];
-    page.gauges("upstream_addresses", "Addresses of the registry", addresses)?;
+    let addresses = [(upstream, shared.upstream.addresses())];
+    page.gauges("upstream_addresses", "Addresses of the registry at the last check", addresses)?;
     let check = |result, count| ([upstream[0], ("result", result)], count);
     let checks = [check("success", shared.upstream.passed()), check("failure", shared.upstream.failed())];
     page.counters("upstream_checks", "Checks of the registry by result", checks)?;

@@ -1,6 +1,8 @@
 //! Opening a connection to the registry.
 
+use std::collections::HashSet;
 use std::io;
+use std::net::IpAddr;
 
 use rustls::pki_types::ServerName;
 use tokio::net::{UnixStream, lookup_host};
@@ -21,6 +23,18 @@ pub(super) async fn connect(to: &Destination) -> Result<Connection, UpstreamErro
     let stream =
         timeout_at(deadline, open(to, deadline)).await.unwrap_or(Err(UpstreamError::ConnectTimeout))?;
     Connection::open(stream).await.map_err(UpstreamError::of_connection)
+}
+
+/// How many addresses the registry has. A look-up may take as long as the resolver's patience.
+pub(crate) async fn addresses(server: &ServerAddress) -> io::Result<u64> {
+    match server {
+        ServerAddress::Unix(_) => Ok(1),
+        ServerAddress::Tcp { host, port, .. } => {
+            let found: HashSet<IpAddr> =
+                lookup_host((host.as_str(), *port)).await?.map(|address| address.ip()).collect();
+            Ok(found.len() as u64)
+        }
+    }
 }
 
 async fn open(to: &Destination, deadline: Instant) -> Result<Stream, UpstreamError> {

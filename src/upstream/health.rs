@@ -10,6 +10,8 @@ use time::OffsetDateTime;
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamHealth {
     latest: ArcSwapOption<UpstreamState>,
+    /// The number of its addresses at the last look-up.
+    addresses: AtomicU64,
     passed: AtomicU64,
     failed: AtomicU64,
 }
@@ -51,6 +53,16 @@ impl UpstreamHealth {
     #[allow(dead_code, reason = "read by the metrics")]
     pub(crate) fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The number of addresses at the last look-up that succeeded; 0 before the first.
+    pub(crate) fn addresses(&self) -> u64 {
+        self.addresses.load(Ordering::Relaxed)
+    }
+
+    /// Records a look-up of the addresses.
+    pub(crate) fn found(&self, addresses: u64) {
+        self.addresses.store(addresses, Ordering::Relaxed);
     }
 
     /// Counts the result of a check.

@@ -16,6 +16,7 @@ mod vanished;
 
 pub(crate) use answer::{Answer, AnswerError};
 pub(crate) use client::Upstream;
+pub(crate) use connect::addresses;
 pub(crate) use error::UpstreamError;
 pub(crate) use health::{UpstreamFault, UpstreamHealth};
 pub(crate) use server::Destination;
