@@ -64,8 +64,10 @@ if ! apt_get install "${packages[@]}" >"$report" 2>&1 &&
     die "could not install ${packages[*]}"
 fi
 
-# Debian's docker-registry starts a service on port 5000 of all addresses when it is
-# installed. Nobody asked for that service, so it is disabled.
-if [[ " ${packages[*]} " == *" docker-registry "* && -d /run/systemd/system ]]; then
-    "${as_root[@]}" systemctl --quiet disable --now docker-registry.service || true
-fi
+# Debian starts a service when it installs one of these, on a port of all addresses. Nobody asked
+# for those services, so they are disabled. The node exporter comes with Prometheus.
+for service in docker-registry prometheus prometheus-node-exporter; do
+    if [[ " ${packages[*]} " == *" ${service%-node-exporter} "* && -d /run/systemd/system ]]; then
+        "${as_root[@]}" systemctl --quiet disable --now "$service.service" || true
+    fi
+done

@@ -44,6 +44,7 @@ mod passwords;
 mod plain;
 mod plaintext;
 mod policy;
+mod prometheus;
 mod recipe;
 mod records;
 mod reload;
