@@ -73,6 +73,48 @@ fn durations_are_milliseconds_with_three_decimals_at_most() {
 }
 
 #[test]
+fn the_manual_explains_each_field_and_names_it_in_other_schemas() {
+    let manual = include_str!("../../../docs/access-log.md");
+    let everything = Record {
+        claimed: Some("bob".to_owned()),
+        certificate: Some("ci".to_owned()),
+        digest: Some("sha256:00".to_owned()),
+        trace_id: TraceId::of(&trace()),
+        reason: Some("bad Host"),
+        ..record()
+    };
+    for key in parsed(&everything).as_object().unwrap().keys() {
+        let rows = manual.lines().filter(|line| {
+            line.starts_with("| `") && line.split(" | ").next().unwrap().contains(&format!("`{key}`"))
+        });
+        assert_eq!(rows.count(), 2, "{key}");
+    }
+}
+
+#[test]
+fn the_transform_for_vector_reads_fields_that_exist() {
+    let (transform, manual) =
+        (include_str!("../../../deploy/vector/ecs.vrl"), include_str!("../../../docs/access-log.md"));
+    let read = regex::Regex::new(r"\bline\.([a-z_0-9]+)").unwrap();
+    let fields: Vec<&str> = read.captures_iter(transform).map(|found| found.extract::<1>().1[0]).collect();
+    assert!(fields.len() > 15, "{fields:?}");
+    for field in fields {
+        assert!(manual.contains(&format!("\n| `{field}` |")), "{field}");
+    }
+}
+
+fn trace() -> http::HeaderMap {
+    let field = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    [(field.0.parse().unwrap(), field.1.parse().unwrap())].into_iter().collect()
+}
+
+#[test]
+fn the_trace_follows_the_id() {
+    let line = Record { trace_id: TraceId::of(&trace()), ..record() }.json();
+    assert!(line.contains(r#""id":"01j","trace_id":"0af7651916cd43dd8448eb211c80319c","peer""#), "{line}");
+}
+
+#[test]
 fn json_leaves_out_what_is_not_known() {
     let keys: Vec<_> = parsed(&bare()).as_object().unwrap().keys().cloned().collect();
     let mut expected = [
