@@ -37,6 +37,7 @@ mod http2_floods;
 mod immutable_tags;
 mod limits;
 mod location;
+mod metrics;
 mod mistakes;
 mod one_reading;
 mod own_tokens;
