@@ -63,9 +63,11 @@ impl Object {
     }
 
     fn key(&mut self, key: &str) {
-        self.0.push_str(if self.0.is_empty() { "{\"" } else { ",\"" });
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        self.0.push('"');
         self.0.push_str(key);
-        self.0.push_str("\":");
+        self.0.push('"');
+        self.0.push(':');
     }
 
     fn escaped(&mut self, character: char) {
