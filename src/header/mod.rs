@@ -1,5 +1,6 @@
 //! Header fields, each read and written by its own rules. No I/O.
 
+pub(crate) mod accept;
 pub(crate) mod authority;
 pub(crate) mod challenge;
 pub(crate) mod credentials;
