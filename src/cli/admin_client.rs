@@ -1,10 +1,7 @@
 //! Asks the admin listener of a running tidegate, for `tidegate health` and `tidegate top`.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use crate::config::AdminAddress;
+
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 
 /// For the connection and the head of the answer, and once more for the body of [`Client::get`].
@@ -26,77 +25,56 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of an answer. A status with its 200 transfers takes about 300 KB.
 const LONGEST: usize = 4 << 20;
 
-/// Where an admin listener is, as `server.admin` and `--admin` say it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Address {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
-
-impl Address {
-    /// An address to connect to: the loopback address instead of one that stands for all.
-    fn reachable(self) -> Self {
-        match self {
-            Self::Tcp(address) if address.ip().is_unspecified() => {
-                let ip: IpAddr =
-                    if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-                Self::Tcp(SocketAddr::new(ip, address.port()))
-            }
-            other => other,
-        }
-    }
-}
-
-impl FromStr for Address {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("unix:") {
-            Some(path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
-            Some(_) => Err("the path of a socket must begin with /"),
-            None => text
-                .parse()
-                .map(Self::Tcp)
-                .map_err(|_bad| "write an IP address and a port, such as 127.0.0.1:9443, or unix:/path"),
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     #[error("{0} cannot be reached: {1}; is tidegate running, with this address in server.admin?")]
-    Connect(Address, io::Error),
+    Connect(AdminAddress, io::Error),
     #[error("{} did not answer within {} s", .0, PATIENCE.as_secs())]
-    Late(Address),
+    Late(AdminAddress),
     #[error("{0} did not answer as tidegate does: {1}")]
-    Broken(Address, BoxError),
+    Broken(AdminAddress, BoxError),
+}
+
+/// The one of `server.admin` that a client on this machine can use: of loopback if there is one,
+/// else a socket.
+pub(super) fn nearest(addresses: &[AdminAddress]) -> Option<&AdminAddress> {
+    addresses.iter().min_by_key(|address| match address {
+        AdminAddress::Tcp(tcp) if tcp.ip().is_loopback() || tcp.ip().is_unspecified() => 0,
+        AdminAddress::Unix(_) => 1,
+        AdminAddress::Tcp(_) => 2,
+    })
+}
+
+/// For an option that names an admin listener.
+pub(super) fn address_option(text: &str) -> Result<AdminAddress, String> {
+    let wanted = "write an IP address and a port, such as 127.0.0.1:9443, or unix:/path";
+    text.parse().map_err(|_complaint| wanted.to_owned())
 }
 
 /// Asks one admin listener, over a connection for each request.
 #[derive(Debug)]
 pub(super) struct Client {
-    address: Address,
+    address: AdminAddress,
     /// The value of Authorization, if the listener wants a password.
     login: Option<HeaderValue>,
 }
 
 impl Client {
-    pub(super) fn new(address: Address, login: Option<HeaderValue>) -> Self {
-        Self { address: address.reachable(), login }
+    pub(super) fn new(address: AdminAddress, login: Option<HeaderValue>) -> Self {
+        let address = match address {
+            AdminAddress::Tcp(tcp) if tcp.ip().is_unspecified() => {
+                let ip: IpAddr =
+                    if tcp.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+                AdminAddress::Tcp(SocketAddr::new(ip, tcp.port()))
+            }
+            other => other,
+        };
+        Self { address, login }
     }
 
     /// Whom this client asks.
-    pub(super) fn address(&self) -> &Address {
+    pub(super) fn address(&self) -> &AdminAddress {
         &self.address
     }
 
@@ -120,10 +98,10 @@ impl Client {
     async fn connect_and_send(&self, path: &str) -> Result<Response<Incoming>, ClientError> {
         let unreachable = |error| ClientError::Connect(self.address.clone(), error);
         match &self.address {
-            Address::Tcp(address) => {
+            AdminAddress::Tcp(address) => {
                 self.send(TcpStream::connect(address).await.map_err(unreachable)?, path).await
             }
-            Address::Unix(socket) => {
+            AdminAddress::Unix(socket) => {
                 self.send(UnixStream::connect(socket).await.map_err(unreachable)?, path).await
             }
         }
@@ -135,8 +113,8 @@ impl Client {
     {
         let broken = |error: BoxError| ClientError::Broken(self.address.clone(), error);
         let host = match &self.address {
-            Address::Tcp(address) => address.to_string(),
-            Address::Unix(_) => "localhost".to_owned(),
+            AdminAddress::Tcp(address) => address.to_string(),
+            AdminAddress::Unix(_) => "localhost".to_owned(),
         };
         let mut request = Request::get(path)
             .header(HOST, host)
@@ -164,13 +142,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_addresses_of_admin_listeners() {
-        for text in ["127.0.0.1:9443", "[::1]:9443", "unix:/run/tidegate/admin.sock"] {
-            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+    fn the_nearest_address_is_asked() {
+        let read =
+            |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<AdminAddress>>();
+        for (list, nearest_one) in [
+            (&["192.0.2.1:1", "unix:/run/a", "127.0.0.1:1"][..], "127.0.0.1:1"),
+            (&["192.0.2.1:1", "unix:/run/a"], "unix:/run/a"),
+            (&["192.0.2.1:1", "0.0.0.0:2"], "0.0.0.0:2"),
+            (&["192.0.2.1:1"], "192.0.2.1:1"),
+        ] {
+            assert_eq!(nearest(&read(list)).unwrap().to_string(), nearest_one);
         }
-        for text in ["", "9443", "localhost:9443", "unix:run/admin.sock", "http://127.0.0.1:1"] {
-            assert!(text.parse::<Address>().is_err(), "{text}");
-        }
+        assert_eq!(nearest(&[]), None);
     }
 
     #[test]
@@ -196,7 +179,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
             String::from_utf8(head).unwrap().to_lowercase()
         });
-        let answer = Client::new(Address::Tcp(address), None).get("/readyz").await.unwrap();
+        let answer = Client::new(AdminAddress::Tcp(address), None).get("/readyz").await.unwrap();
         assert_eq!((answer.status().as_u16(), &answer.body()[..]), (503, &b"{}"[..]));
         let head = server.await.unwrap();
         assert!(
@@ -207,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn says_whom_it_cannot_reach() {
         let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = Client::new(Address::Tcp(unused), None).get("/healthz").await.unwrap_err();
+        let error = Client::new(AdminAddress::Tcp(unused), None).get("/healthz").await.unwrap_err();
         assert!(error.to_string().starts_with(&format!("{unused} cannot be reached: ")), "{error}");
         let error = Client::new("unix:/nowhere/s".parse().unwrap(), None).get("/").await.unwrap_err();
         assert!(error.to_string().starts_with("unix:/nowhere/s cannot be reached: "), "{error}");

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 /// The command line cannot be used.
 pub(super) const USAGE: u8 = 64;
+/// The system refuses something although the settings are right.
+pub(super) const OS_ERROR: u8 = 71;
 
 /// Why the file system has refused something, in words for the user.
 pub(super) fn reason(error: &io::Error) -> String {

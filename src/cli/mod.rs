@@ -4,6 +4,7 @@
 mod admin_client;
 mod check;
 mod exit;
+mod health;
 mod record;
 mod serve;
 mod settings_file;
@@ -37,6 +38,7 @@ struct Arguments {
 enum Command {
     Serve(serve::Serve),
     Check(check::Check),
+    Health(health::Health),
     Htpasswd(htpasswd::Htpasswd),
     #[command(subcommand)]
     Cert(cert::Cert),
@@ -73,6 +75,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
+        Command::Health(health) => health.run(),
         Command::Htpasswd(htpasswd) => htpasswd::run(htpasswd),
         Command::Cert(cert) => cert::run(&cert),
         Command::Token(token) => token::run(&token),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::exit::OS_ERROR;
 use super::settings_file::SettingsFile;
 use crate::app::{self, AppError};
 use crate::log::program::ProgramLog;
@@ -12,8 +13,6 @@ use crate::server::StopError;
 
 /// sysexits(3): an internal error; here, a thread or a task has failed.
 const SOFTWARE: u8 = 70;
-/// sysexits(3): the system refuses something although the settings are right.
-const OS_ERROR: u8 = 71;
 
 /// Run the proxy in the foreground.
 ///

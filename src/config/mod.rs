@@ -105,10 +105,7 @@ impl Config {
     /// # Errors
     /// All mistakes, in the order of the file, the environment last.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        let environment: Vec<(String, String)> = std::env::vars_os()
-            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-            .collect();
-        Self::load_with(path, &environment)
+        Self::load_with(path, &Self::environment())
     }
 
     /// Like [`Config::load`], but with `environment` instead of the process's variables.
@@ -120,6 +117,30 @@ impl Config {
         let (config, mut report) = Self::read(path, &text, environment);
         disk::check(&mut report);
         report.finish(config).map(|(config, warnings)| Self { warnings, ..config })
+    }
+
+    /// Reads only `server.admin`, with the environment of the process. Mistakes elsewhere do not
+    /// matter, because the process that runs may have begun with other settings.
+    ///
+    /// # Errors
+    /// The file cannot be read; or the list is wrong, or empty while something else is wrong.
+    pub(crate) fn admin_addresses(path: &Path) -> Result<Vec<AdminAddress>, Problems> {
+        let (text, environment) = (disk::read(path)?, Self::environment());
+        let mut report = Report::new(path, &text);
+        let sound = syntax::sound_part(&text, &mut report);
+        let (table, _) = DeTable::parse_recoverable(&sound);
+        let mut document = Document::new(table.into_inner(), &environment, &mut report);
+        match list::values(document.section("server", admin::addresses)) {
+            Some(addresses) if !addresses.is_empty() => Ok(addresses),
+            _ => Self::parse(path, &text, &environment).map(|config| config.server.admin),
+        }
+    }
+
+    fn environment() -> Vec<(String, String)> {
+        let variables = std::env::vars_os();
+        variables
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+            .collect()
     }
 
     /// Parses `text` as the proxy.toml at `path`, without opening any file. A variable

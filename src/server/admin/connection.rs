@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 
 use super::access::Peer;
-use super::answer::{AnswerBody, answer};
+use super::answer::answer;
+use super::body::AnswerBody;
 use super::patient::Patient;
 use super::server::AdminServer;
 use crate::server::slots::Slot;

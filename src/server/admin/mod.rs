@@ -3,6 +3,7 @@
 
 mod access;
 mod answer;
+mod body;
 mod connection;
 mod host;
 mod listener;
@@ -14,6 +15,7 @@ mod server;
 mod socket_file;
 mod status;
 mod text;
+mod watchers;
 
 pub(crate) use listener::{AdminListener, accept_admin};
 pub(crate) use server::AdminServer;

@@ -1,6 +1,6 @@
 //! What all connections to the admin listener share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::page::Page;
 use super::readiness::ready;
 use super::status::{Chart, Sources};
+use super::watchers::Watchers;
 use crate::server::exposition::registry;
 use crate::server::heartbeat::Heartbeat;
 use crate::server::slots::Slots;
@@ -21,6 +22,8 @@ use crate::state::Shared;
 
 /// How long the end of the process waits for the last answers.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The admin listener without its sockets. It lives on the main thread.
 pub(crate) struct AdminServer {
@@ -33,6 +36,9 @@ pub(crate) struct AdminServer {
     /// The name of the host.
     node: String,
     chart: RefCell<Chart>,
+    /// Whether a slot of the chart has ended since the watchers got it.
+    has_news: Cell<bool>,
+    pub(super) watchers: Rc<Watchers>,
     /// Whether the process ends.
     end: watch::Sender<bool>,
 }
@@ -49,6 +55,8 @@ impl AdminServer {
             started: SystemTime::now(),
             node: uname().nodename().to_string_lossy().into_owned(),
             chart: RefCell::new(Chart::new()),
+            has_news: Cell::new(false),
+            watchers: Rc::default(),
             end: watch::Sender::new(false),
         })
     }
@@ -62,6 +70,7 @@ impl AdminServer {
         loop {
             slots.tick().await;
             self.chart.borrow_mut().end_slot(&self.shared.metrics);
+            self.has_news.set(true);
         }
     }
 
@@ -81,6 +90,21 @@ impl AdminServer {
         sources.json()
     }
 
+    /// Sends the status to those who watch, once a second, until nobody does.
+    pub(super) async fn keep_sending(self: Rc<Self>) {
+        let mut seconds = interval(EVENT_INTERVAL);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick is at once, and each watcher has its first event already.
+        seconds.tick().await;
+        loop {
+            seconds.tick().await;
+            if !self.watchers.has_any() {
+                return;
+            }
+            self.watchers.send(&self.status(self.has_news.take()).await);
+        }
+    }
+
     /// Becomes true when the process ends. Whoever holds it is waited for, for a moment.
     pub(super) fn end(&self) -> watch::Receiver<bool> {
         self.end.subscribe()
@@ -89,6 +113,7 @@ impl AdminServer {
     /// Ends the connections, those that watch too.
     pub(crate) async fn finish(&self) {
         self.end.send_replace(true);
+        self.watchers.end();
         _ = timeout(LAST_ANSWERS, self.end.closed()).await;
     }
 }

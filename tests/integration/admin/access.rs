@@ -7,7 +7,7 @@ use crate::harness::fake;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::{BASIC, basic};
 
-const PRIVATE: [&str; 1] = ["/"];
+const PRIVATE: [&str; 3] = ["/", "/metrics", "/api/status"];
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 fn start(settings: Settings) -> Tidegate {
