@@ -50,7 +50,7 @@ trap outcome EXIT
 section 'Tools'
 deploy/install-packages.sh docker-registry skopeo podman htpasswd=apache2-utils curl openssl cc=build-essential \
     nginx haproxy caddy pebble dockerd=docker.io docker=docker.io ctr=containerd ip=iproute2 testssl=testssl.sh sslscan \
-    yamllint git promtool=prometheus
+    yamllint git promtool=prometheus python3 pip3=python3-pip
 PATH=$PATH:${HOME:-}/.cargo/bin
 if ! command -v cargo >/dev/null; then
     printf 'cargo is missing. Get Rust from https://rustup.rs, then run this again.\n' >&2
@@ -60,6 +60,11 @@ if command -v rustup >/dev/null && ! { cargo fmt --version && cargo clippy --ver
     rustup component add rustfmt clippy
 fi
 cargo --version
+# The tests look here for the packages.
+if [[ ! -d target/python/prometheus_client || tests/prometheus/requirements.txt -nt target/python ]]; then
+    rm -rf target/python
+    pip3 install --quiet --root-user-action ignore --target target/python --requirement tests/prometheus/requirements.txt
+fi
 
 section 'Format'
 cargo fmt --all --check

@@ -18,6 +18,7 @@ pub mod namespaces;
 pub mod openssl;
 pub mod pebble;
 pub mod pki;
+pub mod prometheus;
 pub mod recorder;
 pub mod registry;
 pub mod signer;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::authority::Authority;
 use super::lines::Lines;
-use super::{DEADLINE, PASSWORD, USER, child};
+use super::{DEADLINE, PASSWORD, USER, admin, child};
 
 /// The content of proxy.toml, and its folder.
 pub struct Settings {
@@ -168,12 +168,19 @@ impl Tidegate {
         Tidegate { settings, address, log, access, child }
     }
 
-    /// Stops the program gracefully and starts it again at the same address.
+    /// Stops the program gracefully and starts it again at the same addresses.
     pub fn restart(&mut self) {
         self.signal(rustix::process::Signal::TERM);
         self.wait();
-        let listen = format!("[{:?}]", self.address.to_string());
-        self.settings.values.entry("server".to_owned()).or_default().insert("listen".to_owned(), listen);
+        let free = r#"["127.0.0.1:0"]"#;
+        let has_admin = self.settings.values["server"].get("admin").is_some_and(|admin| admin == free);
+        let admin = has_admin.then(|| admin::address(self));
+        let server = self.settings.values.entry("server".to_owned()).or_default();
+        for (key, address) in [("listen", Some(self.address)), ("admin", admin)] {
+            if let Some(address) = address {
+                server.insert(key.to_owned(), format!("[{:?}]", address.to_string()));
+            }
+        }
         (self.child, self.log, self.access, self.address) = Tidegate::run(&self.settings);
     }
 

@@ -12,6 +12,7 @@ use std::sync::{LazyLock, Mutex};
 
 use serde::Deserialize;
 
+use crate::prometheus::exposition;
 use observe::Stage;
 
 /// One record of `tests/data/requests.json`.
@@ -126,6 +127,7 @@ fn every_record_has_its_test() {
     assert_eq!(records, cases);
 }
 
+/// Nor does a record add a series to the metrics.
 #[test]
 fn every_record_passes_while_four_run_at_once() {
     let queue = Mutex::new(RECORDS.iter());
@@ -134,13 +136,16 @@ fn every_record_passes_while_four_run_at_once() {
         for _ in 0..4 {
             scope.spawn(|| {
                 let stage = Stage::start();
-                loop {
-                    let Some(record) = queue.lock().unwrap().next() else { return };
+                let series = exposition::series(&stage.tidegate);
+                let next = || queue.lock().unwrap().next();
+                while let Some(record) = next() {
                     let outcome = stage.play(record);
                     if let Err(fault) = verdict::judge(record, &outcome) {
                         failures.lock().unwrap().push(format!("{}: {fault}", record.id));
                     }
                 }
+                let after = exposition::series(&stage.tidegate);
+                assert_eq!(after.symmetric_difference(&series).collect::<Vec<_>>(), Vec::<&String>::new());
             });
         }
     });

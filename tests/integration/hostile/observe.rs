@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::{Expect, Proto, Record};
+use crate::harness::admin;
 use crate::harness::frames::{self, Frame, Frames};
 use crate::harness::http1::{self, Client, authorized};
 use crate::harness::recorder::{Recorder, Seen};
-use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tidegate::Tidegate;
 use crate::harness::tls::Tls;
 
 /// The outcome of a record.
@@ -30,7 +31,7 @@ pub struct Outcome {
 
 /// A tidegate and its registry, for one record at a time.
 pub struct Stage {
-    tidegate: Tidegate,
+    pub tidegate: Tidegate,
     recorder: Recorder,
 }
 
@@ -41,7 +42,7 @@ const BARRIER: &str = "x-barrier";
 impl Stage {
     pub fn start() -> Stage {
         let recorder = Recorder::start();
-        let settings = Settings::for_upstream(&recorder.url())
+        let settings = admin::settings(&recorder.url())
             .set("server.threads", "1")
             .set("upstream.authorization", r#""pass""#)
             .set("limits.handshake_timeout", r#""2s""#)

@@ -1,3 +1,9 @@
-//! What monitors tidegate: the files in `deploy/`, with Debian's Prometheus and its promtool.
+//! What monitors tidegate: /metrics as its readers see it, and the files in `deploy/` with Debian's
+//! Prometheus and its promtool.
 
+mod alerts;
+pub mod exposition;
+mod formats;
 mod rules;
+mod series;
+mod watched;
