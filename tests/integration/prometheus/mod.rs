@@ -2,6 +2,7 @@
 //! Prometheus and its promtool.
 
 mod alerts;
+mod dashboard;
 pub mod exposition;
 mod formats;
 mod rules;
