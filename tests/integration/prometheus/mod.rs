@@ -5,6 +5,7 @@ mod alerts;
 mod dashboard;
 pub mod exposition;
 mod formats;
+mod manual;
 mod rules;
 mod series;
 mod watched;
