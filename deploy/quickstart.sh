@@ -15,6 +15,7 @@ images, the CA and the password. Delete the folder to begin anew.
 Environment:
   TIDEGATE_PORT            port of tidegate, on all addresses      (5043)
   TIDEGATE_REGISTRY_PORT   port of the registry, on 127.0.0.1      (5044, or the next free one)
+  TIDEGATE_ADMIN_PORT      port of the status page, on 127.0.0.1   (5045, or the next free one)
   TIDEGATE_HOME            the folder        (quickstart-data in the repository)
 END
 }
@@ -29,9 +30,10 @@ die() {
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 port=${TIDEGATE_PORT:-5043}
 registry_port=${TIDEGATE_REGISTRY_PORT:-} # empty: the first free one from 5044 on
+admin_port=${TIDEGATE_ADMIN_PORT:-}       # empty: the next free one after it
 folder=${TIDEGATE_HOME:-$repository/quickstart-data}
 # tidegate reads settings from TIDEGATE_<SECTION>_<KEY>; these variables are not settings.
-unset TIDEGATE_PORT TIDEGATE_REGISTRY_PORT TIDEGATE_HOME
+unset TIDEGATE_PORT TIDEGATE_REGISTRY_PORT TIDEGATE_ADMIN_PORT TIDEGATE_HOME
 
 host=localhost:$port
 user=testuser
@@ -41,6 +43,7 @@ binary=               # set by build
 registry_pid=         # set by start
 tidegate_pid=
 scratch=              # a folder for --check
+found=                # set by find_free
 
 main() {
     read_arguments "$@"
@@ -83,8 +86,12 @@ read_arguments() {
     is_port "$port" || die "TIDEGATE_PORT is '$port'; write a number from 1 to 65535"
     [[ -z $registry_port ]] || is_port "$registry_port" ||
         die "TIDEGATE_REGISTRY_PORT is '$registry_port'; write a number from 1 to 65535"
+    [[ -z $admin_port ]] || is_port "$admin_port" ||
+        die "TIDEGATE_ADMIN_PORT is '$admin_port'; write a number from 1 to 65535"
     [[ $port != "$registry_port" ]] ||
         die "TIDEGATE_PORT and TIDEGATE_REGISTRY_PORT are both $port; choose two different ports"
+    [[ -z $admin_port || $admin_port != "$port" && $admin_port != "$registry_port" ]] ||
+        die "TIDEGATE_ADMIN_PORT is $admin_port, which another one has; choose a different port"
 }
 
 is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
@@ -143,18 +150,32 @@ report_progress() {
 # ---- The ports
 
 # Clients are told the port of tidegate, so it is never changed silently. Nobody needs to
-# know the registry's port.
+# know the registry's port, and that of the status page is printed.
 choose_ports() {
     refuse_taken "$port" TIDEGATE_PORT
     if [[ -n $registry_port ]]; then
         refuse_taken "$registry_port" TIDEGATE_REGISTRY_PORT
     else
-        registry_port=5044
-        while [[ $registry_port == "$port" ]] || is_taken "$registry_port"; do
-            ((++registry_port < 5144)) ||
-                die 'no port from 5044 to 5143 is free for the registry; choose one with TIDEGATE_REGISTRY_PORT'
-        done
+        find_free 5044 TIDEGATE_REGISTRY_PORT "$port" "$admin_port"
+        registry_port=$found
     fi
+    if [[ -n $admin_port ]]; then
+        refuse_taken "$admin_port" TIDEGATE_ADMIN_PORT
+    else
+        find_free 5045 TIDEGATE_ADMIN_PORT "$port" "$registry_port"
+        admin_port=$found
+    fi
+}
+
+# Leaves the first free port from the first one on in $found.
+find_free() { # first port, the variable that chooses another, ports that are to be used otherwise...
+    local first=$1 variable=$2
+    shift 2
+    found=$first
+    while [[ " $* " == *" $found "* ]] || is_taken "$found"; do
+        ((++found < first + 100)) ||
+            die "no port from $first to $((first + 99)) is free; choose one with $variable"
+    done
 }
 
 refuse_taken() { # port, the variable that moves it
@@ -222,6 +243,7 @@ write_settings() {
 # Written by deploy/quickstart.sh at every start.
 [server]
 listen = ["0.0.0.0:$port"]
+admin = ["127.0.0.1:$admin_port"]
 
 [tls]
 certificate = "certs/domain.crt"
@@ -262,6 +284,7 @@ start_tidegate() {
     in_background "$binary" serve --config "$folder/proxy.toml" >"$folder/access.log" 2>"$folder/tidegate.log" &
     tidegate_pid=$!
     await tidegate "$tidegate_pid" "$folder/tidegate.log" "https://$host/v2/" 401
+    await tidegate "$tidegate_pid" "$folder/tidegate.log" "http://127.0.0.1:$admin_port/readyz" 200
 }
 
 # Its own session keeps the terminal's Ctrl-C away from a server, so that `stop` ends both
@@ -411,6 +434,7 @@ show_how_to_use() {
 
 tidegate   https://$host${address:+   from other machines: https://$address:$port}
 registry   http://127.0.0.1:$registry_port   (this machine only, no password)
+status     http://127.0.0.1:$admin_port   (this machine only)
 user       $user
 password   $(<"$folder/auth/password")   (also in $folder/auth/password)
 logs       $folder/{access,tidegate,registry}.log

@@ -18,7 +18,7 @@ pub(super) struct Variable {
 }
 
 /// Variables that are not settings, but that tidegate, its scripts and its compose file read.
-const OTHERS: [&str; 6] = ["config", "home", "port", "registry_port", "uid", "gid"];
+const OTHERS: [&str; 7] = ["config", "home", "port", "registry_port", "admin_port", "uid", "gid"];
 
 /// What tests set, in debug builds.
 const TEST: &str = "test_";
@@ -187,8 +187,14 @@ mod tests {
         let names = ["TIDEGATE_SERVR_LISTEN", "TIDEGATE_LISTEN", "TIDEGATE_SERVER", "TIDEGATE_"];
         let variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, "1")).collect();
         assert_eq!(strays(&variables).len(), names.len());
-        let ours =
-            ["TIDEGATE_CONFIG", "TIDEGATE_HOME", "TIDEGATE_PORT", "TIDEGATE_REGISTRY_PORT", "TIDEGATE_UID"];
+        let ours = [
+            "TIDEGATE_CONFIG",
+            "TIDEGATE_HOME",
+            "TIDEGATE_PORT",
+            "TIDEGATE_REGISTRY_PORT",
+            "TIDEGATE_ADMIN_PORT",
+            "TIDEGATE_UID",
+        ];
         let variables: Vec<(&str, &str)> = ours.iter().map(|name| (*name, "1")).collect();
         assert_eq!(strays(&variables), [""; 0]);
     }

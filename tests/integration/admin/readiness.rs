@@ -1,6 +1,7 @@
 //! When clients should be sent here.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -110,6 +111,32 @@ fn another_registry_in_the_settings_is_asked_soon() {
         std::fs::copy(settings.path().join(file), tidegate.settings.path().join(file)).unwrap();
     }
     std::fs::write(tidegate.settings.file(), settings.toml()).unwrap();
+    wait_for(&tidegate, "GET /readyz", is_ready);
+}
+
+#[test]
+fn a_door_with_a_temporary_certificate_is_not_ready() {
+    let recorder = Recorder::start();
+    // Nothing listens where the directory should be.
+    let directory = fake::refusing().replace("http:", "https:");
+    let settings = admin::settings(&recorder.url())
+        .unset("tls.certificate")
+        .unset("tls.key")
+        .set("acme.directory", &format!("\"{directory}/directory\""))
+        .set("acme.names", r#"["localhost"]"#)
+        .set("acme.ca", r#""ca.crt""#)
+        .set("acme.accept_terms", "true");
+    let tidegate = Tidegate::start(settings);
+    wait_for(&tidegate, "GET /readyz", |answer| {
+        answer.body
+            == r#"{"ready":false,"checks":{"upstream":"ok","certificate":"temporary","draining":false}}"#
+    });
+    assert_eq!(ask(&tidegate, "GET /healthz", &[]).status, 200);
+    // As the directory would issue it.
+    let issued = tidegate.settings.authority.issue("issued");
+    let file = tidegate.settings.path().join("acme/certificate.pem");
+    std::fs::write(&file, issued.certificate + &issued.key).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     wait_for(&tidegate, "GET /readyz", is_ready);
 }
 

@@ -273,13 +273,16 @@ fn the_image_is_built_without_what_git_ignores() {
 fn the_quickstart_has_its_help_and_settings_that_load() {
     let script = repository().join("deploy/quickstart.sh");
     let help = tools::succeed("bash", &[script.to_str().unwrap(), "--help"]);
-    for option in ["--check", "TIDEGATE_PORT", "TIDEGATE_REGISTRY_PORT", "TIDEGATE_HOME"] {
+    for option in
+        ["--check", "TIDEGATE_PORT", "TIDEGATE_REGISTRY_PORT", "TIDEGATE_ADMIN_PORT", "TIDEGATE_HOME"]
+    {
         assert!(help.contains(option), "{option} in {help}");
     }
     let text = read("deploy/quickstart.sh");
     let (_, settings) = text.split_once("proxy.toml\" <<END\n").expect("it writes proxy.toml");
     let (settings, _) = settings.split_once("END\n").unwrap();
-    let settings = settings.replace("$registry_port", "5044").replace("$port", "5043");
+    let settings =
+        settings.replace("$registry_port", "5044").replace("$admin_port", "5045").replace("$port", "5043");
     expect_none(act_out(&Page::parse("deploy/quickstart.sh", &format!("```toml\n{settings}```\n"))));
 }
 
