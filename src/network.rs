@@ -32,9 +32,30 @@ impl Network {
     }
 }
 
+/// An address as text. A request writes its client's several times, and the formatting machinery
+/// would take ten times as long for IPv4.
+pub(crate) fn address_text(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else { return address.to_string() };
+    let mut text = String::with_capacity(15);
+    for (position, octet) in address.octets().into_iter().enumerate() {
+        if position > 0 {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_written_as_usual() {
+        for text in ["0.0.0.0", "192.0.2.10", "255.255.255.255", "2001:db8::1", "::ffff:192.0.2.1"] {
+            assert_eq!(address_text(text.parse().unwrap()), text);
+        }
+    }
 
     #[test]
     fn addresses_of_one_subscriber_are_one_network() {

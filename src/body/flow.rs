@@ -103,6 +103,11 @@ impl Flow {
         self.transfer.bytes_out.get()
     }
 
+    /// The time since its head has arrived.
+    pub(crate) fn age(&self) -> Duration {
+        self.transfer.begun.elapsed()
+    }
+
     /// What the worker of the request has counted.
     pub(crate) fn counts(&self) -> &Counts {
         &self.turns.counts

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
-use tokio::time::Instant;
 
 use super::recent::RecentRefusals;
 use super::transfers::Listed;
@@ -37,10 +36,10 @@ const CLIENT_LEFT: u16 = 499;
 pub(super) struct RequestLog {
     shared: Arc<Shared>,
     flow: Rc<Flow>,
-    begun: Instant,
     version: Version,
     is_head: bool,
-    record: RefCell<Record>,
+    /// Boxed: a response is moved a dozen times on its way, and takes this along.
+    record: RefCell<Box<Record>>,
     listed: OnceCell<Listed>,
     /// Whether the request itself is sent to the registry, and not only questions about it.
     forwarded: Cell<bool>,
@@ -91,10 +90,9 @@ impl RequestLog {
         Self {
             shared,
             flow,
-            begun: Instant::now(),
             version: request.version(),
             is_head: request.method() == Method::HEAD,
-            record: RefCell::new(record),
+            record: RefCell::new(Box::new(record)),
             listed: OnceCell::new(),
             forwarded: Cell::new(false),
             complete: false,
@@ -207,7 +205,7 @@ impl RequestLog {
 
     /// There is a response. `length` is that of its body, if known.
     pub(super) fn answered<B>(&self, response: &Response<B>, length: Option<u64>) {
-        let first_byte = self.begun.elapsed();
+        let first_byte = self.flow.age();
         self.flow.counts().operations[self.flow.operation()].first_byte.observe(first_byte);
         let mut record = self.record.borrow_mut();
         record.status = response.status().as_u16();
@@ -239,7 +237,7 @@ impl Drop for RequestLog {
         if self.flow.fault().is_some() || (!self.complete && record.truncated.is_none()) {
             record.truncated = Some(Truncated::Client);
         }
-        record.duration = self.begun.elapsed();
+        record.duration = self.flow.age();
         if self.forwarded.get() {
             let trip = self.flow.trip();
             record.upstream_time = trip.took;

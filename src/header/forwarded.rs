@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::authority::within_brackets;
 use super::single::single;
+use crate::network::address_text;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -43,7 +44,7 @@ pub struct Client {
 pub fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Client {
     let peer = peer.to_canonical();
     if !is_trusted(peer, trusted) {
-        return Client { peer, address: peer, https: true, proxies: 0, forwarded_for: peer.to_string() };
+        return Client { peer, address: peer, https: true, proxies: 0, forwarded_for: address_text(peer) };
     }
     let hops = hops(headers);
     let (mut address, mut walked) = (peer, 0);
@@ -71,7 +72,7 @@ pub fn rewrite(headers: &mut HeaderMap, client: &Client, host: &HeaderValue) {
     for name in claims {
         headers.remove(name);
     }
-    if let Ok(address) = HeaderValue::try_from(client.address.to_string()) {
+    if let Ok(address) = HeaderValue::try_from(address_text(client.address)) {
         headers.insert(&X_REAL_IP, address);
     }
     if let Ok(chain) = HeaderValue::try_from(client.forwarded_for.as_str()) {

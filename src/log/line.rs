@@ -10,6 +10,7 @@ use super::object::Object;
 use super::record::{Record, Truncated};
 use super::text::{authority, clean, common, escaped, path, rfc_3339};
 use crate::header::traceparent::TraceId;
+use crate::network::address_text;
 
 impl Record {
     /// One JSON object, without a line feed. Unknown values are left out; control characters are
@@ -19,12 +20,12 @@ impl Record {
         line.text("time", &rfc_3339(self.time));
         line.text("id", &self.id);
         line.text_if_known("trace_id", self.trace_id.as_ref().map(TraceId::as_str));
-        let peer = self.peer.to_string();
+        let peer = address_text(self.peer);
         line.text("peer", &peer);
         if self.client == self.peer {
             line.text("client", &peer);
         } else {
-            line.text("client", &self.client.to_string());
+            line.text("client", &address_text(self.client));
         }
         line.text_if_known("user", self.user.as_deref().map(clean));
         line.text_if_known("claimed", self.claimed.as_deref().map(clean));
@@ -39,9 +40,9 @@ impl Record {
         line.text_if_known("repository", self.repository.as_deref().map(clean));
         line.text_if_known("reference", self.reference.as_deref().map(clean));
         line.text_if_known("digest", self.digest.as_deref().map(clean));
-        line.number("status", self.status);
-        line.number("bytes_in", self.bytes_in);
-        line.number("bytes_out", self.bytes_out);
+        line.integer("status", self.status);
+        line.integer("bytes_in", self.bytes_in);
+        line.integer("bytes_out", self.bytes_out);
         line.thousandths("duration_ms", microseconds(self.duration));
         if let Some(first_byte) = self.first_byte {
             line.thousandths("first_byte_ms", microseconds(first_byte));
@@ -51,7 +52,7 @@ impl Record {
             line.thousandths("upstream_ms", microseconds(upstream_time));
         }
         if let Some(retries) = self.retries {
-            line.number("retries", retries);
+            line.integer("retries", retries);
         }
         line.text_if_known("user_agent", Some(clean(&self.user_agent)).filter(|agent| !agent.is_empty()));
         line.text_if_known("cut", self.truncated.map(Truncated::as_str));

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::fake::Fake;
 use crate::harness::http1::{self, Client, authorized};
 use crate::harness::recorder::Recorder;
-use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tidegate::Tidegate;
 use crate::harness::{admin, basic};
 
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
