@@ -1,7 +1,7 @@
 //! `tidegate htpasswd`: edits an htpasswd file, without Apache's tools.
 
-mod error;
-mod password;
+pub(super) mod error;
+pub(super) mod password;
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};

@@ -1,6 +1,5 @@
 //! The command line: `tidegate COMMAND`, one file per command.
 
-#[allow(dead_code, reason = "the commands that ask the admin listener come next")]
 mod admin_client;
 mod check;
 mod exit;
@@ -8,6 +7,7 @@ mod health;
 mod record;
 mod serve;
 mod settings_file;
+mod top;
 
 pub(crate) mod cert;
 pub(crate) mod htpasswd;
@@ -27,7 +27,7 @@ use crate::disk::shell_word;
 #[derive(Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Start here: deploy/quickstart.sh sets up a registry with TLS and a password.\n\
-    Exit codes: 0 success, 64 wrong usage, 66 a file is missing, 69 the registry does not answer,\n\
+    Exit codes: 0 success, 64 wrong usage, 66 a file is missing, 69 the registry or tidegate does not answer,\n\
     70 an internal failure, 71 the system refuses something, such as an address in use, 78 an error in the settings.")]
 struct Arguments {
     #[command(subcommand)]
@@ -39,6 +39,7 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Health(health::Health),
+    Top(top::Top),
     Htpasswd(htpasswd::Htpasswd),
     #[command(subcommand)]
     Cert(cert::Cert),
@@ -76,6 +77,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Health(health) => health.run(),
+        Command::Top(top) => top.run(),
         Command::Htpasswd(htpasswd) => htpasswd::run(htpasswd),
         Command::Cert(cert) => cert::run(&cert),
         Command::Token(token) => token::run(&token),

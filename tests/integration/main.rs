@@ -61,6 +61,7 @@ mod tickets;
 mod time_limits;
 mod token_clients;
 mod tokens;
+mod top;
 mod traces;
 mod two_readers;
 mod unread_logs;

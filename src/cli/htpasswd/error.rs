@@ -9,7 +9,7 @@ use crate::disk::shell_word;
 
 /// Why a command about an htpasswd file failed; the sentence is for standard error.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HtpasswdError {
+pub(in crate::cli) enum HtpasswdError {
     /// The answer is no: a wrong password, or no such user.
     #[error("{0}")]
     No(String),
@@ -25,7 +25,7 @@ pub(super) enum HtpasswdError {
 
 impl HtpasswdError {
     /// The exit code, after sysexits(3).
-    pub(super) fn exit_code(&self) -> u8 {
+    pub(in crate::cli) fn exit_code(&self) -> u8 {
         match self {
             Self::No(_) => 1,
             Self::Usage(_) => 64,

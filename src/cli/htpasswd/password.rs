@@ -13,7 +13,7 @@ const LONGEST_LINE: u64 = 64 << 10;
 
 /// Asks on the terminal, twice for a new password. Reads one line if standard input is not a
 /// terminal.
-pub(super) fn read(user: &str, new: bool) -> Result<Secret, HtpasswdError> {
+pub(in crate::cli) fn read(user: &str, new: bool) -> Result<Secret, HtpasswdError> {
     if !io::stdin().is_terminal() {
         return read_line(io::stdin().lock());
     }
