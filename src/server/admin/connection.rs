@@ -62,7 +62,7 @@ where
             _ = end.wait_for(|end| *end) => {}
         }
     });
-    let mut is_leaving = false;
+    let (mut is_leaving, mut has_had_time) = (false, false);
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -80,8 +80,11 @@ where
                     return;
                 }
             }
-            () = first_head.as_mut(), if usage.is_new.get() => {
-                return tracing::debug!(?peer, "no request in time");
+            () = first_head.as_mut(), if !has_had_time => {
+                has_had_time = true;
+                if usage.is_new.get() {
+                    return tracing::debug!(?peer, "no request in time");
+                }
             }
         }
     }

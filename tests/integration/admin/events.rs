@@ -120,6 +120,16 @@ fn the_status_comes_once_a_second_to_sixteen_watchers() {
 }
 
 #[test]
+fn a_watcher_is_not_cut_off_when_the_time_for_a_request_head_is_over() {
+    let tidegate = Tidegate::start(admin::settings(&fake::refusing()));
+    let mut watcher = Watcher::new(admin::address(&tidegate));
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(13) {
+        assert!(watcher.next().is_some(), "it was cut off after {:?}", start.elapsed());
+    }
+}
+
+#[test]
 fn those_who_watch_see_the_drain_to_its_end() {
     let registry = fake::Fake::silent();
     let settings = Settings::for_upstream(&registry.url())
