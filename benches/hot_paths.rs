@@ -64,13 +64,13 @@ fn password_cache_hit(criterion: &mut Criterion) {
     let from = IpAddr::from([192, 0, 2, 1]);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let verdict = runtime.block_on(verifier.verify(&users, from, b"alice", &password));
-    assert!(matches!(verdict, Verdict::Right(_)));
+    assert!(matches!(verdict, Verdict::Right { .. }));
     criterion.bench_function("password cache hit", |bencher| {
         // A cached password is answered at the first poll.
         let mut context = Context::from_waker(Waker::noop());
         bencher.iter(|| {
             let verdict = pin!(verifier.verify(&users, from, b"alice", black_box(&password)));
-            assert!(matches!(verdict.poll(&mut context), Poll::Ready(Verdict::Right(_))));
+            assert!(matches!(verdict.poll(&mut context), Poll::Ready(Verdict::Right { .. })));
         });
     });
 }

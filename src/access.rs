@@ -104,6 +104,17 @@ impl Rules {
         })
     }
 
+    /// The rules that allow `identity` these rights in `repository`, as `file:line`: the first one
+    /// that grants all of them, or else all that grant some. `None` if there are no rules.
+    pub fn granting_all(&self, identity: &Identity, repository: &str, rights: Rights) -> Option<String> {
+        let one = self.granting(identity, repository).find(|rule| rule.rights.contains(rights));
+        let some = |rule: &&AccessRule| !(rule.rights & rights).is_empty();
+        let rules =
+            one.map_or_else(|| self.granting(identity, repository).filter(some).collect(), |one| vec![one]);
+        let lines: Vec<&str> = rules.iter().map(|rule| rule.line()).collect();
+        Some(lines.join(", ")).filter(|lines| !lines.is_empty())
+    }
+
     /// The rights in every repository when there are no rules; `None` when there are.
     fn everything(&self, identity: &Identity) -> Option<Rights> {
         let known = self.open || *identity != Identity::Anonymous;

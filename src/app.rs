@@ -19,6 +19,7 @@ use crate::auth::Verifier;
 use crate::config::{AcmeChallenge, AdminAddress, Config};
 use crate::disk::shell_word;
 use crate::log::access::AccessLog;
+use crate::log::audit::{AuditLog, Entry, Event, Outcome};
 use crate::log::program::ProgramLog;
 use crate::metrics::ReloadCause;
 use crate::problem::Problems;
@@ -38,6 +39,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// a client without TLS must not crowd out.
 const PLAIN_CONNECTIONS: usize = 256;
 
+/// What the audit log says of a start.
+const VERSION: &str = concat!("tidegate ", env!("CARGO_PKG_VERSION"));
+
 /// Why the process does not start, or stops without draining.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppError {
@@ -50,6 +54,9 @@ pub(crate) enum AppError {
     /// The access log cannot be opened.
     #[error("log.access: cannot be opened: {0}")]
     AccessLog(io::Error),
+    /// The audit log cannot be opened.
+    #[error("log.audit: cannot be opened: {0}")]
+    AuditLog(io::Error),
     /// The system provides no threads, signals or random numbers.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -94,12 +101,14 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let admin_listeners = bind_admin(&config.server.admin)?;
     let verifier = Verifier::new(&config.auth)?;
     let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
+    let audit_log = AuditLog::open(&config.log).map_err(AppError::AuditLog)?;
     let (connections, connections_per_ip) = (config.limits.connections, config.limits.connections_per_ip);
     let slots = Slots::new(connections, connections_per_ip);
     let threads = config.server.threads;
-    let shared = Arc::new(Shared::new(state, verifier, access_log.clone()));
+    let shared = Arc::new(Shared::new(state, verifier, access_log.clone(), audit_log.clone()));
     let reloader = Reloader::new(path, shared.clone(), loaded);
     let mut workers = start_workers(threads, &shared)?;
+    audit_log.write(&Entry { reason: Some(VERSION), ..Entry::new(Event::Start, Outcome::Success) });
     let mut acceptors = JoinSet::new();
     let plain = Rc::new(Plain::new(shared.clone(), https_port(&listeners)?));
     for listener in listeners {
@@ -140,11 +149,11 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         });
     };
     let running = tokio::select! {
-        () = stop.received() => Ok(()),
+        signal = stop.received() => Ok(signal),
         failure = workers.failed() => Err(StopError::Worker(failure)),
         Some(_) = acceptors.join_next() => Err(StopError::LostTask("accepting connections")),
         Some(_) = admin_tasks.join_next() => Err(StopError::LostTask("health and metrics")),
-        _panic = keep_reloading(reloader, hangup, &access_log, &issued, order_certificates) => {
+        _panic = keep_reloading(reloader, hangup, &shared, &issued, order_certificates) => {
             Err(StopError::LostTask("reloading"))
         }
     };
@@ -152,9 +161,12 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     shared.begin_to_drain();
     keeper.abort();
     let result = match running {
-        Ok(()) => {
+        Ok(signal) => {
             let patience = shared.state().config.server.drain_timeout;
-            drain(workers, acceptors, patience, async || stop.received().await).await
+            let stopped_at_once = async || {
+                stop.received().await;
+            };
+            drain(workers, acceptors, patience, stopped_at_once).await.map(|()| signal)
         }
         // Stops at once, because new clients are served only after the supervisor's restart.
         Err(error) => {
@@ -165,8 +177,15 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     // Removes the sockets. Whoever watched until now gets the end of the answer.
     admin_tasks.shutdown().await;
     admin.finish().await;
+    let (outcome, reason) = match &result {
+        Ok(signal) => (Outcome::Success, (*signal).to_owned()),
+        Err(error) => (Outcome::Failure, error.to_string()),
+    };
+    audit_log.write(&Entry { reason: Some(&reason), ..Entry::new(Event::Stop, outcome) });
+    audit_log.close();
     access_log.close();
-    Ok(result?)
+    result?;
+    Ok(())
 }
 
 /// Reloads after SIGHUP, after a file has changed and after a certificate was issued, then calls
@@ -175,7 +194,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
 async fn keep_reloading(
     mut reloader: Reloader,
     mut hangup: Signal,
-    access_log: &AccessLog,
+    shared: &Shared,
     issued: &Notify,
     reloaded: impl Fn(),
 ) -> JoinError {
@@ -184,7 +203,8 @@ async fn keep_reloading(
     loop {
         let reload: fn(&mut Reloader) = tokio::select! {
             _ = hangup.recv() => {
-                access_log.reopen();
+                shared.access_log.reopen();
+                shared.audit_log.reopen();
                 |reloader| reloader.reload(ReloadCause::Signal)
             }
             _ = looks.tick() => Reloader::look,
@@ -213,11 +233,11 @@ impl StopSignals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for the next of them.
-    async fn received(&mut self) {
+    /// Waits for the next of them, and returns its name.
+    async fn received(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::disk::Signature;
+use crate::log::audit::{Entry, Event, Outcome};
 use crate::metrics::ReloadCause;
+use crate::pki::date;
 use crate::problem::Problems;
 use crate::state::{Shared, State};
 
@@ -73,7 +75,7 @@ impl Reloader {
             let state = self.shared.state().clone();
             match State::build(state.config.clone(), Some(&state)) {
                 Ok(state) => {
-                    self.shared.replace(state);
+                    self.replace(state);
                     tracing::warn!("the new certificate is served with the running settings");
                 }
                 Err(problems) => tracing::error!("the new certificate cannot be served: {problems}"),
@@ -99,15 +101,40 @@ impl Reloader {
         for warning in &state.warnings {
             tracing::warn!("{warning}");
         }
-        self.shared.replace(state);
+        self.shared
+            .audit_log
+            .write(&Entry { reason: Some(words(cause)), ..Entry::new(Event::Reload, Outcome::Success) });
+        self.replace(state);
         self.failed = None;
         self.shared.reloads.record(cause, None);
         tracing::info!(cause = words(cause), "reloaded");
     }
 
+    /// Replaces the state. Each certificate that was not served before has a line in the audit log.
+    fn replace(&self, state: State) {
+        let before = self.shared.state().clone();
+        self.shared.replace(state);
+        let known = |leaf| before.tls.certificates.iter().any(|old| old.certified.cert.first() == leaf);
+        for new in &self.shared.state().tls.certificates {
+            if !known(new.certified.cert.first()) {
+                let facts = &new.facts;
+                let reason = format!("{}; valid until {}", facts.listed_names(), date(facts.not_after));
+                self.shared.audit_log.write(&Entry {
+                    certificate: Some(&facts.label),
+                    reason: Some(&reason),
+                    ..Entry::new(Event::Certificate, Outcome::Success)
+                });
+            }
+        }
+    }
+
     fn report(&mut self, problems: Problems, cause: ReloadCause) {
         let text = problems.to_string();
         if self.failed.as_ref().is_none_or(|(last, _)| *last != text) || cause != ReloadCause::Retry {
+            let reason = format!("{}: {text}", words(cause));
+            self.shared
+                .audit_log
+                .write(&Entry { reason: Some(&reason), ..Entry::new(Event::Reload, Outcome::Failure) });
             for problem in problems.0 {
                 tracing::error!("{problem}");
             }

@@ -4,6 +4,7 @@
 mod catalog_readers;
 mod reloads;
 mod request_ids;
+mod resolved_tags;
 mod tag_locks;
 mod unmatched_users;
 mod unusable_rules;
@@ -27,6 +28,7 @@ use crate::header::authority::Authority;
 use crate::header::challenge;
 use crate::live_file::LiveFile;
 use crate::log::access::AccessLog;
+use crate::log::audit::AuditLog;
 use crate::metrics::{Metrics, Repositories, RepositoryCounts};
 use crate::pki::{self, Facts, RenewedBy, SystemRoots};
 use crate::problem::{Problem, Problems};
@@ -38,6 +40,7 @@ use crate::upstream::{Destination, UpstreamHealth};
 pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
 pub(crate) use reloads::Reloads;
 use request_ids::RequestIds;
+pub(crate) use resolved_tags::{ResolvedTags, Told};
 pub(crate) use tag_locks::{TagLock, TagLocks};
 pub(crate) use unusable_rules::without_host;
 pub(crate) use upload_places::UploadPlaces;
@@ -254,6 +257,9 @@ pub(crate) struct Shared {
     /// Limits failed logins.
     pub throttle: Throttle,
     pub access_log: AccessLog,
+    pub audit_log: AuditLog,
+    /// The tags of what clients pull by digest, for that log.
+    pub resolved_tags: ResolvedTags,
     /// The immutable tags that are being pushed or deleted.
     pub tag_locks: Arc<TagLocks>,
     /// Places for requests that have the registry read its catalog.
@@ -269,7 +275,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(state: State, verifier: Verifier, access_log: AccessLog) -> Self {
+    pub(crate) fn new(state: State, verifier: Verifier, access_log: AccessLog, audit_log: AuditLog) -> Self {
         let metrics = Metrics::new(state.config.server.threads);
         let state = ArcSwap::from_pointee(state);
         Self {
@@ -279,6 +285,8 @@ impl Shared {
             throttle: verifier.throttle().clone(),
             verifier,
             access_log,
+            audit_log,
+            resolved_tags: ResolvedTags::default(),
             tag_locks: Arc::default(),
             catalog_readers: Arc::default(),
             request_ids: RequestIds::default(),

@@ -8,6 +8,7 @@ mod check;
 
 use std::collections::HashMap;
 use std::io;
+use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,7 +47,13 @@ const PATIENCE: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is the password of this user.
-    Right(Person),
+    Right {
+        /// The user.
+        person: Person,
+        /// Whether it was computed, or comes from a network that has not sent it before. One
+        /// request alone hears that.
+        is_new: bool,
+    },
     /// It is not the user's password, or there is no such user.
     Wrong,
     /// The same, from a network with many wrong passwords: the answer has to wait for this time.
@@ -104,6 +111,8 @@ struct Known {
     stored: Fingerprint,
     /// The networks that have sent it, the latest last.
     networks: Vec<Network>,
+    /// No request has heard yet that it is right.
+    is_new: bool,
 }
 
 impl Known {
@@ -150,9 +159,10 @@ impl Asked<'_> {
     }
 
     /// The verdict for a right password; an unknown user has none.
-    fn right(&self) -> Verdict {
+    fn right(&self, is_new: bool) -> Verdict {
         self.found.map_or(Verdict::Wrong, |(user, stored)| {
-            Verdict::Right(Person { user: user.clone(), fingerprint: *stored.fingerprint() })
+            let person = Person { user: user.clone(), fingerprint: *stored.fingerprint() };
+            Verdict::Right { person, is_new }
         })
     }
 }
@@ -222,13 +232,20 @@ impl Verifier {
                 waiter.outcome.wait_for(Option::is_some).await.map(|outcome| *outcome).ok().flatten();
             if waiter.against == asked.against() {
                 return match outcome {
-                    Some(true) => asked.right(),
+                    Some(true) => asked.right(self.is_new(&asked)),
                     Some(false) => self.wrong(asked.network),
                     None => Verdict::Busy,
                 };
             }
         }
         Verdict::Busy
+    }
+
+    /// Whether no other request has heard that this password is right.
+    fn is_new(&self, asked: &Asked<'_>) -> bool {
+        let mut state = self.shared.state();
+        let known = state.right.get_mut(&asked.key, Instant::now());
+        known.is_none_or(|known| mem::take(&mut known.is_new))
     }
 
     /// The verdict for a password that was found to be wrong just now.
@@ -260,10 +277,10 @@ impl Verifier {
         let now = Instant::now();
         let mut state = self.shared.state();
         let State { right, wrong, running, hits, misses } = &mut *state;
-        let known = right.get_mut(&key, now).filter(|known| Some(known.stored) == against);
-        if known.as_ref().is_some_and(|known| known.networks.contains(&network)) {
+        let mut known = right.get_mut(&key, now).filter(|known| Some(known.stored) == against);
+        if let Some(known) = known.as_mut().filter(|known| known.networks.contains(&network)) {
             *hits += 1;
-            return Step::Answered(asked.right());
+            return Step::Answered(asked.right(mem::take(&mut known.is_new)));
         }
         if wrong.get(&key, now) == Some(&against) {
             *hits += 1;
@@ -278,8 +295,9 @@ impl Verifier {
         }
         if let Some(known) = known {
             known.remember(network);
+            known.is_new = false;
             *hits += 1;
-            return Step::Answered(asked.right());
+            return Step::Answered(asked.right(true));
         }
         if let Some(running) = same {
             return Step::Wait(self.join(key, running));
@@ -383,7 +401,11 @@ impl Drop for Completion {
         let mut state = self.shared.state();
         match (self.right, self.against) {
             (Some(true), Some(stored)) => {
-                state.right.insert(self.key, Known { stored, networks: vec![self.network] }, now);
+                state.right.insert(
+                    self.key,
+                    Known { stored, networks: vec![self.network], is_new: true },
+                    now,
+                );
             }
             (Some(false), against) => state.wrong.insert(self.key, against, now),
             (Some(true), None) | (None, _) => (),

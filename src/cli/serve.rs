@@ -48,6 +48,8 @@ fn exit_code(error: &AppError) -> ExitCode {
         AppError::Settings(problems) => ExitCode::from(problems.exit_code()),
         AppError::Stop(StopError::Impatient) => ExitCode::FAILURE,
         AppError::Stop(StopError::Worker(_) | StopError::LostTask(_)) => ExitCode::from(SOFTWARE),
-        AppError::Bind(..) | AppError::AccessLog(_) | AppError::System(_) => ExitCode::from(OS_ERROR),
+        AppError::Bind(..) | AppError::AccessLog(_) | AppError::AuditLog(_) | AppError::System(_) => {
+            ExitCode::from(OS_ERROR)
+        }
     }
 }

@@ -93,6 +93,14 @@ impl AccessRule {
         Some(Self { place, subjects, repositories, rights: actions?.into_iter().collect(), mentions })
     }
 
+    /// The file without its folder, and the line.
+    pub fn line(&self) -> &str {
+        let name = self.place.rsplit('/').next().unwrap_or_default();
+        name.rsplit_once(':')
+            .filter(|(_, column)| column.parse::<u32>().is_ok())
+            .map_or(name, |(line, _)| line)
+    }
+
     /// Prints groups as their members.
     pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { place: _, subjects, repositories, rights, mentions: _ } = self;

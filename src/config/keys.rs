@@ -31,7 +31,7 @@ pub(super) const GROUPS: &str = "groups";
 pub(super) const ACCESS: &str = "access";
 
 /// What is announced for a later version. Each also stands for longer names that begin with it.
-const PLANNED: [&str; 5] = ["health", "audit", "proxy_protocol", "upstreams", "registries"];
+const PLANNED: [&str; 4] = ["health", "proxy_protocol", "upstreams", "registries"];
 
 /// The names that other programs give to a key: section, habitual name, key.
 pub(super) const HABITS: [(&str, &str, &str); 17] = [
@@ -55,8 +55,10 @@ pub(super) const HABITS: [(&str, &str, &str); 17] = [
 ];
 
 /// The names that other programs give to a section: habitual name, section.
-pub(super) const SECTION_HABITS: [(&str, &str); 9] = [
+pub(super) const SECTION_HABITS: [(&str, &str); 11] = [
     ("access_log", "log"),
+    ("audit", "log"),
+    ("audit_log", "log"),
     ("backend", "upstream"),
     ("http", "server"),
     ("https", "server"),

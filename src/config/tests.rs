@@ -14,6 +14,7 @@ mod effects;
 mod example;
 mod files;
 mod keys;
+mod log;
 mod overrides;
 mod problems;
 mod token;
@@ -75,6 +76,7 @@ fn the_smallest_file_means_the_defaults() {
     assert_eq!((&config.server.admin, config.server.readiness), (&Vec::new(), Readiness::Upstream));
     assert_eq!(config.admin, Admin { allow: Vec::new(), htpasswd: None });
     assert_eq!(config.metrics, Metrics::default());
+    assert_eq!(config.log.audit, None);
 }
 
 /// Every key, with a value other than its default.
@@ -176,6 +178,9 @@ level = "warn,tidegate::tls=debug"
 format = "json"
 access = "./off"
 access_format = "combined"
+audit = "audit/off"
+audit_required = true
+audit_uploads = true
 [metrics]
 repositories = ["team-a/**", "public/*"]
 "#;
@@ -213,6 +218,7 @@ fn settings_print_as_a_file_that_means_the_same() {
     let config = parse(EVERYTHING).unwrap();
     assert_eq!(config.server.names, ["registry.example", "[::1]"]);
     assert_eq!(config.log.access, AccessTarget::File("off".into()));
+    assert_eq!(config.log.audit.as_deref(), Some(Path::new("audit/off")));
     assert_eq!(config.tls.certificates[1].certificate, Path::new("../b.crt"));
     let is_of_everything = |warning: &Problem| warning.message.contains(" has no effect unless upstream.");
     assert!(config.warnings.iter().all(is_of_everything), "{:?}", config.warnings);

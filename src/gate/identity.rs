@@ -6,14 +6,16 @@ use http::HeaderMap;
 
 use super::context::{Peer, RequestContext};
 use super::decide::NO_CREDENTIALS;
-use super::refusal::Refusal;
+use super::refusal::{NO_CERTIFICATE, Refusal};
 use crate::access::{Caller, Identity};
 use crate::auth::{Htpasswd, Verdict};
 use crate::config::{AuthMode, ClientCertificate, Verify};
 use crate::header::challenge::BearerError;
 use crate::header::credentials::{self, Basic, Credentials};
 use crate::live_file::LiveFile;
+use crate::log::audit::Authentication;
 use crate::metrics::{Login, LoginResult};
+use crate::registry::target::Operation;
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tls::CertificateRejection;
@@ -37,14 +39,19 @@ impl RequestContext<'_> {
         let refused = |reason| Refusal::Certificate(state.config.tls.client.reject_status, reason);
         let Some(shown) = &peer.shown else {
             let is_needed = state.config.tls.client.verify == Verify::Required || needs_both(state);
-            return if is_needed { Err(refused("no client certificate")) } else { Ok(None) };
+            return if is_needed { Err(refused(NO_CERTIFICATE)) } else { Ok(None) };
         };
         self.log.certificate(shown);
         let user = auth.authorities.user(shown);
         self.count_login(Login::Certificate, &user);
         user.map(Some).map_err(|rejection| match rejection {
             CertificateRejection::Unread => Refusal::Unread,
-            rejection => refused(rejection.reason()),
+            rejection => {
+                if rejection == CertificateRejection::Revoked {
+                    self.log.trail().revoked();
+                }
+                refused(rejection.reason())
+            }
         })
     }
 
@@ -59,11 +66,17 @@ impl RequestContext<'_> {
         certificate_user: Option<User>,
         headers: &HeaderMap,
     ) -> Result<Caller, Refusal> {
+        // What `docker login` asks for.
+        let is_login = self.target.operation == Operation::Ping;
         let by_name = |identity| Caller { identity, token: None };
         let credentials = credentials::read(headers)?;
-        let Some(users) = &self.state.users else {
-            return Ok(by_name(certificate_user.into()));
+        let by_certificate = |user: Option<User>| {
+            if user.is_some() {
+                self.log.trail().authenticated(Authentication::Certificate);
+            }
+            Ok(by_name(user.into()))
         };
+        let Some(users) = &self.state.users else { return by_certificate(certificate_user) };
         match (credentials, certificate_user) {
             (Credentials::Bearer(token), _) => match &self.state.tokens {
                 Some(tokens) => self.bearer(tokens, &token),
@@ -75,15 +88,15 @@ impl RequestContext<'_> {
             (Credentials::Basic(basic), _) if self.kind_of(&basic.password).is_some() => {
                 Err(self.refuse_as_password(users, &basic))
             }
-            (Credentials::Basic(basic), _) => match self.check_password(users, &basic).await? {
-                Verdict::Right(person) => Ok(by_name(Identity::User(person.user))),
+            (Credentials::Basic(basic), _) => match self.check_password(users, &basic, is_login).await? {
+                Verdict::Right { person, .. } => Ok(by_name(Identity::User(person.user))),
                 Verdict::Wrong => Err(self.wrong_password(&basic.user)),
                 Verdict::WrongAgain(delay) => Err(Refusal::WrongAgain(delay)),
                 Verdict::Busy => Err(Refusal::Busy),
                 Verdict::Throttled(left) => Err(Refusal::Throttled(left)),
             },
             (Credentials::Absent, certificate_user @ Some(_)) if !needs_both(self.state) => {
-                Ok(by_name(certificate_user.into()))
+                by_certificate(certificate_user)
             }
             (Credentials::Absent, _) if allows_anonymous(self.state) => Ok(by_name(Identity::Anonymous)),
             (Credentials::Absent, _) => Err(self.unauthorized(NO_CREDENTIALS)),
@@ -91,24 +104,32 @@ impl RequestContext<'_> {
         }
     }
 
-    /// Checks a password. If it is not accepted, the log gets the user that it was sent for.
+    /// Checks a password. If it is not accepted, the log gets the user that it was sent for. The
+    /// audit log gets a login if it `is_login`, or if the password is new.
     pub(super) async fn check_password(
         &self,
         users: &LiveFile<Htpasswd>,
         basic: &Basic,
+        is_login: bool,
     ) -> Result<Verdict, Refusal> {
         let Basic { user, password } = basic;
         let users = users.current()?;
         let verdict = self.gate.shared.verifier.verify(&users, self.client.address, user, password).await;
         self.flow.counts().logins[Login::Password][match verdict {
-            Verdict::Right(_) => LoginResult::Ok,
+            Verdict::Right { .. } => LoginResult::Ok,
             Verdict::Wrong | Verdict::WrongAgain(_) => LoginResult::Wrong,
             Verdict::Busy => LoginResult::Busy,
             Verdict::Throttled(_) => LoginResult::Throttled,
         }]
         .add(1);
-        if !matches!(verdict, Verdict::Right(_)) {
-            self.log_claimed(user, &users);
+        match &verdict {
+            Verdict::Right { person, is_new } => {
+                self.log.trail().authenticated(Authentication::Password);
+                if is_login || *is_new {
+                    self.log.login(&person.user);
+                }
+            }
+            _ => self.log_claimed(user, &users),
         }
         Ok(verdict)
     }
@@ -137,6 +158,7 @@ impl RequestContext<'_> {
             _ => self.invalid(invalid),
         })?;
         let identity = verified.subject.clone().into();
+        self.log.trail().authenticated(Authentication::Token);
         Ok(Caller { identity, token: Some(verified.scopes.clone()) })
     }
 }

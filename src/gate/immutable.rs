@@ -122,7 +122,7 @@ async fn push(
 
 /// The tags that a push sets: the reference, and those in the query, which newer registries accept
 /// beside a digest (OCI distribution specification 1.2, "Pushing Manifests").
-fn pushed(reference: &str, query: &str) -> BTreeSet<String> {
+pub(super) fn pushed(reference: &str, query: &str) -> BTreeSet<String> {
     // Some registries take a semicolon for a separator, as Go did until 2021.
     let pairs = query.split(';').flat_map(|part| form_urlencoded::parse(part.as_bytes()));
     let tags = pairs.filter(|(key, _)| key == "tag").map(|(_, tag)| tag.into_owned());

@@ -1,5 +1,6 @@
 //! The life of a request, from top to bottom.
 
+mod audit;
 mod authorization;
 mod catalog;
 mod challenge;
@@ -14,6 +15,7 @@ mod identity;
 mod immutable;
 mod immutable_tags;
 mod inquiry;
+mod late_line;
 mod listing;
 mod mount;
 mod needed;
@@ -28,6 +30,7 @@ mod token;
 mod token_requester;
 mod token_service;
 mod traffic;
+mod trail;
 mod transfers;
 mod unattended;
 mod upload_place;
@@ -43,6 +46,7 @@ use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
+use tokio::time::sleep;
 
 use crate::agent;
 use crate::body::{Flow, UnreadBody};
@@ -60,6 +64,7 @@ use refusal::Refusal;
 pub(crate) use reply::Reply;
 use request_log::RequestLog;
 pub(crate) use transfers::RunningTransfer;
+use unattended::Kept;
 
 /// Answers one request. Never fails: a fault becomes an answer too, or ends the body of one.
 /// `guard` is held until the response has been sent or abandoned.
@@ -76,16 +81,24 @@ pub(crate) async fn handle<G>(
     let unread = head_checks::has_body(&request);
     let sharing = Sharing::of(&state.config.cors, &request);
     let passed = pass(gate, &state, peer, &mut request, &flow, &log, sharing.as_ref()).await;
-    let mut response = match passed {
-        Ok(response) => response,
+    let (mut response, delay) = match passed {
+        Ok(response) => (response, None),
         Err(refusal) => {
-            // If `pass` took the request before it failed, an empty one is left here, which has
-            // nothing to drain.
-            early_body::drain_small(&mut request).await;
-            reject::delay(&refusal).await;
-            reject::respond(refusal, &state.destination.server, unread, &log, &gate.recent)
+            let delay = reject::delay(&refusal);
+            let response = reject::respond(refusal, &state.destination.server, unread, &log, &gate.recent);
+            (response, Some(delay))
         }
     };
+    log.digest(&response);
+    log.audit(&response).await;
+    if let Some(delay) = delay {
+        // If `pass` took the request before it failed, an empty one is left here, which has
+        // nothing to drain.
+        early_body::drain_small(&mut request).await;
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
+    }
     if response.status().is_client_error() || response.status().is_server_error() {
         // The user can name the line of the log that says why.
         log.tell_id(response.headers_mut());
@@ -187,6 +200,7 @@ async fn pass(
     context.begin_transfer(&permit, request);
     // After the decision, so that a client without the right does not learn the policy.
     policy::check(&config.policy, target.operation)?;
+    context.audit(&permit, request).await?;
     // Before the registry is asked: it has to be known whether there is a body.
     early_body::settle(request, config.limits.idle_timeout).await?;
     let is_catalog = target.operation == Operation::Catalog;
@@ -208,10 +222,14 @@ async fn pass(
     let asked = request.uri().clone();
     let onward = forward::rewrite(&context, &permit, mem::take(request), &mount)?;
     log.forwarded(&state.destination);
-    let answer = if tag_locks.is_empty() {
+    let kept = Kept { locks: tag_locks, late: log.late_line() };
+    let answer = if kept.locks.is_empty() && kept.late.is_none() {
         gate.upstream.send(&permit, &state.destination, onward, flow).await?
     } else {
-        gate.unattended.send(&gate.upstream, state, permit, onward, flow, tag_locks).await?
+        let sent = gate.unattended.send(&gate.upstream, state, permit, onward, flow, kept);
+        let (answer, late) = sent.await?;
+        log.take_back(late);
+        answer?
     };
     reply::rewrite(&context, &asked, answer)
 }

@@ -48,6 +48,9 @@ pub(super) fn settle<'q>(
     };
     let may_pull = |repository: &str| permit.extends(&context.state.rules, repository, Rights::PULL);
     let (mount, query) = allowed(query, may_pull)?;
+    if let Mount::Kept(source) = &mount {
+        context.log.trail().mounted_from(source);
+    }
     if mount == Mount::Dropped {
         // A client that learns which scope is missing gets a better token and mounts after all.
         if let Some(source) = &context.mount_source

@@ -54,6 +54,9 @@ impl RequestContext<'_> {
             if refused.ended == Ended::Unread {
                 return Refusal::Unread;
             }
+            if refused.ended == Ended::Revoked {
+                self.log.trail().revoked();
+            }
             // After a change of the key, everybody's token is one whose user is not known.
             let claimed = refused.user.as_deref().map_or(token.expose(), str::as_bytes);
             self.log_claimed(claimed, &users);

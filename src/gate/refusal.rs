@@ -9,6 +9,7 @@ use crate::access::NotUtf8;
 use crate::body::ClientFault;
 use crate::header::credentials::TwoAuthorizations;
 use crate::live_file::Unread;
+use crate::log::audit::{Event, Outcome};
 use crate::metrics::Refused;
 use crate::registry::grant::BadTokenRequest;
 use crate::registry::scope::Scope;
@@ -17,6 +18,9 @@ use crate::upstream::UpstreamError;
 
 /// What the access log says of a user who lacks a right.
 pub(super) const DENIED: &str = "this user may not do this";
+
+/// What the access log says of a client without a certificate where one is needed.
+pub(super) const NO_CERTIFICATE: &str = "no client certificate";
 
 /// Why a request is not forwarded, or the registry's answer not returned.
 #[derive(Debug)]
@@ -93,6 +97,8 @@ pub(super) enum Refusal {
     Busy,
     /// A file that decides about the request has changed and cannot be read.
     Unread,
+    /// The audit log cannot be written, and `log.audit_required` is set.
+    Unaudited,
     /// The system provides no random numbers for the signature of a token.
     Unsigned,
     /// There were too many wrong passwords: the time until the next one is checked.
@@ -153,12 +159,31 @@ impl Refusal {
             Self::Insufficient { .. } | Self::Denied { .. } | Self::ForeignOrigin => Refused::Rule,
             Self::NotOffered { .. } => Refused::ReadOnly,
             Self::Immutable(_) => Refused::Immutable,
-            Self::Busy | Self::Crowded | Self::Unread | Self::Unsigned => Refused::Busy,
+            Self::Busy | Self::Crowded | Self::Unread | Self::Unaudited | Self::Unsigned => Refused::Busy,
             Self::Throttled(_) | Self::WrongAgain(_) => Refused::Throttle,
             Self::Registry(_) | Self::BadGateway(_) | Self::NoAnswer(_) | Self::GatewayTimeout => {
                 return None;
             }
         })
+    }
+
+    /// The event that the refusal is for the audit log, and its outcome. `None` for what happens
+    /// in every session, and for what says nothing about a user or a rule.
+    pub(super) fn event(&self) -> Option<(Event, Outcome)> {
+        match self {
+            Self::Unauthorized { is_routine: false, .. } | Self::WrongAgain(_) | Self::Busy => {
+                Some((Event::Login, Outcome::Failure))
+            }
+            Self::Throttled(_) => Some((Event::Login, Outcome::Denied)),
+            Self::Certificate(_, NO_CERTIFICATE) => None,
+            Self::Certificate(..)
+            | Self::Insufficient { is_stranger: false, is_routine: false, .. }
+            | Self::Denied { .. }
+            | Self::NotOffered { .. }
+            | Self::Immutable(_) => Some((Event::Refused, Outcome::Denied)),
+            Self::Unaudited => Some((Event::Refused, Outcome::Failure)),
+            _ => None,
+        }
     }
 }
 

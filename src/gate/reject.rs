@@ -9,7 +9,6 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use serde_json::Value;
-use tokio::time::sleep;
 
 use super::recent::RecentRefusals;
 use super::refusal::{DENIED, Refusal};
@@ -28,13 +27,14 @@ const BUSY_DELAY: Duration = Duration::from_secs(1);
 /// Seconds after which a client may retry when tidegate is busy.
 const SOON: HeaderValue = HeaderValue::from_static("2");
 
-/// Delays a 429, so that a client that retries in a loop leaves time and room for the others.
-pub(super) async fn delay(refusal: &Refusal) {
+/// How long the response is held back. A 429 is delayed, so that a client that retries in a loop
+/// leaves time and room for the others.
+pub(super) fn delay(refusal: &Refusal) -> Duration {
     match refusal {
-        Refusal::Throttled(_) => sleep(DELAY).await,
-        Refusal::Busy | Refusal::Crowded => sleep(BUSY_DELAY).await,
-        Refusal::WrongAgain(delay) => sleep(*delay).await,
-        _ => {}
+        Refusal::Throttled(_) => DELAY,
+        Refusal::Busy | Refusal::Crowded => BUSY_DELAY,
+        Refusal::WrongAgain(delay) => *delay,
+        _ => Duration::ZERO,
     }
 }
 
@@ -48,6 +48,7 @@ pub(super) fn respond(
     recent: &RecentRefusals,
 ) -> Response<Source> {
     warn(&refusal, server);
+    log.trail().refused(&refusal);
     let (kind, is_routine) = (refusal.kind(), refusal.is_routine());
     let row = row(refusal);
     log.reason(row.reason);
@@ -259,6 +260,12 @@ fn row(refusal: Refusal) -> Row {
             S::SERVICE_UNAVAILABLE,
             C::Unavailable,
             "no token can be signed now; try again in a few seconds",
+        )
+        .header(RETRY_AFTER, SOON),
+        R::Unaudited => Row::new(
+            S::SERVICE_UNAVAILABLE,
+            C::Unavailable,
+            "nothing can be changed while the audit log cannot be written; try again later, or tell the operator",
         )
         .header(RETRY_AFTER, SOON),
         R::Throttled(left) => Row::new(

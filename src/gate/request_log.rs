@@ -9,22 +9,26 @@ use std::time::{Duration, SystemTime};
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 
+use super::late_line::LateLine;
 use super::recent::RecentRefusals;
+use super::trail::Trail;
 use super::transfers::Listed;
 use crate::access::Identity;
 use crate::body::Flow;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
 use crate::header::request_id;
-use crate::header::single::single;
 use crate::header::traceparent::TraceId;
+use crate::log::audit::{Authentication, Entry, Event, Outcome};
 use crate::log::record::{Record, Truncated};
-use crate::metrics::{Refused, Side, TlsSession, code};
+use crate::metrics::{Grant, Refused, Side, TlsSession, code};
+use crate::registry::scope::Scope;
 use crate::registry::target::{Operation, Target};
 use crate::registry::{digest, name};
-use crate::state::Shared;
+use crate::state::{Shared, Told};
 use crate::tls::PresentedCertificate;
 use crate::upstream::{AnswerError, Destination};
+use crate::user::User;
 
 /// The reason in the log when the 401 is the registry's.
 pub(super) const REGISTRY_ASKS: &str = "the registry itself asks for credentials, see upstream.authorization";
@@ -43,6 +47,7 @@ pub(super) struct RequestLog {
     listed: OnceCell<Listed>,
     /// Whether the request itself is sent to the registry, and not only questions about it.
     forwarded: Cell<bool>,
+    trail: Trail,
     complete: bool,
 }
 
@@ -87,6 +92,7 @@ impl RequestLog {
             reason: None,
         };
         flow.counts().operations[flow.operation()].in_flight.change(1);
+        let trail = Trail::new(shared.audit_log.is_on());
         Self {
             shared,
             flow,
@@ -95,6 +101,7 @@ impl RequestLog {
             record: RefCell::new(Box::new(record)),
             listed: OnceCell::new(),
             forwarded: Cell::new(false),
+            trail,
             complete: false,
         }
     }
@@ -102,6 +109,11 @@ impl RequestLog {
     /// The id of the request.
     pub(super) fn id(&self) -> String {
         self.record.borrow().id.clone()
+    }
+
+    /// What only the audit log says of the request.
+    pub(super) fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     pub(super) fn version(&self) -> Version {
@@ -203,6 +215,11 @@ impl RequestLog {
         recent.remember(&self.record.borrow(), kind, status.as_u16());
     }
 
+    /// The digest in a response.
+    pub(super) fn digest<B>(&self, response: &Response<B>) {
+        self.record.borrow_mut().digest = digest::named(response.headers());
+    }
+
     /// There is a response. `length` is that of its body, if known.
     pub(super) fn answered<B>(&self, response: &Response<B>, length: Option<u64>) {
         let first_byte = self.flow.age();
@@ -210,11 +227,89 @@ impl RequestLog {
         let mut record = self.record.borrow_mut();
         record.status = response.status().as_u16();
         record.first_byte = Some(first_byte);
-        // A copy: the value shares its memory with all that the registry sent at the same time.
-        let digest = single(response.headers(), &digest::FIELD).and_then(|digest| digest.to_str().ok());
-        record.digest = digest.filter(|digest| name::is_digest(digest)).map(str::to_owned);
         if let Some(listed) = self.listed.get() {
             listed.answered(length);
+        }
+    }
+
+    /// A password was right, and this is a login for the audit log.
+    pub(super) fn login(&self, user: &User) {
+        let (record, name) = (self.record.borrow(), user.to_string());
+        let login = self.trail.event(&record, Event::Login, Outcome::Success, self.flow.age());
+        self.shared.audit_log.write(&Entry { user: Some(&name), ..login });
+    }
+
+    /// A token was issued for these scopes.
+    pub(super) fn token(&self, grant: Grant, scopes: &[Scope]) {
+        if !self.shared.audit_log.is_on() {
+            return;
+        }
+        let scopes: Vec<String> = scopes.iter().map(Scope::to_string).collect();
+        let record = self.record.borrow();
+        let token = self.trail.event(&record, Event::Token, Outcome::Success, self.flow.age());
+        self.shared.audit_log.write(&Entry {
+            authentication: match grant {
+                Grant::Password => Some(Authentication::Password),
+                Grant::Refresh => Some(Authentication::Token),
+                Grant::Certificate => Some(Authentication::Certificate),
+                Grant::Anonymous => None,
+            },
+            status: Some(StatusCode::OK.as_u16()),
+            reason: Some(&*scopes.join(" ")).filter(|scopes| !scopes.is_empty()),
+            ..token
+        });
+    }
+
+    /// Writes the line of the audit log that is due with this response. Where the registry was to
+    /// be changed, waits until it is written.
+    pub(super) async fn audit<B>(&self, response: &Response<B>) {
+        let (due, written) = {
+            let record = self.record.borrow();
+            if self.is_head && self.shared.audit_log.is_on() {
+                self.remember_tag(&record, response.status());
+            }
+            let Some(due) = self.trail.answered(&record, response) else { return };
+            let bytes = (self.flow.bytes_in(), self.flow.bytes_out());
+            let status = response.status().as_u16();
+            let entry = self.trail.entry(&record, &due, status, bytes, self.flow.age());
+            let written = self.shared.audit_log.write_now(&entry);
+            (due, written)
+        };
+        if due.is_awaited() {
+            written.await;
+        }
+    }
+
+    /// The line of the audit log, to be written even if the client leaves while the registry works.
+    pub(super) fn late_line(&self) -> Option<LateLine> {
+        let trail = self.trail.lend()?;
+        Some(LateLine {
+            log: self.shared.audit_log.clone(),
+            trail,
+            record: self.record.borrow().clone(),
+            flow: self.flow.clone(),
+            is_answered: false,
+        })
+    }
+
+    /// The client is still there when the registry has answered, so the line is written with its
+    /// answer.
+    pub(super) fn take_back(&self, late: Option<LateLine>) {
+        if let Some(late) = late {
+            late.give_back(&self.trail);
+        }
+    }
+
+    /// The client will pull the digest that it was told for a tag.
+    fn remember_tag(&self, record: &Record, status: StatusCode) {
+        if let (Some(repository), Some(tag), Some(digest)) =
+            (&record.repository, &record.reference, &record.digest)
+            && status == StatusCode::OK
+            && record.operation == Operation::ManifestGet.as_str()
+            && name::is_tag(tag)
+        {
+            let told = Told { client: record.client, user: record.user.as_deref(), repository, digest };
+            self.shared.resolved_tags.remember(told, tag);
         }
     }
 
@@ -257,6 +352,11 @@ impl Drop for RequestLog {
             counts.cut[side].add(1);
         }
         self.shared.access_log.write(record);
+        if let Some(due) = self.trail.left() {
+            let bytes = (record.bytes_in, record.bytes_out);
+            let entry = self.trail.entry(record, &due, record.status, bytes, record.duration);
+            self.shared.audit_log.write(&entry);
+        }
     }
 }
 

@@ -45,7 +45,9 @@ pub(super) async fn answer(
     if asked.service.is_some_and(|wanted| wanted != service) {
         return Err(Refusal::BadTokenRequest("tokens for another service are not given here"));
     }
-    let requester = context.token_requester(asked.proof, credentials, certificate_user).await?;
+    // `docker login` asks for no scope.
+    let is_login = asked.asked.scopes.is_empty();
+    let requester = context.token_requester(asked.proof, is_login, credentials, certificate_user).await?;
     context.log.user(&requester.identity);
     let most = longest_token(context.state.config.limits.header_bytes);
     let asked_last = tokens.fitting(requester.identity.subject()?, &service, asked.asked, most)?;
@@ -56,6 +58,7 @@ pub(super) async fn answer(
     }
     let body = issue(tokens, &requester, &service, &scopes, asked.offline)?;
     context.flow.counts().tokens_issued[requester.grant].add(1);
+    context.log.token(requester.grant, &scopes);
     Ok(no_store(body).map(Source::from))
 }
 

@@ -28,10 +28,12 @@ impl TokenRequester {
 }
 
 impl RequestContext<'_> {
-    /// Who asks for a token. `certificate_user` is the user of the client's certificate.
+    /// Who asks for a token. `certificate_user` is the user of the client's certificate. Whether
+    /// the request `is_login` is for the audit log alone.
     pub(super) async fn token_requester(
         &self,
         proof: Proof,
+        is_login: bool,
         credentials: Credentials,
         certificate_user: Option<User>,
     ) -> Result<TokenRequester, Refusal> {
@@ -45,7 +47,7 @@ impl RequestContext<'_> {
                 Ok(TokenRequester::without_password(Identity::User(user), Grant::Refresh))
             }
             (Proof::Password(basic), _) | (Proof::Header, Credentials::Basic(basic)) if !is_empty(&basic) => {
-                self.with_password(users, basic).await
+                self.with_password(users, basic, is_login).await
             }
             (Proof::Header, Credentials::Malformed | Credentials::Bearer(_)) => {
                 Err(self.ask_for_password("malformed credentials"))
@@ -62,13 +64,14 @@ impl RequestContext<'_> {
         &self,
         users: &LiveFile<Htpasswd>,
         basic: Basic,
+        is_login: bool,
     ) -> Result<TokenRequester, Refusal> {
         if self.kind_of(&basic.password).is_some() {
             let user = self.returning_with_password(users, &basic, self.state.challenge.clone())?;
             return Ok(TokenRequester::without_password(Identity::User(user), Grant::Refresh));
         }
-        match self.check_password(users, &basic).await? {
-            Verdict::Right(person) => {
+        match self.check_password(users, &basic, is_login).await? {
+            Verdict::Right { person, .. } => {
                 let identity = Identity::User(person.user.clone());
                 Ok(TokenRequester { identity, login: Some(person), grant: Grant::Password })
             }

@@ -8,17 +8,25 @@ use http::{Request, Response};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_local;
 
+use super::late_line::LateLine;
 use super::refusal::Refusal;
 use crate::access::Permit;
 use crate::body::{ClientBody, Flow};
 use crate::state::{State, TagLock};
-use crate::upstream::{Answer, Upstream};
+use crate::upstream::{Answer, Upstream, UpstreamError};
 
-/// Most of these requests at once on each worker; more wait for their turn.
-const MOST: u32 = 256;
+/// Most of these requests at once on each worker; more wait for their turn. The registry has no
+/// more places.
+const MOST: u32 = 2048;
 
 /// The requests of one worker that may outlive their clients.
 pub(crate) struct Unattended(Arc<Semaphore>);
+
+/// What a request keeps until the registry has answered.
+pub(super) struct Kept {
+    pub(super) locks: Vec<TagLock>,
+    pub(super) late: Option<LateLine>,
+}
 
 impl Default for Unattended {
     fn default() -> Self {
@@ -33,9 +41,10 @@ impl Unattended {
         _ = self.0.acquire_many(MOST).await;
     }
 
-    /// Sends a request whose body is at hand, and waits for the head of its answer. If the caller
-    /// does not wait that long, the request still goes on: `locks` are held until the registry has
-    /// answered, its connection has ended, or it was silent for `upstream.read_timeout`.
+    /// Sends a request, and waits for the head of its answer. If the caller does not wait that
+    /// long, the request still goes on, unless a part of its body is missing: `kept` lasts until
+    /// the registry has answered, its connection has ended, or it was silent for
+    /// `upstream.read_timeout`. The line goes back to a caller that does wait.
     pub(super) async fn send(
         &self,
         upstream: &Rc<Upstream>,
@@ -43,18 +52,22 @@ impl Unattended {
         permit: Permit,
         request: Request<ClientBody>,
         flow: &Rc<Flow>,
-        locks: Vec<TagLock>,
-    ) -> Result<Response<Answer>, Refusal> {
+        kept: Kept,
+    ) -> Result<(Result<Response<Answer>, UpstreamError>, Option<LateLine>), Refusal> {
         let lost = || Refusal::BadGateway("the task that waited for it has ended".to_owned());
         let place = self.0.clone().acquire_owned().await.map_err(|_| lost())?;
         let (upstream, state, flow) = (upstream.clone(), state.clone(), flow.clone());
         let (tell, told) = oneshot::channel();
+        let Kept { locks, mut late } = kept;
         spawn_local(async move {
             let answer = upstream.send(&permit, &state.destination, request, &flow).await;
             drop((locks, place));
+            if let (Some(late), Ok(answer)) = (&mut late, &answer) {
+                late.answered(answer);
+            }
             // Fails when the client has left.
-            _ = tell.send(answer);
+            _ = tell.send((answer, late));
         });
-        Ok(told.await.map_err(|_| lost())??)
+        told.await.map_err(|_| lost())
     }
 }

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use http::Version;
 
 use super::object::Object;
 use super::record::{Record, Truncated};
-use super::text::{authority, clean, common, escaped, path, rfc_3339};
+use super::text::{authority, clean, common, escaped, microseconds, path, rfc_3339};
 use crate::header::traceparent::TraceId;
 use crate::network::address_text;
 
@@ -100,12 +99,6 @@ fn protocol(version: Version) -> &'static str {
         Version::HTTP_11 => "HTTP/1.1",
         _ => "HTTP/1.0",
     }
-}
-
-/// Rounded to the nearest.
-fn microseconds(duration: Duration) -> u64 {
-    let fraction = (duration.subsec_nanos() + 500) / 1000;
-    duration.as_secs().saturating_mul(1_000_000).saturating_add(fraction.into())
 }
 
 #[cfg(test)]

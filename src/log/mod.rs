@@ -1,6 +1,7 @@
-//! The access log and the program's own log.
+//! The access log, the audit log and the program's own log.
 
 pub(crate) mod access;
+pub(crate) mod audit;
 #[cfg(test)]
 mod fixtures;
 mod line;

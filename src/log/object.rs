@@ -50,6 +50,22 @@ impl Object {
         }
     }
 
+    /// Adds a string, or `null` if there is none.
+    pub(super) fn text_or_null<T: AsRef<str>>(&mut self, key: &str, value: Option<T>) {
+        match value {
+            Some(value) => self.text(key, value.as_ref()),
+            None => self.number(key, "null"),
+        }
+    }
+
+    /// Adds a finite number, or `null` if there is none.
+    pub(super) fn number_or_null(&mut self, key: &str, value: Option<impl Display>) {
+        match value {
+            Some(value) => self.number(key, value),
+            None => self.number(key, "null"),
+        }
+    }
+
     /// Adds a finite number or a truth value.
     pub(super) fn number(&mut self, key: &str, value: impl Display) {
         self.key(key);

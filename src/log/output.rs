@@ -31,9 +31,14 @@ fn are_one(one: impl AsFd, other: impl AsFd) -> bool {
         && matches!(kind, FileType::Fifo | FileType::Socket)
 }
 
+/// Appends to a file as [`appending`] does.
+pub(super) fn file(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    Ok(Box::new(appending(path)?))
+}
+
 /// Appends to a file. Creates it with [`MODE`] if there is none. Does not wait for a reader of a
 /// FIFO.
-pub(super) fn file(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+pub(super) fn appending(path: &Path) -> io::Result<Output> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(MODE).custom_flags(libc::O_NONBLOCK);
     let file = match options.open(path) {
@@ -42,18 +47,22 @@ pub(super) fn file(path: &Path) -> io::Result<Box<dyn Write + Send>> {
         Err(error) if error.raw_os_error() == Some(libc::ENXIO) => options.read(true).open(path),
         opened => opened,
     };
-    Ok(Box::new(Output { file: file?, most: usize::MAX }))
+    Ok(Output { file: file?, most: usize::MAX })
 }
 
 /// Writes without a buffer and waits for room, even if the descriptor does not block: whoever
 /// shares a pipe may have made it so.
-struct Output {
+pub(super) struct Output {
     file: File,
     /// Most bytes of a write, unless a single line is longer.
     most: usize,
 }
 
 impl Output {
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The lines that are written at once.
     fn first<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         let Some((start, rest)) = bytes.split_at_checked(self.most) else { return bytes };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -53,6 +53,12 @@ fn utc(time: SystemTime) -> OffsetDateTime {
     since
         .and_then(|since| OffsetDateTime::UNIX_EPOCH.checked_add(since))
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Rounded to the nearest.
+pub(super) fn microseconds(duration: Duration) -> u64 {
+    let fraction = (duration.subsec_nanos() + 500) / 1000;
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(fraction.into())
 }
 
 /// A path without its query and fragment.

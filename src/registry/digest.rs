@@ -2,10 +2,20 @@
 
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA512, digest};
 use data_encoding::HEXLOWER;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
+
+use super::name;
+use crate::header::single::single;
 
 /// The field in which a registry names the digest of the content that its answer is about.
 pub(crate) const FIELD: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// The digest that a registry names in its answer.
+pub(crate) fn named(headers: &HeaderMap) -> Option<String> {
+    let digest = single(headers, &FIELD)?.to_str().ok().filter(|digest| name::is_digest(digest));
+    // A copy: the value shares its memory with all that the registry sent at the same time.
+    digest.map(str::to_owned)
+}
 
 /// Whether `digest` is that of `content`; `None` for an algorithm other than SHA-256 and SHA-512.
 pub(crate) fn is_of(digest: &str, content: &[u8]) -> Option<bool> {

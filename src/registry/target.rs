@@ -88,6 +88,11 @@ impl Operation {
         }
     }
 
+    /// Whether it changes what the registry holds.
+    pub fn changes(self) -> bool {
+        self != Self::UploadState && !self.rights().without(Rights::PULL).is_empty()
+    }
+
     /// Whether it starts an upload or works on one.
     pub fn is_upload(self) -> bool {
         matches!(

@@ -300,7 +300,8 @@ impl Exposition {
         page.counters("reloads", "Reloads by cause and result", counts)?;
         let draining = u64::from(self.shared.is_draining());
         page.gauges("draining", "Whether the process has been asked to stop", [([], draining)])?;
-        let lost = [([("log", "access")], self.shared.access_log.lost())];
+        let (access, audit) = (&self.shared.access_log, &self.shared.audit_log);
+        let lost = [([("log", "access")], access.lost()), ([("log", "audit")], audit.lost())];
         page.counters("log_lines_lost", "Lines that could not be written to a log", lost)
     }
 }

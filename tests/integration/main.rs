@@ -12,6 +12,7 @@ mod access_log;
 mod acme;
 mod admin;
 mod architecture;
+mod audit_log;
 mod catalog;
 mod certificates;
 mod chains;

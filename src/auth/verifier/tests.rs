@@ -59,7 +59,7 @@ async fn verify(verifier: &Verifier, users: &Htpasswd, user: &str, password: &st
 async fn verify_from(verifier: &Verifier, users: &Htpasswd, host: u8, user: &str, password: &str) -> Answer {
     let from = IpAddr::from([192, 0, 2, host]);
     match verifier.verify(users, from, user.as_bytes(), &Secret::new(password.as_bytes())).await {
-        Verdict::Right(person) => {
+        Verdict::Right { person, .. } => {
             assert_eq!(Some(person), users.person(user.as_bytes()));
             Answer::Right
         }
@@ -390,7 +390,8 @@ async fn users_and_passwords_are_bytes() {
     let from = IpAddr::from([192, 0, 2, 1]);
     let person = users.person(b"j\xf6rg").unwrap();
     let password = Secret::new(*b"p\xe4ss:w\xf6rd");
-    assert_eq!(verifier.verify(&users, from, b"j\xf6rg", &password).await, Verdict::Right(person));
+    let right = Verdict::Right { person, is_new: true };
+    assert_eq!(verifier.verify(&users, from, b"j\xf6rg", &password).await, right);
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn every_key_that_is_fixed_at_the_start_is_reported() {
         ("[log]\nformat = 'json'", "log.format"),
         ("[log]\naccess = 'off'", "log.access"),
         ("[log]\naccess_format = 'combined'", "log.access_format"),
+        ("[log]\naudit = 'audit.log'", "log.audit"),
     ] {
         let changed = parse(&format!("{PAIR}{lines}\n")).unwrap();
         assert_eq!(defaults.changed_at_restart(&changed), [key]);
@@ -71,6 +72,7 @@ fn all_other_keys_take_effect_at_a_reload() {
         "log.format",
         "log.access",
         "log.access_format",
+        "log.audit",
     ];
     let changed = parse(EVERYTHING).unwrap().changed_at_restart(&parse(PAIR).unwrap());
     assert_eq!(changed, fixed);

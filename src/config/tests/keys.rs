@@ -12,13 +12,21 @@ fn advice_names_the_nearest_or_the_section() {
         ("upstream", "listen", "it belongs to [server]"),
         ("server", "idle_timeot", r#"did you mean "idle_timeout" of [limits]?"#),
         ("tls", "clients", "did you mean [tls.client]?"),
-        ("log", "colour", "[log] has level, format, access, access_format"),
+        (
+            "log",
+            "colour",
+            "[log] has level, format, access, access_format, audit, audit_required, audit_uploads",
+        ),
         ("policy", "users", "it belongs to [[access]]"),
         ("auth", "access", "[[access]] is a separate section"),
         ("access", "name", "[[access]] has users, repositories, actions"),
         ("upstream", "server", r#"did you mean "servers"?"#),
         ("upstream", "url", r#"did you mean "servers"?"#),
-        ("log", "url", "[log] has level, format, access, access_format"),
+        (
+            "log",
+            "url",
+            "[log] has level, format, access, access_format, audit, audit_required, audit_uploads",
+        ),
     ] {
         assert_eq!(known.advice(section, name), advice);
     }

@@ -98,7 +98,6 @@ fn what_does_not_work_yet_is_refused_by_name() {
         ("[upstream]\nresolve_every = \"10s\"", "5:1", "upstream.resolve_every"),
         ("[upstream]\nhealth_path = \"/v2/\"", "5:1", "upstream.health_path"),
         ("[upstream]\nhealth_every = \"10s\"", "5:1", "upstream.health_every"),
-        ("[log]\naudit = \"\"", "5:1", "log.audit"),
     ] {
         let problem = problem(lines);
         let expected =
@@ -124,10 +123,8 @@ fn a_planned_section_is_refused_by_name() {
         ("[health]", "4:2", "[health]"),
         ("[healthcheck]", "4:2", "unknown section"),
         ("[health-check]\npath = \"/\"", "4:2", "[health-check]"),
-        ("[audit]\nfile = \"a\"", "4:2", "[audit]"),
         ("[[upstreams]]\nurl = \"http://a\"", "4:3", "[upstreams]"),
         ("[upstream.health]\npath = \"/\"", "4:11", "upstream.health"),
-        ("[log.audit]\nfile = \"a\"", "4:6", "log.audit"),
     ] {
         let problem = problem(lines);
         let wanted = format!("proxy.toml:{place}: {name} ");

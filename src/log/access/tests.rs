@@ -7,7 +7,15 @@ use super::*;
 use crate::config::{Log, LogFormat};
 
 fn log(access: AccessTarget, access_format: AccessFormat) -> Log {
-    Log { level: "info".to_owned(), format: LogFormat::Text, access, access_format }
+    Log {
+        level: "info".to_owned(),
+        format: LogFormat::Text,
+        access,
+        access_format,
+        audit: None,
+        audit_required: false,
+        audit_uploads: false,
+    }
 }
 
 fn record(path: &str) -> Record {

@@ -85,7 +85,7 @@ async fn check_password(
         return Err(later(StatusCode::SERVICE_UNAVAILABLE, Duration::ZERO));
     };
     match shared.verifier.verify(&users, peer.address(), &basic.user, &basic.password).await {
-        Verdict::Right(_) => Ok(()),
+        Verdict::Right { .. } => Ok(()),
         Verdict::Wrong => Err(unauthorized()),
         Verdict::WrongAgain(delay) => {
             sleep(delay).await;

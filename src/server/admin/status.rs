@@ -124,7 +124,7 @@ impl Sources<'_> {
             requests: requests(metrics),
             bytes: bytes(metrics),
             passwords: Passwords { queue: work.queued, queue_limit: work.queue_limit },
-            lost_lines: LostLines { access: shared.access_log.lost(), audit: 0 },
+            lost_lines: LostLines { access: shared.access_log.lost(), audit: shared.audit_log.lost() },
             transfers: transfers(reports),
             transfers_total: reports.iter().map(|report| report.running).sum(),
             chart,

@@ -82,6 +82,9 @@ pub fn lay_out(text: &str, folder: &Path) {
     if let Some(path) = missing(section("admin").get("htpasswd"), folder) {
         lay_out_users(&settings, folder, &path);
     }
+    if let Some(path) = section("log").get("audit").and_then(Value::as_str) {
+        fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
+    }
     if section("auth").get("mode").and_then(Value::as_str) != Some("off") {
         let file = auth.get("htpasswd").and_then(Value::as_str).unwrap_or("auth/htpasswd");
         lay_out_users(&settings, folder, file);

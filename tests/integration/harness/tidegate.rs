@@ -232,6 +232,13 @@ impl Tidegate {
         rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, none).unwrap();
     }
 
+    /// The size that files may have from now on; `None` for any.
+    pub fn limit_files(&self, most: Option<u64>) {
+        let limit = rustix::process::Rlimit { current: most, maximum: None };
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).unwrap();
+    }
+
     /// Limits the descriptors that it may have open from now on.
     pub fn limit_descriptors(&self, count: usize) {
         let pid = Some(rustix::process::Pid::from_child(&self.child));
