@@ -44,13 +44,11 @@ impl UpstreamHealth {
     }
 
     /// Checks that found the registry healthy.
-    #[allow(dead_code, reason = "read by the metrics")]
     pub(crate) fn passed(&self) -> u64 {
         self.passed.load(Ordering::Relaxed)
     }
 
     /// Checks that did not.
-    #[allow(dead_code, reason = "read by the metrics")]
     pub(crate) fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
