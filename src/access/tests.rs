@@ -77,6 +77,24 @@ fn rules_add_up() {
 }
 
 #[test]
+fn the_rules_that_allow_a_request_are_named_by_their_lines() {
+    let written = |place: &str, rule: AccessRule| AccessRule { place: place.to_owned(), ..rule };
+    let rules = rules(&[
+        written("/etc/tidegate/proxy.toml:3:1", rule(&["*"], &["team/**"], &["pull"])),
+        written("/etc/tidegate/proxy.toml:8:1", rule(&["alice"], &["team/a"], &["push"])),
+        written("environment: TIDEGATE_ACCESS", rule(&["alice"], &["team/b"], &["pull", "push"])),
+        written("/etc/tidegate/proxy.toml:9:1", rule(&["bob"], &["**"], &["delete"])),
+    ]);
+    let (alice, both) = (user("alice"), Rights::PULL | Rights::PUSH);
+    let named = |repository: &str, rights| rules.granting_all(&alice, repository, rights);
+    assert_eq!(named("team/a", Rights::PULL).as_deref(), Some("proxy.toml:3"));
+    assert_eq!(named("team/a", both).as_deref(), Some("proxy.toml:3, proxy.toml:8"));
+    assert_eq!(named("team/b", both).as_deref(), Some("environment: TIDEGATE_ACCESS"));
+    assert_eq!(named("other", Rights::PULL), None);
+    assert_eq!(super::Rules { rules: Vec::new(), open: false }.granting_all(&alice, "a", both), None);
+}
+
+#[test]
 fn without_a_rule_every_user_may_everything_and_with_one_nobody_anything_else() {
     let none = rules(&[]);
     assert_eq!(none.rights(&user("alice"), "a"), Rights::ALL);

@@ -384,6 +384,29 @@ async fn without_a_cache_every_request_is_a_hash() {
 }
 
 #[tokio::test]
+async fn one_request_hears_that_a_password_is_new_to_a_network() {
+    let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
+    let password = Secret::new(*b"secret");
+    let is_new = async |host: u8| {
+        let from = IpAddr::from([192, 0, 2, host]);
+        matches!(
+            verifier.verify(&users, from, b"alice", &password).await,
+            Verdict::Right { is_new: true, .. }
+        )
+    };
+    // The first leaves before the password is known to be right.
+    let mut first = Box::pin(is_new(1));
+    assert!(poll_once(first.as_mut()).is_pending());
+    let (second, third) = tokio::join!(is_new(1), is_new(1));
+    drop(first);
+    assert_eq!([second, third].iter().filter(|is_new| **is_new).count(), 1);
+    assert!(!is_new(1).await);
+    assert!(is_new(2).await);
+    assert!(!is_new(2).await);
+    assert!(!is_new(1).await);
+}
+
+#[tokio::test]
 async fn users_and_passwords_are_bytes() {
     let text = [b"j\xf6rg:", StoredHash::make(b"p\xe4ss:w\xf6rd", 4).unwrap().as_bytes()].concat();
     let (verifier, users) = (verifier(), Htpasswd::parse(&text, false).unwrap());
