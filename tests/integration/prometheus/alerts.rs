@@ -1,6 +1,7 @@
 //! Every alert fires in a real Prometheus, provoked by its real cause, and no other one does.
 
 use std::fs;
+use std::time::Instant;
 
 use rustix::process::Signal;
 use time::{Duration, OffsetDateTime};
@@ -9,9 +10,10 @@ use super::watched::Watched;
 use crate::harness::admin;
 use crate::harness::fake::{Conversation, Fake, refusing};
 use crate::harness::http1::{self, Client, authorized};
+use crate::harness::image::{noise, push_tiny, upload};
 use crate::harness::recorder::Recorder;
 use crate::harness::registry::Registry;
-use crate::harness::{basic, tidegate};
+use crate::harness::{DEADLINE, basic, tidegate};
 
 const BLOB: &str =
     "GET /v2/team/app/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -34,11 +36,36 @@ fn registry(behaviour: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Fa
 
 /// Asks again and again, until Prometheus has told about the alert.
 fn until(watched: &Watched, alert: &str, mut act: impl FnMut()) {
-    let deadline = std::time::Instant::now() + crate::harness::DEADLINE;
+    let deadline = Instant::now() + DEADLINE;
     while !watched.prometheus.fired().contains(alert) {
-        assert!(std::time::Instant::now() < deadline, "{alert} never fired");
+        assert!(Instant::now() < deadline, "{alert} never fired");
         act();
     }
+}
+
+/// Challenges, missing tags and one wrong password are part of a normal day.
+#[test]
+fn a_day_of_pushes_and_pulls_fires_none() {
+    let registry = Registry::start();
+    let watched = Watched::start(admin::settings(&registry.url()));
+    let mut client = Client::connect(&watched.tidegate);
+    let wrong = format!("Authorization: {}", basic("testuser", "forgotten"));
+    assert_eq!(client.exchange("GET /v2/", &[&wrong]).status, 401);
+    // Longer than every range and every `for` of minutes: 15 minutes are six seconds.
+    let scraped = watched.scrapes() + 40.0;
+    let mut tag = 0;
+    while watched.scrapes() < scraped {
+        tag += 1;
+        assert_eq!(client.exchange("GET /v2/", &[]).status, 401);
+        let absent = format!("GET /v2/team/app/manifests/absent{tag}");
+        assert_eq!(client.exchange(&absent, &[&authorized()]).status, 404);
+        upload(&mut client, &authorized(), "team/app", &noise(1 << 16));
+        push_tiny(&mut client, &authorized(), "team/app", &format!("tag{tag}"));
+        let pushed = format!("GET /v2/team/app/manifests/tag{tag}");
+        let accept = "Accept: application/vnd.oci.image.manifest.v1+json";
+        assert_eq!(client.exchange(&pushed, &[&authorized(), accept]).status, 200);
+    }
+    watched.assert_fired(&[]);
 }
 
 #[test]
@@ -221,9 +248,10 @@ fn open_files_come_near_their_limit() {
 fn a_tidegate_that_is_killed_again_and_again_is_restarting() {
     let recorder = Recorder::start();
     let mut watched = Watched::start(admin::settings(&recorder.url()));
-    let start = |watched: &Watched| watched.prometheus.query("process_start_time_seconds");
+    let deadline = Instant::now() + DEADLINE;
     while !watched.prometheus.fired().contains("Restarting") {
-        let before = start(&watched)[0].value;
+        assert!(Instant::now() < deadline, "Restarting never fired");
+        let before = watched.prometheus.query("process_start_time_seconds")[0].value;
         watched.tidegate.signal(Signal::KILL);
         watched.tidegate.restart();
         watched

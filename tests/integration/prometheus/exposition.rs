@@ -11,6 +11,9 @@ use crate::harness::tidegate::Tidegate;
 /// What Prometheus 2.42 sends as `Accept`.
 pub const PROMETHEUS: &str = "Accept: application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
+/// The type of the text format.
+pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// A family of the text format.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Family {
@@ -27,7 +30,7 @@ pub type Families = BTreeMap<String, Family>;
 /// The text format 0.0.4, once the registry has been checked.
 pub fn text(tidegate: &Tidegate) -> String {
     admin::wait_for(tidegate, "GET /metrics", |answer| answer.body.contains("\ntidegate_upstream_up{"));
-    scrape(tidegate, "Accept: text/plain;version=0.0.4", "text/plain; version=0.0.4; charset=utf-8")
+    scrape(tidegate, "Accept: text/plain;version=0.0.4", TEXT)
 }
 
 /// OpenMetrics 1.0.

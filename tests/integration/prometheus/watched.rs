@@ -14,6 +14,8 @@ pub struct Watched {
     pub prometheus: Prometheus,
 }
 
+const SCRAPES: &str = "sum(sum_over_time(up[1h]))";
+
 impl Watched {
     /// Starts both, and waits until every rule has been evaluated for a tidegate that is well.
     pub fn start(settings: Settings) -> Watched {
@@ -27,11 +29,13 @@ impl Watched {
 
     /// Waits for this many more scrapes, each of which succeeds.
     pub fn wait_for_scrapes(&self, count: usize) {
-        let scrapes = |range: &str| format!("sum(sum_over_time(up[{range}]))");
-        let before = self.prometheus.query(&scrapes("5m")).first().map_or(0.0, |sample| sample.value);
-        self.prometheus.wait_for(&scrapes("5m"), |now| {
-            now.first().is_some_and(|now| now.value >= before + count as f64)
-        });
+        let wanted = self.scrapes() + count as f64;
+        self.prometheus.wait_for(SCRAPES, |now| now.first().is_some_and(|now| now.value >= wanted));
+    }
+
+    /// The number of scrapes that have succeeded.
+    pub fn scrapes(&self) -> f64 {
+        self.prometheus.query(SCRAPES).first().map_or(0.0, |sample| sample.value)
     }
 
     /// Waits for an alert of this name.
