@@ -245,6 +245,18 @@ fn open_files_come_near_their_limit() {
 }
 
 #[test]
+fn an_audit_log_on_a_full_disk_loses_lines() {
+    let registry = Registry::start();
+    let settings = admin::settings(&registry.url()).set("log.audit", r#""/dev/full""#);
+    let watched = Watched::start(settings);
+    let mut client = Client::connect(&watched.tidegate);
+    until(&watched, "AuditLost", || {
+        push_tiny(&mut client, &authorized(), "team/app", "latest");
+    });
+    watched.assert_fired(&["AuditLost"]);
+}
+
+#[test]
 fn a_tidegate_that_is_killed_again_and_again_is_restarting() {
     let recorder = Recorder::start();
     let mut watched = Watched::start(admin::settings(&recorder.url()));
