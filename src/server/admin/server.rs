@@ -94,8 +94,9 @@ impl AdminServer {
     pub(super) async fn keep_sending(self: Rc<Self>) {
         let mut seconds = interval(EVENT_INTERVAL);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first tick is at once, and each watcher has its first event already.
+        // The first tick is at once, and the first watcher has its first event already.
         seconds.tick().await;
+        self.has_news.set(false);
         loop {
             seconds.tick().await;
             if !self.watchers.has_any() {

@@ -125,6 +125,21 @@ fn other_machines_see_health_and_allowed_networks_see_everything() {
     }
 }
 
+/// A listener for both families sees IPv4 clients at IPv6 addresses.
+#[test]
+fn a_loopback_client_is_local_in_both_families() {
+    let settings = Settings::for_upstream(&fake::refusing()).set("server.admin", r#"["[::]:0"]"#);
+    let tidegate = start(settings);
+    let port = admin::address(&tidegate).port();
+    for address in ["127.0.0.1", "127.0.0.5", "::1"] {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        let answer = exchange(TcpStream::connect((address, port)).unwrap(), "GET /", &[]).unwrap();
+        assert_eq!(answer.status, 200, "{address}");
+    }
+    let warned = tidegate.log.so_far().join("\n");
+    assert!(warned.contains("shows other machines only /healthz and /readyz"), "{warned}");
+}
+
 #[test]
 fn nothing_can_be_changed() {
     let tidegate = start(admin::settings(&fake::refusing()));
