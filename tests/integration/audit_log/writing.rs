@@ -7,6 +7,7 @@ use std::thread;
 use rustix::process::Signal;
 
 use super::{audited, ended, lines, shortened};
+use crate::harness::admin;
 use crate::harness::http1::{self, Client, authorized};
 use crate::harness::image::{put_manifest, tiny_manifest};
 use crate::harness::recorder::Recorder;
@@ -115,7 +116,8 @@ fn start_full(settings: Settings) -> (Tidegate, u64) {
 #[test]
 fn a_full_disk_stops_nothing_and_leaves_whole_lines_and_a_gap() {
     let recorder = Recorder::start();
-    let (tidegate, length) = start_full(audited(&recorder.url()));
+    let settings = audited(&recorder.url()).set("server.admin", r#"["127.0.0.1:0"]"#);
+    let (tidegate, length) = start_full(settings);
     // There is room for a part of a line.
     tidegate.limit_files(Some(length + 100));
     let mut client = Client::connect(&tidegate);
@@ -133,6 +135,9 @@ fn a_full_disk_stops_nothing_and_leaves_whole_lines_and_a_gap() {
     let numbers: Vec<u64> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 2, 3, 6]);
     assert_eq!(lines[3]["tag"], "after");
+    let metrics = admin::ask(&tidegate, "GET /metrics", &[]).body;
+    assert!(metrics.contains("tidegate_log_lines_lost_total{log=\"audit\"} 2\n"), "{metrics}");
+    assert_eq!(admin::ask(&tidegate, "GET /api/status", &[]).json()["lost_lines"]["audit"], 2);
 }
 
 #[test]
