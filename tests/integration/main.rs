@@ -55,6 +55,7 @@ mod scanners;
 mod scripts;
 mod spellings;
 mod stapling;
+mod status_page;
 mod streaming;
 mod stubborn_registries;
 mod throttle;

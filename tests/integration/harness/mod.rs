@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod authority;
+pub mod browser;
 pub mod child;
 pub mod client_ca;
 pub mod door;
