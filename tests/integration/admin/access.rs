@@ -4,6 +4,7 @@ use std::net::TcpStream;
 
 use crate::harness::admin::{self, ask, ask_socket, exchange};
 use crate::harness::fake;
+use crate::harness::namespaces::Namespaces;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::{BASIC, basic};
 
@@ -12,14 +13,6 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 fn start(settings: Settings) -> Tidegate {
     Tidegate::start(settings)
-}
-
-/// Another address of this machine, which is not loopback; `None` where there is none.
-fn own_address() -> Option<std::net::IpAddr> {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-    // Sends nothing.
-    socket.connect("192.0.2.1:9").ok()?;
-    Some(socket.local_addr().unwrap().ip())
 }
 
 #[test]
@@ -101,11 +94,15 @@ fn a_password_is_asked_of_others_where_there_is_a_file_of_users() {
 
 #[test]
 fn other_machines_see_health_and_allowed_networks_see_everything() {
-    let Some(own) = own_address() else { return };
+    let own = "192.0.2.1";
+    let script = format!("ip address add {own}/32 dev lo");
+    let Some(namespaces) = Namespaces::start("an admin listener for other machines", &script) else { return };
+    namespaces.enter_network();
     let run = |allow: &str| {
         let settings = Settings::for_upstream(&fake::refusing())
             .set("server.admin", &format!(r#"["{own}:0"]"#))
-            .set("admin.allow", allow);
+            .set("admin.allow", allow)
+            .run_by(namespaces.runner());
         start(settings)
     };
     for (allow, private) in [("[]".to_owned(), 404), (format!(r#"["{own}"]"#), 200)] {
