@@ -1,6 +1,8 @@
 //! `tidegate top` against a running tidegate.
 
+use crate::harness::admin;
 use crate::harness::fake::Fake;
+use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
 use crate::harness::tools::{Run, run};
 
@@ -25,4 +27,22 @@ fn it_says_what_to_do_if_nothing_can_be_asked() {
     refused(&["--admin", "unix:/nowhere/socket"], 69, "unix:/nowhere/socket cannot be reached: No such file");
     refused(&["--admin", "localhost"], 64, "write an IP address and a port, such as 127.0.0.1:9443");
     refused(&["--admin", &tidegate.address.to_string()], 69, "answered 400 Bad Request");
+}
+
+#[test]
+fn a_frame_and_the_status_are_printed_for_scripts() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(admin::settings(&recorder.url()));
+    let address = admin::address(&tidegate).to_string();
+    for option in ["--once", "--json"] {
+        let run = top(&["--admin", &address, option]);
+        assert!(run.success, "{}", run.stderr);
+        assert!(!run.stdout.contains('\u{1b}'), "{}", run.stdout);
+        if option == "--json" {
+            let status: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+            assert_eq!(status["transfers_total"], 0);
+        } else {
+            assert!(run.stdout.starts_with("tidegate ") && run.stdout.contains("no transfer is running"));
+        }
+    }
 }

@@ -118,7 +118,7 @@ fn the_page_is_sensible_with_any_number_of_transfers() {
     let mut browser = Browser::start();
     for (transfers, rows, said) in [
         (0, 0, "The water is calm"),
-        (1, 1, "1 pull · 0 pushes"),
+        (1, 1, "1 pull"),
         (6, 6, "4 pulls · 2 pushes"),
         (230, 20, "the longest 200 of 230"),
     ] {
