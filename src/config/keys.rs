@@ -33,8 +33,9 @@ pub(super) const ACCESS: &str = "access";
 /// What is announced for a later version. Each also stands for longer names that begin with it.
 const PLANNED: [&str; 4] = ["health", "proxy_protocol", "upstreams", "registries"];
 
-/// The names that other programs give to a key: section, habitual name, key.
-pub(super) const HABITS: [(&str, &str, &str); 17] = [
+/// The names that other programs give to a key: section, habitual name, key. `section.key` stands
+/// for a key of another section.
+pub(super) const HABITS: [(&str, &str, &str); 27] = [
     ("server", "address", "listen"),
     ("server", "bind", "listen"),
     ("server", "port", "listen"),
@@ -52,10 +53,20 @@ pub(super) const HABITS: [(&str, &str, &str); 17] = [
     ("upstream", "url", "servers"),
     ("auth", "file", "htpasswd"),
     ("auth", "type", "mode"),
+    ("log", "audit_file", "audit"),
+    ("log", "audit_log", "audit"),
+    ("admin", "address", "server.admin"),
+    ("admin", "listen", "server.admin"),
+    ("admin", "port", "server.admin"),
+    ("admin", "user", "htpasswd"),
+    ("admin", "users", "htpasswd"),
+    ("metrics", "address", "server.admin"),
+    ("metrics", "allow", "admin.allow"),
+    ("metrics", "listen", "server.admin"),
 ];
 
 /// The names that other programs give to a section: habitual name, section.
-pub(super) const SECTION_HABITS: [(&str, &str); 11] = [
+pub(super) const SECTION_HABITS: [(&str, &str); 13] = [
     ("access_log", "log"),
     ("audit", "log"),
     ("audit_log", "log"),
@@ -63,9 +74,11 @@ pub(super) const SECTION_HABITS: [(&str, &str); 11] = [
     ("http", "server"),
     ("https", "server"),
     ("logging", "log"),
+    ("prometheus", "metrics"),
     ("proxy", "upstream"),
     ("registry", "upstream"),
     ("ssl", "tls"),
+    ("status", "admin"),
     ("users", "auth"),
 ];
 
@@ -132,7 +145,10 @@ impl Keys {
         let habit = HABITS.iter().find(|(there, habit, _)| *there == section && *habit == name);
         let here = self.0.iter().filter(|key| key.section == section).map(|key| key.name.as_str());
         if let Some(key) = habit.map(|(_, _, key)| *key).or_else(|| slip(name, here)) {
-            return format!("did you mean {key:?}?");
+            return match key.split_once('.') {
+                Some((section, key)) => format!("did you mean {key:?} of {}?", header(section)),
+                None => format!("did you mean {key:?}?"),
+            };
         }
         if SECTIONS.contains(&name) {
             return format!("{} is a separate section", header(name));

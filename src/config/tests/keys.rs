@@ -22,6 +22,8 @@ fn advice_names_the_nearest_or_the_section() {
         ("access", "name", "[[access]] has users, repositories, actions"),
         ("upstream", "server", r#"did you mean "servers"?"#),
         ("upstream", "url", r#"did you mean "servers"?"#),
+        ("admin", "listen", r#"did you mean "admin" of [server]?"#),
+        ("metrics", "allow", r#"did you mean "allow" of [admin]?"#),
         (
             "log",
             "url",
@@ -41,6 +43,7 @@ fn advice_names_the_nearest_or_the_section() {
 fn every_habit_leads_to_a_key() {
     let known = known();
     for (section, _, name) in HABITS {
+        let (section, name) = name.split_once('.').unwrap_or((section, name));
         assert!(known.0.iter().any(|key| key.section == section && key.name == name), "{section}.{name}");
     }
     for (habit, section) in SECTION_HABITS {
