@@ -11,6 +11,9 @@ use super::size::Size;
 const BAR: usize = 10;
 const PROGRESS: usize = BAR + 6;
 
+/// From this width on there is room for a bar and the user.
+const ROOMY: usize = 70;
+
 /// The running transfers in at most `room` lines, a blank one and the heads of the columns
 /// included.
 pub(super) fn transfers(status: &Value, room: usize, size: Size) -> Vec<Line> {
@@ -42,8 +45,8 @@ struct Columns {
 
 impl Columns {
     fn new(width: usize) -> Self {
-        let progress = if width >= 60 { PROGRESS } else { 5 };
-        let user = if width >= 60 { 12 } else { 0 };
+        let progress = if width >= ROOMY { PROGRESS } else { 5 };
+        let user = if width >= ROOMY { 12 } else { 0 };
         let client = if width >= 100 { 15 } else { 0 };
         // Direction, bytes and rate, and a space after each column.
         let others = [4, 8, 10, progress, user, client];

@@ -42,6 +42,16 @@ fn shown(status: &Value, size: Size) -> Vec<String> {
 }
 
 #[test]
+fn a_narrow_terminal_cuts_no_percentage() {
+    for width in 40..=110 {
+        let lines = shown(&sample(), Size { width, ..TERMINAL });
+        for percentage in [" 31 %", " 99 %"] {
+            assert!(lines.iter().any(|line| line.contains(percentage)), "{width}: {lines:#?}");
+        }
+    }
+}
+
+#[test]
 fn a_terminal_of_80_by_24_shows_everything() {
     let expected = "
 tidegate door-1  version 0.1.0, up 3 d 7 h                                 READY
