@@ -28,12 +28,20 @@ const LONGEST: usize = 4 << 20;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
-    #[error("{0} cannot be reached: {1}; is tidegate running, with this address in server.admin?")]
+    #[error("{0} cannot be reached: {1}; {advice}", advice = advice(.1))]
     Connect(AdminAddress, io::Error),
     #[error("{} did not answer within {} s", .0, PATIENCE.as_secs())]
     Late(AdminAddress),
     #[error("{0} did not answer as tidegate does: {1}")]
     Broken(AdminAddress, BoxError),
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        "run this command as root, or as the user that runs tidegate"
+    } else {
+        "is tidegate running, with this address in server.admin?"
+    }
 }
 
 /// The one of `server.admin` that a client on this machine can use: of loopback if there is one,

@@ -27,8 +27,9 @@ use crate::disk::shell_word;
 #[derive(Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Start here: deploy/quickstart.sh sets up a registry with TLS and a password.\n\
-    Exit codes: 0 success, 64 wrong usage, 66 a file is missing, 69 the registry or tidegate does not answer,\n\
-    70 an internal failure, 71 the system refuses something, such as an address in use, 78 an error in the settings.")]
+    Exit codes: 0 success, 64 wrong usage, 66 a file is missing, 69 the registry or tidegate does not\n\
+    answer, 70 an internal failure, 71 the system refuses something, such as an address in use, 78 an\n\
+    error in the settings.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

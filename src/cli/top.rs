@@ -56,7 +56,7 @@ pub(super) struct Top {
     #[arg(long)]
     once: bool,
     /// Print the status as JSON, and exit
-    #[arg(long, conflicts_with = "once")]
+    #[arg(long)]
     json: bool,
 }
 

@@ -27,14 +27,14 @@ pub(super) enum TopError {
     NoAddress(PathBuf),
     #[error("{0}")]
     Client(#[from] ClientError),
-    #[error("{0} wants a password; give a user of admin.htpasswd with --user, or check the password")]
+    #[error("{0} wants a password; name a user of admin.htpasswd with --user, and check the password")]
     Password(AdminAddress),
     #[error(
-        "{0} does not show this client its status; use a loopback address, or allow it in admin.allow or \
-         admin.htpasswd"
+        "{0} shows no status to this client; ask on the same machine, add this client to admin.allow, or set \
+         admin.htpasswd; make sure that this is an address in server.admin"
     )]
     Hidden(AdminAddress),
-    #[error("{0} answered {1}")]
+    #[error("{0} answered {1}; make sure that this is an address in server.admin")]
     Status(AdminAddress, StatusCode),
     #[error("{0} sent a status that cannot be read: {1}")]
     Unreadable(AdminAddress, serde_json::Error),
