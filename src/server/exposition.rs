@@ -78,19 +78,19 @@ fn requests(page: &mut Page<'_>, metrics: &Metrics) -> fmt::Result {
             ([("operation", *operation), ("code", *name)], count)
         })
     });
-    page.counters("requests", "Requests that are over, by operation and status", by_code)?;
+    page.counters("requests", "Finished requests, by operation and status", by_code)?;
     let running = operations().map(|(position, name)| {
         let running = metrics.workers().iter().map(|worker| worker.operations[position].in_flight.get());
         ([("operation", *name)], running.sum::<i64>())
     });
-    page.gauges("requests_in_flight", "Requests that are running", running)?;
+    page.gauges("requests_in_flight", "Running requests", running)?;
     let durations = operations().map(|(position, name)| {
         let workers = metrics.workers().iter();
         ([("operation", *name)], Observed::of(workers.map(|worker| &worker.operations[position].duration)))
     });
     page.histograms(
         "request_duration_seconds",
-        "Time from the head of a request to the last byte of its response",
+        "Time from the head of a request to the last byte of its answer",
         durations,
     )?;
     let first_bytes = operations().map(|(position, name)| {
@@ -99,7 +99,7 @@ fn requests(page: &mut Page<'_>, metrics: &Metrics) -> fmt::Result {
     });
     page.histograms(
         "first_byte_seconds",
-        "Time from the head of a request to the head of its response",
+        "Time from the head of a request to the head of its answer",
         first_bytes,
     )?;
     page.counters(
@@ -109,21 +109,25 @@ fn requests(page: &mut Page<'_>, metrics: &Metrics) -> fmt::Result {
     )?;
     page.counters(
         "sent_bytes",
-        "Bytes of response bodies, counted while they move",
+        "Bytes of answer bodies, counted while they move",
         each(|operation| operation.sent.get()),
     )?;
     let transfers = Direction::ALL.map(|direction| {
         let running = metrics.workers().iter().map(|worker| worker.transfers[direction].get());
         ([("direction", direction.as_str())], running.sum::<i64>())
     });
-    page.gauges("transfers", "Layers that are being moved", transfers)?;
+    page.gauges("transfers", "Layers that are being pushed or pulled", transfers)?;
     let cut = operations().flat_map(|(position, operation)| {
         Side::ALL.map(|side| {
             let count = metrics.sum(|worker| worker.operations[position].cut[side].get());
             ([("operation", *operation), ("by", side.as_str())], count)
         })
     });
-    page.counters("cut_transfers", "Requests that ended early, by the side that ended them", cut)?;
+    page.counters(
+        "cut_transfers",
+        "Transfers that ended before their last byte, by the side that ended them",
+        cut,
+    )?;
     let refused = Refused::ALL
         .map(|reason| ([("reason", reason.as_str())], metrics.sum(|worker| worker.refusals[reason].get())));
     page.counters("refusals", "Requests that tidegate refused, by reason", refused)
@@ -180,7 +184,7 @@ fn upstream(page: &mut Page<'_>, shared: &Shared, state: &State) -> fmt::Result 
     page.counters("upstream_resolve_failures", "Look-ups of the registry's name that failed", failures)?;
     let retries = count(|counts| counts.upstream_retries.get());
     page.counters("upstream_retries", "Requests that were sent to the registry again", retries)?;
-    page.counters("upstream_ejections", "Registries left out after failures", [(upstream, 0)])
+    page.counters("upstream_ejections", "Times that a registry was set aside after failures", [(upstream, 0)])
 }
 
 fn certificates(page: &mut Page<'_>, state: &State) -> fmt::Result {
@@ -224,7 +228,7 @@ impl Exposition {
         let metrics = &self.shared.metrics;
         let (open, limit) = self.slots.open();
         page.gauges("connections", "Open client connections", [([], open as u64)])?;
-        page.gauges("connections_limit", "Most client connections", [([], limit as u64)])?;
+        page.gauges("connections_limit", "Most client connections that may be open", [([], limit as u64)])?;
         let accepted = metrics.accepted();
         let accepted = accepted
             .iter()
@@ -250,20 +254,16 @@ impl Exposition {
                 ([("method", login.as_str()), ("result", result.as_str())], count)
             })
         });
-        page.counters("logins", "Proofs of identity that were judged", logins)?;
+        page.counters("logins", "Credentials that were judged", logins)?;
         let tokens = Grant::ALL.map(|grant| {
             ([("grant", grant.as_str())], metrics.sum(|worker| worker.tokens_issued[grant].get()))
         });
-        page.counters("tokens_issued", "Access tokens by what they were given for", tokens)?;
+        page.counters("tokens_issued", "Tokens that were issued, by what they were issued for", tokens)?;
         let work = self.shared.verifier.done();
-        page.histograms(
-            "password_hash_seconds",
-            "Time that a password took to compute",
-            [([], work.seconds)],
-        )?;
-        page.counters("password_cache_hits", "Passwords answered from memory", [([], work.hits)])?;
-        page.counters("password_cache_misses", "Passwords that had to be computed", [([], work.misses)])?;
-        page.gauges("hash_queue", "Passwords that wait to be computed", [([], work.queued as u64)])?;
+        page.histograms("password_hash_seconds", "Time for one check of a password", [([], work.seconds)])?;
+        page.counters("password_cache_hits", "Passwords that were found in memory", [([], work.hits)])?;
+        page.counters("password_cache_misses", "Passwords that had to be checked", [([], work.misses)])?;
+        page.gauges("hash_queue", "Passwords that wait for their check", [([], work.queued as u64)])?;
         page.gauges("hash_queue_limit", "Most passwords that may wait", [([], work.queue_limit as u64)])?;
         let users = state.users.as_ref();
         page.gauges(
