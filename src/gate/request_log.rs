@@ -212,6 +212,7 @@ impl RequestLog {
 
     /// Those who watch are to see the refusal.
     pub(super) fn show(&self, recent: &RecentRefusals, kind: Refused, status: StatusCode) {
+        self.flow.counts().shown_refusals.add(1);
         recent.remember(&self.record.borrow(), kind, status.as_u16());
     }
 

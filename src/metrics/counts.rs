@@ -22,6 +22,8 @@ pub(crate) struct Counts {
     pub worker: usize,
     pub operations: [OfOperation; OPERATIONS],
     pub refusals: Counters<Refused, { Refused::ALL.len() }>,
+    /// Those without the questions for a password that every session begins with.
+    pub shown_refusals: Cell,
     pub logins: Counters<Login, { Login::ALL.len() }, Counters<LoginResult, { LoginResult::ALL.len() }>>,
     pub tokens_issued: Counters<Grant, { Grant::ALL.len() }>,
     pub transfers: Counters<Direction, { Direction::ALL.len() }, Gauge>,

@@ -190,6 +190,7 @@ fn refusals_and_logins_are_counted_by_their_reason() {
         status["refusals"].as_array().unwrap().iter().map(|one| one["kind"].clone()).collect();
     // The latest first, without the question that every session begins with.
     assert_eq!(kinds, ["agent", "malformed", "read_only", "rule", "credentials"]);
+    assert_eq!(status["requests"]["refused"], 5);
     let login = &status["refusals"][4];
     assert_eq!((&login["user"], &login["status"]), (&"testuser".into(), &401.into()));
 }

@@ -10,7 +10,7 @@ use super::readiness::Ready;
 use crate::acme;
 use crate::gate::{RecentRefusal, RunningTransfer};
 use crate::log::rfc_3339;
-use crate::metrics::{Metrics, OfOperation, Refused, code};
+use crate::metrics::{Metrics, OfOperation, code};
 use crate::pki::ServedCertificate;
 use crate::server::exposition::REVISION;
 use crate::server::report::Report;
@@ -155,7 +155,7 @@ fn requests(metrics: &Metrics) -> Requests {
         total: Totals::of(metrics).requests,
         client_errors: class(b'4'),
         server_errors: class(b'5'),
-        refused: Refused::ALL.iter().map(|kind| metrics.sum(|worker| worker.refusals[*kind].get())).sum(),
+        refused: metrics.sum(|worker| worker.shown_refusals.get()),
     }
 }
 
