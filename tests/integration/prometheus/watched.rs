@@ -50,16 +50,16 @@ impl Watched {
     }
 }
 
-/// The rules with their ranges and their `for` divided by 150, so that five minutes become two
-/// seconds. Hours are divided by 7200: six hours become three seconds. Everything else stays,
+/// The rules with their ranges and their `for` divided by 100, so that five minutes become three
+/// seconds. Hours are divided by 7200: six hours become three seconds too. Everything else stays,
 /// above all the thresholds.
 pub fn sped_up(rules: &str) -> String {
     let duration = Regex::new(r"(\[|for: )(\d+)([smh])").unwrap();
     let faster = |found: &Captures<'_>| {
         let (before, number) = (&found[1], found[2].parse::<u64>().unwrap());
         let milliseconds = match &found[3] {
-            "s" => number * 1000 / 150,
-            "m" => number * 60_000 / 150,
+            "s" => number * 1000 / 100,
+            "m" => number * 60_000 / 100,
             _ => number * 3_600_000 / 7200,
         };
         format!("{before}{milliseconds}ms")
@@ -71,6 +71,6 @@ pub fn sped_up(rules: &str) -> String {
 fn a_day_of_rules_takes_seconds() {
     let rules = "expr: a[5m] > 14 * 86400\nfor: 6h\nfor: 15s\nsummary: moved nothing for 5 minutes";
     let faster =
-        "expr: a[2000ms] > 14 * 86400\nfor: 3000ms\nfor: 100ms\nsummary: moved nothing for 5 minutes";
+        "expr: a[3000ms] > 14 * 86400\nfor: 3000ms\nfor: 150ms\nsummary: moved nothing for 5 minutes";
     assert_eq!(sped_up(rules), faster);
 }
