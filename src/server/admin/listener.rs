@@ -8,12 +8,14 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use super::access::Peer;
 use super::connection::serve;
+use super::patient::PATIENCE;
 use super::server::AdminServer;
 use super::socket_file::SocketFile;
 use crate::config::AdminAddress;
@@ -66,7 +68,7 @@ pub(crate) async fn accept_admin(listener: AdminListener, server: Rc<AdminServer
     let slots = Slots::new(CONNECTIONS, 0);
     match listener {
         AdminListener::Tcp(listener) => {
-            let take = |Accepted { socket, peer, slot }| match TcpStream::from_std(socket) {
+            let take = |Accepted { socket, peer, slot }| match patient(socket) {
                 Ok(socket) => {
                     let socket = LingeringSocket::new(socket);
                     spawn_local(serve(server.clone(), socket, Peer::Address(peer), slot));
@@ -77,6 +79,13 @@ pub(crate) async fn accept_admin(listener: AdminListener, server: Rc<AdminServer
         }
         AdminListener::Unix(SocketFileListener(socket)) => accept_unix(&socket, slots, &server).await,
     }
+}
+
+/// A socket that fails once the client's machine has taken nothing for [`PATIENCE`]. The kernel
+/// buffers an hour of events, so that writes alone do not show it.
+fn patient(socket: std::net::TcpStream) -> io::Result<TcpStream> {
+    SockRef::from(&socket).set_tcp_user_timeout(Some(PATIENCE))?;
+    TcpStream::from_std(socket)
 }
 
 async fn accept_unix(socket: &SocketFile, slots: Slots, server: &Rc<AdminServer>) {

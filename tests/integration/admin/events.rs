@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
 
 use crate::harness::DEADLINE;
 use crate::harness::admin::{self, ask, wait_for};
@@ -165,4 +166,32 @@ fn a_watcher_that_reads_nothing_delays_nobody() {
     }
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     assert!(tidegate.resident_kib() < before + 20_000);
+}
+
+#[test]
+fn watchers_that_read_nothing_do_not_keep_their_places_for_an_hour() {
+    let tidegate = Tidegate::start(admin::settings(&fake::refusing()));
+    let address = admin::address(&tidegate);
+    let stalled: Vec<Socket> = (0..16)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            // Its kernel takes an event or two in its place.
+            socket.set_recv_buffer_size(1024).unwrap();
+            socket.connect(&address.into()).unwrap();
+            (&socket).write_all(http1::head("GET /api/events", &[]).as_bytes()).unwrap();
+            socket
+        })
+        .collect();
+    let mut are_all_taken = false;
+    let start = Instant::now();
+    loop {
+        let status = Watcher::new(address).status();
+        are_all_taken |= status == 503;
+        if are_all_taken && status == 200 {
+            break;
+        }
+        assert!(start.elapsed() < 2 * DEADLINE, "their places are still taken");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    drop(stalled);
 }
