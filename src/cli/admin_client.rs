@@ -19,10 +19,11 @@ use crate::config::AdminAddress;
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 
-/// For the connection and the head of the answer, and once more for the body of [`Client::get`].
+/// Longest wait for the connection and the head of an answer, and again for the body in
+/// [`Client::get`].
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bytes of an answer. A status with its 200 transfers takes about 300 KB.
+/// Most bytes of an answer. A status with its 200 transfers takes about 300 KB.
 const LONGEST: usize = 4 << 20;
 
 /// Why there is no answer.
@@ -54,7 +55,7 @@ pub(super) fn nearest(addresses: &[AdminAddress]) -> Option<&AdminAddress> {
     })
 }
 
-/// For an option that names an admin listener.
+/// Reads an option that names an admin listener.
 pub(super) fn address_option(text: &str) -> Result<AdminAddress, String> {
     let wanted = "write an IP address and a port, such as 127.0.0.1:9443, or unix:/path";
     text.parse().map_err(|_complaint| wanted.to_owned())
@@ -81,7 +82,7 @@ impl Client {
         Self { address, login }
     }
 
-    /// Whom this client asks.
+    /// The listener that this client asks.
     pub(super) fn address(&self) -> &AdminAddress {
         &self.address
     }

@@ -52,7 +52,7 @@ pub(super) struct Top {
     /// Asks for the password, or reads it from standard input if that is not a terminal.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Print what there is to see now, and exit
+    /// Print one frame, and exit
     #[arg(long)]
     once: bool,
     /// Print the status as JSON, and exit

@@ -36,7 +36,7 @@ pub struct Server {
     pub threads: usize,
 }
 
-/// What a door needs to be ready.
+/// What tidegate needs to be ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// A registry that answers.

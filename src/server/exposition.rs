@@ -104,12 +104,12 @@ fn requests(page: &mut Page<'_>, metrics: &Metrics) -> fmt::Result {
     )?;
     page.counters(
         "received_bytes",
-        "Bytes of request bodies, counted while they move",
+        "Bytes of bodies from clients, counted while they move",
         each(|operation| operation.received.get()),
     )?;
     page.counters(
         "sent_bytes",
-        "Bytes of answer bodies, counted while they move",
+        "Bytes of bodies to clients, counted while they move",
         each(|operation| operation.sent.get()),
     )?;
     let transfers = Direction::ALL.map(|direction| {

@@ -45,7 +45,7 @@ pub(super) enum TopError {
 }
 
 impl TopError {
-    /// For an answer that is not a status.
+    /// The error for an answer that is not a status.
     pub(super) fn refused(client: &Client, status: StatusCode) -> Self {
         let address = client.address().clone();
         match status {

@@ -5,10 +5,10 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::time::{Duration, timeout};
 
-/// Bytes of one event.
+/// Most bytes of one event.
 const LONGEST: usize = 4 << 20;
 
-/// An event comes each second.
+/// Longest wait for an event; one comes each second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The statuses of one stream.
@@ -26,7 +26,7 @@ impl Events {
     /// The next status.
     ///
     /// # Errors
-    /// Why there is no other one on this stream.
+    /// Why there is no further status on this stream.
     pub(super) async fn next(&mut self) -> Result<Value, &'static str> {
         timeout(PATIENCE, self.read()).await.unwrap_or(Err("no status for 10 s"))
     }

@@ -21,7 +21,7 @@ pub(super) struct Speed {
 const CHART_FROM: usize = 20;
 
 impl Speed {
-    /// That of the last ten seconds of a chart.
+    /// The speed in the last ten seconds of a chart.
     pub(super) fn of_last_slot(chart: &Value) -> Self {
         let interval = number(chart, "/interval").filter(|interval| *interval > 0.0);
         let last = |at| Some(list(chart, at).last()?.as_f64()? / interval?);

@@ -39,7 +39,7 @@ impl Line {
         self
     }
 
-    /// Appends text that is as wide as `width`: filled with spaces at its end, or cut.
+    /// Appends text, cut or filled with spaces to `width` columns.
     pub(super) fn column(self, style: Style, text: &str, width: usize) -> Self {
         let text = cut(text, width);
         self.and(style, format!("{text:<width$} "))

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 
 use rustix::termios::tcgetwinsize;
 
-/// What a terminal has that tells no size.
+/// The size of a terminal that does not tell it.
 const USUAL: (u16, u16) = (80, 24);
 
 /// Where a frame is shown.
@@ -19,7 +19,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// That of the terminal on standard output.
+    /// The size of the terminal on standard output.
     pub(super) fn of_terminal() -> Self {
         let size = tcgetwinsize(io::stdout()).map(|size| (size.ws_col, size.ws_row)).ok();
         let (width, height) = size.filter(|(width, height)| *width > 0 && *height > 0).unwrap_or(USUAL);

@@ -7,7 +7,7 @@ use super::figures::{bytes, count, rate, span};
 use super::line::{Line, Style};
 use super::size::Size;
 
-/// Columns of a progress bar, and of it with its per cent.
+/// Columns of a progress bar, alone and with its percentage.
 const BAR: usize = 10;
 const PROGRESS: usize = BAR + 6;
 
@@ -65,7 +65,7 @@ impl Columns {
         let average = || age.filter(|age| *age > 0.0).map(|age| moved / age);
         let speed = number(transfer, "/rate").or_else(average);
         let size = number(transfer, "/size").filter(|size| *size > 0.0 && moved <= *size);
-        // Without a size there is no per cent.
+        // Without a size there is no percentage.
         let progress = match size {
             Some(size) if self.progress == PROGRESS => {
                 format!("{} {:>3} %", bar(moved / size, blocks), (moved / size * 100.0).floor())

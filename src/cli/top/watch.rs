@@ -19,7 +19,7 @@ use crate::cli::admin_client::Client;
 
 const PATH: &str = "/api/events";
 
-/// Between two attempts to reach tidegate.
+/// The pause between two attempts to reach tidegate.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Shows the events of `client` on the terminal until `q`, Ctrl-C or a signal.
