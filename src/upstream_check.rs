@@ -29,7 +29,7 @@ struct Checked {
     addresses: Option<u64>,
 }
 
-/// Keeps `shared.upstream` true until it is dropped. Requires a runtime for local tasks.
+/// Keeps `shared.upstream` up to date until it is dropped. Requires a runtime for local tasks.
 pub(crate) async fn keep_checking(shared: Arc<Shared>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -50,7 +50,7 @@ fn action(operation: Operation) -> Option<Action> {
     }
 }
 
-/// The way of the layer that a request moves, if it moves one.
+/// The direction of the layer that a request moves, if it moves one.
 fn direction(operation: Operation, request: &Request<UnreadBody>) -> Option<Direction> {
     match operation {
         Operation::BlobGet => (request.method() == Method::GET).then_some(Direction::Pull),

@@ -10,7 +10,7 @@ pub(crate) const OPERATIONS: usize = 17;
 
 /// In milliseconds: a push may take an hour.
 const REQUEST: [u64; 12] = [5, 25, 100, 500, 1000, 2500, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000];
-/// In milliseconds: OpenTelemetry's for the duration of HTTP requests, without every third.
+/// In milliseconds: OpenTelemetry's bounds for HTTP requests, without 75, 750 and 7,500.
 const FIRST_BYTE: [u64; 11] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 
 /// What one worker has counted. Its thread writes it, every thread may read it.

@@ -59,7 +59,7 @@ label! {
 }
 
 label! {
-    /// The way of a layer.
+    /// The direction in which a layer moves.
     Direction {
         Push = "push",
         Pull = "pull",

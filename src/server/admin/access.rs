@@ -17,7 +17,7 @@ use crate::live_file::LiveFile;
 use crate::state::Shared;
 
 const REALM: &str = "tidegate admin";
-/// Leaves time and room for others when a client retries in a loop.
+/// How long a refusal is held back. A client that retries in a loop then leaves room for others.
 const DELAY: Duration = Duration::from_millis(20);
 const BUSY_DELAY: Duration = Duration::from_secs(1);
 

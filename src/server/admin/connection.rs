@@ -21,13 +21,13 @@ use super::patient::Patient;
 use super::server::AdminServer;
 use crate::server::slots::Slot;
 
-/// For the first request head.
+/// Longest wait for the first request head.
 const FIRST_HEAD: Duration = Duration::from_secs(10);
-/// For every later one. Longer than the minute between the questions of a Prometheus.
+/// Longest wait for every later one: longer than the minute between two scrapes.
 const NEXT_HEAD: Duration = Duration::from_secs(90);
 /// How long a connection that was asked to leave may take to send its last bytes.
 const LEAVE: Duration = Duration::from_secs(1);
-/// Bytes of a request head.
+/// Most bytes of a request head.
 const HEAD: usize = 16 * 1024;
 const FIELDS: usize = 64;
 

@@ -1,6 +1,6 @@
-//! Which hosts a request may name. A page of a stranger reaches this listener through the browser
-//! of somebody who may see it, if a name of the stranger leads here (DNS rebinding). Addresses are
-//! nobody's names.
+//! Which hosts a request may name. In DNS rebinding, a stranger's web page points its own name to
+//! this listener, and reads it through the browser of a user who may see it. Nobody can choose an
+//! address as a name, so addresses are allowed.
 
 use std::net::Ipv4Addr;
 
