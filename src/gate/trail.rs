@@ -119,7 +119,9 @@ impl Trail {
         let mut place = self.due.borrow_mut();
         let due = place.as_mut()?;
         if due.event == Event::Pull {
-            due.media_type = text(response.headers(), CONTENT_TYPE);
+            // Of an error, it is not that of a manifest.
+            let is_manifest = response.status().is_success();
+            due.media_type = text(response.headers(), CONTENT_TYPE).filter(|_| is_manifest);
             return None;
         }
         // Most uploads are only begun by this request.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, FileType, fallocate, fstat, ftruncate, tell};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
 
 use super::super::output::{Output, appending};
@@ -73,7 +73,7 @@ impl AuditFile {
         if (ROOM / 2..=ROOM).contains(&left) {
             return Ok(());
         }
-        match fallocate(file, FallocateFlags::KEEP_SIZE, end, ROOM) {
+        match retry_on_intr(|| fallocate(file, FallocateFlags::KEEP_SIZE, end, ROOM)) {
             Ok(()) => {
                 self.reserved = end + ROOM;
                 Ok(())

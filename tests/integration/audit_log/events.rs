@@ -401,3 +401,15 @@ fn a_revoked_certificate_has_a_line_and_one_from_elsewhere_too() {
     assert_eq!(lines[2]["reason"], "the client certificate is revoked");
     assert_eq!(lines[3]["certificate"], "elsewhere");
 }
+
+#[test]
+fn a_pull_that_fails_has_not_the_media_type_of_the_error() {
+    let registry = Registry::start();
+    let mut tidegate = Tidegate::start(audited(&registry.url()).tables(RULES));
+    let answer = Client::connect(&tidegate).exchange("GET /v2/team/app/manifests/none", &[&authorized()]);
+    assert_eq!(answer.status, 404);
+    assert!(answer.all("content-type")[0].starts_with("application/json"));
+    let lines = ended(&mut tidegate);
+    let pull = lines.iter().find(|line| line["event"] == "pull").unwrap();
+    assert!(pull["media_type"].is_null(), "{pull}");
+}
