@@ -1,6 +1,6 @@
 //! The record of one request for the access log.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,8 +45,6 @@ pub(super) struct RequestLog {
     /// Boxed: a response is moved a dozen times on its way, and takes this along.
     record: RefCell<Box<Record>>,
     listed: OnceCell<Listed>,
-    /// Whether the request itself is sent to the registry, and not only questions about it.
-    forwarded: Cell<bool>,
     trail: Trail,
     complete: bool,
 }
@@ -100,7 +98,6 @@ impl RequestLog {
             is_head: request.method() == Method::HEAD,
             record: RefCell::new(Box::new(record)),
             listed: OnceCell::new(),
-            forwarded: Cell::new(false),
             trail,
             complete: false,
         }
@@ -197,7 +194,7 @@ impl RequestLog {
         self.upstream(to);
         // That of the last question.
         self.flow.forget_trip();
-        self.forwarded.set(true);
+        self.trail.sent();
     }
 
     /// The reason for which the request is refused, here or by the registry.
@@ -334,7 +331,7 @@ impl Drop for RequestLog {
             record.truncated = Some(Truncated::Client);
         }
         record.duration = self.flow.age();
-        if self.forwarded.get() {
+        if self.trail.is_sent() {
             let trip = self.flow.trip();
             record.upstream_time = trip.took;
             record.retries = Some(trip.retries);

@@ -15,6 +15,8 @@ use crate::registry::target::Operation;
 
 /// The reason when a client has left before it got an answer. The status is then 499.
 const CLIENT_LEFT: &str = "the client left before the answer; the registry may have done it";
+/// The same when the registry was at most asked about the request.
+const NOT_SENT: &str = "the client left before the request was sent to the registry";
 
 /// Collects what only the audit log says of a request.
 pub(super) struct Trail {
@@ -25,6 +27,8 @@ pub(super) struct Trail {
     due: RefCell<Option<Box<Due>>>,
     /// The line is that of a request that may go on without its client.
     is_lent: Cell<bool>,
+    /// The request itself is sent to the registry, and not only questions about it.
+    is_sent: Cell<bool>,
 }
 
 /// The line that a request will have.
@@ -60,7 +64,17 @@ impl Trail {
             is_revoked: Cell::new(false),
             due: RefCell::default(),
             is_lent: Cell::new(false),
+            is_sent: Cell::new(false),
         }
+    }
+
+    /// The request itself is sent to the registry.
+    pub(super) fn sent(&self) {
+        self.is_sent.set(true);
+    }
+
+    pub(super) fn is_sent(&self) -> bool {
+        self.is_sent.get()
     }
 
     /// Lends the line of a push or deletion to its request, which may go on without its client.
@@ -74,6 +88,7 @@ impl Trail {
         self.is_lent.set(true);
         let lent = Self::new(self.is_on);
         lent.authentication.set(self.authentication.get());
+        lent.is_sent.set(self.is_sent.get());
         lent.due.replace(Some(due));
         Some(lent)
     }
@@ -156,6 +171,7 @@ impl Trail {
         let digest = record.digest.as_deref().or(reference.filter(|text| name::is_digest(text)));
         let ended = match record.truncated {
             None => None,
+            Some(_) if record.first_byte.is_none() && !self.is_sent.get() => Some(NOT_SENT),
             Some(_) if record.first_byte.is_none() => Some(CLIENT_LEFT),
             Some(Truncated::Client) => Some("the client ended the transfer before its last byte"),
             Some(Truncated::Upstream) => Some("the registry ended the transfer before its last byte"),

@@ -413,3 +413,30 @@ fn a_pull_that_fails_has_not_the_media_type_of_the_error() {
     let pull = lines.iter().find(|line| line["event"] == "pull").unwrap();
     assert!(pull["media_type"].is_null(), "{pull}");
 }
+
+#[test]
+fn a_push_that_was_never_sent_is_not_said_to_be_done_perhaps() {
+    let (told, asked) = mpsc::channel();
+    let (leave, left) = mpsc::channel::<()>();
+    let left = Mutex::new(left);
+    // It is only asked whether the tag exists.
+    let fake = Fake::start(move |conversation| {
+        told.send(conversation.read_head()).unwrap();
+        _ = left.lock().unwrap().recv();
+    });
+    let settings = audited(&fake.url()).set("policy.immutable_tags", r#"["**:v*"]"#);
+    let mut tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    let (manifest, _) = tiny_manifest(b"{}", "x");
+    let length = format!("Content-Length: {}", manifest.len());
+    client.send(http1::head("PUT /v2/team/app/manifests/v1", &[&authorized(), &length]));
+    client.send(&manifest);
+    asked.recv().unwrap();
+    drop(client);
+    tidegate.access.wait_for("the push", |line| line.contains("manifest-put"));
+    drop(leave);
+    let lines = ended(&mut tidegate);
+    let push = lines.iter().find(|line| line["event"] == "push").unwrap();
+    assert_eq!(super::short(push), "push failure testuser team/app v1 499");
+    assert_eq!(push["reason"], "the client left before the request was sent to the registry");
+}
