@@ -1,6 +1,5 @@
-//! A strict registry that answers every request with 200. It records each request of a client that
-//! it understood, complete or truncated, and everything in its input that is not canonical
-//! HTTP/1.1.
+//! A strict registry that answers every request with 200. It records each request that it
+//! understood, complete or truncated, and everything in its input that is not canonical HTTP/1.1.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
@@ -54,13 +53,22 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConte
 
 impl Recorder {
     pub fn start() -> Recorder {
+        Self::start_with(false)
+    }
+
+    /// One that does not record what tidegate asks by itself.
+    pub fn of_clients() -> Recorder {
+        Self::start_with(true)
+    }
+
+    fn start_with(only_clients: bool) -> Recorder {
         let shared = Shared::default();
         let (record, counted) = (Arc::clone(&shared), Arc::clone(&shared));
         // Counted at once: the thread of a connection may come later than the next connection.
         let accepted = move || counted.0.lock().unwrap().unfinished_heads += 1;
         let fake = Fake::start_counting(accepted, move |conversation| {
             let mut connection =
-                Connection { conversation, buffer: Vec::new(), shared: &record, counted: true };
+                Connection { conversation, buffer: Vec::new(), shared: &record, counted: true, only_clients };
             while connection.request() {}
         });
         Recorder { fake, shared }
@@ -110,6 +118,8 @@ struct Connection<'a> {
     shared: &'a Shared,
     /// It is one of the unfinished heads.
     counted: bool,
+    /// Requests of tidegate itself are not recorded.
+    only_clients: bool,
 }
 
 impl Connection<'_> {
@@ -121,8 +131,8 @@ impl Connection<'_> {
             self.change(|record| record.unfinished_heads -= counted);
             return false;
         };
-        if strict::values(&head.headers, "user-agent").iter().any(|agent| agent.starts_with("tidegate/")) {
-            // Its own check of the registry is no request of a client.
+        let mut agents = strict::values(&head.headers, "user-agent").into_iter();
+        if self.only_clients && agents.any(|agent| agent.starts_with("tidegate/")) {
             self.change(|record| record.unfinished_heads -= counted);
             return self.conversation.write(format!("{ANSWER}{{}}").as_bytes());
         }

@@ -41,7 +41,7 @@ const BARRIER: &str = "x-barrier";
 
 impl Stage {
     pub fn start() -> Stage {
-        let recorder = Recorder::start();
+        let recorder = Recorder::of_clients();
         let settings = admin::settings(&recorder.url())
             .set("server.threads", "1")
             .set("upstream.authorization", r#""pass""#)
