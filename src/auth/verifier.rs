@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::metrics::Observed;
+use crate::metrics::{LoginResult, Observed};
 use crate::network::Network;
 use crate::secret::Secret;
 
@@ -62,6 +62,18 @@ pub enum Verdict {
     Busy,
     /// It was not checked, after too many wrong passwords; try again after this time.
     Throttled(Duration),
+}
+
+impl Verdict {
+    /// What it counts as.
+    pub(crate) fn result(&self) -> LoginResult {
+        match self {
+            Self::Right { .. } => LoginResult::Ok,
+            Self::Wrong | Self::WrongAgain(_) => LoginResult::Wrong,
+            Self::Busy => LoginResult::Busy,
+            Self::Throttled(_) => LoginResult::Throttled,
+        }
+    }
 }
 
 /// Checks passwords for the whole process, shared by all workers.
@@ -307,7 +319,6 @@ impl Verifier {
             Err(left) => return Step::Answered(Verdict::Throttled(left)),
         };
 
-        *misses += 1;
         let outcome = watch::Sender::new(None);
         let completion = Completion {
             shared: Arc::clone(&self.shared),
@@ -332,6 +343,7 @@ impl Verifier {
                 let mut begun = Running { network, against, ticket, waiting: 0, outcome };
                 let step = Step::Wait(self.join(key, &mut begun));
                 running.insert(key, begun);
+                *misses += 1;
                 (step, displaced)
             }
             Err(refused) => (Step::Answered(Verdict::Busy), Some(refused)),

@@ -115,13 +115,7 @@ impl RequestContext<'_> {
         let Basic { user, password } = basic;
         let users = users.current()?;
         let verdict = self.gate.shared.verifier.verify(&users, self.client.address, user, password).await;
-        self.flow.counts().logins[Login::Password][match verdict {
-            Verdict::Right { .. } => LoginResult::Ok,
-            Verdict::Wrong | Verdict::WrongAgain(_) => LoginResult::Wrong,
-            Verdict::Busy => LoginResult::Busy,
-            Verdict::Throttled(_) => LoginResult::Throttled,
-        }]
-        .add(1);
+        self.flow.counts().logins[Login::Password][verdict.result()].add(1);
         match &verdict {
             Verdict::Right { person, is_new } => {
                 self.log.trail().authenticated(Authentication::Password);

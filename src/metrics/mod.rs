@@ -26,15 +26,16 @@ pub(crate) use repositories::{Amounts, Repositories, RepositoryCounts};
 /// The counts of the process.
 #[derive(Debug)]
 pub(crate) struct Metrics {
+    /// Those of the workers, then that of the main thread.
     workers: Box<[Arc<Counts>]>,
     /// Accepted connections by the address of the listener.
     accepted: Mutex<Vec<(String, Arc<AtomicU64>)>>,
 }
 
 impl Metrics {
-    /// The counts of `workers` workers and of the threads beside them.
+    /// The counts of `workers` workers and of the main thread.
     pub(crate) fn new(workers: usize) -> Self {
-        let workers = (0..workers).map(|number| Arc::new(Counts::new(number))).collect();
+        let workers = (0..=workers).map(|number| Arc::new(Counts::new(number))).collect();
         Self { workers, accepted: Mutex::default() }
     }
 
@@ -43,6 +44,12 @@ impl Metrics {
         self.workers.get(number).cloned().unwrap_or_default()
     }
 
+    /// The counts of the main thread, for it alone to write.
+    pub(crate) fn of_main_thread(&self) -> &Counts {
+        &self.workers[self.workers.len() - 1]
+    }
+
+    /// The counts of all threads.
     pub(crate) fn workers(&self) -> &[Arc<Counts>] {
         &self.workers
     }

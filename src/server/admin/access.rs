@@ -14,6 +14,7 @@ use crate::header::challenge;
 use crate::header::credentials::{self, Credentials};
 use crate::header::forwarded;
 use crate::live_file::LiveFile;
+use crate::metrics::Login;
 use crate::state::Shared;
 
 const REALM: &str = "tidegate admin";
@@ -84,7 +85,9 @@ async fn check_password(
     let Ok(users) = users.current() else {
         return Err(later(StatusCode::SERVICE_UNAVAILABLE, Duration::ZERO));
     };
-    match shared.verifier.verify(&users, peer.address(), &basic.user, &basic.password).await {
+    let verdict = shared.verifier.verify(&users, peer.address(), &basic.user, &basic.password).await;
+    shared.metrics.of_main_thread().logins[Login::Password][verdict.result()].add(1);
+    match verdict {
         Verdict::Right { .. } => Ok(()),
         Verdict::Wrong => Err(unauthorized()),
         Verdict::WrongAgain(delay) => {

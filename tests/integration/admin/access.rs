@@ -90,6 +90,11 @@ fn a_password_is_asked_of_others_where_there_is_a_file_of_users() {
     let statuses: Vec<u16> = (0..4).map(|number| guess(number).status).collect();
     assert_eq!(statuses, [401, 401, 401, 429]);
     assert_eq!(guess(5).all("retry-after").len(), 1);
+    let metrics = ask(&tidegate, "GET /metrics", &[]).body;
+    for (result, count) in [("ok", 3), ("wrong", 6), ("throttled", 2)] {
+        let series = format!("tidegate_logins_total{{method=\"password\",result=\"{result}\"}} {count}\n");
+        assert!(metrics.contains(&series), "no {series} in {metrics}");
+    }
 }
 
 #[test]
