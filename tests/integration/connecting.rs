@@ -182,9 +182,9 @@ fn get() -> Request<()> {
 }
 
 impl Full {
-    fn of(tidegate: &Tidegate) -> Full {
+    fn of(tidegate: &Tidegate, streams: usize) -> Full {
         let mut client = http2::Client::connect(tidegate);
-        let answers = (0..100).map(|_| client.send(get(), true).0).collect();
+        let answers = (0..streams).map(|_| client.send(get(), true).0).collect();
         Full { client, answers }
     }
 }
@@ -193,7 +193,10 @@ impl Full {
 fn a_request_that_finds_all_connections_to_the_registry_taken_gets_429_and_a_time_to_retry() {
     /// The connections of one worker.
     const MOST: usize = 2048;
-    const CLIENTS: usize = MOST / 100 + 1;
+    /// Streams of one connection, and those that the connections of a network share.
+    const STREAMS: usize = 100;
+    const OF_NETWORK: usize = 1600;
+    const CLIENTS: usize = 24;
     let queue = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     if queue.trim().parse::<usize>().unwrap() < 2 * MOST || descriptors.is_some_and(|most| most < 3000) {
@@ -205,7 +208,9 @@ fn a_request_that_finds_all_connections_to_the_registry_taken_gets_429_and_a_tim
         .set("server.threads", "1")
         .set("upstream.connect_timeout", r#""2s""#);
     let tidegate = Tidegate::start(settings);
-    let full: Vec<_> = (0..CLIENTS).map(|_| Full::of(&tidegate)).collect();
+    let streams = |connection: usize| (OF_NETWORK / connection).min(STREAMS);
+    assert!((1..=CLIENTS).map(streams).sum::<usize>() > MOST);
+    let full: Vec<_> = (1..=CLIENTS).map(|connection| Full::of(&tidegate, streams(connection))).collect();
     let mut client = Client::connect(&tidegate);
     let start = Instant::now();
     let refusal = client.exchange("GET /v2/", &[AUTH]);
