@@ -148,9 +148,13 @@ fn who_cuts_a_transfer_is_counted() {
     assert!(!client.exactly(1 << 10).1);
     wait_for_value(&tidegate, "tidegate_cut_transfers_total{operation=\"blob-get\",by=\"upstream\"}", 1.0);
 
+    // A registry that answers early would end the request before its client does.
+    let registry = Recorder::start();
+    let tidegate = Tidegate::start(admin::settings(&registry.url()));
     let mut client = Client::connect(&tidegate);
     client.send(http1::head(&format!("PATCH {UPLOAD}"), &[AUTH, "Content-Length: 10"]));
     client.send(b"first");
+    registry.wait_for("a part of the upload", |seen| seen.body == b"first");
     drop(client);
     wait_for_value(&tidegate, "tidegate_cut_transfers_total{operation=\"upload-chunk\",by=\"client\"}", 1.0);
 }
