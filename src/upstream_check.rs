@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::join;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -65,8 +66,10 @@ pub(crate) async fn keep_checking(shared: Arc<Shared>) {
 }
 
 async fn check(state: Arc<State>, number: u64) -> Checked {
-    let outcome = ping::question(&state, PATIENCE).await.map(drop);
-    let addresses = timeout(PATIENCE, addresses(&state.destination.server)).await;
+    // Side by side: a slow look-up must not delay the verdict.
+    let question = ping::question(&state, PATIENCE);
+    let (outcome, addresses) = join!(question, timeout(PATIENCE, addresses(&state.destination.server)));
+    let outcome = outcome.map(drop);
     let addresses = addresses.ok().and_then(Result::ok);
     Checked { number, name: state.destination.name.clone(), outcome, addresses }
 }

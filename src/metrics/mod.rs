@@ -10,7 +10,6 @@ mod label;
 mod process;
 mod repositories;
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use cell::{Count, Counters, Gauge};
@@ -29,7 +28,7 @@ pub(crate) struct Metrics {
     /// Those of the workers, then that of the main thread.
     workers: Box<[Arc<Counts>]>,
     /// Accepted connections by the address of the listener.
-    accepted: Mutex<Vec<(String, Arc<AtomicU64>)>>,
+    accepted: Mutex<Vec<(String, Arc<Count>)>>,
 }
 
 impl Metrics {
@@ -60,14 +59,14 @@ impl Metrics {
     }
 
     /// The counter of the connections that a listener accepts.
-    pub(crate) fn listener(&self, address: String) -> Arc<AtomicU64> {
+    pub(crate) fn listener(&self, address: String) -> Arc<Count> {
         let counter = Arc::default();
         self.accepted().push((address, Arc::clone(&counter)));
         counter
     }
 
     /// The listeners by address, with the connections that each has accepted.
-    pub(crate) fn accepted(&self) -> MutexGuard<'_, Vec<(String, Arc<AtomicU64>)>> {
+    pub(crate) fn accepted(&self) -> MutexGuard<'_, Vec<(String, Arc<Count>)>> {
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

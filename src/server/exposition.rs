@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::collector::Collector;
@@ -230,9 +229,8 @@ impl Exposition {
         page.gauges("connections", "Open client connections", [([], open as u64)])?;
         page.gauges("connections_limit", "Most client connections that may be open", [([], limit as u64)])?;
         let accepted = metrics.accepted();
-        let accepted = accepted
-            .iter()
-            .map(|(listener, count)| ([("listener", listener.as_str())], count.load(Ordering::Relaxed)));
+        let accepted =
+            accepted.iter().map(|(listener, count)| ([("listener", listener.as_str())], count.get()));
         page.counters("connections_accepted", "Accepted connections by listening address", accepted)?;
         let handshakes = TlsSession::ALL.map(|kind| {
             let resumed = if kind.is_resumed() { "true" } else { "false" };

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -71,7 +70,7 @@ pub(super) async fn accept_for(
                 continue;
             }
         };
-        count.fetch_add(1, Ordering::Relaxed);
+        count.increment();
         let peer = peer.ip().to_canonical();
         let socket = match socket.into_std() {
             Ok(socket) => socket,

@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 use time::OffsetDateTime;
 
+use crate::metrics::Count;
+
 /// The health of the registry, shared by the checks and everybody who reads their results.
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamHealth {
     latest: ArcSwapOption<UpstreamState>,
     /// The number of its addresses at the last look-up.
     addresses: AtomicU64,
-    passed: AtomicU64,
-    failed: AtomicU64,
+    passed: Count,
+    failed: Count,
 }
 
 /// What the checks have found.
@@ -45,12 +47,12 @@ impl UpstreamHealth {
 
     /// Checks that found the registry healthy.
     pub(crate) fn passed(&self) -> u64 {
-        self.passed.load(Ordering::Relaxed)
+        self.passed.get()
     }
 
     /// Checks that did not.
     pub(crate) fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
+        self.failed.get()
     }
 
     /// The number of addresses at the last look-up that succeeded; 0 before the first.
@@ -66,7 +68,7 @@ impl UpstreamHealth {
     /// Counts the result of a check.
     pub(crate) fn count(&self, is_healthy: bool) {
         let counter = if is_healthy { &self.passed } else { &self.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.increment();
     }
 
     /// Records the result of a check of the registry `name`. Returns the state before if it was

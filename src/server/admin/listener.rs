@@ -5,7 +5,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -102,7 +101,7 @@ async fn accept_unix(socket: &SocketFile, slots: Slots, server: &Rc<AdminServer>
                         continue;
                     }
                 };
-                count.fetch_add(1, Ordering::Relaxed);
+                count.increment();
                 // All clients are of this machine, so none of them is crowded out by its address.
                 match slots.enter(IpAddr::V4(Ipv4Addr::LOCALHOST), true) {
                     Entry::Slot(slot) => (stream, slot),
