@@ -18,6 +18,11 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) struct Linger(Option<Pin<Box<Sleep>>>);
 
 impl Linger {
+    /// Whether our side was ended.
+    pub(super) fn has_begun(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Ends our side, then discards what the client sends until it ends its own, for [`LINGER`] at
     /// most. Closing a socket with unread bytes would lose what we wrote last.
     pub(super) fn poll(&mut self, tcp: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

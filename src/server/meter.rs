@@ -70,6 +70,11 @@ impl Meter {
         _ = self.tcp.borrow().set_zero_linger();
     }
 
+    /// Whether our side was ended. What still arrives is discarded, so nothing after it can be read.
+    pub(super) fn is_lingering(&self) -> bool {
+        self.linger.borrow().has_begun()
+    }
+
     /// Reads what has arrived, as far as `buffer` has room for it.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
         pin!(self.tcp.borrow_mut().read_buf(buffer)).poll(cx)

@@ -214,7 +214,10 @@ impl Watch {
 
     fn may_rest(&self) -> bool {
         let http1 = self.current.borrow().is_some();
-        http1 && !self.is_busy() && !self.is_closing() && !self.meter.is_sending()
+        // A connection that has ended its side must not be served again: what arrives is the rest
+        // of a body.
+        let is_open = !self.is_closing() && !self.meter.is_lingering();
+        http1 && is_open && !self.is_busy() && !self.meter.is_sending()
     }
 
     fn transfer_check(&self) -> Duration {

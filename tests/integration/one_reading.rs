@@ -1,6 +1,10 @@
 //! A request that two readers could understand differently is refused, or rewritten so that they
 //! cannot.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::harness::DEADLINE;
 use crate::harness::http1::{Client, head};
 use crate::harness::http2;
 use crate::harness::recorder::{Recorder, State};
@@ -103,4 +107,26 @@ fn a_single_valued_field_must_not_appear_twice() {
         assert_eq!(answer.status(), 400, "{twice:?} over HTTP/2");
     }
     assert!(recorder.record().requests.is_empty(), "{:#?}", recorder.record());
+}
+
+/// The client's rest of the body is discarded for a while, so that it receives the answer.
+#[test]
+fn the_rest_of_a_body_that_was_refused_early_is_never_read_as_a_request() {
+    let (recorder, tidegate) = recorded();
+    let mut client = Client::connect(&tidegate);
+    client.send(head(&format!("PATCH {UPLOAD}"), &["Content-Length: 1000000"]));
+    client.send("the beginning");
+    assert_eq!(client.response(false).unwrap().status, 401);
+    let hidden = head("GET /v2/hidden/tags/list", &[AUTH]);
+    let begin = Instant::now();
+    let mut sent = 0;
+    // In pieces with pauses, because a connection without a request rests after 20 ms.
+    while client.tls.send(hidden.as_bytes()).is_ok() {
+        sent += 1;
+        assert!(begin.elapsed() < DEADLINE, "the connection is never closed");
+        sleep(Duration::from_millis(30));
+    }
+    let record = recorder.settle().unwrap();
+    assert!(record.requests.is_empty(), "{:#?}", record.requests);
+    assert!(begin.elapsed() > Duration::from_secs(1), "closed after {sent} pieces, {:?}", begin.elapsed());
 }
