@@ -70,7 +70,7 @@ impl Meter {
         _ = self.tcp.borrow().set_zero_linger();
     }
 
-    /// Whether our side was ended. What still arrives is discarded, so nothing after it can be read.
+    /// Whether our side was ended. What still arrives is discarded and cannot be read any more.
     pub(super) fn is_lingering(&self) -> bool {
         self.linger.borrow().has_begun()
     }
