@@ -69,6 +69,7 @@ pub mod bench {
     pub use crate::registry::scope::Scope;
     pub use crate::registry::target::{self, Operation};
     pub use crate::secret::Secret;
+    pub use crate::server::proxy_header;
     pub use crate::token::Tokens;
     pub use crate::user::User;
 }

@@ -9,6 +9,7 @@ mod tag_locks;
 mod unmatched_users;
 mod unusable_rules;
 mod upload_places;
+mod warned_peers;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -44,6 +45,7 @@ pub(crate) use resolved_tags::{ResolvedTags, Told};
 pub(crate) use tag_locks::{TagLock, TagLocks};
 pub(crate) use unusable_rules::without_host;
 pub(crate) use upload_places::UploadPlaces;
+pub(crate) use warned_peers::WarnedPeers;
 
 /// Everything made from the settings and the files they name. It is never changed, only replaced.
 pub(crate) struct State {
@@ -271,6 +273,8 @@ pub(crate) struct Shared {
     pub request_ids: RequestIds,
     /// What the checks of the registry have found. Empty without `server.admin`.
     pub upstream: UpstreamHealth,
+    /// Whose connections the log has lately said to be closed for want of a PROXY header.
+    pub warned_peers: WarnedPeers,
     draining: AtomicBool,
 }
 
@@ -291,6 +295,7 @@ impl Shared {
             catalog_readers: Arc::default(),
             request_ids: RequestIds::default(),
             upstream: UpstreamHealth::default(),
+            warned_peers: WarnedPeers::default(),
             draining: AtomicBool::new(false),
         }
     }

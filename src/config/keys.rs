@@ -31,7 +31,7 @@ pub(super) const GROUPS: &str = "groups";
 pub(super) const ACCESS: &str = "access";
 
 /// What is announced for a later version. Each also stands for longer names that begin with it.
-const PLANNED: [&str; 4] = ["health", "proxy_protocol", "upstreams", "registries"];
+const PLANNED: [&str; 3] = ["health", "upstreams", "registries"];
 
 /// The names that other programs give to a key: section, habitual name, key. `section.key` stands
 /// for a key of another section.

@@ -30,6 +30,9 @@ pub struct Server {
     pub names: Vec<String>,
     /// Peers whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections to `listen` begin with a header of the PROXY protocol, which only
+    /// trusted proxies may send. If so, there are some.
+    pub proxy_protocol: bool,
     /// How long running transfers may go on after SIGTERM. Zero ends them at once.
     pub drain_timeout: Duration,
     /// Worker threads, at least one. The file's 0 is replaced by the number of cores.
@@ -85,10 +88,17 @@ impl Server {
             );
             section.report.warn(location, message);
         }
+        let has_proxies = trusted_proxies.as_ref().is_none_or(|networks| !networks.is_empty());
         let trusted_proxies = values(trusted_proxies);
+        let location = section.location("proxy_protocol");
+        let proxy_protocol = section.flag("proxy_protocol", "false");
+        if proxy_protocol == Some(true) && !has_proxies {
+            let message = "server.proxy_protocol: with true, only connections of server.trusted_proxies are accepted, and there \
+                           are none; write the addresses of the load balancers there, such as trusted_proxies = [\"10.0.0.5\"]";
+            section.report.wrong(&location, message);
+        }
         let drain_timeout = section.duration("drain_timeout", r#""60s""#, WAIT_OR_NONE);
         let threads = section.number("threads", "0", 0..=MOST_THREADS);
-        section.later("proxy_protocol");
         Some(Self {
             listen: listen?,
             plain: plain?,
@@ -96,13 +106,24 @@ impl Server {
             readiness: readiness?,
             names: names?,
             trusted_proxies: trusted_proxies?,
+            proxy_protocol: proxy_protocol?,
             drain_timeout: drain_timeout?,
             threads: or_share_of_cores(threads?, 1),
         })
     }
 
     pub(super) fn print(&self, to: &mut Printer<'_>) {
-        let Self { listen, plain, admin, readiness, names, trusted_proxies, drain_timeout, threads } = self;
+        let Self {
+            listen,
+            plain,
+            admin,
+            readiness,
+            names,
+            trusted_proxies,
+            proxy_protocol,
+            drain_timeout,
+            threads,
+        } = self;
         to.section("server");
         to.fixed("listen", list(listen.iter().map(quoted)));
         to.fixed("plain", list(plain.iter().map(quoted)));
@@ -110,6 +131,7 @@ impl Server {
         to.reloaded("readiness", quoted(word(READINESS, readiness)));
         to.reloaded("names", list(names.iter().map(quoted)));
         to.reloaded("trusted_proxies", list(trusted_proxies.iter().map(quoted)));
+        to.reloaded("proxy_protocol", proxy_protocol);
         to.reloaded("drain_timeout", quoted(print_duration(*drain_timeout)));
         to.fixed("threads", threads);
     }

@@ -88,6 +88,7 @@ admin = ["127.0.0.1:0", "0.0.0.0:9443", "unix:/run/a b.sock"]
 readiness = "self"
 names = ["Registry.Example", "::1"]
 trusted_proxies = ["10.0.0.0/8", "fd00::1"]
+proxy_protocol = true
 drain_timeout = "0s"
 threads = 3
 [admin]

@@ -1,7 +1,6 @@
 //! What a request is decided on: its worker, its connection, and what its head says.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,13 +11,11 @@ use super::unattended::Unattended;
 use crate::body::Flow;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
-use crate::metrics::TlsSession;
 use crate::places::Places;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
 use crate::state::{Shared, State};
-use crate::tls::PresentedCertificate;
 use crate::token::Tokens;
 use crate::upstream::Upstream;
 
@@ -51,18 +48,6 @@ impl Gate {
         let recent = RecentRefusals::default();
         Self { shared, upstream, unattended, held_bodies, transfers, recent }
     }
-}
-
-/// The other end of a connection, as its handshake showed it.
-pub(crate) struct Peer {
-    /// The address of the client, or of the last proxy before tidegate.
-    pub address: IpAddr,
-    /// What the handshake agreed on.
-    pub tls: TlsSession,
-    /// Whether the handshake asked for a client certificate.
-    pub asked: bool,
-    /// The certificate that the client presented.
-    pub shown: Option<PresentedCertificate>,
 }
 
 /// What is known of a request once its head has passed the checks.

@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use http::HeaderMap;
 
-use super::context::{Peer, RequestContext};
+use super::context::RequestContext;
 use super::decide::NO_CREDENTIALS;
+use super::peer::Peer;
 use super::refusal::{NO_CERTIFICATE, Refusal};
 use crate::access::{Caller, Identity};
 use crate::auth::{Htpasswd, Verdict};

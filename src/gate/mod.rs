@@ -20,6 +20,7 @@ mod listing;
 mod mount;
 mod needed;
 mod own_token;
+mod peer;
 mod policy;
 mod recent;
 mod refusal;
@@ -55,10 +56,11 @@ use crate::registry::grant;
 use crate::registry::target::{self, Operation, PREFLIGHT, TOKEN};
 use crate::state::State;
 
+pub(crate) use context::Gate;
 use context::RequestContext;
-pub(crate) use context::{Gate, Peer};
 use cors::Sharing;
 use immutable::Verdict;
+pub(crate) use peer::Peer;
 pub(crate) use recent::RecentRefusal;
 use refusal::Refusal;
 pub(crate) use reply::Reply;
@@ -76,7 +78,7 @@ pub(crate) async fn handle<G>(
     guard: G,
 ) -> Response<Reply<G>> {
     let state = gate.shared.state().clone();
-    let log = RequestLog::open(gate.shared.clone(), peer.address, peer.tls, &request, flow.clone());
+    let log = RequestLog::open(gate.shared.clone(), peer, &request, flow.clone());
     let mut request = request.map(UnreadBody::from);
     let unread = head_checks::has_body(&request);
     let sharing = Sharing::of(&state.config.cors, &request);
@@ -147,7 +149,8 @@ async fn pass(
     let preflight = sharing.filter(|sharing| sharing.is_preflight());
     let named = head_checks::check(request, &config.limits, preflight.is_some())?;
     // Before `forward`, which removes the fields that name the client.
-    let client = forwarded::client(request.headers(), peer.address, &config.server.trusted_proxies);
+    let trusted = if peer.may_forward { config.server.trusted_proxies.as_slice() } else { &[] };
+    let client = forwarded::client(request.headers(), peer.client, trusted);
     log.client(&client, request.headers());
     flow.client(client.address);
     let authority = host::asked(named, request.headers(), &client, state)?;

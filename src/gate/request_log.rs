@@ -1,7 +1,6 @@
 //! The record of one request for the access log.
 
 use std::cell::{OnceCell, RefCell};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,6 +9,7 @@ use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 
 use super::late_line::LateLine;
+use super::peer::Peer;
 use super::recent::RecentRefusals;
 use super::trail::Trail;
 use super::transfers::Listed;
@@ -21,7 +21,7 @@ use crate::header::request_id;
 use crate::header::traceparent::TraceId;
 use crate::log::audit::{Authentication, Entry, Event, Outcome};
 use crate::log::record::{Record, Truncated};
-use crate::metrics::{Grant, Refused, Side, TlsSession, code};
+use crate::metrics::{Grant, Refused, Side, code};
 use crate::registry::scope::Scope;
 use crate::registry::target::{Operation, Target};
 use crate::registry::{digest, name};
@@ -50,21 +50,15 @@ pub(super) struct RequestLog {
 }
 
 impl RequestLog {
-    /// Begins the record of a request on a connection from `peer`, secured as `tls` says.
-    pub(super) fn open<B>(
-        shared: Arc<Shared>,
-        peer: IpAddr,
-        tls: TlsSession,
-        request: &Request<B>,
-        flow: Rc<Flow>,
-    ) -> Self {
+    /// Begins the record of a request on a connection from `peer`.
+    pub(super) fn open<B>(shared: Arc<Shared>, peer: &Peer, request: &Request<B>, flow: Rc<Flow>) -> Self {
         let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
         let record = Record {
             time: SystemTime::now(),
             id: shared.request_ids.next(),
             trace_id: TraceId::of(request.headers()),
-            peer,
-            client: peer,
+            peer: peer.address,
+            client: peer.client,
             user: None,
             claimed: None,
             certificate: None,
@@ -72,7 +66,7 @@ impl RequestLog {
             host: host.unwrap_or_else(|| text(request, HOST)),
             path: request.uri().path().to_owned(),
             version: request.version(),
-            tls,
+            tls: peer.tls,
             operation: "",
             repository: None,
             reference: None,

@@ -23,7 +23,7 @@ const MAX_ADDRESS: usize = 64;
 /// The client of a request. IPv4-mapped IPv6 addresses are converted to IPv4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
-    /// The other end of the connection.
+    /// The client of the connection, which may be a proxy.
     pub peer: IpAddr,
     /// The address of the client: the peer's, unless a trusted proxy named another.
     pub address: IpAddr,

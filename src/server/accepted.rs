@@ -11,6 +11,8 @@ pub(super) struct Accepted {
     /// The client's address, or that of the last proxy before us.
     pub(super) peer: IpAddr,
     pub(super) slot: Slot,
+    /// Whether it begins with a header of the PROXY protocol. If so, the peer is a trusted proxy.
+    pub(super) has_header: bool,
 }
 
 #[cfg(test)]
@@ -21,6 +23,6 @@ impl Accepted {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, peer) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        (Self { socket, peer: peer.ip(), slot: Slot::for_a_test() }, client)
+        (Self { socket, peer: peer.ip(), slot: Slot::for_a_test(), has_header: false }, client)
     }
 }

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
-use std::io;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -19,11 +18,11 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::task::{spawn_local, unconstrained};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::accepted::Accepted;
+use super::handshake::{self, Greeted};
 use super::load::RunningRequest;
 use super::on_wake::OnWake;
 use super::phase::Phase;
@@ -34,8 +33,6 @@ use super::worker::Worker;
 use crate::body::{Flow, backlog};
 use crate::config::Limits;
 use crate::gate::{self, Peer, Reply};
-use crate::metrics::HandshakeFault;
-use crate::tls::ServerTls;
 
 /// How long a connection without a request may take to close after it was asked to.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -66,30 +63,13 @@ type Guard = (BusyGuard, RunningRequest);
 
 /// Serves a connection to its end, with the settings that are in force when it starts.
 pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
-    let Accepted { socket, peer, slot } = accepted;
     let state = worker.gate.shared.state().clone();
     let limits = &state.config.limits;
     let deadline = Instant::now() + limits.handshake_timeout;
-    let handshake = timeout_at(deadline, Box::pin(handshake(socket, &state.tls)));
-    let (client, asked) = tokio::select! {
-        accepted = handshake => match accepted {
-            Ok(Ok(accepted)) => accepted,
-            Ok(Err(error)) => {
-                worker.counts.handshake_failures[fault(&error)].add(1);
-                return tracing::debug!(%peer, %error, "no TLS handshake");
-            }
-            Err(_elapsed) => {
-                worker.counts.handshake_failures[HandshakeFault::Timeout].add(1);
-                return tracing::debug!(%peer, "no TLS handshake within limits.handshake_timeout");
-            }
-        },
-        () = slot.asked_to_leave() => return tracing::debug!(%peer, "no TLS handshake while others wait"),
-        () = worker.reached(Phase::Closing) => return,
-    };
-    let tls = client.kind();
-    worker.counts.handshakes[tls].add(1);
+    let greeted = Box::pin(handshake::greet(worker, accepted, &state, deadline)).await;
+    let Some(Greeted { client, peer, slot }) = greeted else { return };
     if client.is_challenge() {
-        tracing::debug!(%peer, "answered an ACME challenge");
+        tracing::debug!(peer = %peer.client, "answered an ACME challenge");
         _ = timeout_at(deadline, client.clone().shutdown()).await;
         return;
     }
@@ -98,41 +78,16 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
     let share = Share::of(slot.crowd());
     let watch = Watch::new(client.meter(), slot, limits, deadline);
     let shared = backlog::Connection::new(client.is_http2());
-    let shown = client.presented_certificate();
-    let peer = Rc::new(Peer { address: peer, tls, asked, shown });
-    let connection = Connection { worker, client, peer, watch, share, shared, limits, closes_at };
+    let connection =
+        Connection { worker, client, peer: Rc::new(peer), watch, share, shared, limits, closes_at };
     if connection.client.is_http2() {
         return Box::pin(connection.serve_http2()).await;
     }
     while let Served::Resting = Box::pin(connection.serve_http1()).await {
         if connection.rest().await.is_break() {
-            tracing::debug!(peer = %connection.peer.address, "closed an idle connection while others wait");
+            tracing::debug!(peer = %connection.peer.client, "closed an idle connection while others wait");
             return connection.client.end();
         }
-    }
-}
-
-async fn handshake(socket: std::net::TcpStream, tls: &ServerTls) -> io::Result<(Stream, bool)> {
-    let socket = TcpStream::from_std(socket)?;
-    socket.set_nodelay(true)?;
-    Stream::accept(socket, tls).await
-}
-
-/// What a failed handshake counts as. Clients that do not trust our certificate say so.
-fn fault(error: &io::Error) -> HandshakeFault {
-    use rustls::{AlertDescription as A, Error};
-    match error.get_ref().and_then(|cause| cause.downcast_ref()) {
-        Some(Error::AlertReceived(
-            A::BadCertificate
-            | A::UnsupportedCertificate
-            | A::CertificateRevoked
-            | A::CertificateExpired
-            | A::CertificateUnknown
-            | A::UnknownCA,
-        )) => HandshakeFault::Certificate,
-        Some(_) => HandshakeFault::Protocol,
-        None if error.kind() == io::ErrorKind::InvalidData => HandshakeFault::Protocol,
-        None => HandshakeFault::Closed,
     }
 }
 
@@ -240,7 +195,7 @@ impl Connection<'_> {
             loop {
                 if let Poll::Ready(result) = self.poll(connection.as_mut(), cx) {
                     if let Err(error) = result {
-                        tracing::debug!(peer = %self.peer.address, %error, "connection failed");
+                        tracing::debug!(peer = %self.peer.client, %error, "connection failed");
                     }
                     return Poll::Ready(Served::Closed);
                 }
@@ -274,7 +229,7 @@ impl Connection<'_> {
     /// close by itself.
     async fn supervise(&self) -> Served {
         let Self { watch, worker, .. } = self;
-        let peer = self.peer.address;
+        let peer = self.peer.client;
         let mut closing = pin!(worker.reached(self.closes_at));
         let mut cutting = pin!(worker.reached(Phase::Cutting));
         let mut event = pin!(watch.next_event());

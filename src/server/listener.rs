@@ -11,8 +11,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::accepted::Accepted;
+use super::proxy_header::{self, Fault};
 use super::slots::{Entry, Slots};
 use super::workers::WorkersView;
+use crate::config::Server;
 use crate::header::forwarded;
 use crate::state::Shared;
 
@@ -37,14 +39,17 @@ pub(crate) fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpLis
 
 /// Accepts connections for the workers, until it is dropped.
 pub(crate) async fn accept(listener: TcpListener, slots: Slots, shared: Arc<Shared>, workers: WorkersView) {
-    accept_for(listener, slots, &shared, |accepted| workers.hand_over(accepted)).await;
+    let has_header = |server: &Server| server.proxy_protocol;
+    accept_for(listener, slots, &shared, has_header, |accepted| workers.hand_over(accepted)).await;
 }
 
-/// Accepts connections and passes them to `take`, as soon as there is a slot for each.
+/// Accepts connections and passes them to `take`, as soon as there is a slot for each. Where each
+/// `has_header` of the PROXY protocol, only trusted proxies get a slot.
 pub(super) async fn accept_for(
     listener: TcpListener,
     slots: Slots,
     shared: &Shared,
+    has_header: impl Fn(&Server) -> bool,
     take: impl Fn(Accepted),
 ) {
     let address = listener.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
@@ -80,14 +85,21 @@ pub(super) async fn accept_for(
             }
         };
         let config = &shared.state().config;
+        let is_trusted = forwarded::is_trusted(peer, &config.server.trusted_proxies);
+        let has_header = has_header(&config.server);
+        if has_header && !is_trusted {
+            // It could be anybody, and must not take the slot of another.
+            proxy_header::reject(shared, shared.metrics.of_main_thread(), peer, Fault::Stranger);
+            continue;
+        }
         // After accept: an idle listener must not hold a slot.
-        match slots.enter(peer, forwarded::is_trusted(peer, &config.server.trusted_proxies)) {
-            Entry::Slot(slot) => take(Accepted { socket, peer, slot }),
+        match slots.enter(peer, is_trusted) {
+            Entry::Slot(slot) => take(Accepted { socket, peer, slot, has_header }),
             Entry::Later(slot) => {
                 let slot = timeout(config.limits.handshake_timeout, slot);
                 waiting.spawn_local(async move {
                     let slot = slot.await.ok()?.ok()?;
-                    Some(Accepted { socket, peer, slot })
+                    Some(Accepted { socket, peer, slot, has_header })
                 });
             }
             Entry::Refused => tracing::debug!(%peer, "too many connections of this network"),

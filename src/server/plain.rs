@@ -49,11 +49,11 @@ impl Plain {
     /// Accepts connections until it is dropped.
     pub(crate) async fn accept(self: Rc<Self>, listener: TcpListener, slots: Slots) {
         let take = |accepted| _ = spawn_local(self.clone().serve(accepted));
-        accept_for(listener, slots, &self.shared, take).await;
+        accept_for(listener, slots, &self.shared, |_| false, take).await;
     }
 
     async fn serve(self: Rc<Self>, accepted: Accepted) {
-        let Accepted { socket, peer, slot } = accepted;
+        let Accepted { socket, peer, slot, .. } = accepted;
         let time = self.shared.state().config.limits.handshake_timeout;
         let service = service_fn(|request| {
             let response = self.answer(&request, peer);

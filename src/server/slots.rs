@@ -60,6 +60,18 @@ struct Waiting {
 struct Crowd(Option<(Network, Arc<AtomicUsize>)>);
 
 impl Crowd {
+    fn join(&self) {
+        if let Some((_, count)) = &self.0 {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn leave(&self) {
+        if let Some((_, count)) = &self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     fn size(&self) -> usize {
         self.0.as_ref().map_or(0, |(_, count)| count.load(Ordering::Relaxed))
     }
@@ -125,8 +137,8 @@ impl Slots {
         let mut table = self.0.lock();
         let crowd = if is_trusted { Crowd(None) } else { table.crowd(Network::of(address)) };
         self.0.forget_gone(&mut table);
-        let of_network = table.waiting.iter().filter(|waiting| waiting.crowd.is(&crowd)).count();
-        if self.0.per_network > 0 && crowd.size() + of_network >= self.0.per_network {
+        let of_network = table.of_network(&crowd);
+        if self.0.is_full(&crowd, of_network) {
             return Entry::Refused;
         }
         if table.waiting.is_empty() && self.0.admits(&crowd, &table) {
@@ -166,6 +178,11 @@ impl Shared {
         self.most / RESERVE
     }
 
+    /// Whether a network has all that it may have, with `waiting` that wait for a slot.
+    fn is_full(&self, crowd: &Crowd, waiting: usize) -> bool {
+        self.per_network > 0 && crowd.size() + waiting >= self.per_network
+    }
+
     /// Whether a network has its half.
     fn has_share(&self, crowd: &Crowd) -> bool {
         self.per_network == 0 && crowd.size() >= self.most.div_ceil(2)
@@ -176,9 +193,7 @@ impl Shared {
     }
 
     fn open(self: &Arc<Self>, table: &mut Table, crowd: Crowd) -> Slot {
-        if let Crowd(Some((_, count))) = &crowd {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        crowd.join();
         let seat = Arc::new(Seat {
             crowd,
             idle_since: AtomicU64::new(self.now()),
@@ -196,15 +211,20 @@ impl Shared {
             return;
         }
         let only_own = self.has_share(crowd);
+        self.ask_one(table, |seat| !only_own || seat.crowd.is(crowd));
+    }
+
+    /// Asks the first idle connection among `candidates` to leave. Returns whether there is one.
+    fn ask_one(&self, table: &mut Table, candidates: impl Fn(&Seat) -> bool) -> bool {
         let idle = table.open.iter().filter(|(_, seat)| seat.is_idle() && !seat.is_leaving());
-        let idle = idle.filter(|(_, seat)| !only_own || seat.crowd.is(crowd));
+        let idle = idle.filter(|(_, seat)| candidates(seat));
         let first = |&(number, seat): &(&u64, &Arc<Seat>)| {
             (Reverse(seat.crowd.size()), seat.idle_since.load(Ordering::Relaxed), *number)
         };
-        if let Some((&number, seat)) = idle.min_by_key(first) {
-            let seat = seat.clone();
-            table.ask_to_leave(number, &seat);
-        }
+        let Some((&number, seat)) = idle.min_by_key(first) else { return false };
+        let seat = seat.clone();
+        table.ask_to_leave(number, &seat);
+        true
     }
 
     /// Forgets those who no longer wait.
@@ -243,6 +263,11 @@ impl Table {
         }
         let count = self.crowds.entry(network).or_default();
         Crowd(Some((network, count.clone())))
+    }
+
+    /// How many of a network wait for a slot.
+    fn of_network(&self, crowd: &Crowd) -> usize {
+        self.waiting.iter().filter(|waiting| waiting.crowd.is(crowd)).count()
     }
 
     fn ask_to_leave(&mut self, number: u64, seat: &Seat) {
@@ -295,6 +320,32 @@ impl Slot {
         }
     }
 
+    /// Counts the connection, so far that of a trusted proxy, as one from `address`. Returns
+    /// whether the network of `address` may have another one. If not, the connection has to end.
+    ///
+    /// The slot is taken already. A network with its share of scarce slots keeps it only if one of
+    /// its own connections is idle, which then leaves.
+    #[must_use]
+    pub(super) fn move_to(&mut self, address: IpAddr) -> bool {
+        let mut table = self.shared.lock();
+        let crowd = table.crowd(Network::of(address));
+        self.shared.forget_gone(&mut table);
+        if self.shared.is_full(&crowd, table.of_network(&crowd)) {
+            return false;
+        }
+        let is_over = self.shared.has_share(&crowd) && self.shared.free(&table) < self.shared.reserve();
+        if is_over && !self.shared.ask_one(&mut table, |seat| seat.crowd.is(&crowd)) {
+            return false;
+        }
+        self.seat.crowd.leave();
+        crowd.join();
+        let idle_since = AtomicU64::new(self.seat.idle_since.load(Ordering::SeqCst));
+        let is_leaving = AtomicBool::new(self.seat.is_leaving());
+        self.seat = Arc::new(Seat { crowd, idle_since, is_leaving, asked: Notify::new() });
+        table.open.insert(self.number, self.seat.clone());
+        true
+    }
+
     /// How many connections its network has, this one included. At least one, also of a trusted
     /// proxy.
     pub(super) fn crowd(&self) -> usize {
@@ -328,9 +379,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = self.shared.lock();
         table.open.remove(&self.number);
-        if let Crowd(Some((_, count))) = &self.seat.crowd {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.seat.crowd.leave();
         table.leaving.remove(&self.number);
         let admitted = if table.waiting.is_empty() { Vec::new() } else { self.shared.admit(&mut table) };
         drop(table);

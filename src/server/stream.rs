@@ -9,12 +9,11 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::hello::Hello;
 use super::meter::Meter;
 use super::plaintext;
-use super::session::{FIRST_READ, Session};
+use super::session::Session;
 use crate::metrics::TlsSession;
 use crate::tls::{PresentedCertificate, ServerTls};
 
@@ -31,21 +30,26 @@ struct Inner {
 }
 
 impl Stream {
-    /// Does the handshake. Returns the stream, and whether the client was asked for a certificate.
-    pub(super) async fn accept(socket: TcpStream, tls: &ServerTls) -> io::Result<(Self, bool)> {
-        let meter = Rc::new(Meter::new(socket));
-        let (mut hello, mut records) = (Hello::default(), BytesMut::with_capacity(FIRST_READ));
+    /// Does the handshake of a client that has sent the first of its `records`, or none yet.
+    /// Returns the stream, and whether the client was asked for a certificate.
+    pub(super) async fn accept(
+        meter: Rc<Meter>,
+        mut records: BytesMut,
+        tls: &ServerTls,
+    ) -> io::Result<(Self, bool)> {
+        let mut hello = Hello::default();
         let choice = loop {
+            match plaintext::is_http(&records) {
+                Some(false) => {
+                    if let Some(choice) = hello.choose(&records, tls) {
+                        break choice;
+                    }
+                }
+                Some(true) => return Err(refuse_plaintext(&meter, &records).await),
+                None => {}
+            }
             if poll_fn(|cx| meter.poll_read(cx, &mut records)).await? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
-            }
-            match plaintext::is_http(&records) {
-                Some(false) => {}
-                Some(true) => return Err(refuse_plaintext(&meter, &records).await),
-                None => continue,
-            }
-            if let Some(choice) = hello.choose(&records, tls) {
-                break choice;
             }
         };
         let session = Session::new(choice.config, records).map_err(io::Error::other)?;

@@ -47,6 +47,7 @@ mod plain;
 mod plaintext;
 mod policy;
 mod prometheus;
+mod proxy_protocol;
 mod recipe;
 mod records;
 mod reload;

@@ -76,7 +76,7 @@ fn a_toml_syntax_error_is_reported_with_its_place() {
 #[test]
 fn unknown_settings_are_refused_and_not_ignored() {
     for (key, value) in
-        [("server.proxy_protocol", "true"), ("server.admin", r#""""#), ("log.audit_syslog", r#""x""#)]
+        [("server.proxy_header", "true"), ("server.admin", r#""""#), ("log.audit_syslog", r#""x""#)]
     {
         let refusal = settings().set(key, value).refused();
         let name = key.split('.').next_back().unwrap();

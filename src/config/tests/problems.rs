@@ -93,7 +93,6 @@ fn both_needs_certificates_and_passwords() {
 #[test]
 fn what_does_not_work_yet_is_refused_by_name() {
     for (lines, place, name) in [
-        ("[server]\nproxy_protocol = false", "5:1", "server.proxy_protocol"),
         ("[upstream]\nbalance = \"round-robin\"", "5:1", "upstream.balance"),
         ("[upstream]\nresolve_every = \"10s\"", "5:1", "upstream.resolve_every"),
         ("[upstream]\nhealth_path = \"/v2/\"", "5:1", "upstream.health_path"),
@@ -484,4 +483,17 @@ fn what_is_not_an_origin_is_explained() {
 fn passwords_in_urls_are_not_repeated() {
     let problem = problem("[upstream]\nservers = [\"http://bob:hunter2@registry\"]");
     assert!(!problem.contains("hunter2"), "{problem}");
+}
+
+#[test]
+fn proxy_headers_need_somebody_who_may_send_them() {
+    let message = "proxy.toml:5:18: server.proxy_protocol: with true, only connections of server.trusted_proxies are \
+                   accepted, and there are none; write the addresses of the load balancers there, such as trusted_proxies = \
+                   [\"10.0.0.5\"]";
+    assert_eq!(problem("[server]\nproxy_protocol = true"), message);
+    assert_eq!(problem("[server]\nproxy_protocol = true\ntrusted_proxies = []"), message);
+    assert!(problem("[server]\nproxy_protocol = 'v2'").contains("write true or false, without quotes"));
+    let read = |lines: &str| parse(&format!("{PAIR}[server]\n{lines}\n")).unwrap().server.proxy_protocol;
+    assert!(read("proxy_protocol = true\ntrusted_proxies = ['10.0.0.5']"));
+    assert!(!read("proxy_protocol = false") && !read("trusted_proxies = ['10.0.0.5']"));
 }

@@ -67,14 +67,14 @@ pub(crate) async fn accept_admin(listener: AdminListener, server: Rc<AdminServer
     let slots = Slots::new(CONNECTIONS, 0);
     match listener {
         AdminListener::Tcp(listener) => {
-            let take = |Accepted { socket, peer, slot }| match patient(socket) {
+            let take = |Accepted { socket, peer, slot, .. }| match patient(socket) {
                 Ok(socket) => {
                     let socket = LingeringSocket::new(socket);
                     spawn_local(serve(server.clone(), socket, Peer::Address(peer), slot));
                 }
                 Err(error) => tracing::warn!(%error, "lost a connection"),
             };
-            accept_for(listener, slots, &server.shared, take).await;
+            accept_for(listener, slots, &server.shared, |_| false, take).await;
         }
         AdminListener::Unix(SocketFileListener(socket)) => accept_unix(&socket, slots, &server).await,
     }

@@ -184,3 +184,98 @@ async fn no_connection_leaves_for_a_client_that_no_longer_waits() {
     open.idle();
     assert!(!is_asked(&open));
 }
+
+/// The slot of a connection of a trusted proxy.
+fn of_proxy(slots: &Slots) -> Slot {
+    match slots.enter("10.0.0.1".parse().unwrap(), true) {
+        Entry::Slot(slot) => slot,
+        entry => panic!("{entry:?}"),
+    }
+}
+
+fn moved(slots: &Slots, address: &str) -> Option<Slot> {
+    let mut slot = of_proxy(slots);
+    slot.move_to(address.parse().unwrap()).then_some(slot)
+}
+
+/// The sizes of all networks that have a connection, in order.
+fn crowds(slots: &Slots) -> Vec<usize> {
+    let table = slots.0.lock();
+    let sizes = table.crowds.values().map(|count| count.load(Ordering::Relaxed));
+    let mut sizes: Vec<usize> = sizes.filter(|&size| size > 0).collect();
+    sizes.sort_unstable();
+    sizes
+}
+
+#[tokio::test]
+async fn a_connection_through_a_proxy_counts_for_the_network_of_its_client() {
+    let slots = Slots::new(10, 2);
+    let _proxies: Vec<Slot> = (0..3).map(|_| of_proxy(&slots)).collect();
+    let first = moved(&slots, "2001:db8::1").unwrap();
+    let second = moved(&slots, "2001:db8::2").unwrap();
+    assert_eq!((first.crowd(), second.crowd()), (2, 2));
+    assert!(moved(&slots, "2001:db8::3").is_none());
+    assert!(matches!(slots.enter("2001:db8::3".parse().unwrap(), false), Entry::Refused));
+    let _other = moved(&slots, "2001:db8:0:1::1").unwrap();
+    assert_eq!((slots.open().0, crowds(&slots)), (6, vec![1, 2]), "those who may not stay leave nothing");
+    drop(first);
+    let third = moved(&slots, "2001:db8::3").unwrap();
+    assert!(moved(&slots, "2001:db8::4").is_none());
+    drop((second, third));
+    assert_eq!((slots.open().0, crowds(&slots)), (4, vec![1]));
+}
+
+#[test]
+fn of_many_connections_at_once_no_more_stay_than_a_network_may_have() {
+    let slots = Slots::new(1000, 7);
+    let begin = std::sync::Barrier::new(8);
+    let stayed: Vec<Slot> = std::thread::scope(|scope| {
+        let work = || {
+            let slots: Vec<Slot> = (0..20).map(|_| of_proxy(&slots)).collect();
+            begin.wait();
+            let stays = |mut slot: Slot| slot.move_to([192, 0, 2, 1].into()).then_some(slot);
+            slots.into_iter().filter_map(stays).collect::<Vec<_>>()
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!((stayed.len(), slots.open().0, crowds(&slots)), (7, 7, vec![7]));
+}
+
+#[tokio::test]
+async fn a_network_with_half_of_the_slots_gives_one_up_for_each_that_is_moved_to_it() {
+    let slots = Slots::new(32, 0);
+    let open: Vec<Slot> = (0..30).map(|_| moved(&slots, "192.0.2.1").unwrap()).collect();
+    assert_eq!(asked(&open), [0; 0], "while slots are free, it may have more");
+    let others = slot(&slots, "192.0.2.2");
+    // The last slot.
+    let mut newest = of_proxy(&slots);
+    open[3..].iter().for_each(Slot::busy);
+    let before = asked(&open);
+    assert!(newest.move_to([192, 0, 2, 1].into()));
+    assert_eq!(asked(&open).len(), before.len() + 1);
+    newest.busy();
+    open[..3].iter().for_each(Slot::busy);
+    drop(others);
+    assert!(moved(&slots, "192.0.2.1").is_none(), "all of its connections have requests");
+    assert!(moved(&slots, "192.0.2.2").is_some(), "the reserve is for others");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_moved_keeps_its_place_and_is_still_asked_to_leave() {
+    let slots = Slots::new(2, 0);
+    let mut first = of_proxy(&slots);
+    first.ask_to_leave();
+    let mut second = of_proxy(&slots);
+    assert!(first.move_to([192, 0, 2, 1].into()) && second.move_to([192, 0, 2, 2].into()));
+    assert!(is_asked(&first) && !is_asked(&second));
+    let _waiting = later(&slots, "192.0.2.3");
+    assert!(!is_asked(&second), "one is leaving already");
+    drop(first);
+    second.ask_to_leave();
+    assert!(is_asked(&second));
+    second.busy();
+    drop(second);
+    let table = slots.0.lock();
+    assert!(table.open.len() == 1 && table.leaving.is_empty());
+}

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::command::{self, Place};
 use super::markdown::{Block, Page};
 use super::{ignored, output, settings, yaml};
+use crate::harness::tools;
 
 /// Where a page is acted out.
 struct Stage<'a> {
@@ -55,6 +56,7 @@ impl Stage<'_> {
             "sh" => self.commands(&block.text),
             "console" => self.session(&block.text),
             "yaml" => yaml::problems(&block.text, self.complete.path()),
+            "haproxy" => haproxy(&block.text),
             "json" => json(&block.text),
             "text" => output::problems(&block.text, self.repository),
             language => vec![format!("a block of unknown kind {language:?}: nothing would check it")],
@@ -141,6 +143,15 @@ impl Stage<'_> {
             settings::lay_out(text, self.reader.path());
         }
     }
+}
+
+/// What haproxy says against its settings.
+fn haproxy(text: &str) -> Vec<String> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("haproxy.cfg");
+    fs::write(&file, text).unwrap();
+    let checked = tools::run(crate::harness::haproxy::PROGRAM, &["-c", "-f", file.to_str().unwrap()]);
+    if checked.success { Vec::new() } else { vec![checked.stderr] }
 }
 
 fn json(text: &str) -> Vec<String> {

@@ -10,6 +10,7 @@ pub mod door;
 pub mod engine;
 pub mod fake;
 pub mod frames;
+pub mod haproxy;
 pub mod http1;
 pub mod http2;
 pub mod image;

@@ -33,11 +33,24 @@ impl Tls {
     }
 
     /// The handshake over an existing socket.
-    pub fn over(name: &str, mut socket: TcpStream, config: Arc<ClientConfig>) -> io::Result<Tls> {
+    pub fn over(name: &str, socket: TcpStream, config: Arc<ClientConfig>) -> io::Result<Tls> {
+        Tls::over_behind(&[], name, socket, config)
+    }
+
+    /// The same, with `prefix` in one piece with the ClientHello.
+    pub fn over_behind(
+        prefix: &[u8],
+        name: &str,
+        mut socket: TcpStream,
+        config: Arc<ClientConfig>,
+    ) -> io::Result<Tls> {
         socket.set_read_timeout(Some(DEADLINE))?;
         socket.set_write_timeout(Some(DEADLINE))?;
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let mut connection = ClientConnection::new(config, name).unwrap();
+        let mut first = prefix.to_vec();
+        connection.write_tls(&mut first)?;
+        socket.write_all(&first)?;
         while connection.is_handshaking() {
             connection.complete_io(&mut socket)?;
         }

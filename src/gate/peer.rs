@@ -1,0 +1,23 @@
+//! The other end of a connection.
+
+use std::net::IpAddr;
+
+use crate::metrics::TlsSession;
+use crate::tls::PresentedCertificate;
+
+/// The other end of a connection, as its handshake showed it.
+pub(crate) struct Peer {
+    /// The address of the client, or of the last proxy before tidegate.
+    pub address: IpAddr,
+    /// The client of the connection: whom a header of the PROXY protocol named, else the same.
+    pub client: IpAddr,
+    /// Whether that client, if it is a trusted proxy, may speak for others. A load balancer that
+    /// named nobody may have connected for anybody.
+    pub may_forward: bool,
+    /// What the handshake agreed on.
+    pub tls: TlsSession,
+    /// Whether the handshake asked for a client certificate.
+    pub asked: bool,
+    /// The certificate that the client presented.
+    pub shown: Option<PresentedCertificate>,
+}
