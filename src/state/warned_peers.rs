@@ -57,7 +57,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_from_everywhere_gets_few_lines_and_little_memory() {
         let warned = WarnedPeers::default();
-        let flood = || (0..100_000).filter(|&peer| warned.is_due(Ipv4Addr::from_bits(peer).into())).count();
+        let flood = || (0..1000).filter(|&peer| warned.is_due(Ipv4Addr::from_bits(peer).into())).count();
         assert_eq!(flood(), MOST);
         assert_eq!(flood(), 0);
         tokio::time::advance(PAUSE).await;
