@@ -45,7 +45,7 @@ impl Upstream {
     /// framing and the headers that the registry is to see; its body writes to `flow`.
     ///
     /// A request is repeated if not a byte of it was sent. A GET or HEAD is also repeated, once and
-    /// on a new connection, if an idle connection ended before the whole head of the answer.
+    /// on a new connection, if an idle connection ended before the first byte of the answer.
     pub(crate) async fn send(
         &self,
         _permit: &Permit,
@@ -74,7 +74,9 @@ impl Upstream {
                     flow.sends_again();
                     request = *unsent;
                 }
-                Err(SendError::Sent(error)) => match again.filter(|_| error.is_dead_connection()) {
+                Err(SendError::Sent(error)) => match again
+                    .filter(|_| error.is_dead_connection() && !lease.connection.has_begun_answer())
+                {
                     Some(head) => {
                         self.counts.upstream_retries.add(1);
                         flow.sends_again();

@@ -1,6 +1,5 @@
 //! One connection to the registry. It moves only while its holder polls it.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -14,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::error::UpstreamError;
-use super::stream::Stream;
+use super::stream::{Reads, Stream};
 use crate::body::{ClientBody, Flow};
 
 /// Bytes of an answer that are read at once: those of one turn, and of one batch of records.
@@ -29,8 +28,7 @@ pub(super) struct Connection {
     /// Expires when the registry may have been silent for too long. Kept from one wait to the next,
     /// so it may expire early.
     alarm: Option<Pin<Box<Sleep>>>,
-    /// Most bytes that the stream reads at once.
-    most: Rc<Cell<usize>>,
+    reads: Rc<Reads>,
 }
 
 /// Why a request has no answer.
@@ -69,10 +67,10 @@ impl SentError {
 
 impl Connection {
     pub(super) async fn open(stream: Stream) -> hyper::Result<Self> {
-        let most = stream.most();
+        let reads = stream.reads();
         let (sender, driver) =
             http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, driver: Some(Box::pin(driver)), alarm: None, most })
+        Ok(Self { sender, driver: Some(Box::pin(driver)), alarm: None, reads })
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -82,6 +80,7 @@ impl Connection {
         flow: &Rc<Flow>,
         timeout: Duration,
     ) -> Result<Response<Incoming>, SendError> {
+        self.reads.has_begun.set(false);
         let mut answer = pin!(self.sender.try_send_request(request));
         let (driver, alarm) = (&mut self.driver, &mut self.alarm);
         // The time before, such as that of another request for the same client, is not this
@@ -105,9 +104,14 @@ impl Connection {
         .await
     }
 
+    /// Whether a byte of the answer to the latest request has arrived.
+    pub(super) fn has_begun_answer(&self) -> bool {
+        self.reads.has_begun.get()
+    }
+
     /// Limits how much is read at once.
     pub(super) fn read_at_most(&self, bytes: usize) {
-        self.most.set(bytes);
+        self.reads.most.set(bytes);
     }
 
     /// Lets the connection read and write what it can.

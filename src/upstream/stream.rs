@@ -49,19 +49,26 @@ impl Duplex for tokio::io::DuplexStream {
 /// how the exchange ends. They fail when the registry's machine has vanished.
 pub(super) struct Stream {
     inner: Pin<Box<dyn Duplex>>,
-    most: Rc<Cell<usize>>,
+    reads: Rc<Reads>,
     examiner: Examiner,
+}
+
+/// What the holder of a connection says and knows about its reads.
+pub(super) struct Reads {
+    /// Most bytes that are read at once.
+    pub(super) most: Cell<usize>,
+    /// Whether a byte has arrived since this was last unset.
+    pub(super) has_begun: Cell<bool>,
 }
 
 impl Stream {
     pub(super) fn new(inner: impl Duplex + 'static) -> Self {
-        let most = Rc::new(Cell::new(usize::MAX));
-        Self { inner: Box::pin(inner), most, examiner: Examiner::default() }
+        let reads = Rc::new(Reads { most: Cell::new(usize::MAX), has_begun: Cell::new(false) });
+        Self { inner: Box::pin(inner), reads, examiner: Examiner::default() }
     }
 
-    /// Most bytes that are read at once, to be set from outside.
-    pub(super) fn most(&self) -> Rc<Cell<usize>> {
-        self.most.clone()
+    pub(super) fn reads(&self) -> Rc<Reads> {
+        self.reads.clone()
     }
 }
 
@@ -71,8 +78,9 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { inner, most, examiner } = &mut *self;
-        let most = most.get();
+        let Self { inner, reads, examiner } = &mut *self;
+        let most = reads.most.get();
+        let filled_before = buffer.filled().len();
         let read = if most >= buffer.remaining() {
             inner.as_mut().poll_read(cx, buffer)
         } else {
@@ -83,6 +91,9 @@ impl AsyncRead for Stream {
             read
         };
         if read.is_ready() {
+            if buffer.filled().len() > filled_before {
+                reads.has_begun.set(true);
+            }
             return read;
         }
         let socket = inner.as_ref().get_ref().tcp();

@@ -124,6 +124,25 @@ fn a_read_is_retried_once_when_a_kept_connection_dies() {
 }
 
 #[test]
+fn a_read_is_not_retried_once_its_answer_has_begun() {
+    let registry = Fake::start(|conversation| {
+        while let Some(head) = conversation.read_head() {
+            if head[0].starts_with("GET /v2/a/") {
+                conversation.write(b"HTTP/1.1 200 O");
+                return;
+            }
+            conversation.write(ANSWER);
+        }
+    });
+    let tidegate = with_one_worker(&registry.url());
+    let mut client = Client::connect(&tidegate);
+    assert_eq!(client.exchange("GET /v2/", &[AUTH]).status, 200);
+    assert_eq!(client.exchange("GET /v2/a/tags/list", &[AUTH]).status, 502);
+    let line = tidegate.access.wait_for("its line", |line| line.contains("/v2/a/tags/list"));
+    assert!(line.contains(r#""retries":0"#), "{line}");
+}
+
+#[test]
 fn a_write_is_never_sent_twice() {
     for method in ["POST", "PATCH", "PUT", "DELETE"] {
         let (registry, requests) = forgetful();
