@@ -71,6 +71,11 @@ impl Client {
 
     /// Reads the next final answer, or returns an error when there is none.
     pub fn response(&mut self, to_head: bool) -> io::Result<Response> {
+        self.response_in_parts(to_head, || ())
+    }
+
+    /// The same. Calls `has_head` between the head of the final answer and its body.
+    pub fn response_in_parts(&mut self, to_head: bool, has_head: impl FnOnce()) -> io::Result<Response> {
         let mut interim = Vec::new();
         let head = loop {
             let head = self.head()?;
@@ -79,6 +84,7 @@ impl Client {
             }
             interim.push(head.status);
         };
+        has_head();
         let mut response =
             Response { status: head.status, headers: head.headers, interim, ..Response::default() };
         let empty = to_head || matches!(response.status, 101 | 204 | 304);

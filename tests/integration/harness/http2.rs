@@ -164,7 +164,17 @@ impl Client {
 
     /// Waits for the whole answer.
     pub fn answer(&self, response: ResponseFuture) -> Result<Answer, h2::Error> {
+        self.answer_in_parts(response, || ())
+    }
+
+    /// The same. Calls `has_head` between the head and the body.
+    pub fn answer_in_parts(
+        &self,
+        response: ResponseFuture,
+        has_head: impl FnOnce(),
+    ) -> Result<Answer, h2::Error> {
         let (parts, mut stream) = self.head(response)?.into_parts();
+        has_head();
         let mut body = Vec::new();
         let end = loop {
             match self.some(&mut stream) {
