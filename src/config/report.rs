@@ -151,7 +151,7 @@ impl Report {
                 let (line, column) = position(&self.text, *offset);
                 format!("{}:{line}:{column}", self.path.display())
             }
-            Location::Environment(variable) => format!("environment: {variable}"),
+            Location::Environment(variable) => format!("environment: {}", variable.escape_debug()),
         }
     }
 }

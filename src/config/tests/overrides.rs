@@ -144,6 +144,13 @@ fn a_misspelt_variable_is_refused_with_the_right_spelling() {
     }
 }
 
+#[test]
+fn a_variable_with_a_control_character_in_its_name_cannot_act_on_the_terminal() {
+    let problems = parse_with(PAIR, &[("TIDEGATE_\u{1b}AUTH_MODE", "basic")]).unwrap_err();
+    let advice = "unknown variable; did you mean TIDEGATE_AUTH_MODE?";
+    assert_eq!(problems, [format!("environment: TIDEGATE_\\u{{1b}}AUTH_MODE: {advice}")]);
+}
+
 /// It may belong to another program, so it does not stop the start.
 #[test]
 fn a_variable_that_resembles_no_setting_is_a_warning() {
