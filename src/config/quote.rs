@@ -4,14 +4,19 @@ use toml::de::DeValue;
 
 const LONGEST: usize = 80;
 
-/// Quotes a value for a message: on one line, shortened, without the user and password of a URL.
+/// Quotes a value for a message: as [`shown`] has it.
 pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", shown(text))
+}
+
+/// A value for a message: on one line, shortened, without the user and password of a URL.
+pub(super) fn shown(text: &str) -> String {
     let public = match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}...{}", &text[..scheme + 3], &text[at..]),
         (None, Some(at)) if text[..at].contains(':') => format!("...{}", &text[at..]),
         _ => text.to_owned(),
     };
-    let mut shown = String::from('"');
+    let mut shown = String::new();
     for (index, c) in public.chars().enumerate() {
         if index == LONGEST {
             shown.push_str("...");
@@ -19,7 +24,6 @@ pub(super) fn quoted(text: &str) -> String {
         }
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
-    shown.push('"');
     shown
 }
 

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::complaint::Complaint;
 use super::environment::Variable;
 use super::keys::{Standing, planned};
-use super::quote::{describe, quoted};
+use super::quote::{describe, quoted, shown};
 use super::report::{Location, Report};
 use super::spelling;
 use super::values::{parse_duration, parse_rate, parse_size, print_duration, print_size};
@@ -299,7 +299,7 @@ impl<'i> Section<'_, 'i> {
             Err(complaint) => {
                 let (found, complaint) = match &field.written {
                     Written::Toml(value) => (describe(value), complaint),
-                    Written::Text(text) if is_toml(text) => (text.clone(), UNQUOTED.into()),
+                    Written::Text(text) if is_toml(text) => (shown(text), UNQUOTED.into()),
                     Written::Text(text) => (quoted(text), complaint),
                 };
                 self.complain(key, &field.location, &found, &complaint, wanted);

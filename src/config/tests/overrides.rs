@@ -151,6 +151,18 @@ fn a_variable_with_a_control_character_in_its_name_cannot_act_on_the_terminal() 
     assert_eq!(problems, [format!("environment: TIDEGATE_\\u{{1b}}AUTH_MODE: {advice}")]);
 }
 
+#[test]
+fn a_list_written_with_its_quotes_is_shown_without_control_characters_and_passwords() {
+    let found = |text| parse_with(PAIR, &[("TIDEGATE_SERVER_NAMES", text)]).unwrap_err().concat();
+    assert!(
+        found("\u{1b}\"a\"").contains("found \\u{1b}\"a\" (in the environment"),
+        "{}",
+        found("\u{1b}\"a\"")
+    );
+    let with_password = found("\"http://user:hunter2@a/\"");
+    assert!(with_password.contains("found \"http://...@a/\" ("), "{with_password}");
+}
+
 /// It may belong to another program, so it does not stop the start.
 #[test]
 fn a_variable_that_resembles_no_setting_is_a_warning() {
