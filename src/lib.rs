@@ -55,6 +55,11 @@ mod app;
 // 8 commands
 mod cli;
 
+// 9 fuzzing
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
+
 pub use cli::run;
 
 /// The functions that `benches/hot_paths.rs` measures. Not a stable interface.

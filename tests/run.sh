@@ -78,3 +78,6 @@ cargo test --locked --doc
 
 section 'Tests'
 cargo test --locked --no-fail-fast --all-targets
+
+section 'Fuzzing'
+fuzz/run.sh 3

@@ -10,8 +10,14 @@ fn script(name: &str, arguments: &[&str]) -> Run {
     tools::run("bash", &[&[path.to_str().unwrap()], arguments].concat())
 }
 
-const SCRIPTS: [&str; 5] =
-    [".ci/run", "deploy/install-packages.sh", "deploy/quickstart.sh", "tests/run.sh", "tests/soak.sh"];
+const SCRIPTS: [&str; 6] = [
+    ".ci/run",
+    "deploy/install-packages.sh",
+    "deploy/quickstart.sh",
+    "fuzz/run.sh",
+    "tests/run.sh",
+    "tests/soak.sh",
+];
 
 #[test]
 fn every_script_prints_its_help_and_runs_nothing() {
