@@ -11,6 +11,10 @@ use super::words::nearest;
 pub(super) fn level(text: &str) -> Result<String, Complaint> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     // EnvFilter reads an unknown word as the name of a module and then logs only that module.
+    // Its parser may panic on a word that is longer or shorter in lower case.
+    if !text.is_ascii() {
+        return Err(format!("{} is not ASCII", quoted(text)).into());
+    }
     let plain = |directive: &&str| !directive.contains(['=', '[', ']', '{', '}']);
     let mut words = text.split(',').map(str::trim);
     if let Some(word) =
@@ -40,4 +44,15 @@ pub(super) fn regex(text: &str) -> Result<Regex, Complaint> {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_for_a_module_with_another_letter_than_ascii_is_refused() {
+        assert!(level("info,tidegate::tls=debug").is_ok());
+        assert!(level("info,tidegate::\u{e4}=debug").is_err());
+    }
 }
