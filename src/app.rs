@@ -30,7 +30,7 @@ use crate::server::{
     start_workers,
 };
 use crate::state::{Shared, State};
-use crate::upstream_check::keep_checking;
+use crate::upstream_check::look_after_servers;
 
 /// How often files are checked for changes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -124,8 +124,8 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     }
     let admin = AdminServer::new(shared.clone(), workers.view(), slots);
     let mut admin_tasks = JoinSet::new();
+    admin_tasks.spawn_local(look_after_servers(shared.clone(), !admin_listeners.is_empty()));
     if !admin_listeners.is_empty() {
-        admin_tasks.spawn_local(keep_checking(shared.clone()));
         admin_tasks.spawn_local(admin.clone().keep_chart());
     }
     for listener in admin_listeners {

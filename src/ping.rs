@@ -1,100 +1,111 @@
-//! One question to the registry, for `tidegate check --upstream` and the checks of its health.
+//! One question to a server, for `tidegate check --upstream` and the checks of its health.
 
 use std::io::{self, ErrorKind};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderName, StatusCode};
 use rustls::{CertificateError, Error, OtherError};
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::time::timeout;
 
-use crate::access::{Caller, Identity, Permit, decide};
-use crate::body::{ClientBody, FairQueue, Flow};
 use crate::config::{ServerAddress, UpstreamAuthorization};
-use crate::registry::target;
 use crate::state::State;
-use crate::upstream::{Upstream, UpstreamError, UpstreamFault};
-use crate::user::User;
-
-const PATH: &str = "/v2/";
+use crate::upstream::{
+    Endpoint, FaultKind, Probed, Registry, Server, UpstreamError, UpstreamFault, look_up, probe,
+};
 
 /// Nobody waits for `upstream.read_timeout`, 15 minutes by default, at a terminal.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks the registry for `/v2/`, within `upstream.connect_timeout` and 30 s. Returns what it
-/// answered, as a sentence.
-///
-/// # Errors
-/// Why clients could not use the registry, and what to do.
-pub(crate) fn ask(state: &State) -> Result<String, String> {
+/// Asks every server of the registry, at each of its addresses, within `upstream.connect_timeout`
+/// and 30 s. Returns what each answered, as a sentence, or why clients could not use it and what to
+/// do.
+pub(crate) fn ask(state: &State) -> Vec<Result<String, String>> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-    let runtime = runtime.map_err(|error| format!("the system refuses: {error}"))?;
-    let outcome = runtime.block_on(question(state, PATIENCE));
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return vec![Err(format!("the system refuses: {error}"))],
+    };
+    let registry = &state.registry;
+    let answers = runtime.block_on(async {
+        let mut answers = Vec::new();
+        for server in &registry.servers {
+            let outcome = ask_server(registry, server).await;
+            let name = &server.name;
+            answers.push(outcome.map(|it| format!("{name}: {it}")).map_err(|why| format!("{name}: {why}")));
+        }
+        answers
+    });
     // Does not wait for a name lookup.
     runtime.shutdown_background();
-    let server = &state.destination.server;
-    outcome.map(|answer| format!("{server}: {answer}")).map_err(|fault| format!("{server}: {}", fault.detail))
+    answers
 }
 
-/// Asks the registry for `/v2/` over a new connection, within `upstream.connect_timeout` for the
-/// connection and `patience` for each of connection and answer. Returns what it answered.
+/// The answer of the last address, or what is wrong with the first that fails.
+async fn ask_server(registry: &Registry, server: &Arc<Server>) -> Result<String, String> {
+    if let Some((host, port)) = server.host() {
+        let found = timeout(registry.connect_timeout, look_up(host, port)).await;
+        let found = found.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+        if let Err(error) = &found {
+            let name = UpstreamError::Name(io::Error::other(error.to_string()));
+            return Err(unreachable(&name, &server.address).detail);
+        }
+        server.looked_up(found);
+    }
+    let mut answer = Err("it has no address".to_owned());
+    let mut attempts = Vec::new();
+    for endpoint in server.endpoints().iter() {
+        let outcome = question(registry, server, endpoint, PATIENCE).await;
+        attempts.extend(outcome);
+    }
+    let several = attempts.len() > 1;
+    let endpoints = server.endpoints();
+    for (outcome, endpoint) in attempts.into_iter().zip(endpoints.iter()) {
+        match outcome {
+            Ok(what) => answer = answer.or(Ok(what)),
+            Err(fault) if several && registry.has_choice() => {
+                return Err(format!("at {}: {}", endpoint.address, fault.detail));
+            }
+            // Of an IPv4 and an IPv6 address, one that answers is enough.
+            Err(fault) => answer = answer.map_err(|_| fault.detail),
+        }
+    }
+    answer
+}
+
+/// Asks one address for `health_path` over a new connection, within `upstream.connect_timeout` for
+/// the connection and `patience` for each of connection and answer. Returns what it answered, and
+/// `None` if all of `upstream.connections` are in use.
 ///
 /// # Errors
 /// Why clients could not use the registry.
-pub(crate) async fn question(state: &State, patience: Duration) -> Result<String, UpstreamFault> {
-    let (mut request, permit, flow) =
-        prepare(state).map_err(|why| UpstreamFault { brief: why.clone(), detail: why })?;
-    if let Some(login) = &state.destination.login {
-        request.headers_mut().insert(AUTHORIZATION, login.clone());
-    }
-    let mut to = state.destination.clone();
-    to.connect_timeout = to.connect_timeout.min(patience);
-    to.read_timeout = to.read_timeout.min(patience);
-    let answer = Upstream::new(1, Arc::default()).send(&permit, &to, request, &flow).await;
-    let (head, _) = answer.map_err(|error| unreachable(&error, &to.server))?.into_parts();
-    let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let answers = format!("answers GET {}{PATH} with {}", state.destination.path, head.status);
+pub(crate) async fn question(
+    registry: &Registry,
+    server: &Server,
+    endpoint: &Endpoint,
+    patience: Duration,
+) -> Option<Result<String, UpstreamFault>> {
+    Some(match probe(registry, server, endpoint, patience).await? {
+        Ok(probed) => judge(&probed, registry, server),
+        Err(error) => Err(unreachable(&error, &server.address)),
+    })
+}
+
+/// Whether a registry answers so. The fault says what the answer means and what to do.
+fn judge(probed: &Probed, registry: &Registry, server: &Server) -> Result<String, UpstreamFault> {
+    let field =
+        |name: HeaderName| probed.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_page = field(CONTENT_TYPE).to_ascii_lowercase().starts_with("text/html");
-    match judge(head.status, is_page, field(LOCATION), state) {
-        Ok(()) => Ok(answers),
-        Err(why) => Err(UpstreamFault {
-            brief: format!("it answers with {}", head.status),
-            detail: format!("{answers}: {why}"),
-        }),
-    }
-}
-
-fn prepare(state: &State) -> Result<(Request<ClientBody>, Permit, Rc<Flow>), String> {
-    let server = &state.destination.server;
-    // A ping is open to every user, and the registry is not told a name.
-    let identity = User::local("tidegate").map(Identity::User).map_err(|bad| bad.to_string())?;
-    let ping = target::parse(&Method::GET, PATH);
-    let permit = decide(&state.rules, Caller { identity, token: None }, &ping)
-        .map_err(|denied| format!("{PATH} is not permitted: {denied:?}"))?;
-    let flow = Rc::new(Flow::new(Rc::new(FairQueue::default())));
-    let host = HeaderValue::try_from(server.authority().to_string()).map_err(|error| error.to_string())?;
-    let request = Request::get(PATH)
-        .header(HOST, host)
-        .header(USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-        .body(ClientBody::empty(flow.clone()))
-        .map_err(|error| error.to_string())?;
-    Ok((request, permit, flow))
-}
-
-/// Whether a registry answers so. The error says what the answer means and what to do.
-fn judge(status: StatusCode, is_page: bool, location: &str, state: &State) -> Result<(), String> {
-    let passes = state.config.upstream.authorization == UpstreamAuthorization::Pass;
-    Err(match status {
-        StatusCode::OK if is_page => {
-            "this is a web page, not a registry; correct upstream.servers".to_owned()
-        }
-        StatusCode::OK => return Ok(()),
-        StatusCode::UNAUTHORIZED if passes => return Ok(()),
-        StatusCode::UNAUTHORIZED if state.destination.login.is_some() => {
+    let answers = format!("answers GET {}{} with {}", registry.path, registry.health_path, probed.status);
+    let why = match probed.status {
+        StatusCode::OK if is_page => "this is a web page, not a registry; correct upstream.servers".to_owned(),
+        StatusCode::OK => return Ok(answers),
+        StatusCode::UNAUTHORIZED if registry.login.is_some() => {
             "it rejects the login; correct upstream.user and the content of upstream.password_file".to_owned()
         }
+        StatusCode::UNAUTHORIZED if registry.authorization == UpstreamAuthorization::Pass => return Ok(answers),
         StatusCode::UNAUTHORIZED => {
             "it asks for credentials of its own; remove `auth:` from its settings, or set upstream.authorization: \
              \"basic\" if it wants a user and a password, \"pass\" if it verifies tokens"
@@ -102,10 +113,11 @@ fn judge(status: StatusCode, is_page: bool, location: &str, state: &State) -> Re
         }
         StatusCode::TOO_MANY_REQUESTS => "the registry is busy; try again later".to_owned(),
         StatusCode::NOT_FOUND => "the API of a registry is not here; correct upstream.servers".to_owned(),
-        StatusCode::BAD_REQUEST if state.destination.tls.is_none() => {
+        StatusCode::BAD_REQUEST if server.tls.is_none() => {
             "if the registry speaks TLS, write https:// in upstream.servers".to_owned()
         }
         status if status.is_redirection() => {
+            let location = field(LOCATION);
             match location.split_once("/v2").map_or(location, |(before, _)| before) {
                 address if address.contains("://") => {
                     format!("it points to {location:?}; write {address:?} in upstream.servers")
@@ -115,6 +127,11 @@ fn judge(status: StatusCode, is_page: bool, location: &str, state: &State) -> Re
         }
         status if status.is_server_error() => "the registry has failed; see its log".to_owned(),
         _ => "a registry answers with 200; correct upstream.servers".to_owned(),
+    };
+    Err(UpstreamFault {
+        brief: format!("it answers with {}", probed.status),
+        detail: format!("{answers}: {why}"),
+        kind: FaultKind::Answer,
     })
 }
 
@@ -130,12 +147,8 @@ fn unreachable(error: &UpstreamError, server: &ServerAddress) -> UpstreamFault {
         }
         _ => "",
     };
-    let brief = match error {
-        // The rest of the message names the hosts of the certificate.
-        UpstreamError::Tls(_) => "no TLS".to_owned(),
-        error => error.to_string(),
-    };
-    UpstreamFault { brief, detail: format!("{error}{advice}") }
+    let fault = UpstreamFault::of_error(error);
+    UpstreamFault { detail: format!("{}{advice}", fault.detail), ..fault }
 }
 
 /// What to do about a TLS handshake that failed.

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use http::HeaderValue;
 use time::OffsetDateTime;
+use tokio::sync::{Notify, watch};
 
 use crate::access::Rules;
 use crate::acme;
@@ -36,7 +37,7 @@ use crate::problem::{Problem, Problems};
 use crate::registry::pattern::Pattern;
 use crate::tls::{self, ServerTls, TlsFiles};
 use crate::token::Tokens;
-use crate::upstream::{Destination, UpstreamHealth};
+use crate::upstream::Registry;
 
 pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
 pub(crate) use reloads::Reloads;
@@ -63,7 +64,7 @@ pub(crate) struct State {
     pub tls: ServerTls,
     /// What is counted by the patterns of `metrics.repositories`.
     pub repositories: Repositories,
-    pub destination: Destination,
+    pub registry: Arc<Registry>,
     /// Where the registry last said that its own token service is.
     pub token_path: ArcSwapOption<String>,
     /// Seals the places at which the registry continues uploads.
@@ -117,11 +118,12 @@ impl State {
         let admin_users = config.admin.htpasswd.as_ref();
         let admin_users =
             admin_users.and_then(|file| problems.take(auth::open(file, config.auth.legacy_hashes)));
-        let destination =
-            Destination::build(&config.upstream, &system, before.map(|before| &before.destination));
-        let destination = problems.take(destination);
-        let served = tls.zip(destination).filter(|_| problems.0.is_empty());
-        let Some(((mut tls, mut tls_warnings), destination)) = served else {
+        let workers = before.map_or(config.server.threads, |before| before.repositories.workers());
+        let known = before.map(|before| before.registry.servers.as_slice()).unwrap_or_default();
+        let registry = Registry::build(&config.upstream, &system, known, workers);
+        let registry = problems.take(registry);
+        let served = tls.zip(registry).filter(|_| problems.0.is_empty());
+        let Some(((mut tls, mut tls_warnings), registry)) = served else {
             return Err(problems);
         };
         let mut warnings = config.warnings.clone();
@@ -140,11 +142,10 @@ impl State {
         let rules = Rules::new(&config);
         let certified: Vec<String> = tls.certificates().flat_map(Facts::names).collect();
         warnings.extend(unusable_rules::warnings(&config, &rules, &certified));
-        warnings.extend(leads_to_itself(&config));
+        warnings.extend(config.upstream.servers.iter().filter_map(|server| leads_to_itself(&config, server)));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
-        let same_registry = before.filter(|before| before.destination.server == destination.server);
+        let same_registry = before.filter(|before| before.config.upstream.servers == config.upstream.servers);
         let places_before = before.map(|before| &before.upload_places);
-        let workers = before.map_or(config.server.threads, |before| before.repositories.workers());
         let patterns = config.metrics.repositories.iter().map(Pattern::as_str);
         let repositories = Repositories::new(patterns, workers, before.map(|before| &before.repositories));
         Ok(State {
@@ -158,7 +159,7 @@ impl State {
             admin_users,
             tokens,
             tls,
-            destination,
+            registry: Arc::new(registry),
             warnings,
             config,
         })
@@ -217,9 +218,9 @@ fn unserved_name(config: &Config) -> Option<Problem> {
 }
 
 /// Warns if the registry's address is one that tidegate listens on.
-fn leads_to_itself(config: &Config) -> Option<Problem> {
+fn leads_to_itself(config: &Config, upstream: &ServerAddress) -> Option<Problem> {
     let server = &config.server;
-    let listen = match &config.upstream.server {
+    let listen = match upstream {
         ServerAddress::Unix(path) => {
             server.admin.iter().find(|own| matches!(own, AdminAddress::Unix(own) if own == path))?.to_string()
         }
@@ -239,8 +240,7 @@ fn leads_to_itself(config: &Config) -> Option<Problem> {
         }
     };
     let message = format!(
-        "{} is tidegate itself, which listens on {listen}; write the address of the registry",
-        config.upstream.server
+        "{upstream} is tidegate itself, which listens on {listen}; write the address of the registry"
     );
     Some(Problem::new("upstream.servers", message))
 }
@@ -271,10 +271,12 @@ pub(crate) struct Shared {
     pub reloads: Reloads,
     /// The ids of requests, in the access log and for the registry.
     pub request_ids: RequestIds,
-    /// What the checks of the registry have found. Empty without `server.admin`.
-    pub upstream: UpstreamHealth,
     /// Whose connections the log has lately said to be closed for want of a PROXY header.
     pub warned_peers: WarnedPeers,
+    /// Tells when the state was replaced.
+    pub replaced: Notify,
+    /// Tells the workers when a request waits for a connection.
+    pub connections_wanted: watch::Sender<()>,
     draining: AtomicBool,
 }
 
@@ -294,8 +296,9 @@ impl Shared {
             tag_locks: Arc::default(),
             catalog_readers: Arc::default(),
             request_ids: RequestIds::default(),
-            upstream: UpstreamHealth::default(),
             warned_peers: WarnedPeers::default(),
+            replaced: Notify::new(),
+            connections_wanted: watch::Sender::default(),
             draining: AtomicBool::new(false),
         }
     }
@@ -309,6 +312,7 @@ impl Shared {
     pub(crate) fn replace(&self, state: State) {
         self.throttle.set(state.config.auth.throttle);
         self.state.store(Arc::new(state));
+        self.replaced.notify_one();
     }
 
     /// Records that the process has been asked to stop.

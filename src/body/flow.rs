@@ -1,8 +1,8 @@
 //! The progress of one request.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -66,6 +66,7 @@ pub(crate) struct Flow {
     /// What its bytes count for: the position of the operation, and the repository.
     operation: Cell<usize>,
     repository: OnceCell<(Arc<RepositoryCounts>, Action)>,
+    server: RefCell<Option<(Arc<str>, Option<SocketAddr>)>>,
 }
 
 impl Flow {
@@ -90,6 +91,7 @@ impl Flow {
             awaited: Cell::new(None),
             operation: Cell::new(OTHER),
             repository: OnceCell::new(),
+            server: RefCell::default(),
         }
     }
 
@@ -169,6 +171,16 @@ impl Flow {
     /// Records that a request is about to be sent to the registry.
     pub(crate) fn sends(&self) {
         self.trip.set(Trip { begun: Some(Instant::now()), ..Trip::default() });
+    }
+
+    /// Records the server that the request goes to, and the address that its name was resolved to.
+    pub(crate) fn goes_to(&self, server: &Arc<str>, address: Option<SocketAddr>) {
+        self.server.replace(Some((server.clone(), address)));
+    }
+
+    /// The server that the request went to last, and its address if it has a name.
+    pub(crate) fn server(&self) -> Option<(Arc<str>, Option<SocketAddr>)> {
+        self.server.borrow().clone()
     }
 
     /// Records that it has to be repeated.

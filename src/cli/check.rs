@@ -103,12 +103,13 @@ fn beyond_the_settings(state: &State, upstream: bool, within: Option<Duration>) 
             code = Some(EXPIRES);
         }
     }
-    match upstream.then(|| ping::ask(state)) {
-        None => {}
-        Some(Ok(answer)) => say(&format!("registry {answer}\n")),
-        Some(Err(why)) => {
-            complain(&format!("error: registry {why}"));
-            code = Some(UNAVAILABLE);
+    for answer in upstream.then(|| ping::ask(state)).into_iter().flatten() {
+        match answer {
+            Ok(answer) => say(&format!("registry {answer}\n")),
+            Err(why) => {
+                complain(&format!("error: registry {why}"));
+                code = Some(UNAVAILABLE);
+            }
         }
     }
     code

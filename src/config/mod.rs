@@ -68,7 +68,7 @@ pub(crate) use server::{Readiness, Server};
 pub(crate) use spelling::duration_option;
 pub(crate) use tls::{Alpn, CertificateFiles, Tls, TlsVersion};
 pub(crate) use token::Token;
-pub(crate) use upstream::{Upstream, UpstreamAuthorization};
+pub(crate) use upstream::{Balance, Upstream, UpstreamAuthorization};
 pub(crate) use user_agents::UserAgents;
 
 /// All settings of one proxy.toml, parsed and in range, with defaults where nothing is written.

@@ -48,7 +48,7 @@ fn the_smallest_file_means_the_defaults() {
     assert_eq!(config.tls.certificates[0].certificate, Path::new("/etc/tidegate/c.crt"));
     assert_eq!(config.tls.min_version, TlsVersion::Tls12);
     assert_eq!(config.tls.alpn, [Alpn::H2, Alpn::Http11]);
-    assert_eq!(config.upstream.server.to_string(), "http://127.0.0.1:5000");
+    assert_eq!(config.upstream.servers[0].to_string(), "http://127.0.0.1:5000");
     assert_eq!((&config.acme, &config.upstream.ca), (&None, &None));
     assert_eq!(config.upstream.read_timeout, Duration::from_secs(900));
     assert_eq!(config.upstream.authorization, UpstreamAuthorization::User);

@@ -1,21 +1,35 @@
 //! `[upstream]`: the registry behind tidegate.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::ServerAddress;
 use super::complaint::Complaint;
-use super::list::Separator;
 use super::print::{Printer, list, quoted};
+use super::report::Location;
 use super::section::Section;
-use super::values::{WAIT, print_duration};
+use super::values::{WAIT, WAIT_OR_NONE, print_duration};
 use super::words::{Words, word};
 use crate::header::authority::HostPort;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// The address of the registry.
-    pub server: ServerAddress,
+    /// The servers of the registry; at least one, none twice.
+    pub servers: Vec<ServerAddress>,
+    /// Which of the servers gets a request.
+    pub balance: Balance,
+    /// Whether all servers have the same content.
+    pub shared_storage: bool,
+    /// Most connections to one server. Not zero.
+    pub connections: usize,
+    /// The time between two look-ups of a host name. Not zero.
+    pub resolve_every: Duration,
+    /// What a check of a server asks for, below `path`; begins with a `/`.
+    pub health_path: String,
+    /// The time between two checks of a server; zero means that only a server that has failed is
+    /// checked.
+    pub health_every: Duration,
     /// The path below which the registry has its `/v2/`; empty, or `/` and segments without a `/`
     /// at the end.
     pub path: String,
@@ -50,6 +64,26 @@ pub enum UpstreamAuthorization {
     Basic,
 }
 
+/// How requests are shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// `least-connections`: to the address with the fewest requests.
+    LeastConnections,
+    /// `round-robin`: to one after the other.
+    RoundRobin,
+    /// `hash`: all requests for a repository to the same server.
+    Hash,
+}
+
+const BALANCE: Words<Balance> = &[
+    ("least-connections", Balance::LeastConnections),
+    ("round-robin", Balance::RoundRobin),
+    ("hash", Balance::Hash),
+];
+
+/// Connections to one server.
+const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+
 const AUTHORIZATION: Words<UpstreamAuthorization> = &[
     ("user", UpstreamAuthorization::User),
     ("pass", UpstreamAuthorization::Pass),
@@ -59,7 +93,18 @@ const AUTHORIZATION: Words<UpstreamAuthorization> = &[
 
 impl Upstream {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
-        let server = single_server(section);
+        let servers_location = section.location("servers");
+        let servers = several_servers(section);
+        let balance = section.word("balance", r#""least-connections""#, BALANCE);
+        let shared_storage = section.flag("shared_storage", "false");
+        let connections = section.number("connections", "2048", CONNECTIONS);
+        let resolve_every = section.duration("resolve_every", r#""10s""#, WAIT);
+        let wanted = r#"the path that a check asks for, such as "/v2/""#;
+        let health_path = section.text("health_path", r#""/v2/""#, wanted, |text| {
+            let path = text.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(text);
+            if text == "/" { Ok(()) } else { plain_path(path) }.map(|()| text.to_owned())
+        });
+        let health_every = section.duration("health_every", r#""10s""#, WAIT_OR_NONE);
         let remedy = "name a PEM file with the root, or leave it empty for the roots of the system";
         let wanted = r#"what the registry calls itself, such as "registry.example.com:5000", or "" for the host of each request"#;
         let host = section.text("host", r#""""#, wanted, |text| match text {
@@ -82,17 +127,22 @@ impl Upstream {
         let read_timeout = section.duration("read_timeout", r#""900s""#, WAIT);
         let authorization = section.word("authorization", r#""user""#, AUTHORIZATION);
         let (user, password_file) = login(section, authorization)?;
-        for key in ["balance", "resolve_every", "health_path", "health_every"] {
-            section.later(key);
-        }
-        let (server, path) = server?;
-        if matches!(ca, Some(Some(_))) && !matches!(server, ServerAddress::Tcp { tls: true, .. }) {
+        let (servers, path) = servers?;
+        let is_https = |server: &ServerAddress| matches!(server, ServerAddress::Tcp { tls: true, .. });
+        if matches!(ca, Some(Some(_))) && !servers.iter().any(is_https) {
             let message = "upstream.ca has no effect unless upstream.servers begins with https://; write that, or \
                            remove the key";
             section.report.warn(&ca_location, message);
         }
+        warn_of_parted_uploads(section, &servers_location, &servers, balance, shared_storage);
         Some(Self {
-            server,
+            servers,
+            balance: balance?,
+            shared_storage: shared_storage?,
+            connections: connections?,
+            resolve_every: resolve_every?,
+            health_path: health_path?,
+            health_every: health_every?,
             path,
             host: host?,
             token_path: token_path?,
@@ -107,7 +157,13 @@ impl Upstream {
 
     pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self {
-            server,
+            servers,
+            balance,
+            shared_storage,
+            connections,
+            resolve_every,
+            health_path,
+            health_every,
             path,
             host,
             token_path,
@@ -119,7 +175,13 @@ impl Upstream {
             password_file,
         } = self;
         to.section("upstream");
-        to.reloaded("servers", list([quoted(format_args!("{server}{path}"))].into_iter()));
+        to.reloaded("servers", list(servers.iter().map(|server| quoted(format_args!("{server}{path}")))));
+        to.reloaded("balance", quoted(word(BALANCE, balance)));
+        to.reloaded("shared_storage", shared_storage);
+        to.reloaded("connections", connections);
+        to.reloaded("resolve_every", quoted(print_duration(*resolve_every)));
+        to.reloaded("health_path", quoted(health_path));
+        to.reloaded("health_every", quoted(print_duration(*health_every)));
         to.reloaded("host", quoted(host.as_deref().unwrap_or_default()));
         to.watched("ca", ca.as_deref());
         to.reloaded("connect_timeout", quoted(print_duration(*connect_timeout)));
@@ -135,21 +197,38 @@ impl Upstream {
     }
 }
 
-fn single_server(section: &mut Section<'_, '_>) -> Option<(ServerAddress, String)> {
+/// The servers, and the path that all of them have.
+fn several_servers(section: &mut Section<'_, '_>) -> Option<(Vec<ServerAddress>, String)> {
     let wanted = r#"a server such as "http://registry:5000", "https://registry.example.com" or "unix:/run/registry.sock""#;
-    let location = section.location("servers");
+    let any_twice = |_: &(ServerAddress, String)| false;
     let default = r#"["http://127.0.0.1:5000"]"#;
-    let servers = section.list("servers", default, Separator::Comma, wanted, server_and_path)?;
-    if let Some((second, _)) = servers.get(1) {
-        let message = "upstream.servers: several servers are not available yet; keep one of them";
-        section.report.wrong(second, message);
+    let servers = section.several("servers", default, wanted, server_and_path, any_twice)?;
+    let path = servers.first().map(|(_, (_, path))| path.clone())?;
+    if let Some((location, (server, other))) = servers.iter().find(|(_, (_, other))| *other != path) {
+        let message = format!(
+            "upstream.servers: {server}{other} has another path than the first server; servers of one registry have the same"
+        );
+        section.report.wrong(location, message);
         return None;
     }
-    let server = servers.into_iter().next().map(|(_, server)| server);
-    if server.is_none() {
-        section.complain("servers", &location, "an empty list", &Complaint::Shape, wanted);
+    Some((servers.into_iter().map(|(_, (server, _))| server).collect(), path))
+}
+
+/// Warns if an upload may continue at a server that knows nothing about it.
+fn warn_of_parted_uploads(
+    section: &mut Section<'_, '_>,
+    location: &Location,
+    servers: &[ServerAddress],
+    balance: Option<Balance>,
+    shared_storage: Option<bool>,
+) {
+    let is_parted = balance.is_some_and(|balance| balance != Balance::Hash) && shared_storage == Some(false);
+    if servers.len() > 1 && is_parted {
+        let message = "upstream.servers: an upload is several requests, and each may reach another server; set \
+                       upstream.shared_storage = true if all servers have the same storage and the same http.secret, else \
+                       upstream.balance = \"hash\"";
+        section.report.warn(location, message);
     }
-    server
 }
 
 /// The user and the password file of `authorization = "basic"`.

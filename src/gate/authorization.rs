@@ -44,7 +44,7 @@ impl RequestContext<'_> {
             (UpstreamAuthorization::Pass, Some(_)) if self.suffices(permit, purpose) => return Ok(()),
             (UpstreamAuthorization::Pass, Some(tokens)) => Some(self.issued(tokens, permit, purpose)?),
             (UpstreamAuthorization::User, _) => user(permit.identity()),
-            (UpstreamAuthorization::Basic, _) => self.state.destination.login.clone(),
+            (UpstreamAuthorization::Basic, _) => self.destination.registry.login.clone(),
             (UpstreamAuthorization::None, _) => None,
         };
         match value {

@@ -17,7 +17,7 @@ use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
 use crate::state::{Shared, State};
 use crate::token::Tokens;
-use crate::upstream::Upstream;
+use crate::upstream::{Destination, Upstream};
 
 /// What requests need of the worker that runs them.
 pub(crate) struct Gate {
@@ -58,6 +58,8 @@ pub(super) struct RequestContext<'a> {
     /// The host and port that the client asked for.
     pub(super) authority: &'a Authority,
     pub(super) target: &'a Target<'a>,
+    /// The registry that has the repository.
+    pub(super) destination: Destination<'a>,
     /// With tokens: the other repository of a mount, whose scope the request needs too.
     pub(super) mount_source: Option<String>,
     pub(super) flow: &'a Rc<Flow>,

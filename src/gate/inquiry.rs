@@ -40,7 +40,6 @@ pub(super) enum RegistryAnswer {
 impl<'a> Inquiry<'a> {
     /// `headers` are those of the client's request.
     pub(super) fn new(context: &'a RequestContext<'a>, permit: &'a Permit, headers: &HeaderMap) -> Self {
-        context.log.upstream(&context.state.destination);
         Self { context, permit, credentials: headers.get(AUTHORIZATION).cloned() }
     }
 
@@ -72,7 +71,7 @@ impl<'a> Inquiry<'a> {
         target: &str,
         accept: HeaderValue,
     ) -> Result<Response<Bytes>, Refusal> {
-        let RequestContext { gate, state, flow, .. } = self.context;
+        let RequestContext { gate, flow, .. } = self.context;
         let mut request = Request::new(ClientBody::empty((*flow).clone()));
         *request.method_mut() = method;
         *request.uri_mut() =
@@ -85,7 +84,7 @@ impl<'a> Inquiry<'a> {
         }
         self.context.set_client_fields(headers, self.permit, Purpose::Question)?;
 
-        let answer = gate.upstream.send(self.permit, &state.destination, request, flow).await?;
+        let answer = gate.upstream.send(self.permit, self.context.destination, request, flow).await?;
         let (mut head, body) = answer.into_parts();
         let body = read(body, target).await?;
         hop::strip(&mut head.headers);

@@ -55,6 +55,7 @@ use crate::header::forwarded;
 use crate::registry::grant;
 use crate::registry::target::{self, Operation, PREFLIGHT, TOKEN};
 use crate::state::State;
+use crate::upstream::Destination;
 
 pub(crate) use context::Gate;
 use context::RequestContext;
@@ -87,7 +88,7 @@ pub(crate) async fn handle<G>(
         Ok(response) => (response, None),
         Err(refusal) => {
             let delay = reject::delay(&refusal);
-            let response = reject::respond(refusal, &state.destination.server, unread, &log, &gate.recent);
+            let response = reject::respond(refusal, unread, &log, &gate.recent);
             (response, Some(delay))
         }
     };
@@ -187,6 +188,7 @@ async fn pass(
         client: &client,
         authority: &authority,
         target: &target,
+        destination: Destination::of_repository(&state.registry, target.repository),
         mount_source,
         flow,
         log,
@@ -224,12 +226,12 @@ async fn pass(
     };
     let asked = request.uri().clone();
     let onward = forward::rewrite(&context, &permit, mem::take(request), &mount)?;
-    log.forwarded(&state.destination);
+    log.forwarded();
     let kept = Kept { locks: tag_locks, late: log.late_line() };
     let answer = if kept.locks.is_empty() && kept.late.is_none() {
-        gate.upstream.send(&permit, &state.destination, onward, flow).await?
+        gate.upstream.send(&permit, context.destination, onward, flow).await?
     } else {
-        let sent = gate.unattended.send(&gate.upstream, state, permit, onward, flow, kept);
+        let sent = gate.unattended.send(&gate.upstream, context.destination, permit, onward, flow, kept);
         let (answer, late) = sent.await?;
         log.take_back(late);
         answer?

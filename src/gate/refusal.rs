@@ -233,6 +233,8 @@ impl From<UpstreamError> for Refusal {
             | UpstreamError::ConnectTimeout
             | UpstreamError::Closed(_)
             | UpstreamError::Vanished
+            | UpstreamError::AllDown(_)
+            | UpstreamError::Full
             | UpstreamError::NotHttp(_) => Self::NoAnswer(error),
         }
     }

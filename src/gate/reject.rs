@@ -15,10 +15,10 @@ use super::refusal::{DENIED, Refusal};
 use super::reply::{API_VERSION, API_VERSION_VALUE, Source};
 use super::request_log::{REGISTRY_ASKS, RequestLog};
 use crate::body::ClientFault;
-use crate::config::ServerAddress;
 use crate::header::warning::warning;
 use crate::registry::error::{self, Code, error_body};
 use crate::registry::target;
+use crate::upstream::UpstreamError;
 
 /// Longer than thousands of other requests take, and too short for a person to notice.
 const DELAY: Duration = Duration::from_millis(20);
@@ -42,12 +42,11 @@ pub(super) fn delay(refusal: &Refusal) -> Duration {
 /// HTTP/1.1 connection then closes after this response.
 pub(super) fn respond(
     refusal: Refusal,
-    server: &ServerAddress,
     unread: bool,
     log: &RequestLog,
     recent: &RecentRefusals,
 ) -> Response<Source> {
-    warn(&refusal, server);
+    warn(&refusal, log);
     log.trail().refused(&refusal);
     let (kind, is_routine) = (refusal.kind(), refusal.is_routine());
     let row = row(refusal);
@@ -72,7 +71,8 @@ pub(super) fn answer(refusal: Refusal) -> Response<Bytes> {
 }
 
 /// The operator learns why the registry did not answer; the client does not.
-fn warn(refusal: &Refusal, server: &ServerAddress) {
+fn warn(refusal: &Refusal, log: &RequestLog) {
+    let server = log.server().unwrap_or_default();
     match refusal {
         Refusal::BadGateway(reason) => tracing::warn!(%server, %reason, "the registry's answer is not valid"),
         Refusal::NoAnswer(reason) => tracing::warn!(%server, %reason, "the registry did not answer"),
@@ -306,6 +306,9 @@ fn row(refusal: Refusal) -> Row {
             C::Unavailable,
             "the registry behind this host gave an answer that is not valid; tell the operator",
         ),
+        R::NoAnswer(error @ (UpstreamError::AllDown(_) | UpstreamError::Full)) => {
+            Row::new(S::SERVICE_UNAVAILABLE, C::Unavailable, error.for_client()).header(RETRY_AFTER, SOON)
+        }
         R::NoAnswer(error) => Row::new(S::BAD_GATEWAY, C::Unavailable, error.for_client()),
         R::GatewayTimeout => Row::new(
             S::GATEWAY_TIMEOUT,

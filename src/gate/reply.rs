@@ -91,7 +91,7 @@ fn is_url(value: &HeaderValue) -> bool {
 impl RequestContext<'_> {
     /// Puts the registry's addresses right for this client.
     pub(super) fn rewriter(&self) -> Rewriter<'_> {
-        let registry = self.state.destination.place();
+        let registry = self.destination.registry.place();
         Rewriter { https: self.client.https, client: self.authority, registry }
     }
 }

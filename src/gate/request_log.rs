@@ -27,7 +27,7 @@ use crate::registry::target::{Operation, Target};
 use crate::registry::{digest, name};
 use crate::state::{Shared, Told};
 use crate::tls::PresentedCertificate;
-use crate::upstream::{AnswerError, Destination};
+use crate::upstream::AnswerError;
 use crate::user::User;
 
 /// The reason in the log when the 401 is the registry's.
@@ -76,6 +76,7 @@ impl RequestLog {
             duration: Duration::ZERO,
             first_byte: None,
             upstream: None,
+            upstream_address: None,
             upstream_time: None,
             retries: None,
             digest: None,
@@ -178,14 +179,13 @@ impl RequestLog {
         self.record.borrow_mut().certificate = Some(shown.label().to_owned());
     }
 
-    /// The registry is asked about the request.
-    pub(super) fn upstream(&self, to: &Destination) {
-        self.record.borrow_mut().upstream = Some(to.name.clone());
+    /// The server that was asked last.
+    pub(super) fn server(&self) -> Option<Arc<str>> {
+        self.flow.server().map(|(name, _)| name)
     }
 
     /// The request itself is sent to the registry.
-    pub(super) fn forwarded(&self, to: &Destination) {
-        self.upstream(to);
+    pub(super) fn forwarded(&self) {
         // That of the last question.
         self.flow.forget_trip();
         self.trail.sent();
@@ -325,6 +325,9 @@ impl Drop for RequestLog {
             record.truncated = Some(Truncated::Client);
         }
         record.duration = self.flow.age();
+        if let Some((server, address)) = self.flow.server() {
+            (record.upstream, record.upstream_address) = (Some(server), address);
+        }
         if self.trail.is_sent() {
             let trip = self.flow.trip();
             record.upstream_time = trip.took;

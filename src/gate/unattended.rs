@@ -12,8 +12,8 @@ use super::late_line::LateLine;
 use super::refusal::Refusal;
 use crate::access::Permit;
 use crate::body::{ClientBody, Flow};
-use crate::state::{State, TagLock};
-use crate::upstream::{Answer, Upstream, UpstreamError};
+use crate::state::TagLock;
+use crate::upstream::{Answer, Destination, Upstream, UpstreamError};
 
 /// Most of these requests at once on each worker; more wait for their turn. The registry has no
 /// more places.
@@ -48,7 +48,7 @@ impl Unattended {
     pub(super) async fn send(
         &self,
         upstream: &Rc<Upstream>,
-        state: &Arc<State>,
+        to: Destination<'_>,
         permit: Permit,
         request: Request<ClientBody>,
         flow: &Rc<Flow>,
@@ -56,11 +56,13 @@ impl Unattended {
     ) -> Result<(Result<Response<Answer>, UpstreamError>, Option<LateLine>), Refusal> {
         let lost = || Refusal::BadGateway("the task that waited for it has ended".to_owned());
         let place = self.0.clone().acquire_owned().await.map_err(|_| lost())?;
-        let (upstream, state, flow) = (upstream.clone(), state.clone(), flow.clone());
+        let (upstream, flow) = (upstream.clone(), flow.clone());
+        let (registry, part) = (to.registry.clone(), to.part);
         let (tell, told) = oneshot::channel();
         let Kept { locks, mut late } = kept;
         spawn_local(async move {
-            let answer = upstream.send(&permit, &state.destination, request, &flow).await;
+            let to = Destination { registry: &registry, part };
+            let answer = upstream.send(&permit, to, request, &flow).await;
             drop((locks, place));
             if let (Some(late), Ok(answer)) = (&mut late, &answer) {
                 late.answered(answer);

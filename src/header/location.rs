@@ -11,8 +11,8 @@ use super::challenge;
 /// How the registry may name itself in an answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
-    /// Where tidegate reaches it.
-    pub server: HostPort<'a>,
+    /// Where tidegate reaches its servers.
+    pub servers: &'a [Authority],
     /// The host that it is told, if that is not the client's.
     pub named: Option<HostPort<'a>>,
     /// What its paths begin with, before `/v2/`; empty, or without a `/` at the end.
@@ -138,7 +138,7 @@ impl Rewriter<'_> {
         let scheme = self.scheme();
         let theirs = reference.scheme.unwrap_or(scheme);
         reference.names(self.client.host_port(), scheme)
-            || reference.names(self.registry.server, theirs)
+            || self.registry.servers.iter().any(|server| reference.names(server.host_port(), theirs))
             || self.registry.named.is_some_and(|named| reference.names(named, theirs))
     }
 

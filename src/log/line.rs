@@ -47,6 +47,9 @@ impl Record {
             line.thousandths("first_byte_ms", microseconds(first_byte));
         }
         line.text_if_known("upstream", self.upstream.as_deref().map(authority));
+        if let Some(address) = self.upstream_address {
+            line.text("upstream_address", &address.to_string());
+        }
         if let Some(upstream_time) = self.upstream_time {
             line.thousandths("upstream_ms", microseconds(upstream_time));
         }

@@ -1,6 +1,7 @@
 //! What is logged about one request.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::header::traceparent::TraceId;
@@ -56,8 +57,10 @@ pub(crate) struct Record {
     pub duration: Duration,
     /// From the end of the request's head to the head of the response.
     pub first_byte: Option<Duration>,
-    /// The registry, if it was asked.
-    pub upstream: Option<String>,
+    /// The server of the registry that was asked last, if any was.
+    pub upstream: Option<Arc<str>>,
+    /// Its address, if its name had to be looked up.
+    pub upstream_address: Option<SocketAddr>,
     /// From sending the request to the registry to the head of its answer.
     pub upstream_time: Option<Duration>,
     /// How often the request was sent to the registry again; `None` if it was not forwarded.

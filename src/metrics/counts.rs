@@ -29,11 +29,6 @@ pub(crate) struct Counts {
     pub transfers: Counters<Direction, { Direction::ALL.len() }, Gauge>,
     pub handshakes: Counters<TlsSession, { TlsSession::ALL.len() }>,
     pub handshake_failures: Counters<HandshakeFault, { HandshakeFault::ALL.len() }>,
-    pub upstream_active: Gauge,
-    pub upstream_idle: Gauge,
-    pub upstream_connect_failures: Cell,
-    pub upstream_resolve_failures: Cell,
-    pub upstream_retries: Cell,
 }
 
 impl Counts {

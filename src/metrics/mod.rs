@@ -12,7 +12,7 @@ mod repositories;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) use cell::{Count, Counters, Gauge};
+pub(crate) use cell::{Count, Counters};
 pub(crate) use counts::{Counts, OPERATIONS, OfOperation};
 pub(crate) use histogram::{Histogram, Observed};
 pub(crate) use label::{

@@ -12,11 +12,12 @@ use prometheus_client::registry::Registry;
 use super::slots::Slots;
 use crate::acme;
 use crate::metrics::{
-    Action, Counts, Direction, Grant, HandshakeFault, Login, LoginResult, Metrics, Observed, OfOperation,
+    Action, Count, Direction, Grant, HandshakeFault, Login, LoginResult, Metrics, Observed, OfOperation,
     Process, Refused, ReloadCause, Side, TlsSession, code,
 };
 use crate::registry::target::Operation;
 use crate::state::{Shared, State};
+use crate::upstream::{Server, ServerCounts, Usage};
 
 /// The commit that the program was built from, if the build was told.
 pub(super) const REVISION: &str = match option_env!("TIDEGATE_REVISION") {
@@ -53,7 +54,7 @@ impl Collector for Exposition {
         repositories(&mut page, &state)?;
         self.connections(&mut page)?;
         self.logins(&mut page, &state)?;
-        upstream(&mut page, &self.shared, &state)?;
+        upstream(&mut page, &state)?;
         certificates(&mut page, &state)?;
         self.settings(&mut page)
     }
@@ -153,37 +154,37 @@ fn repositories(page: &mut Page<'_>, state: &State) -> fmt::Result {
     )
 }
 
-fn upstream(page: &mut Page<'_>, shared: &Shared, state: &State) -> fmt::Result {
-    let metrics = &shared.metrics;
-    let upstream = [("upstream", state.destination.name.as_str())];
-    let connections = |gauge: fn(&Counts) -> i64, name: &'static str| {
-        let sum = metrics.workers().iter().map(|worker| gauge(worker)).sum::<i64>();
-        ([upstream[0], ("state", name)], sum)
+fn upstream<'a>(page: &mut Page<'_>, state: &'a State) -> fmt::Result {
+    let servers = &state.registry.servers;
+    let named = |server: &'a Arc<Server>| [("upstream", &*server.name)];
+    let up = servers.iter().filter_map(|server| Some((named(server), u64::from(server.standing()?.up))));
+    page.gauges("upstream_up", "Whether an address of the server can be used", up)?;
+    let addresses = servers.iter().map(|server| (named(server), server.endpoints().len() as u64));
+    page.gauges("upstream_addresses", "Addresses of the server", addresses)?;
+    let checks = servers.iter().flat_map(|server| {
+        let [name] = named(server);
+        let counts = &server.counts;
+        [("success", &counts.checks_passed), ("failure", &counts.checks_failed)]
+            .map(|(result, count)| ([name, ("result", result)], count.get()))
+    });
+    page.counters("upstream_checks", "Checks of the server by result", checks)?;
+    let connections = servers.iter().flat_map(|server| {
+        let [name] = named(server);
+        [("active", Usage::Active), ("idle", Usage::Idle)]
+            .map(|(state, usage)| ([name, ("state", state)], server.connections(usage)))
+    });
+    page.gauges("upstream_connections", "Connections to the server", connections)?;
+    let each = |count: fn(&ServerCounts) -> &Count| {
+        servers.iter().map(move |server| (named(server), count(&server.counts).get()))
     };
-    let known = shared.upstream.latest().filter(|known| known.name == state.destination.name);
-    let up = known.map(|known| (upstream, u64::from(known.up)));
-    page.gauges("upstream_up", "Whether the last check found the registry healthy", up)?;
-    let addresses = [(upstream, shared.upstream.addresses())];
-    page.gauges("upstream_addresses", "Addresses of the registry at the last check", addresses)?;
-    let check = |result, count| ([upstream[0], ("result", result)], count);
-    let checks = [check("success", shared.upstream.passed()), check("failure", shared.upstream.failed())];
-    page.counters("upstream_checks", "Checks of the registry by result", checks)?;
-    page.gauges(
-        "upstream_connections",
-        "Connections to the registry",
-        [
-            connections(|counts| counts.upstream_active.get(), "active"),
-            connections(|counts| counts.upstream_idle.get(), "idle"),
-        ],
-    )?;
-    let count = |count: fn(&Counts) -> u64| [(upstream, metrics.sum(count))];
-    let failures = count(|counts| counts.upstream_connect_failures.get());
-    page.counters("upstream_connect_failures", "Connections to the registry that failed", failures)?;
-    let failures = count(|counts| counts.upstream_resolve_failures.get());
-    page.counters("upstream_resolve_failures", "Look-ups of the registry's name that failed", failures)?;
-    let retries = count(|counts| counts.upstream_retries.get());
-    page.counters("upstream_retries", "Requests that were sent to the registry again", retries)?;
-    page.counters("upstream_ejections", "Times that a registry was set aside after failures", [(upstream, 0)])
+    let failures = each(|counts| &counts.connect_failures);
+    page.counters("upstream_connect_failures", "Connections to the server that failed", failures)?;
+    let failures = each(|counts| &counts.resolve_failures);
+    page.counters("upstream_resolve_failures", "Look-ups of the server's name that failed", failures)?;
+    let retries = each(|counts| &counts.retries);
+    page.counters("upstream_retries", "Requests that were sent to the server again", retries)?;
+    let ejections = each(|counts| &counts.ejections);
+    page.counters("upstream_ejections", "Times that an address was set aside after failures", ejections)
 }
 
 fn certificates(page: &mut Page<'_>, state: &State) -> fmt::Result {

@@ -37,7 +37,7 @@ async fn run(inbox: Inbox, shared: Arc<Shared>) -> Result<(), FailureCause> {
     let Inbox { number, handovers, questions, load, phase } = inbox;
     let threads = shared.state().config.server.threads;
     let counts = shared.metrics.of_worker(number);
-    let upstream = Rc::new(Upstream::new(threads, counts.clone()));
+    let upstream = Rc::new(Upstream::new(threads, &counts, shared.connections_wanted.clone()));
     let turns = Rc::new(FairQueue::new(counts.clone()));
     let field_names = FieldNames::read().await.map_err(FailureCause::FieldNames)?;
     let gate = Gate::new(shared, upstream.clone(), threads);
@@ -55,10 +55,16 @@ async fn give_turns(turns: Rc<FairQueue>) {
 }
 
 async fn sweep(upstream: Rc<Upstream>) {
-    let mut ticks = interval(SWEEP_INTERVAL);
-    loop {
-        ticks.tick().await;
-        upstream.sweep();
+    let regularly = async {
+        let mut ticks = interval(SWEEP_INTERVAL);
+        loop {
+            ticks.tick().await;
+            upstream.sweep();
+        }
+    };
+    tokio::select! {
+        () = regularly => {}
+        () = upstream.give_up_idle() => {}
     }
 }
 

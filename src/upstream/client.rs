@@ -1,20 +1,24 @@
 //! Requests to the registry, and when they are repeated.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::Answer;
+use super::balance::Destination;
 use super::connect::connect;
 use super::connection::SendError;
+use super::endpoint::Endpoint;
 use super::error::UpstreamError;
-use super::pool::{Lease, Pool};
-use super::server::Destination;
+use super::health::UpstreamFault;
+use super::pool::{EndpointPool, Lease, Pool};
 use crate::access::Permit;
 use crate::body::{ClientBody, Flow};
 use crate::metrics::Counts;
@@ -26,80 +30,190 @@ const PLACES: usize = 2048;
 const OF_WORKER: usize = 64;
 /// The time between two searches for transfers that can end.
 const RETRY: Duration = Duration::from_millis(500);
+/// The longest wait for a look-up that may bring another address, where the request fails
+/// otherwise.
+const LOOK_UP: Duration = Duration::from_millis(200);
 
-/// The connections of one worker to the registry.
+/// The connections of one worker to all registries.
 pub(crate) struct Upstream {
     pool: Pool,
     places: Rc<Places>,
-    counts: Arc<Counts>,
+    /// Tells every worker that somebody waits for a connection.
+    wanted: watch::Sender<()>,
+    /// Requests so far.
+    turn: Cell<usize>,
+}
+
+/// What a request needs at every address.
+struct Attempt<'a> {
+    to: Destination<'a>,
+    flow: &'a Rc<Flow>,
+    /// Whether it may be sent again when a reused connection ends before the first byte.
+    is_repeatable: bool,
+    /// Whether it was.
+    is_repeated: bool,
+}
+
+/// How the attempt at one address ended without an answer.
+enum Failed {
+    /// The registry may have seen a part of the request, or it was sent twice.
+    Sent(UpstreamError),
+    /// No byte was sent.
+    Unreachable(Box<Request<ClientBody>>, UpstreamError),
 }
 
 impl Upstream {
-    /// The connections of one of `workers` workers, which counts in `counts`.
-    pub(crate) fn new(workers: usize, counts: Arc<Counts>) -> Self {
+    /// The connections of one of `workers` workers, which counts in `counts`. `wanted` is shared by
+    /// all workers.
+    pub(crate) fn new(workers: usize, counts: &Counts, wanted: watch::Sender<()>) -> Self {
         let places = Places::new((PLACES / workers.max(1)).max(OF_WORKER));
-        Self { pool: Pool::new(counts.clone()), places, counts }
+        let worker = counts.worker;
+        Self { pool: Pool::new(worker), places, wanted, turn: Cell::new(worker) }
     }
 
     /// Sends a request and waits for the head of its answer. `request` is in origin-form, with the
     /// framing and the headers that the registry is to see; its body writes to `flow`.
     ///
-    /// A request is repeated if not a byte of it was sent. A GET or HEAD is also repeated, once and
-    /// on a new connection, if an idle connection ended before the first byte of the answer.
+    /// As long as no byte of a request was sent, it goes to the next address. A GET or HEAD is also
+    /// repeated, once and on a new connection, if an idle connection ended before the first byte of
+    /// the answer. Nothing else is sent twice.
     pub(crate) async fn send(
         &self,
         _permit: &Permit,
-        to: &Destination,
+        to: Destination<'_>,
         mut request: Request<ClientBody>,
         flow: &Rc<Flow>,
     ) -> Result<Response<Answer>, UpstreamError> {
-        to.address(&mut request)
+        to.registry
+            .address(&mut request)
             .map_err(|error| UpstreamError::Connect(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         let place = match self.places.take(flow.network()) {
             Some(place) => place,
             None => {
-                let waiting = timeout(to.connect_timeout, self.wait_for_place(flow));
+                let waiting = timeout(to.registry.connect_timeout, self.wait_for_place(flow));
                 waiting.await.ok().flatten().ok_or(UpstreamError::Busy)?
             }
         };
         flow.sends();
-        let server = self.pool.server(to);
-        while let Some(mut lease) = server.check_out() {
-            let safe = matches!(*request.method(), Method::GET | Method::HEAD);
-            let again = safe.then(|| head_of(&request));
-            match lease.connection.send(request, flow, to.read_timeout).await {
-                Ok(response) => return Ok(answer(response, lease, place, to, flow)),
-                Err(SendError::Unsent(unsent)) => {
-                    self.counts.upstream_retries.add(1);
-                    flow.sends_again();
-                    request = *unsent;
-                }
-                Err(SendError::Sent(error)) => match again
-                    .filter(|_| error.is_dead_connection() && !lease.connection.has_begun_answer())
-                {
-                    Some(head) => {
-                        self.counts.upstream_retries.add(1);
-                        flow.sends_again();
-                        request = head.map(|()| ClientBody::empty(flow.clone()));
-                        break;
+        let is_repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
+        let mut attempt = Attempt { to, flow, is_repeatable, is_repeated: false };
+        let deadline = Instant::now() + to.registry.connect_timeout;
+        let turn = self.turn.replace(self.turn.get().wrapping_add(1));
+        let (mut tried, mut failure): (Vec<Arc<Endpoint>>, _) = (Vec::new(), None);
+        loop {
+            let Some(pick) = to.pick(turn, &tried) else {
+                if !self.may_have_more(to, &tried, deadline).await? {
+                    if failure.is_none() {
+                        flow.goes_to(&to.registry.name, None);
                     }
-                    None => return Err(error.into_upstream(flow)),
-                },
+                    return Err(give_up(to, failure));
+                }
+                continue;
+            };
+            let pool = self.pool.of(pick.server, &pick.endpoint);
+            let address = pick.endpoint.address.ip().filter(|_| pick.server.is_named);
+            flow.goes_to(&pick.server.name, address);
+            match self.attempt(&mut attempt, &pool, request, deadline, tried.len()).await {
+                Ok((response, lease)) => {
+                    judge(&pool, response.status(), pick.is_down);
+                    let read_timeout = to.registry.read_timeout;
+                    return Ok(response
+                        .map(|incoming| Answer::new(incoming, lease, place, read_timeout, flow.clone())));
+                }
+                Err(Failed::Sent(error)) => {
+                    if !matches!(error, UpstreamError::Client(_) | UpstreamError::Full) {
+                        note_failure(&pool, &error);
+                    }
+                    return Err(error);
+                }
+                Err(Failed::Unreachable(unsent, error)) => {
+                    pool.server.counts.connect_failures.increment();
+                    note_unreachable(&pool, &error);
+                    request = *unsent;
+                    tried.push(pick.endpoint);
+                    failure = Some(error);
+                }
             }
-        }
-        let connection = connect(to).await.inspect_err(|error| self.count_failure(error))?;
-        let mut lease = server.lease(connection);
-        match lease.connection.send(request, flow, to.read_timeout).await {
-            Ok(response) => Ok(answer(response, lease, place, to, flow)),
-            Err(SendError::Sent(error)) => Err(error.into_upstream(flow)),
-            Err(SendError::Unsent(_)) => Err(UpstreamError::Connect(io::ErrorKind::ConnectionReset.into())),
         }
     }
 
-    fn count_failure(&self, error: &UpstreamError) {
-        self.counts.upstream_connect_failures.add(1);
-        if matches!(error, UpstreamError::Name(_)) {
-            self.counts.upstream_resolve_failures.add(1);
+    /// Waits for an address that was not tried yet, where one may turn up. Returns whether one may
+    /// have.
+    async fn may_have_more(
+        &self,
+        to: Destination<'_>,
+        tried: &[Arc<Endpoint>],
+        deadline: Instant,
+    ) -> Result<bool, UpstreamError> {
+        let servers = to.servers();
+        if servers.iter().all(|server| server.endpoints().is_empty())
+            && let Some(server) = servers.first()
+        {
+            server.first_address(deadline).await?;
+            return Ok(true);
+        }
+        for server in servers.iter().filter(|server| server.is_named) {
+            server.next_addresses(LOOK_UP.min(deadline.saturating_duration_since(Instant::now()))).await;
+            if server.endpoints().iter().any(|new| !tried.iter().any(|tried| Arc::ptr_eq(tried, new))) {
+                return Ok(!to.has_choice() || to.pick(0, tried).is_some());
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sends a request to one address, over idle connections as long as they take nothing, else
+    /// over a new one.
+    async fn attempt(
+        &self,
+        attempt: &mut Attempt<'_>,
+        pool: &Rc<EndpointPool>,
+        mut request: Request<ClientBody>,
+        deadline: Instant,
+        tried: usize,
+    ) -> Result<(Response<Incoming>, Lease), Failed> {
+        let (to, flow) = (attempt.to, attempt.flow);
+        let read_timeout = to.registry.read_timeout;
+        while !attempt.is_repeated
+            && let Some(mut lease) = pool.check_out()
+        {
+            let again = attempt.is_repeatable.then(|| head_of(&request));
+            match lease.connection.send(request, flow, read_timeout).await {
+                Ok(response) => return Ok((response, lease)),
+                Err(SendError::Unsent(unsent)) => request = *unsent,
+                Err(SendError::Sent(error)) => {
+                    let is_dead = error.is_dead_connection() && !lease.connection.has_begun_answer();
+                    match again.filter(|_| is_dead) {
+                        Some(head) => {
+                            attempt.is_repeated = true;
+                            request = head.map(|()| ClientBody::empty(flow.clone()));
+                        }
+                        None => return Err(Failed::Sent(error.into_upstream(flow))),
+                    }
+                }
+            }
+            pool.server.counts.retries.increment();
+            flow.sends_again();
+        }
+        let untried = to.servers().iter().map(|server| server.endpoints().len()).sum::<usize>();
+        let shares = u32::try_from(untried.saturating_sub(tried).max(1)).unwrap_or(u32::MAX);
+        let now = Instant::now();
+        let deadline = now + deadline.saturating_duration_since(now) / shares;
+        let permit = pool.permit(|| self.wanted.send_replace(()));
+        let mut lease = match timeout_at(deadline, permit).await {
+            Ok(Some(Ok(lease))) => lease,
+            Ok(Some(Err(permit))) => match connect(&pool.server, &pool.endpoint, deadline).await {
+                Ok(connection) => pool.lease(connection, permit),
+                Err(error) => return Err(Failed::Unreachable(Box::new(request), error)),
+            },
+            Ok(None) | Err(_) => return Err(Failed::Sent(UpstreamError::Full)),
+        };
+        match lease.connection.send(request, flow, read_timeout).await {
+            Ok(response) => Ok((response, lease)),
+            Err(SendError::Sent(error)) => Err(Failed::Sent(error.into_upstream(flow))),
+            Err(SendError::Unsent(unsent)) => {
+                let reset = UpstreamError::Connect(io::ErrorKind::ConnectionReset.into());
+                Err(Failed::Unreachable(unsent, reset))
+            }
         }
     }
 
@@ -120,16 +234,63 @@ impl Upstream {
     pub(crate) fn sweep(&self) {
         self.pool.sweep();
     }
+
+    /// Waits until a request at any worker waits for a connection, and closes idle ones that may be
+    /// in its way.
+    pub(crate) async fn give_up_idle(&self) {
+        let mut wanted = self.wanted.subscribe();
+        while wanted.changed().await.is_ok() {
+            self.pool.give_up();
+        }
+    }
 }
 
-fn answer(
-    response: Response<Incoming>,
-    lease: Lease,
-    place: Place,
-    to: &Destination,
-    flow: &Rc<Flow>,
-) -> Response<Answer> {
-    response.map(|incoming| Answer::new(incoming, lease, place, to.read_timeout, flow.clone()))
+/// The error of a request that no address has taken.
+fn give_up(to: Destination<'_>, failure: Option<UpstreamError>) -> UpstreamError {
+    match failure {
+        Some(failure) if !to.has_choice() => failure,
+        failure => UpstreamError::AllDown(failure.map(Box::new)),
+    }
+}
+
+/// What an answer says about the health of its address.
+fn judge(pool: &EndpointPool, status: StatusCode, was_down: bool) {
+    let health = &pool.endpoint.health;
+    if matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    ) {
+        let fault = || UpstreamFault::of_answer(status);
+        if health.failed(fault) {
+            pool.is_down(&fault());
+        }
+    } else if health.answered(was_down) {
+        pool.is_up();
+    }
+}
+
+/// A request was sent and has no answer.
+fn note_failure(pool: &EndpointPool, error: &UpstreamError) {
+    let (health, fault) = (&pool.endpoint.health, || UpstreamFault::of_error(error));
+    let is_down = match error {
+        UpstreamError::Vanished => health.unreachable(fault()),
+        _ => health.failed(fault),
+    };
+    if is_down {
+        pool.is_down(&fault());
+    }
+    if matches!(error, UpstreamError::Vanished | UpstreamError::Closed(_)) {
+        pool.server.want_attention();
+    }
+}
+
+/// There is no connection.
+fn note_unreachable(pool: &EndpointPool, error: &UpstreamError) {
+    let fault = UpstreamFault::of_error(error);
+    if pool.endpoint.health.unreachable(fault.clone()) {
+        pool.is_down(&fault);
+    }
+    pool.server.want_attention();
 }
 
 /// A copy of a request that has no body.

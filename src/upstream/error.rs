@@ -20,6 +20,13 @@ pub(crate) enum UpstreamError {
     /// So many requests are running that no further connection may be opened.
     #[error("too many connections are open")]
     Busy,
+    /// As many connections to the server are open as `upstream.connections` allows, and none became
+    /// free in time.
+    #[error("all of upstream.connections are in use")]
+    Full,
+    /// No address of the registry takes requests: why the last one did not.
+    #[error("none of its servers can be used{}", .0.as_ref().map_or_else(String::new, |last| format!("; the last one: {last}")))]
+    AllDown(Option<Box<UpstreamError>>),
     /// No connection within `connect_timeout`.
     #[error("no connection within the connect timeout")]
     ConnectTimeout,
@@ -67,6 +74,10 @@ impl UpstreamError {
             Self::ConnectTimeout => {
                 "the registry behind this host did not accept a connection in time; try again later"
             }
+            Self::AllDown(_) => {
+                "no server of the registry behind this host can be used; try again in a few seconds"
+            }
+            Self::Full => "the registry behind this host is busy; try again in a few seconds",
             Self::Closed(_) => {
                 "the registry behind this host closed the connection without an answer; try again later"
             }

@@ -1,30 +1,58 @@
-//! What is known about the health of the registry.
+//! Whether an address of a server can be used: what requests and checks have shown.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use http::StatusCode;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
-use crate::metrics::Count;
+use super::error::UpstreamError;
 
-/// The health of the registry, shared by the checks and everybody who reads their results.
+/// Failures in a row after which an address is down. A failed connect alone is enough.
+const FAILURES: u32 = 3;
+/// The pause before the first check of an address that is down, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// The health of one address. Workers and checks share it.
 #[derive(Debug, Default)]
-pub(crate) struct UpstreamHealth {
-    latest: ArcSwapOption<UpstreamState>,
-    /// The number of its addresses at the last look-up.
-    addresses: AtomicU64,
-    passed: Count,
-    failed: Count,
+pub(crate) struct Health {
+    is_down: AtomicBool,
+    /// Failures since the last answer.
+    failures: AtomicU32,
+    known: Mutex<Known>,
 }
 
-/// What the checks have found.
+#[derive(Debug, Default)]
+struct Known {
+    /// `None` until there was a check or a failure.
+    standing: Option<Standing>,
+    down: Option<Down>,
+    /// When the last check began.
+    checked: Option<Instant>,
+    is_being_checked: bool,
+}
+
+#[derive(Debug)]
+struct Down {
+    since: Instant,
+    /// The address answers at once that it cannot be used, so a check costs nothing.
+    is_refused: bool,
+    /// Nothing at all came from it, so an attempt takes the whole timeout.
+    is_silent: bool,
+    /// Checks that have failed since.
+    checks: u32,
+    next_check: Instant,
+}
+
+/// What is known of an address, a server or a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct UpstreamState {
-    /// The registry that was asked, as the access log shows it.
-    pub name: String,
+pub(crate) struct Standing {
     pub up: bool,
-    /// The first check with this result.
+    /// The first check or failure with this result.
     pub since: OffsetDateTime,
     /// Why it is down.
     pub fault: Option<UpstreamFault>,
@@ -37,70 +65,203 @@ pub(crate) struct UpstreamFault {
     pub brief: String,
     /// For the operator: what happened, and what to do.
     pub detail: String,
+    pub kind: FaultKind,
 }
 
-impl UpstreamHealth {
-    /// The result of the latest check; `None` until there is one.
-    pub(crate) fn latest(&self) -> Option<Arc<UpstreamState>> {
-        self.latest.load_full()
+/// How a fault shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    /// The connection was refused, or the address cannot be reached.
+    Refused,
+    /// There was no connection, or no answer, in time.
+    Silent,
+    /// An answer, or what came instead of one.
+    Answer,
+}
+
+impl Standing {
+    /// What is known of several addresses together: up if one of them is, down if all are.
+    pub(crate) fn of_all(all: impl Iterator<Item = Option<Standing>>) -> Option<Self> {
+        let all: Vec<_> = all.collect();
+        let known = || all.iter().flatten();
+        match known().filter(|standing| standing.up).min_by_key(|standing| standing.since) {
+            Some(up) => Some(up.clone()),
+            None if all.contains(&None) => None,
+            None => known().max_by_key(|standing| standing.since).cloned(),
+        }
+    }
+}
+
+impl UpstreamFault {
+    /// A request has failed.
+    pub(crate) fn of_error(error: &UpstreamError) -> Self {
+        let kind = match error {
+            UpstreamError::Connect(_) | UpstreamError::Name(_) => FaultKind::Refused,
+            UpstreamError::ConnectTimeout | UpstreamError::Silent | UpstreamError::Vanished => {
+                FaultKind::Silent
+            }
+            _ => FaultKind::Answer,
+        };
+        let brief = match error {
+            // The rest of the message names the hosts of the certificate.
+            UpstreamError::Tls(_) => "no TLS".to_owned(),
+            error => error.to_string(),
+        };
+        Self { brief, detail: error.to_string(), kind }
     }
 
-    /// Checks that found the registry healthy.
-    pub(crate) fn passed(&self) -> u64 {
-        self.passed.get()
+    /// An answer says that the server is not in order.
+    pub(super) fn of_answer(status: StatusCode) -> Self {
+        let brief = format!("it answers with {status}");
+        Self { detail: brief.clone(), brief, kind: FaultKind::Answer }
+    }
+}
+
+impl fmt::Display for UpstreamFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl Health {
+    /// Whether requests are to go elsewhere.
+    pub(crate) fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::Relaxed)
     }
 
-    /// Checks that did not.
-    pub(crate) fn failed(&self) -> u64 {
-        self.failed.get()
+    /// What checks and failures have shown; `None` before there was any.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        self.known().standing.clone()
     }
 
-    /// The number of addresses at the last look-up that succeeded; 0 before the first.
-    pub(crate) fn addresses(&self) -> u64 {
-        self.addresses.load(Ordering::Relaxed)
+    /// When it went down; `None` if it is up.
+    pub(super) fn down_since(&self) -> Option<Instant> {
+        self.known().down.as_ref().map(|down| down.since)
     }
 
-    /// Records a look-up of the addresses.
-    pub(crate) fn found(&self, addresses: u64) {
-        self.addresses.store(addresses, Ordering::Relaxed);
+    /// Whether a further attempt would only wait: nothing came from the address before, and the
+    /// next check is not due yet.
+    pub(super) fn is_hopeless(&self, now: Instant) -> bool {
+        self.known().down.as_ref().is_some_and(|down| down.is_silent && now < down.next_check)
     }
 
-    /// Counts the result of a check.
-    pub(crate) fn count(&self, is_healthy: bool) {
-        let counter = if is_healthy { &self.passed } else { &self.failed };
-        counter.increment();
+    /// Records an answer that is not a failure. It takes the address back if the request was sent
+    /// although the address was down. Returns whether it is up again.
+    pub(super) fn answered(&self, was_down: bool) -> bool {
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+        was_down && self.is_down() && self.rise(&mut self.known())
     }
 
-    /// Records the result of a check of the registry `name`. Returns the state before if it was
-    /// another one.
-    pub(crate) fn record(&self, name: &str, fault: Option<UpstreamFault>) -> Option<Arc<UpstreamState>> {
-        let before = self.latest();
-        let up = fault.is_none();
-        let same = before.as_ref().filter(|before| before.name == name && before.up == up);
-        let since = same.map_or_else(OffsetDateTime::now_utc, |same| same.since);
-        let is_same = same.is_some();
-        self.latest.store(Some(Arc::new(UpstreamState { name: name.to_owned(), up, since, fault })));
-        before.filter(|_| !is_same)
+    /// Records that a request got 502, 503 or 504, or no answer. Returns whether the address is
+    /// down from now on.
+    pub(super) fn failed(&self, fault: impl FnOnce() -> UpstreamFault) -> bool {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        failures >= FAILURES && !self.is_down() && self.fall(&mut self.known(), fault(), Instant::now())
     }
+
+    /// Records that there is no connection. Returns whether the address is down from now on.
+    pub(super) fn unreachable(&self, fault: UpstreamFault) -> bool {
+        let (mut known, now) = (self.known(), Instant::now());
+        if let Some(down) = &mut known.down {
+            // Not taken for the newest: the last one to go down is the one to be tried.
+            down.is_refused = fault.kind == FaultKind::Refused;
+            down.is_silent = fault.kind == FaultKind::Silent;
+            return false;
+        }
+        self.fall(&mut known, fault, now)
+    }
+
+    /// When the next check is due; `None` while there is one. An address that is up is checked
+    /// `every` so often; zero means never.
+    pub(crate) fn next_check(&self, every: Duration) -> Option<Instant> {
+        let known = self.known();
+        match &known.down {
+            _ if known.is_being_checked => None,
+            Some(down) => Some(down.next_check),
+            None if every.is_zero() => None,
+            None => Some(known.checked.map_or_else(Instant::now, |checked| checked + every)),
+        }
+    }
+
+    /// Records that a check begins.
+    pub(crate) fn begin_check(&self) {
+        let mut known = self.known();
+        known.is_being_checked = true;
+        known.checked = Some(Instant::now());
+    }
+
+    /// Records that a check was left out.
+    pub(crate) fn skip_check(&self) {
+        let mut known = self.known();
+        known.is_being_checked = false;
+        if let Some(down) = &mut known.down {
+            down.next_check = Instant::now() + PAUSES.0;
+        }
+    }
+
+    /// Records the result of a check. `is_alone` says that the registry has no other address: then
+    /// requests need this one in any case, and no pause grows.
+    /// Returns whether the address changed between up and down.
+    pub(crate) fn checked(&self, outcome: Result<(), UpstreamFault>, is_alone: bool) -> bool {
+        let (mut known, now) = (self.known(), Instant::now());
+        known.is_being_checked = false;
+        let fault = match outcome {
+            Ok(()) => {
+                self.failures.store(0, Ordering::Relaxed);
+                return self.rise(&mut known);
+            }
+            Err(fault) => fault,
+        };
+        let Some(down) = &mut known.down else { return self.fall(&mut known, fault, now) };
+        down.checks += 1;
+        down.is_refused = fault.kind == FaultKind::Refused;
+        down.is_silent = fault.kind == FaultKind::Silent;
+        down.next_check = now + if down.is_refused || is_alone { PAUSES.0 } else { pause(down.checks) };
+        if let Some(standing) = &mut known.standing {
+            standing.fault = Some(fault);
+        }
+        false
+    }
+
+    fn rise(&self, known: &mut Known) -> bool {
+        self.is_down.store(false, Ordering::Relaxed);
+        let was_down = known.down.take().is_some();
+        if known.standing.as_ref().is_none_or(|standing| !standing.up) {
+            known.standing = Some(Standing { up: true, since: OffsetDateTime::now_utc(), fault: None });
+        }
+        was_down
+    }
+
+    fn fall(&self, known: &mut Known, fault: UpstreamFault, now: Instant) -> bool {
+        self.is_down.store(true, Ordering::Relaxed);
+        known.down = Some(Down {
+            since: now,
+            is_refused: fault.kind == FaultKind::Refused,
+            is_silent: fault.kind == FaultKind::Silent,
+            checks: 0,
+            next_check: now + pause(0),
+        });
+        let standing = Standing { up: false, since: OffsetDateTime::now_utc(), fault: Some(fault) };
+        known.standing = Some(standing);
+        true
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pause after `checks` failed checks: doubled each time, and up to a quarter shorter, so that
+/// several processes do not check at the same moment.
+fn pause(checks: u32) -> Duration {
+    let (shortest, longest) = PAUSES;
+    let pause = shortest.saturating_mul(1 << checks.min(10)).min(longest);
+    // A new hasher has random keys.
+    let share = RandomState::new().hash_one(0) % 256;
+    pause - pause.mul_f64(share as f64 / 1024.0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_begins_with_the_first_check_that_found_it() {
-        let health = UpstreamHealth::default();
-        let fault = |brief: &str| UpstreamFault { brief: brief.to_owned(), detail: String::new() };
-        assert_eq!(health.latest(), None);
-        assert_eq!(health.record("a", None), None);
-        let first = health.latest().unwrap();
-        assert_eq!(health.record("a", None), None);
-        assert_eq!(health.latest().unwrap().since, first.since);
-        assert!(health.record("a", Some(fault("one"))).is_some_and(|before| before.up));
-        assert_eq!(health.record("a", Some(fault("two"))), None);
-        let down = health.latest().unwrap();
-        assert_eq!((down.up, down.fault.clone()), (false, Some(fault("two"))));
-        assert!(health.record("b", Some(fault("two"))).is_some_and(|before| before.name == "a"));
-    }
-}
+mod tests;

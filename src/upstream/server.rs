@@ -1,159 +1,318 @@
-//! The registry's server.
+//! A server of a registry, as all workers share it. It outlives reloads that do not change it.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::HOST;
-use http::{HeaderValue, Request, Uri};
+use arc_swap::ArcSwap;
 use rustls::ClientConfig;
 use rustls::pki_types::TrustAnchor;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
 
-use crate::config::{self, ServerAddress};
-use crate::disk;
-use crate::header::authority::Authority;
-use crate::header::location::Place;
+use super::endpoint::{Address, Endpoint, Usage};
+use super::error::UpstreamError;
+use super::health::{Standing, UpstreamFault};
+use crate::config::ServerAddress;
+use crate::metrics::Count;
 use crate::pki::{SystemRoots, client_trusting, roots};
-use crate::problem::{Problem, Problems};
-use crate::secret::Secret;
+use crate::problem::Problems;
 
-/// Where the registry is, and how long it may take.
-#[derive(Clone, Debug)]
-pub(crate) struct Destination {
-    /// The address as configured.
-    pub server: ServerAddress,
-    /// The same as the access log shows it.
-    pub name: String,
-    /// What its paths begin with, before `/v2/`.
-    pub path: String,
-    /// The `Host` that it gets instead of the client's.
-    pub host: Option<Authority>,
+/// Requests that wait for a connection to one server.
+const WAITING: usize = 256;
+
+/// One server: its addresses, its connections, and what is counted for it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// As configured.
+    pub address: ServerAddress,
+    /// The same as the log and the metrics show it.
+    pub name: Arc<str>,
     /// For `https://`.
     pub tls: Option<Tls>,
-    /// For name lookup, connect and TLS handshake together.
-    pub connect_timeout: Duration,
-    /// Longest silence: after the request, and between two parts of the answer.
-    pub read_timeout: Duration,
-    /// The `Authorization` of every request, if `upstream.authorization` is `basic`.
-    pub login: Option<HeaderValue>,
+    pub counts: ServerCounts,
+    /// Whether its addresses have to be looked up.
+    pub is_named: bool,
+    endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+    /// Former addresses with connections.
+    former: Mutex<Vec<Arc<Endpoint>>>,
+    look_ups: watch::Sender<LookUps>,
+    wanted: Notify,
+    limit: usize,
+    workers: usize,
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
 }
 
-/// How the registry is verified.
+/// How a server is verified.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
     pub config: Arc<ClientConfig>,
     pub roots: Vec<TrustAnchor<'static>>,
 }
 
-impl Destination {
-    /// Reads `upstream.ca` and `upstream.password_file`. If the roots are those of `before`, its
-    /// TLS configuration is kept, and with it the idle connections.
-    ///
-    /// # Errors
-    /// Those of [`client_config`](crate::pki::client_config). The password is missing, or others
-    /// can read it.
-    pub(crate) fn build(
-        settings: &config::Upstream,
-        system: &SystemRoots,
-        before: Option<&Destination>,
-    ) -> Result<Self, Problems> {
-        let tls = match &settings.server {
-            ServerAddress::Tcp { tls: true, .. } => {
-                let known = before.and_then(|before| before.tls.as_ref());
-                Some(Tls::build(settings, system, known)?)
+/// What is counted for one server.
+#[derive(Debug, Default)]
+pub(crate) struct ServerCounts {
+    pub connect_failures: Count,
+    pub resolve_failures: Count,
+    pub retries: Count,
+    pub ejections: Count,
+    pub checks_passed: Count,
+    pub checks_failed: Count,
+}
+
+/// The look-ups of a server's name.
+#[derive(Debug, Default)]
+struct LookUps {
+    ended: u64,
+    begun: Option<Instant>,
+    is_running: bool,
+    /// Why the last one failed.
+    failure: Option<String>,
+}
+
+impl Server {
+    pub(super) fn new(address: &ServerAddress, tls: Option<Tls>, limit: usize, workers: usize) -> Self {
+        let known = match address {
+            ServerAddress::Unix(path) => Some(Address::Unix(path.clone())),
+            ServerAddress::Tcp { host, port, .. } => {
+                host.parse::<IpAddr>().ok().map(|ip| Address::Tcp((ip, *port).into()))
             }
-            ServerAddress::Tcp { .. } | ServerAddress::Unix(_) => None,
         };
-        Ok(Self {
-            server: settings.server.clone(),
-            name: settings.server.to_string(),
-            path: settings.path.clone(),
-            host: settings.host.as_deref().and_then(Authority::of_host_and_port),
+        let is_named = known.is_none();
+        let endpoints = known.map(|known| Arc::new(Endpoint::new(known, workers))).into_iter().collect();
+        Self {
+            address: address.clone(),
+            name: address.to_string().into(),
             tls,
-            connect_timeout: settings.connect_timeout,
-            read_timeout: settings.read_timeout,
-            login: login(settings)?,
-        })
-    }
-
-    /// The registry's names for itself, as they stand in its answers.
-    pub(crate) fn place(&self) -> Place<'_> {
-        let named = self.host.as_ref().map(Authority::host_port);
-        Place { server: self.server.authority(), named, path: &self.path }
-    }
-
-    /// Completes a request for `/v2/...` with the path and the host of this registry.
-    pub(super) fn address<B>(&self, request: &mut Request<B>) -> Result<(), http::Error> {
-        if let Some(host) = &self.host {
-            request.headers_mut().insert(HOST, host.field().clone());
+            counts: ServerCounts::default(),
+            is_named,
+            endpoints: ArcSwap::from_pointee(endpoints),
+            former: Mutex::default(),
+            look_ups: watch::Sender::default(),
+            wanted: Notify::new(),
+            limit,
+            workers,
+            permits: Arc::new(Semaphore::new(limit)),
+            waiting: AtomicUsize::new(0),
         }
-        if !self.path.is_empty() {
-            let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-            *request.uri_mut() = Uri::try_from(format!("{}{target}", self.path))?;
-        }
-        Ok(())
     }
 
-    /// Whether a connection made for `other` may be used for this destination: the server is the
-    /// same, and was verified in the same way.
-    pub(super) fn shares_connections_with(&self, other: &Destination) -> bool {
-        let same_tls = match (&self.tls, &other.tls) {
+    /// Whether it is the server at `address`, verified and limited like this.
+    pub(super) fn is(&self, address: &ServerAddress, tls: Option<&Tls>, limit: usize) -> bool {
+        let same_tls = match (&self.tls, tls) {
             (Some(one), Some(other)) => Arc::ptr_eq(&one.config, &other.config),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        same_tls && self.server == other.server
+        same_tls && self.address == *address && self.limit == limit
+    }
+
+    /// The host and port to look up; `None` if the address is known.
+    pub(crate) fn host(&self) -> Option<(&str, u16)> {
+        match &self.address {
+            ServerAddress::Tcp { host, port, .. } if self.is_named => Some((host, *port)),
+            ServerAddress::Tcp { .. } | ServerAddress::Unix(_) => None,
+        }
+    }
+
+    /// The addresses that get requests.
+    pub(crate) fn endpoints(&self) -> arc_swap::Guard<Arc<Vec<Arc<Endpoint>>>> {
+        self.endpoints.load()
+    }
+
+    /// Connections of all workers, to former addresses too.
+    pub(crate) fn connections(&self, usage: Usage) -> i64 {
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        former.retain(|endpoint| Arc::strong_count(endpoint) > 1);
+        let (now, former) = (self.endpoints(), former.iter());
+        now.iter().chain(former).map(|endpoint| endpoint.connections(usage)).sum()
+    }
+
+    /// What is known of it: up if one of its addresses is.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        Standing::of_all(self.endpoints().iter().map(|endpoint| endpoint.health.standing()))
+    }
+
+    /// The addresses that a look-up has found. Those that are known stay with all that is known
+    /// about them; the others get no more requests. Nothing found changes nothing.
+    pub(crate) fn looked_up(&self, found: io::Result<Vec<SocketAddr>>) {
+        let failure = match found {
+            Ok(found) if !found.is_empty() => {
+                self.replace(found);
+                None
+            }
+            Ok(_) => Some("the name has no address".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if failure.is_some() {
+            self.counts.resolve_failures.increment();
+        }
+        self.look_ups.send_modify(|look_ups| {
+            look_ups.ended += 1;
+            look_ups.is_running = false;
+            look_ups.failure = failure;
+        });
+    }
+
+    fn replace(&self, mut found: Vec<SocketAddr>) {
+        // Resolvers change the order from one answer to the next.
+        found.sort_unstable();
+        found.dedup();
+        let known = self.endpoints.load_full();
+        let of = |address: &SocketAddr| {
+            let address = Address::Tcp(*address);
+            let same = known.iter().find(|endpoint| endpoint.address == address);
+            same.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(address, self.workers)))
+        };
+        let new: Vec<_> = found.iter().map(of).collect();
+        let gone: Vec<_> =
+            known.iter().filter(|old| !new.iter().any(|new| Arc::ptr_eq(old, new))).cloned().collect();
+        if gone.is_empty() && new.len() == known.len() {
+            return;
+        }
+        if !known.is_empty() {
+            let addresses: Vec<_> = found.iter().map(ToString::to_string).collect();
+            tracing::info!(server = %self.name, addresses = addresses.join(" "), "the registry has new addresses");
+        }
+        self.endpoints.store(Arc::new(new));
+        gone.iter().for_each(|endpoint| endpoint.leave());
+        self.former.lock().unwrap_or_else(PoisonError::into_inner).extend(gone);
+    }
+
+    /// Records that a look-up begins.
+    pub(crate) fn begin_look_up(&self) {
+        self.look_ups.send_modify(|look_ups| {
+            look_ups.begun = Some(Instant::now());
+            look_ups.is_running = true;
+        });
+    }
+
+    /// Records that the look-up takes too long. It goes on, and its result will count.
+    pub(crate) fn look_up_is_late(&self) {
+        self.counts.resolve_failures.increment();
+        self.look_ups.send_modify(|look_ups| {
+            look_ups.ended += 1;
+            look_ups.failure = Some("the resolver does not answer".to_owned());
+        });
+    }
+
+    /// Asks for a look-up and checks as soon as they may be.
+    pub(crate) fn want_attention(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Waits until somebody asks.
+    pub(crate) async fn attention_wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Waits for the end of a look-up if there is no address, until `deadline`.
+    ///
+    /// # Errors
+    /// There is still none.
+    pub(super) async fn first_address(&self, deadline: Instant) -> Result<(), UpstreamError> {
+        let mut look_ups = self.look_ups.subscribe();
+        let ended = look_ups.borrow_and_update().ended;
+        if ended > 0 {
+            self.want_attention();
+        }
+        let next = look_ups.wait_for(|look_ups| look_ups.ended > ended);
+        let is_late = timeout_at(deadline, next).await.is_err();
+        if !self.endpoints().is_empty() {
+            return Ok(());
+        }
+        let failure = self.look_ups.borrow().failure.clone();
+        let text = failure.filter(|_| !is_late).unwrap_or_else(|| "the resolver does not answer".to_owned());
+        Err(UpstreamError::Name(io::Error::other(text)))
+    }
+
+    /// Waits a moment for a look-up that was asked for, as long as it may bring another address.
+    pub(super) async fn next_addresses(&self, patience: Duration) {
+        let mut look_ups = self.look_ups.subscribe();
+        let (ended, may_begin) = {
+            let now = look_ups.borrow_and_update();
+            (now.ended, now.is_running || now.begun.is_none_or(|begun| begun.elapsed() >= LOOK_UP_PAUSE))
+        };
+        if may_begin {
+            _ = timeout_at(Instant::now() + patience, look_ups.wait_for(|now| now.ended > ended)).await;
+        }
+    }
+
+    /// Counts and logs that an address is down, and asks for its checks.
+    pub(crate) fn went_down(&self, endpoint: &Endpoint, fault: &UpstreamFault) {
+        self.counts.ejections.increment();
+        tracing::warn!("the registry {} is down: {fault}", self.shown(endpoint));
+        self.want_attention();
+    }
+
+    /// Logs that an address is up again.
+    pub(crate) fn came_up(&self, endpoint: &Endpoint) {
+        tracing::info!("the registry {} is up", self.shown(endpoint));
+    }
+
+    /// The server, and the address if there are several.
+    fn shown(&self, endpoint: &Endpoint) -> String {
+        match self.endpoints().as_slice() {
+            [only] if only.address == endpoint.address => self.name.to_string(),
+            _ => format!("{} at {}", self.name, endpoint.address),
+        }
+    }
+
+    /// The right to one more connection, if there is one now.
+    pub(super) fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.permits.clone().try_acquire_owned().ok()
+    }
+
+    /// Waits for the right to one more connection. `None` if too many wait.
+    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        let _waiting = Waiting::new(&self.waiting)?;
+        self.permits.clone().acquire_owned().await.ok()
+    }
+
+    /// Requests that wait for a connection.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// The shortest time between the beginnings of two look-ups of one name.
+pub(crate) const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
+
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Option<Self> {
+        let waiting = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < WAITING).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Tls {
-    fn build(
-        settings: &config::Upstream,
+    /// Reads the roots in `ca`. If they are those of `before`, its configuration is kept, and with
+    /// it the connections.
+    pub(super) fn build(
+        ca: Option<&Path>,
         system: &SystemRoots,
-        before: Option<&Tls>,
+        before: impl Iterator<Item = Tls>,
     ) -> Result<Self, Problems> {
         let key = "upstream.ca";
-        let store = roots(settings.ca.as_deref(), key, system)?;
-        if let Some(same) = before.filter(|before| before.roots == store.roots) {
-            return Ok(same.clone());
+        let store = roots(ca, key, system)?;
+        if let Some(same) = { before }.find(|before| before.roots == store.roots) {
+            return Ok(same);
         }
         let roots = store.roots.clone();
         let config = Arc::new(client_trusting(store, key, &[b"http/1.1"])?);
         Ok(Self { config, roots })
     }
-}
-
-/// The `Authorization` of `basic`, which is not printed.
-fn login(settings: &config::Upstream) -> Result<Option<HeaderValue>, Problem> {
-    let (config::UpstreamAuthorization::Basic, Some(user), Some(path)) =
-        (settings.authorization, &settings.user, &settings.password_file)
-    else {
-        return Ok(None);
-    };
-    let password = password(path)?;
-    let encoded = STANDARD.encode([user.as_bytes(), b":", password.expose()].concat());
-    let mut field = HeaderValue::try_from(format!("Basic {encoded}"))
-        .map_err(|_| Problem::at(path, "holds a password that is too long for a header"))?;
-    field.set_sensitive(true);
-    Ok(Some(field))
-}
-
-/// The only line of the file.
-fn password(path: &Path) -> Result<Secret, Problem> {
-    let content = disk::read(path, disk::SMALL)
-        .map_err(|error| Problem::at(path, format!("cannot be read: {error}")))?;
-    if let Some(message) = content.mode.exposed("is a password") {
-        return Err(Problem::at(path, message));
-    }
-    // Editors of Windows put a byte order mark before UTF-8.
-    let bytes = content.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&content.bytes);
-    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() || line.iter().any(u8::is_ascii_control) {
-        let message = "does not hold a password: write it on one line, without anything else";
-        return Err(Problem::at(path, message));
-    }
-    Ok(Secret::new(line))
 }

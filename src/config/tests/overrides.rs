@@ -41,7 +41,7 @@ fn variables_win_over_the_file() {
     assert_eq!(config.limits.idle_timeout, Duration::from_secs(5));
     assert_eq!(config.tls.certificates[0].certificate, Path::new("conf/c.crt"));
     assert_eq!(config.tls.certificates[0].key, Path::new("/run/secrets/key"));
-    assert_eq!(config.upstream.server.authority().to_string(), "registry:5000");
+    assert_eq!(config.upstream.servers[0].authority().to_string(), "registry:5000");
     assert_eq!(config.auth.mode, AuthMode::Off);
     assert!(config.auth.legacy_hashes);
     assert_eq!(config.auth.cache_size, 12);

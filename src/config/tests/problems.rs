@@ -91,26 +91,10 @@ fn both_needs_certificates_and_passwords() {
 }
 
 #[test]
-fn what_does_not_work_yet_is_refused_by_name() {
-    for (lines, place, name) in [
-        ("[upstream]\nbalance = \"round-robin\"", "5:1", "upstream.balance"),
-        ("[upstream]\nresolve_every = \"10s\"", "5:1", "upstream.resolve_every"),
-        ("[upstream]\nhealth_path = \"/v2/\"", "5:1", "upstream.health_path"),
-        ("[upstream]\nhealth_every = \"10s\"", "5:1", "upstream.health_every"),
-    ] {
-        let problem = problem(lines);
-        let expected =
-            format!("proxy.toml:{place}: {name} is planned, but not available in this version; remove it");
-        assert_eq!(problem, expected);
-    }
+fn a_mode_that_does_not_exist_is_refused_with_those_that_do() {
     assert_eq!(
         problem("[auth]\nmode = \"digest\""),
         r#"proxy.toml:5:8: auth.mode: found "digest"; write "basic", "token" or "off""#
-    );
-    let several = problem("[upstream]\nservers = [\"http://a\", \"http://b\"]");
-    assert_eq!(
-        several,
-        "proxy.toml:5:24: upstream.servers: several servers are not available yet; keep one of them"
     );
 }
 

@@ -103,3 +103,38 @@ fn the_host_and_the_token_path_of_the_registry_are_plain() {
         assert!(with(line).is_err(), "{line}");
     }
 }
+
+#[test]
+fn several_servers_say_how_uploads_stay_together() {
+    let two = "[upstream]\nservers = [\"http://a\", \"https://b\"]\n";
+    for (keys, count) in [
+        ("", 1),
+        ("balance = \"round-robin\"", 1),
+        ("shared_storage = true", 0),
+        ("balance = \"hash\"", 0),
+        ("balance = \"hash\"\nshared_storage = true", 0),
+    ] {
+        let config = parse(&format!("{PAIR}{two}{keys}")).unwrap();
+        assert_eq!(config.warnings.len(), count, "{keys}");
+    }
+    let config = parse(&format!("{PAIR}{two}")).unwrap();
+    assert!(
+        config.warnings[0].to_string().starts_with("proxy.toml:5:11: upstream.servers: an upload is several")
+    );
+}
+
+#[test]
+fn what_cannot_be_servers_of_one_registry_is_named() {
+    for (keys, reason) in [
+        ("servers = []", "an empty list"),
+        ("servers = [\"http://a\", \"http://a:80\"]", "this is already in the list"),
+        ("servers = [\"http://a/x\", \"http://b/y\"]", "http://b/y has another path than the first server"),
+        ("balance = \"random\"", "\"least-connections\", \"round-robin\" or \"hash\""),
+        ("connections = 0", "a whole number from 1 to"),
+        ("resolve_every = \"0s\"", "resolve_every"),
+        ("health_path = \"v2\"", "the path has to be /"),
+    ] {
+        let problem = parse(&format!("{PAIR}[upstream]\n{keys}\n")).unwrap_err().0[0].to_string();
+        assert!(problem.contains(reason), "{keys}: {problem}");
+    }
+}

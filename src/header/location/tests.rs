@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -12,8 +14,8 @@ fn authority(host: &str) -> Authority {
 fn rewritten(location: &str, status: u16, https: bool, host: &str, upstream: &str) -> Option<String> {
     let status = StatusCode::from_u16(status).unwrap();
     let client = authority(host);
-    let upstream = HostPort::parse(upstream).unwrap();
-    let value = rewrite(&location.parse().unwrap(), status, https, &client, upstream)?;
+    let upstream = Authority::of_host_and_port(upstream).unwrap();
+    let value = rewrite(&location.parse().unwrap(), status, https, &client, &upstream)?;
     Some(value.to_str().unwrap().to_owned())
 }
 
@@ -22,9 +24,9 @@ fn rewrite(
     status: StatusCode,
     https: bool,
     client: &Authority,
-    server: HostPort<'_>,
+    server: &Authority,
 ) -> Option<HeaderValue> {
-    let registry = Place { server, named: None, path: "" };
+    let registry = Place { servers: std::slice::from_ref(server), named: None, path: "" };
     Rewriter { https, client, registry }.location(location, status)
 }
 
@@ -144,8 +146,8 @@ fn what_is_no_reference_to_a_host_is_left_alone() {
 #[test]
 fn bytes_that_are_not_ascii_stay() {
     let location = HeaderValue::from_bytes(b"/v2/\xff?\xe4").unwrap();
-    let upstream = HostPort::parse(UPSTREAM).unwrap();
-    let value = rewrite(&location, StatusCode::ACCEPTED, true, &authority("h"), upstream).unwrap();
+    let upstream = authority(UPSTREAM);
+    let value = rewrite(&location, StatusCode::ACCEPTED, true, &authority("h"), &upstream).unwrap();
     assert_eq!(value.as_bytes(), b"https://h/v2/\xff?\xe4");
 }
 
@@ -153,8 +155,9 @@ proptest! {
     #[test]
     fn never_panics(location in prop::collection::vec(any::<u8>(), 0..40), status in 100u16..600, port: Option<u16>) {
         if let Ok(location) = HeaderValue::from_bytes(&location) {
-            let upstream = HostPort { port, ..HostPort::parse(UPSTREAM).unwrap() };
-            rewrite(&location, StatusCode::from_u16(status).unwrap(), true, &authority(HOST), upstream);
+            let port = port.map_or(String::new(), |port| format!(":{port}"));
+            let upstream = authority(&format!("registry{port}"));
+            rewrite(&location, StatusCode::from_u16(status).unwrap(), true, &authority(HOST), &upstream);
         }
     }
 
@@ -175,10 +178,13 @@ proptest! {
 }
 
 /// What a registry below a path writes, which is told another host than the client's.
-fn below_a_path<'a>(client: &'a Authority) -> Rewriter<'a> {
-    let server = HostPort::parse("registry:8081").unwrap();
+fn below_a_path(client: &Authority) -> Rewriter<'_> {
+    static SERVERS: LazyLock<[Authority; 2]> = LazyLock::new(|| {
+        ["registry:8081", "second.example"].map(|server| Authority::of_host_and_port(server).unwrap())
+    });
+    let servers = SERVERS.as_slice();
     let named = Some(HostPort::parse("inner.example").unwrap());
-    Rewriter { https: true, client, registry: Place { server, named, path: "/artifactory/local" } }
+    Rewriter { https: true, client, registry: Place { servers, named, path: "/artifactory/local" } }
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn credentials_in_urls_are_hidden() {
     let hostile = Record {
         path: "http://bob:hunter2@registry/v2/?token=hunter2#hunter2".to_owned(),
         host: "bob:hunter2@registry".to_owned(),
-        upstream: Some("http://bob:hunter2@registry:5000".to_owned()),
+        upstream: Some("http://bob:hunter2@registry:5000".into()),
         user_agent: "curl //bob:hunt/er2@a https://bob:hunter2@b (me@example.com)".to_owned(),
         user: Some("bob@example.com".to_owned()),
         ..record()
@@ -237,7 +237,7 @@ proptest! {
             host: text.clone(),
             repository: Some(text.clone()),
             reference: Some(text.clone()),
-            upstream: Some(text.clone()),
+            upstream: Some(text.as_str().into()),
             user_agent: text.clone(),
             id: text.clone(),
             duration,
@@ -261,7 +261,7 @@ proptest! {
         let hostile = Record {
             path: secret.split(['?', '#']).next().unwrap().to_owned(),
             host: secret.clone(),
-            upstream: Some(secret.clone()),
+            upstream: Some(secret.as_str().into()),
             user_agent: secret.clone(),
             ..record()
         };

@@ -26,9 +26,9 @@ pub(super) struct Checks {
 /// What is known now.
 pub(super) fn ready(shared: &Shared) -> Ready {
     let state = shared.state();
-    let upstream = match shared.upstream.latest() {
+    let upstream = match state.registry.standing() {
         None => "not asked yet".to_owned(),
-        Some(known) => known.fault.as_ref().map_or_else(|| "ok".to_owned(), |fault| fault.brief.clone()),
+        Some(known) => known.fault.map_or_else(|| "ok".to_owned(), |fault| fault.brief),
     };
     let is_temporary = state.tls.certificates.iter().any(acme::is_temporary);
     let draining = shared.is_draining();

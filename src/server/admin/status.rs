@@ -16,6 +16,7 @@ use crate::server::exposition::REVISION;
 use crate::server::report::Report;
 use crate::server::slots::Slots;
 use crate::state::{Shared, State};
+use crate::upstream::{Server, Usage};
 
 /// Slots of the chart: an hour.
 const SLOTS: usize = 360;
@@ -128,7 +129,7 @@ impl Sources<'_> {
             transfers: transfers(reports),
             transfers_total: reports.iter().map(|report| report.running).sum(),
             chart,
-            upstreams: [upstream(shared, &state)],
+            upstreams: state.registry.servers.iter().map(|server| upstream(server)).collect(),
             certificates: certificates(&state),
             acme: state.config.acme.as_ref().and_then(acme::standing).map(|known| Acme {
                 last_attempt_successful: known.succeeded,
@@ -181,15 +182,14 @@ fn refusals(reports: &[Report]) -> Vec<RecentRefusal> {
     refusals
 }
 
-fn upstream(shared: &Shared, state: &State) -> Upstream {
-    let workers = shared.metrics.workers();
-    let known = shared.upstream.latest().filter(|known| known.name == state.destination.name);
+fn upstream(server: &Server) -> Upstream {
+    let known = server.standing();
     Upstream {
-        name: state.destination.name.clone(),
+        name: server.name.to_string(),
         up: known.as_ref().map(|known| known.up),
         since: known.as_ref().map(|known| rfc_3339(known.since.into())),
-        active: workers.iter().map(|worker| worker.upstream_active.get()).sum(),
-        idle: workers.iter().map(|worker| worker.upstream_idle.get()).sum(),
+        active: server.connections(Usage::Active),
+        idle: server.connections(Usage::Idle),
         error: known.and_then(|known| known.fault.as_ref().map(|fault| fault.brief.clone())),
     }
 }
@@ -246,7 +246,7 @@ struct Status<'a> {
     transfers_total: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     chart: Option<&'a Chart>,
-    upstreams: [Upstream; 1],
+    upstreams: Vec<Upstream>,
     certificates: Vec<Certificate>,
     acme: Option<Acme>,
     refusals: Vec<RecentRefusal>,

@@ -1,12 +1,13 @@
 use std::future::poll_fn;
+use std::sync::Arc;
 
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::sleep;
 
 use super::super::connection::{Connection, SendError, SentError};
-use super::super::pool::Pool;
-use super::super::server::Destination;
+use super::super::pool::{EndpointPool, Pool};
+use super::super::server::Server;
 use super::super::stream::Stream;
 use super::*;
 use crate::body::{ClientBody, FairQueue};
@@ -16,30 +17,23 @@ use crate::places::Places;
 const TIMEOUT: Duration = Duration::from_secs(7);
 
 struct Exchange {
-    pool: Pool,
-    registry: Destination,
+    server: Rc<EndpointPool>,
     flow: Rc<Flow>,
 }
 
 impl Exchange {
     fn new() -> Self {
-        let registry = Destination {
-            server: ServerAddress::Tcp { host: "registry".to_owned(), port: 5000, tls: false },
-            tls: None,
-            name: String::new(),
-            connect_timeout: TIMEOUT,
-            read_timeout: TIMEOUT,
-            login: None,
-            path: String::new(),
-            host: None,
-        };
-        Self { pool: Pool::default(), registry, flow: Rc::new(Flow::new(Rc::new(FairQueue::default()))) }
+        let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port: 5000, tls: false };
+        let server = Arc::new(Server::new(&address, None, 10, 1));
+        let endpoint = server.endpoints()[0].clone();
+        let server = Pool::default().of(&server, &endpoint);
+        Self { server, flow: Rc::new(Flow::new(Rc::new(FairQueue::default()))) }
     }
 
     /// Opens a connection to `registry` and sends a request.
     async fn send(&self, registry: DuplexStream) -> Result<Answer, SentError> {
         let connection = Connection::open(Stream::new(registry)).await.unwrap();
-        let mut lease = self.pool.server(&self.registry).lease(connection);
+        let mut lease = self.server.lease(connection, self.server.server.try_permit().unwrap());
         let request = Request::get("/v2/").body(ClientBody::empty(self.flow.clone())).unwrap();
         match lease.connection.send(request, &self.flow, TIMEOUT).await {
             Ok(response) => {
@@ -52,7 +46,7 @@ impl Exchange {
     }
 
     fn is_idle(&self) -> bool {
-        self.pool.server(&self.registry).check_out().is_some()
+        self.server.check_out().is_some()
     }
 }
 

@@ -9,29 +9,37 @@ use crate::pki::{SystemRoots, client_config};
 
 const TIMEOUT: Duration = Duration::from_secs(7);
 
-/// A TLS registry that accepts connections and never answers.
-async fn silent_server() -> (TcpListener, Destination) {
+#[tokio::test(start_paused = true)]
+async fn a_handshake_without_an_answer_ends_after_the_connect_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let config = client_config(None, "upstream.ca", &SystemRoots::default(), &[]).unwrap();
-    let to = Destination {
-        server: ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port, tls: true },
-        tls: Some(Tls { config: Arc::new(config), roots: Vec::new() }),
-        name: String::new(),
-        connect_timeout: TIMEOUT,
-        read_timeout: Duration::from_secs(60),
-        login: None,
-        path: String::new(),
-        host: None,
-    };
-    (listener, to)
+    let tls = Tls { config: Arc::new(config), roots: Vec::new() };
+    let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port, tls: true };
+    let server = Server::new(&address, Some(tls), 1, 1);
+    let endpoint = server.endpoints()[0].clone();
+    let begun = Instant::now();
+    let error = connect(&server, &endpoint, begun + TIMEOUT).await.err();
+    assert!(matches!(error, Some(UpstreamError::ConnectTimeout)), "{error:?}");
+    assert_eq!(begun.elapsed().as_secs(), TIMEOUT.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_without_an_answer_ends_after_the_connect_timeout() {
-    let (_listener, to) = silent_server().await;
+async fn an_attempt_ends_when_the_address_is_gone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = client_config(None, "upstream.ca", &SystemRoots::default(), &[]).unwrap();
+    let tls = Tls { config: Arc::new(config), roots: Vec::new() };
+    let address = ServerAddress::Tcp { host: "127.0.0.1".to_owned(), port, tls: true };
+    let server = Server::new(&address, Some(tls), 1, 1);
+    let endpoint = server.endpoints()[0].clone();
     let begun = Instant::now();
-    let error = connect(&to).await.err();
-    assert!(matches!(error, Some(UpstreamError::ConnectTimeout)), "{error:?}");
-    assert_eq!(begun.elapsed().as_secs(), TIMEOUT.as_secs());
+    let attempt = connect(&server, &endpoint, begun + TIMEOUT);
+    let gone = async {
+        server.attention_wanted().await;
+        endpoint.leave();
+    };
+    let (outcome, ()) = tokio::join!(attempt, gone);
+    assert!(matches!(outcome.err(), Some(UpstreamError::Connect(_))));
+    assert_eq!(begun.elapsed(), SLOW);
 }
