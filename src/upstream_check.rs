@@ -78,7 +78,7 @@ async fn look_after(shared: Arc<Shared>, server: Arc<Server>, always: bool) -> A
         }
         if always || registry.has_choice() {
             for endpoint in server.endpoints().iter() {
-                match endpoint.health.next_check(registry.health_every) {
+                match endpoint.health.next_check(registry.health_every, now) {
                     Some(due) if due <= now => {
                         endpoint.health.begin_check();
                         running.spawn_local(check(registry.clone(), server.clone(), endpoint.clone()));

@@ -173,15 +173,15 @@ impl Health {
         self.fall(&mut known, fault, now)
     }
 
-    /// When the next check is due; `None` while there is one. An address that is up is checked
-    /// `every` so often; zero means never.
-    pub(crate) fn next_check(&self, every: Duration) -> Option<Instant> {
+    /// When the next check is due, seen from `now`; `None` while there is one. An address that is up
+    /// is checked `every` so often; zero means never.
+    pub(crate) fn next_check(&self, every: Duration, now: Instant) -> Option<Instant> {
         let known = self.known();
         match &known.down {
             _ if known.is_being_checked => None,
             Some(down) => Some(down.next_check),
             None if every.is_zero() => None,
-            None => Some(known.checked.map_or_else(Instant::now, |checked| checked + every)),
+            None => Some(known.checked.map_or(now, |checked| checked + every)),
         }
     }
 

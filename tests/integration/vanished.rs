@@ -13,13 +13,14 @@ use crate::harness::two_machines::TwoMachines;
 
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const TAGS: &str = "/v2/a/tags/list";
 const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
 /// Ten seconds of patience, the steps in which it is measured, and a connect timeout. A kernel left
 /// alone takes a quarter of an hour.
 const AT_MOST: Duration = Duration::from_secs(28);
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
-/// Answers `/v2/` and blobs, except for the first blob. For that and for uploads it reports that
+/// Answers questions for tags and blobs, except for the first blob. For that and for uploads it reports that
 /// they have begun and says nothing.
 fn serve(listener: TcpListener) -> Receiver<String> {
     let (begun, begins) = channel();
@@ -31,8 +32,9 @@ fn serve(listener: TcpListener) -> Receiver<String> {
             std::thread::spawn(move || {
                 let mut conversation = Conversation::over(stream);
                 while let Some(head) = conversation.read_head() {
-                    let is_blob = head[0].starts_with("GET /v2/a/");
-                    let is_ping = head[0].starts_with("GET /v2/ ");
+                    let is_blob = head[0].starts_with("GET /v2/a/blobs/");
+                    let is_ping =
+                        ["GET /v2/ ", "GET /v2/a/tags/"].iter().any(|ping| head[0].starts_with(ping));
                     if is_ping || is_blob && !first_blob.swap(false, Ordering::SeqCst) {
                         let address = conversation.address().ip();
                         conversation.write(
@@ -66,6 +68,8 @@ impl Setup {
         machines.move_near();
         let settings = Settings::for_upstream(&format!("http://registry.test:{port}"))
             .set("server.threads", "1")
+            // The same address for all requests about a repository, as long as it is there.
+            .set("upstream.balance", r#""hash""#)
             .set("upstream.connect_timeout", r#""3s""#)
             .run_by(machines.runner());
         let tidegate = Tidegate::start(settings);
@@ -73,9 +77,9 @@ impl Setup {
     }
 }
 
-/// Sends a request to `/v2/`; the address of the registry that answers it.
+/// Asks for the tags; the address of the registry that answers it.
 fn address(client: &mut Client) -> String {
-    let response = client.exchange("GET /v2/", &[AUTH]);
+    let response = client.exchange(&format!("GET {TAGS}"), &[AUTH]);
     assert_eq!(response.status, 200, "{}", response.text());
     response.all("X-Address")[0].to_owned()
 }
@@ -96,7 +100,7 @@ fn requests_to_a_machine_that_vanished_end_soon_and_a_get_is_sent_again() {
     machines.cut(&gone);
     let start = Instant::now();
     clients[2].send([7; 1000]);
-    clients[0].send(http1::head("GET /v2/", &[AUTH]));
+    clients[0].send(http1::head(&format!("GET {TAGS}"), &[AUTH]));
     for client in [0, 1] {
         let response = clients[client].response(false).unwrap();
         assert_eq!(response.status, 200, "{client}: {}", response.text());
@@ -128,7 +132,7 @@ fn a_registry_that_is_slow_but_alive_keeps_its_time() {
     });
     let tidegate = Tidegate::start(Settings::for_upstream(&registry.url()));
     let (mut get, mut patch) = (Client::connect(&tidegate), Client::connect(&tidegate));
-    get.send(http1::head("GET /v2/", &[AUTH]));
+    get.send(http1::head(&format!("GET {TAGS}"), &[AUTH]));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let length = format!("Content-Length: {BODY}");

@@ -58,11 +58,11 @@ async fn the_pauses_between_checks_grow_to_half_a_minute() {
     assert!(health.checked(Err(answer()), false), "the first failed check");
     let mut pauses = Vec::new();
     for _ in 0..8 {
-        let due = health.next_check(EVERY).unwrap();
+        let due = health.next_check(EVERY, Instant::now()).unwrap();
         pauses.push(due - Instant::now());
         advance(due - Instant::now()).await;
         health.begin_check();
-        assert_eq!(health.next_check(EVERY), None, "one at a time");
+        assert_eq!(health.next_check(EVERY, Instant::now()), None, "one at a time");
         assert!(!health.checked(Err(answer()), false));
     }
     for (pause, most) in pauses.iter().zip([1, 2, 4, 8, 16, 30, 30, 30]) {
@@ -79,7 +79,10 @@ async fn a_refused_connection_and_a_lone_address_are_checked_every_second() {
         for _ in 0..5 {
             health.begin_check();
             health.checked(Err(fault(kind)), is_alone);
-            assert_eq!(health.next_check(EVERY).unwrap() - Instant::now(), Duration::from_secs(1));
+            assert_eq!(
+                health.next_check(EVERY, Instant::now()).unwrap() - Instant::now(),
+                Duration::from_secs(1)
+            );
         }
     }
 }
@@ -87,12 +90,12 @@ async fn a_refused_connection_and_a_lone_address_are_checked_every_second() {
 #[tokio::test(start_paused = true)]
 async fn an_address_that_is_up_is_checked_at_intervals_or_never() {
     let health = Health::default();
-    assert_eq!(health.next_check(EVERY), Some(Instant::now()), "at once");
+    assert_eq!(health.next_check(EVERY, Instant::now()), Some(Instant::now()), "at once");
     health.begin_check();
     advance(Duration::from_secs(1)).await;
     assert!(!health.checked(Ok(()), false));
-    assert_eq!(health.next_check(EVERY), Some(Instant::now() + Duration::from_secs(9)));
-    assert_eq!(health.next_check(Duration::ZERO), None);
+    assert_eq!(health.next_check(EVERY, Instant::now()), Some(Instant::now() + Duration::from_secs(9)));
+    assert_eq!(health.next_check(Duration::ZERO, Instant::now()), None);
 }
 
 #[tokio::test(start_paused = true)]
