@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::complaint::Complaint;
 use super::environment::Variable;
-use super::keys::{Standing, planned};
+use super::keys::Standing;
 use super::quote::{describe, quoted, shown};
 use super::report::{Location, Report};
 use super::spelling;
@@ -130,17 +130,6 @@ impl<'i> Section<'_, 'i> {
         self.table.remove(key);
         self.variables.remove(key);
         location
-    }
-
-    /// Rejects a key that is announced for a later version.
-    pub(super) fn later(&mut self, key: &str) {
-        self.report.keys.add(self.name, key, Standing::Planned);
-        let in_file = self.table.remove_entry(key).map(|(key, _)| self.at(key.span()));
-        let variable = self.variables.remove(key).map(|variable| Location::Environment(variable.name));
-        let message = planned(&format!("{}.{key}", self.name));
-        for location in in_file.into_iter().chain(variable) {
-            self.report.wrong(&location, message.as_str());
-        }
     }
 
     /// A string. `wanted` completes "write ..."; the error of `parse` says what is wrong.

@@ -173,8 +173,8 @@ impl Health {
         self.fall(&mut known, fault, now)
     }
 
-    /// When the next check is due, seen from `now`; `None` while there is one. An address that is up
-    /// is checked `every` so often; zero means never.
+    /// When the next check is due, seen from `now`; `None` while there is one. An address that is
+    /// up is checked `every` so often; zero means never.
     pub(crate) fn next_check(&self, every: Duration, now: Instant) -> Option<Instant> {
         let known = self.known();
         match &known.down {

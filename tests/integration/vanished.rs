@@ -20,8 +20,8 @@ const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
 const AT_MOST: Duration = Duration::from_secs(28);
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
-/// Answers questions for tags and blobs, except for the first blob. For that and for uploads it reports that
-/// they have begun and says nothing.
+/// Answers questions for tags and blobs, except for the first blob. For that and for uploads it
+/// reports that they have begun and says nothing.
 fn serve(listener: TcpListener) -> Receiver<String> {
     let (begun, begins) = channel();
     let begun = Arc::new(Mutex::new(begun));
