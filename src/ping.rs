@@ -75,13 +75,28 @@ async fn ask_server(registry: &Registry, server: &Arc<Server>) -> Result<String,
     answer
 }
 
+/// Whether a check of one address passes, see [`question`]. Among several, one that asks for
+/// credentials is as good as the others: it runs, and so its 401 is no reason to go elsewhere.
+pub(crate) async fn check(
+    registry: &Registry,
+    server: &Server,
+    endpoint: &Endpoint,
+    patience: Duration,
+) -> Option<Result<(), UpstreamFault>> {
+    Some(match probe(registry, server, endpoint, patience).await? {
+        Ok(probed) if probed.status == StatusCode::UNAUTHORIZED && registry.has_choice() => Ok(()),
+        Ok(probed) => judge(&probed, registry, server).map(drop),
+        Err(error) => Err(unreachable(&error, &server.address)),
+    })
+}
+
 /// Asks one address for `health_path` over a new connection, within `upstream.connect_timeout` for
 /// the connection and `patience` for each of connection and answer. Returns what it answered, and
 /// `None` if all of `upstream.connections` are in use.
 ///
 /// # Errors
 /// Why clients could not use the registry.
-pub(crate) async fn question(
+async fn question(
     registry: &Registry,
     server: &Server,
     endpoint: &Endpoint,

@@ -110,8 +110,8 @@ async fn look_after(shared: Arc<Shared>, server: Arc<Server>, always: bool) -> A
 }
 
 async fn check(registry: Arc<Registry>, server: Arc<Server>, endpoint: Arc<Endpoint>) -> Ended {
-    let outcome = ping::question(&registry, &server, &endpoint, PATIENCE).await;
-    Ended::Check { endpoint, registry, outcome: outcome.map(|answer| answer.map(drop)) }
+    let outcome = ping::check(&registry, &server, &endpoint, PATIENCE).await;
+    Ended::Check { endpoint, registry, outcome }
 }
 
 fn record(
