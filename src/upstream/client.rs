@@ -102,10 +102,10 @@ impl Upstream {
         let (mut tried, mut failure): (Vec<Arc<Endpoint>>, _) = (Vec::new(), None);
         loop {
             let Some(pick) = to.pick(turn, &tried) else {
+                if failure.is_none() {
+                    flow.goes_to(&to.registry.name, None);
+                }
                 if !self.may_have_more(to, &tried, deadline).await? {
-                    if failure.is_none() {
-                        flow.goes_to(&to.registry.name, None);
-                    }
                     return Err(give_up(to, failure));
                 }
                 continue;
