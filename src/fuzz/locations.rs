@@ -29,9 +29,10 @@ pub fn locations(bytes: &[u8]) {
     for (server, named, path) in
         [("registry:5000", None, ""), ("registry:8081", named, "/artifactory/local"), ("registry", None, "")]
     {
-        let Ok(server) = HostPort::parse(server) else { return };
+        let Some(server) = Authority::of_host_and_port(server) else { return };
+        let servers = std::slice::from_ref(&server);
         for https in [true, false] {
-            let registry = Place { server, named, path };
+            let registry = Place { servers, named, path };
             check(&Rewriter { https, client: &client, registry }, &value, asked);
         }
     }
@@ -86,8 +87,8 @@ fn assert_foreign(reference: &[u8], rewriter: &Rewriter<'_>) {
         None if rewriter.https => 443,
         None => 80,
     };
-    let own = [Some(rewriter.registry.server), rewriter.registry.named];
-    for own in own.into_iter().flatten() {
+    let servers = rewriter.registry.servers.iter().map(Authority::host_port);
+    for own in servers.chain(rewriter.registry.named) {
         assert!(host != own && host.or_port(port) != own.or_port(port), "{}", reference.escape_ascii());
     }
 }
