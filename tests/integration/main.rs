@@ -56,6 +56,7 @@ mod reload;
 mod renewal;
 mod scanners;
 mod scripts;
+mod servers;
 mod spellings;
 mod stapling;
 mod status_page;

@@ -9,7 +9,8 @@ use crate::harness::tidegate::Tidegate;
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const UPLOAD: &str = "/v2/a/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
-const BEGUN: usize = 64 << 10;
+/// What is sent at once of a large upload.
+pub const BEGUN: usize = 64 << 10;
 
 impl Ask {
     fn method(self) -> &'static str {

@@ -1,4 +1,4 @@
-//! What clients see of a registry's faults.
+//! What clients see of a registry's faults: with one server, and with a sound one beside it.
 
 mod catalogue;
 mod client;
@@ -9,7 +9,7 @@ mod verdict;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use catalogue::Fault;
+use catalogue::{Beside, Fault};
 use client::{ask_over_http1, ask_over_http2};
 use server::Playing;
 use verdict::{Seen, Verdict};
@@ -45,11 +45,11 @@ fn settings(fault: &Fault, settings: Settings) -> Settings {
 
 /// Panics unless the next requests get the sound answer, by a client that has seen the fault or
 /// not.
-fn assert_next_are_clean(tidegate: &Tidegate, name: &str) {
+fn assert_next_are_clean(tidegate: &Tidegate, name: &str, servers: &[&str]) {
     let mut client = Client::connect(tidegate);
     for _ in 0..3 {
         let response = client.exchange("GET /v2/", &[AUTH]);
-        let is_sound = response.text() == "faulty";
+        let is_sound = servers.iter().any(|server| response.text() == *server);
         assert!(response.status == 200 && is_sound && response.complete, "after {name}: {response:?}");
     }
 }
@@ -78,7 +78,7 @@ fn try_all(attempt: impl Fn(&Fault) + Sync) {
 fn each_fault_of_the_only_registry_has_its_verdict() {
     try_all(|fault| {
         let playing = Playing::start(fault.server);
-        let tidegate = Tidegate::start(settings(fault, playing.settings()));
+        let tidegate = Tidegate::start(settings(fault, playing.settings(None)));
         for case in cases(fault) {
             let before = (playing.stage.plays(), playing.stage.requests());
             playing.stage.begin();
@@ -90,8 +90,44 @@ fn each_fault_of_the_only_registry_has_its_verdict() {
             assert!(playing.stage.plays() <= before.0 + 1, "{agent}: the registry was asked twice");
             assert!(playing.stage.requests() <= before.1 + 1, "{agent}: the request was sent twice");
             if playing.can_be_sound() {
-                assert_next_are_clean(&tidegate, agent);
+                assert_next_are_clean(&tidegate, agent, &["faulty"]);
             }
+        }
+    });
+}
+
+#[test]
+fn each_fault_of_one_of_two_registries_has_its_verdict() {
+    /// Requests until each of two servers has had one, with some to spare.
+    const TURNS: usize = 8;
+    try_all(|fault| {
+        let playing = Playing::start(fault.server);
+        let (sound, sound_requests) = server::sound();
+        let tidegate = Tidegate::start(settings(fault, playing.settings(Some(&sound))));
+        for case in cases(fault) {
+            let (_, verdict, _, agent) = &case;
+            let plays = playing.stage.plays();
+            let before = playing.stage.requests() + sound_requests.requests();
+            let mut asked = 0;
+            let mut met = false;
+            playing.stage.begin();
+            while asked < TURNS && !met {
+                let seen = ask(&playing, &tidegate, &case);
+                asked += 1;
+                met = playing.stage.plays() > plays;
+                match fault.beside_a_sound_one {
+                    _ if !met => assert!(seen.is_sound("sound"), "{agent}: {seen:?}"),
+                    Beside::MovesOn => assert!(seen.is_sound("sound"), "{agent}: {seen:?}"),
+                    Beside::Either if seen.is_sound("sound") => {}
+                    Beside::Either | Beside::Same => verdict.judge(agent, fault.ask, &seen),
+                }
+            }
+            playing.stage.end();
+            assert!(met || fault.beside_a_sound_one != Beside::Same, "{agent}: it never had a request");
+            assert!(playing.stage.plays() <= plays + 1, "{agent}: the registry was asked twice");
+            let sent = playing.stage.requests() + sound_requests.requests() - before;
+            assert!(sent <= asked, "{agent}: {asked} requests were sent {sent} times");
+            assert_next_are_clean(&tidegate, agent, &["faulty", "sound"]);
         }
     });
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
+use super::client::BEGUN;
 use crate::harness::DEADLINE;
 use crate::harness::fake::Conversation;
 
@@ -115,13 +116,14 @@ pub fn serve(stage: &Arc<Stage>, script: &[Step], sound: &str, conversation: &mu
     }
 }
 
-/// Reads the body of a request whose `Content-Length` is known.
+/// Reads the body of a request whose `Content-Length` is known, or the part that clients send at
+/// once.
 fn read_body(head: &[String], conversation: &mut Conversation) {
     let length = head.iter().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
         name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().unwrap())
     });
-    let mut left = length.unwrap_or(0);
+    let mut left = length.unwrap_or(0).min(BEGUN);
     while left > 0 {
         let Some(bytes) = conversation.read_some() else { return };
         left = left.saturating_sub(bytes.len());

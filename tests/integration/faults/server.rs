@@ -1,4 +1,4 @@
-//! The faulty registry as tidegate meets it.
+//! The faulty registry as tidegate meets it, and the sound one beside it.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -62,11 +62,20 @@ impl Playing {
         Playing { stage, server, url, authority, _kept: kept }
     }
 
-    pub fn settings(&self) -> Settings {
-        let settings = Settings::for_upstream(&self.url);
+    /// Settings with this registry, and with a sound one beside it if there is one.
+    pub fn settings(&self, beside: Option<&Fake>) -> Settings {
+        let mut settings = Settings::for_upstream(&self.url);
+        if let Some(sound) = beside {
+            let servers = format!("[{:?}, {:?}]", self.url, sound.url());
+            settings = settings
+                .set("upstream.servers", &servers)
+                .set("upstream.balance", r#""round-robin""#)
+                .set("upstream.shared_storage", "true")
+                .set("upstream.health_every", r#""0s""#);
+        }
         if self.url.starts_with("https:") {
             std::fs::write(settings.path().join("registry-ca.crt"), self.authority.pem()).unwrap();
-            return settings.set("upstream.ca", r#""registry-ca.crt""#);
+            settings = settings.set("upstream.ca", r#""registry-ca.crt""#);
         }
         settings
     }
@@ -75,6 +84,13 @@ impl Playing {
     pub fn can_be_sound(&self) -> bool {
         matches!(self.server, Server::Plain(_))
     }
+}
+
+/// A registry that is always sound.
+pub fn sound() -> (Fake, Arc<Stage>) {
+    let stage = Arc::<Stage>::default();
+    let on_stage = Arc::clone(&stage);
+    (Fake::start(move |conversation| serve(&on_stage, &[Step::Head], "sound", conversation)), stage)
 }
 
 fn secure(authority: &Authority, certificate: Certificate) -> Fake {

@@ -23,6 +23,12 @@ pub struct Seen {
     pub ended: bool,
 }
 
+impl Seen {
+    pub fn is_sound(&self, server: &str) -> bool {
+        self.response.all("X-Sound") == [server]
+    }
+}
+
 impl Verdict {
     /// Panics unless the client has seen this.
     pub fn judge(self, fault: &str, ask: Ask, seen: &Seen) {

@@ -2,7 +2,7 @@
 //! name to this machine.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::DEADLINE;
@@ -78,19 +78,25 @@ fn bring(visitor: TcpStream, address: SocketAddr) {
 pub fn dns() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
+    resolve(socket, Arc::new(Mutex::new(Ipv4Addr::LOCALHOST)));
+    address
+}
+
+/// Resolves every name to the address that `now` holds, for ten minutes.
+pub fn resolve(socket: UdpSocket, now: Arc<Mutex<Ipv4Addr>>) {
     std::thread::spawn(move || {
         let mut query = [0; 1500];
         while let Ok((length, peer)) = socket.recv_from(&mut query) {
-            if let Some(answer) = answer(&query[..length]) {
+            let now = *now.lock().unwrap();
+            if let Some(answer) = answer(&query[..length], now) {
                 let _ = socket.send_to(&answer, peer);
             }
         }
     });
-    address
 }
 
 /// Answers a query (RFC 1035 section 4): repeats the question and, for type A, adds one answer.
-fn answer(query: &[u8]) -> Option<Vec<u8>> {
+fn answer(query: &[u8], address: Ipv4Addr) -> Option<Vec<u8>> {
     const HEADER: usize = 12;
     let name = query.get(HEADER..)?.iter().position(|&length| length == 0)?;
     let question = query.get(HEADER..HEADER + name + 5)?;
@@ -99,7 +105,8 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
     answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
     answer.extend(question);
     if is_a {
-        answer.extend([0xc0, HEADER as u8, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+        answer.extend([0xc0, HEADER as u8, 0, 1, 0, 1, 0, 0, 2, 88, 0, 4]);
+        answer.extend(address.octets());
     }
     Some(answer)
 }

@@ -10,6 +10,8 @@ use super::namespaces::Namespaces;
 /// The addresses of the far machine. On the near one `registry.test` stands for both.
 pub const FAR: [&str; 2] = ["192.0.2.2", "192.0.2.3"];
 const NEAR: &str = "192.0.2.1";
+/// Where the near machine asks for other names.
+pub const RESOLVER: &str = "127.0.0.53";
 
 pub struct TwoMachines {
     near: Namespaces,
@@ -23,13 +25,16 @@ impl TwoMachines {
         let folder = TempDir::new().unwrap();
         let hosts = folder.path().join("hosts");
         fs::write(&hosts, FAR.map(|address| format!("{address} registry.test\n")).concat()).unwrap();
+        let resolver = folder.path().join("resolv.conf");
+        fs::write(&resolver, format!("nameserver {RESOLVER}\n")).unwrap();
         let what = "a machine that vanishes";
         let far = Namespaces::start(what, "true")?;
         let script = format!(
-            "mount --bind {} /etc/hosts; \
+            "mount --bind {} /etc/hosts; mount --bind {} /etc/resolv.conf; \
              ip link add cable type veth peer name cable netns {}; ip link set cable up; \
              ip address add {NEAR}/32 dev cable; ip route add 192.0.2.0/24 dev cable",
             hosts.display(),
+            resolver.display(),
             far.holder.id()
         );
         let near = Namespaces::start(what, &script)?;
@@ -45,6 +50,11 @@ impl TwoMachines {
     /// The command prefix that runs a program on the near machine.
     pub fn runner(&self) -> Vec<String> {
         self.near.runner()
+    }
+
+    /// The same for the far machine.
+    pub fn far_runner(&self) -> Vec<String> {
+        self.far.runner()
     }
 
     /// Moves this thread, and those that it will start, to the near machine.

@@ -37,9 +37,12 @@ fn kill_and_count(servers: usize) {
     let registries: Vec<_> =
         (0..servers as u64).map(|server| Killable::start(&ledger, seed.wrapping_add(server))).collect();
     let urls: Vec<_> = registries.iter().map(|registry| format!("{:?}", registry.url())).collect();
-    let settings = Settings::for_upstream(&registries[0].url())
+    let mut settings = Settings::for_upstream(&registries[0].url())
         .set("server.threads", "2")
         .set("upstream.servers", &format!("[{}]", urls.join(", ")));
+    if servers > 1 {
+        settings = settings.set("upstream.shared_storage", "true").set("upstream.health_every", r#""1s""#);
+    }
     let tidegate = Tidegate::start(settings);
     let start = Instant::now();
     let outcomes = Clients { tidegate: &tidegate, ledger: &ledger, seed, kills }.run();
@@ -56,4 +59,9 @@ fn kill_and_count(servers: usize) {
 #[test]
 fn a_registry_killed_at_random_moments_never_has_a_request_twice() {
     kill_and_count(1);
+}
+
+#[test]
+fn two_registries_killed_at_random_moments_never_have_a_request_twice() {
+    kill_and_count(2);
 }

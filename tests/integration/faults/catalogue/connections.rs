@@ -1,6 +1,6 @@
 //! Faults before an answer begins: no connection, no TLS, no word.
 
-use super::{Ask, Certificate, Fault, Server};
+use super::{Ask, Beside, Certificate, Fault, Server};
 use crate::faults::script::Step::{Close, Head, Ignore, Listen, Reset, Say};
 use crate::faults::verdict::Verdict::Own;
 
@@ -47,8 +47,8 @@ pub fn all() -> Vec<Fault> {
     let wordless = [Ask::Get, Ask::Head, Ask::SmallPush].into_iter().flat_map(|ask| {
         let fault = |name: &str, script| Fault::new(format!("{name}, {ask:?}"), ask, script, Own(502));
         [
-            fault("accepts and closes", &[Close]),
-            fault("accepts and resets", &[Reset]),
+            fault("accepts and closes", &[Close]).beside(Beside::Either),
+            fault("accepts and resets", &[Reset]).beside(Beside::Either),
             fault("closes after the request's head", &[Head, Close]).because(CLOSED),
             fault("resets after the request's head", &[Head, Reset]).because(CLOSED),
             Fault::new(format!("silent, {ask:?}"), ask, &[Head, Listen], Own(504)).impatiently(),

@@ -21,6 +21,8 @@ pub struct Fault {
     pub http1: Verdict,
     /// The same over HTTP/2.
     pub http2: Verdict,
+    /// Where there is a second server, which is sound.
+    pub beside_a_sound_one: Beside,
     /// The words of tidegate's own log, if the answer is its own.
     pub reason: &'static str,
     /// tidegate waits for an answer for a second only.
@@ -61,6 +63,17 @@ pub enum Ask {
     PushBegun,
 }
 
+/// What happens to a request that meets the fault while another server is sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// The sound one answers all, because the faulty one never had a byte of a request.
+    MovesOn,
+    /// The same as without the sound one.
+    Same,
+    /// Either of both: the fault may come before the first byte of the request.
+    Either,
+}
+
 pub fn all() -> Vec<Fault> {
     let groups = [connections::all(), heads::all(), answers::all(), bodies::all(), uploads::all()];
     groups.into_iter().flatten().collect()
@@ -72,12 +85,17 @@ impl Fault {
     }
 
     fn of(name: impl Into<Cow<'static, str>>, server: Server, ask: Ask, verdict: Verdict) -> Fault {
+        let beside_a_sound_one = match server {
+            Server::Plain(_) => Beside::Same,
+            _ => Beside::MovesOn,
+        };
         Fault {
             name: name.into(),
             server,
             ask,
             http1: verdict,
             http2: verdict,
+            beside_a_sound_one,
             reason: "",
             is_impatient: false,
         }
@@ -85,6 +103,10 @@ impl Fault {
 
     fn because(self, reason: &'static str) -> Fault {
         Fault { reason, ..self }
+    }
+
+    fn beside(self, beside_a_sound_one: Beside) -> Fault {
+        Fault { beside_a_sound_one, ..self }
     }
 
     fn impatiently(self) -> Fault {

@@ -1,6 +1,6 @@
 //! Faults while a request's body is on its way.
 
-use super::{Ask, Fault};
+use super::{Ask, Beside, Fault};
 use crate::faults::script::Step::{self, ClientHasHead, Close, Head, Ignore, Listen, Read, Reset, Say};
 use crate::faults::verdict::Verdict::{Broken, Own, Whole};
 
@@ -105,7 +105,7 @@ pub fn all() -> Vec<Fault> {
         Fault::new("silent after an upload", Ask::SmallPush, &[Head, Read(1000), Listen], Own(504))
             .impatiently(),
         Fault::new("closes after an upload", Ask::SmallPush, &[Head, Read(1000), Close], Own(502)),
-        Fault::new("accepts an upload and closes", Ask::PushBegun, &[Close], Own(502)),
+        Fault::new("accepts an upload and closes", Ask::PushBegun, &[Close], Own(502)).beside(Beside::Either),
     ];
     answered.into_iter().chain(died).chain(torn).chain(silent).collect()
 }

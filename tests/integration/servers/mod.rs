@@ -1,0 +1,8 @@
+//! Several servers behind one door, and servers that move: who is left out, who is taken back, and
+//! who gets what.
+
+mod balance;
+mod connections;
+mod health;
+mod moved;
+mod shared_storage;
