@@ -6,6 +6,7 @@ pub(crate) mod grant;
 pub(crate) mod name;
 pub(crate) mod page;
 pub(crate) mod pattern;
+pub(crate) mod renaming;
 pub(crate) mod rights;
 pub(crate) mod scope;
 pub mod target;
