@@ -38,6 +38,8 @@ mod tls;
 mod acme;
 mod token;
 mod upstream;
+
+mod routes;
 // 4 state
 mod state;
 // 5 request

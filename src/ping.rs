@@ -19,7 +19,7 @@ use crate::upstream::{
 /// Nobody waits for `upstream.read_timeout`, 15 minutes by default, at a terminal.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks every server of the registry, at each of its addresses, within `upstream.connect_timeout`
+/// Asks every server of all registries, at each of its addresses, within `upstream.connect_timeout`
 /// and 30 s. Returns what each answered, as a sentence, or why clients could not use it and what to
 /// do.
 pub(crate) fn ask(state: &State) -> Vec<Result<String, String>> {
@@ -28,10 +28,10 @@ pub(crate) fn ask(state: &State) -> Vec<Result<String, String>> {
         Ok(runtime) => runtime,
         Err(error) => return vec![Err(format!("the system refuses: {error}"))],
     };
-    let registry = &state.registry;
     let answers = runtime.block_on(async {
         let mut answers = Vec::new();
-        for server in &registry.servers {
+        for server in &state.routes.servers() {
+            let Some(registry) = state.routes.registry_of(server) else { continue };
             let outcome = ask_server(registry, server).await;
             let name = &server.name;
             answers.push(outcome.map(|it| format!("{name}: {it}")).map_err(|why| format!("{name}: {why}")));

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
 use time::OffsetDateTime;
 use tokio::sync::{Notify, watch};
@@ -35,9 +35,9 @@ use crate::metrics::{Metrics, Repositories, RepositoryCounts};
 use crate::pki::{self, Facts, RenewedBy, SystemRoots};
 use crate::problem::{Problem, Problems};
 use crate::registry::pattern::Pattern;
+use crate::routes::Routes;
 use crate::tls::{self, ServerTls, TlsFiles};
 use crate::token::Tokens;
-use crate::upstream::Registry;
 
 pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
 pub(crate) use reloads::Reloads;
@@ -64,9 +64,8 @@ pub(crate) struct State {
     pub tls: ServerTls,
     /// What is counted by the patterns of `metrics.repositories`.
     pub repositories: Repositories,
-    pub registry: Arc<Registry>,
-    /// Where the registry last said that its own token service is.
-    pub token_path: ArcSwapOption<String>,
+    /// The registries.
+    pub routes: Routes,
     /// Seals the places at which the registry continues uploads.
     pub upload_places: UploadPlaces,
     /// The host that a request without one is for: HTTP/1.0 has none.
@@ -119,11 +118,10 @@ impl State {
         let admin_users =
             admin_users.and_then(|file| problems.take(auth::open(file, config.auth.legacy_hashes)));
         let workers = before.map_or(config.server.threads, |before| before.repositories.workers());
-        let known = before.map(|before| before.registry.servers.as_slice()).unwrap_or_default();
-        let registry = Registry::build(&config.upstream, &system, known, workers);
-        let registry = problems.take(registry);
-        let served = tls.zip(registry).filter(|_| problems.0.is_empty());
-        let Some(((mut tls, mut tls_warnings), registry)) = served else {
+        let routes_before = before.map(|before| &before.routes);
+        let routes = problems.take(Routes::build(&config, &system, routes_before, workers));
+        let served = tls.zip(routes).filter(|_| problems.0.is_empty());
+        let Some(((mut tls, mut tls_warnings), routes)) = served else {
             return Err(problems);
         };
         let mut warnings = config.warnings.clone();
@@ -142,15 +140,16 @@ impl State {
         let rules = Rules::new(&config);
         let certified: Vec<String> = tls.certificates().flat_map(Facts::names).collect();
         warnings.extend(unusable_rules::warnings(&config, &rules, &certified));
-        warnings.extend(config.upstream.servers.iter().filter_map(|server| leads_to_itself(&config, server)));
+        let routed = config.routes.iter().map(|route| ("route.servers", &route.upstream));
+        let registries = [("upstream.servers", &config.upstream)].into_iter().chain(routed);
+        let servers = registries.flat_map(|(key, one)| one.servers.iter().map(move |server| (key, server)));
+        warnings.extend(servers.filter_map(|(key, server)| leads_to_itself(&config, key, server)));
         warnings.extend(tokens.iter().flat_map(Tokens::warnings));
-        let same_registry = before.filter(|before| before.config.upstream.servers == config.upstream.servers);
         let places_before = before.map(|before| &before.upload_places);
         let patterns = config.metrics.repositories.iter().map(Pattern::as_str);
         let repositories = Repositories::new(patterns, workers, before.map(|before| &before.repositories));
         Ok(State {
             repositories,
-            token_path: ArcSwapOption::new(same_registry.and_then(|before| before.token_path.load_full())),
             upload_places: UploadPlaces::new(tls.lasting_secret(), places_before),
             default_host: default_host(&config.server.names, &tls),
             challenge: challenge::basic(&config.auth.realm),
@@ -159,7 +158,7 @@ impl State {
             admin_users,
             tokens,
             tls,
-            registry: Arc::new(registry),
+            routes,
             warnings,
             config,
         })
@@ -218,7 +217,7 @@ fn unserved_name(config: &Config) -> Option<Problem> {
 }
 
 /// Warns if the registry's address is one that tidegate listens on.
-fn leads_to_itself(config: &Config, upstream: &ServerAddress) -> Option<Problem> {
+fn leads_to_itself(config: &Config, key: &str, upstream: &ServerAddress) -> Option<Problem> {
     let server = &config.server;
     let listen = match upstream {
         ServerAddress::Unix(path) => {
@@ -242,7 +241,7 @@ fn leads_to_itself(config: &Config, upstream: &ServerAddress) -> Option<Problem>
     let message = format!(
         "{upstream} is tidegate itself, which listens on {listen}; write the address of the registry"
     );
-    Some(Problem::new("upstream.servers", message))
+    Some(Problem::new(key, message))
 }
 
 fn readable(htpasswd: &Path) -> Problem {

@@ -27,7 +27,7 @@ pub(crate) async fn look_after_servers(shared: Arc<Shared>, always: bool) {
     let mut tasks = JoinSet::new();
     loop {
         let state = shared.state().clone();
-        for server in &state.registry.servers {
+        for server in &state.routes.servers() {
             if !kept.iter().any(|kept| Arc::ptr_eq(kept, server)) {
                 kept.push(server.clone());
                 tasks.spawn_local(look_after(shared.clone(), server.clone(), always));
@@ -53,10 +53,7 @@ async fn look_after(shared: Arc<Shared>, server: Arc<Server>, always: bool) -> A
     let (mut look_up_began, mut look_up_due, mut last_look_up) = (None::<Instant>, Instant::now(), None);
     let mut is_late = false;
     loop {
-        let registry = shared.state().registry.clone();
-        if !registry.servers.iter().any(|one| Arc::ptr_eq(one, &server)) {
-            return server;
-        }
+        let Some(registry) = shared.state().routes.registry_of(&server).cloned() else { return server };
         let now = Instant::now();
         let mut next = now + TICK;
         if let Some((host, port)) = server.host() {

@@ -1,9 +1,9 @@
-//! Settings from the environment: `TIDEGATE_<SECTION>_<KEY>`, and `TIDEGATE_ACCESS` for a section
-//! that is a list.
+//! Settings from the environment: `TIDEGATE_<SECTION>_<KEY>`, and `TIDEGATE_<SECTION>` for a
+//! section that is a list.
 
 use std::collections::BTreeMap;
 
-use super::keys::{ACCESS, GROUPS, SECTIONS};
+use super::keys::{GROUPS, LISTS, SECTIONS};
 
 const PREFIX: &str = "TIDEGATE_";
 
@@ -89,7 +89,7 @@ fn split(name: &str) -> Option<(&'static str, String)> {
     let rest = name.strip_prefix(PREFIX)?;
     let matching = SECTIONS.iter().filter_map(|section| {
         let key = rest.strip_prefix(&section.to_uppercase().replace('.', "_"))?;
-        let is_whole = key.is_empty() && matches!(*section, ACCESS | GROUPS);
+        let is_whole = key.is_empty() && (LISTS.contains(section) || *section == GROUPS);
         Some((*section, if is_whole { key } else { key.strip_prefix('_')? }))
     });
     let (section, key) = matching.max_by_key(|(section, _)| section.len())?;
@@ -133,6 +133,7 @@ mod tests {
         assert_eq!(rest(&["TIDEGATE_TLS_CLIENT_CA"]), [("tls.client", "ca".to_owned())]);
         assert_eq!(rest(&["TIDEGATE_AUTH_THROTTLE_DELAY"]), [("auth.throttle", "delay".to_owned())]);
         assert_eq!(rest(&["TIDEGATE_ACCESS", "TIDEGATE_POLICY"]), [("access", String::new())]);
+        assert_eq!(rest(&["TIDEGATE_ROUTE"]), [("route", String::new())]);
         assert_eq!(rest(&["TIDEGATE_GROUPS"]), [("groups", String::new())]);
         assert_eq!(rest(&["TIDEGATE_SERVER_Listen"]), [("server", "Listen".to_owned())]);
     }

@@ -4,13 +4,14 @@ use super::quote::quoted;
 use super::words::{nearest, slip};
 
 /// The sections, in the order of proxy.toml.example.
-pub(super) const SECTIONS: [&str; 17] = [
+pub(super) const SECTIONS: [&str; 18] = [
     "server",
     "limits",
     "tls",
     "tls.client",
     "acme",
     "upstream",
+    ROUTE,
     "auth",
     "auth.throttle",
     "user_agents",
@@ -27,8 +28,14 @@ pub(super) const SECTIONS: [&str; 17] = [
 /// The section whose keys the operator chooses.
 pub(super) const GROUPS: &str = "groups";
 
-/// The section that is a list of tables, and one variable of the environment.
+/// The rules, a list of tables.
 pub(super) const ACCESS: &str = "access";
+
+/// The registries beside that of `[upstream]`, a list of tables.
+pub(super) const ROUTE: &str = "route";
+
+/// The sections that are lists of tables. Each is one variable of the environment.
+pub(super) const LISTS: [&str; 2] = [ROUTE, ACCESS];
 
 /// What is announced for a later version. Each also stands for longer names that begin with it.
 const PLANNED: [&str; 3] = ["health", "upstreams", "registries"];
@@ -165,7 +172,7 @@ impl Keys {
             return format!("did you mean {near:?}?");
         }
         // A short word resembles too many others.
-        let elsewhere = self.working().filter(|_| section != ACCESS && name.len() > SHORT);
+        let elsewhere = self.working().filter(|_| !LISTS.contains(&section) && name.len() > SHORT);
         let near = nearest(name, elsewhere.map(|key| key.name.as_str()));
         if let Some(key) = near.and_then(|near| self.working().find(|key| key.name == near)) {
             return format!("did you mean {:?} of {}?", key.name, header(key.section));
@@ -185,7 +192,7 @@ impl Keys {
             return Some(planned("this"));
         }
         let mut names: Vec<String> = self.working().filter_map(Key::variable).collect();
-        names.extend([ACCESS, CONFIG].map(str::to_owned));
+        names.extend(LISTS.into_iter().chain([CONFIG]).map(str::to_owned));
         let file = rest.starts_with(CONFIG).then(|| CONFIG.to_owned());
         let exact = self.working().find(|key| key.name == rest).and_then(Key::variable);
         let group = rest.strip_prefix("group_").map(|name| format!("{GROUPS}_{name}"));
@@ -200,7 +207,10 @@ impl Keys {
     /// because of a slip.
     pub(super) fn misspelt_variable(&self, name: &str) -> Option<String> {
         let name = name.to_uppercase();
-        let names = self.working().filter_map(Key::variable).chain([ACCESS, CONFIG].map(str::to_owned));
+        let names = self
+            .working()
+            .filter_map(Key::variable)
+            .chain(LISTS.into_iter().chain([CONFIG]).map(str::to_owned));
         let mut names = names.map(|rest| format!("TIDEGATE_{}", rest.to_uppercase()));
         let meant = names.find(|meant| strsim::damerau_levenshtein(&name, meant) <= SLIPS)?;
         Some(format!("unknown variable; did you mean {meant}?"))
@@ -214,7 +224,8 @@ impl Keys {
 impl Key {
     /// The name of its variable after `TIDEGATE_`, in lower case. `None` for a key within a list.
     fn variable(&self) -> Option<String> {
-        let section = SECTIONS.into_iter().find(|section| *section == self.section && *section != ACCESS)?;
+        let section =
+            SECTIONS.into_iter().find(|section| *section == self.section && !LISTS.contains(section))?;
         Some(format!("{}_{}", section.replace('.', "_"), self.name))
     }
 }
@@ -234,7 +245,7 @@ pub(super) fn planned(name: &str) -> String {
 
 /// The header of the section in the file.
 pub(super) fn header(section: &str) -> String {
-    if section == ACCESS { format!("[[{section}]]") } else { format!("[{section}]") }
+    if LISTS.contains(&section) { format!("[[{section}]]") } else { format!("[{section}]") }
 }
 
 /// The advice after "unknown section".

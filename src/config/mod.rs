@@ -2,9 +2,9 @@
 //!
 //! Each section has a file with its struct, its keys and their defaults, and its printer, which
 //! also says how changes take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`,
-//! `auth`, `user_agents`, `groups`, `access`, `policy`, `cors`, `token`, `log`, `admin` and
-//! `metrics`. The other files are their tools: `document`, `section`, `list` and `syntax` find all
-//! mistakes in one pass, and `disk` checks that the named files can be read.
+//! `route`, `auth`, `user_agents`, `groups`, `access`, `policy`, `cors`, `token`, `log`, `admin`
+//! and `metrics`. The other files are their tools: `document`, `section`, `list` and `syntax` find
+//! all mistakes in one pass, and `disk` checks that the named files can be read.
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,7 @@ mod policy;
 mod print;
 mod quote;
 mod report;
+mod route;
 mod section;
 mod server;
 mod spelling;
@@ -48,7 +49,7 @@ mod words;
 
 use self::document::Document;
 use self::groups::Groups;
-use self::keys::{ACCESS, GROUPS};
+use self::keys::{ACCESS, GROUPS, ROUTE};
 use self::print::Printer;
 use self::report::Report;
 use crate::problem::{Problem, Problems};
@@ -64,6 +65,7 @@ pub(crate) use limits::Limits;
 pub(crate) use log::{AccessFormat, AccessTarget, Log, LogFormat};
 pub(crate) use metrics::Metrics;
 pub(crate) use policy::{Catalog, ImmutableTags, Policy};
+pub(crate) use route::Route;
 pub(crate) use server::{Readiness, Server};
 pub(crate) use spelling::duration_option;
 pub(crate) use tls::{Alpn, CertificateFiles, Tls, TlsVersion};
@@ -84,6 +86,8 @@ pub struct Config {
     /// `None` if `[acme]` names nothing.
     pub acme: Option<Acme>,
     pub upstream: Upstream,
+    /// The registries beside it, in the order of the file.
+    pub routes: Vec<Route>,
     pub auth: Auth,
     pub user_agents: UserAgents,
     /// The rules in the order of the file. Without any, every user may do everything.
@@ -180,6 +184,9 @@ impl Config {
         by_acme &= acme != Some(None);
         let tls = document.section("tls", |section| Tls::read(section, by_acme, acme_location, client));
         let upstream = document.section("upstream", Upstream::read);
+        let served = server.as_ref().map_or(&[][..], |server| &server.names);
+        let routes = document
+            .entries(ROUTE, route::EXAMPLE, |section| Route::read(section, upstream.as_ref(), served));
         let throttle = document.section("auth.throttle", Throttle::read);
         let auth = document.section("auth", |section| Auth::read(section, verify, throttle));
         let user_agents = document.section("user_agents", UserAgents::read);
@@ -195,6 +202,7 @@ impl Config {
         let log = document.section("log", Log::read);
         let metrics = document.section("metrics", Metrics::read);
         document.finish();
+        route::warn_of_unreachable(routes.as_deref().unwrap_or_default(), &mut report);
         if let Some(groups) = &groups {
             groups.warn_of_unused(&mut report);
         }
@@ -207,6 +215,7 @@ impl Config {
                 tls: tls?,
                 acme: acme?,
                 upstream: upstream?,
+                routes: routes?,
                 auth: auth?,
                 user_agents: user_agents?,
                 access: access?,
@@ -248,6 +257,7 @@ impl Config {
             tls,
             acme,
             upstream,
+            routes,
             auth,
             user_agents,
             access,
@@ -266,6 +276,7 @@ impl Config {
         tls.print(to);
         acme.iter().for_each(|acme| acme.print(to));
         upstream.print(to);
+        routes.iter().for_each(|route| route.print(to));
         auth.print(to);
         user_agents.print(to);
         access.iter().for_each(|rule| rule.print(to));

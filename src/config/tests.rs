@@ -17,6 +17,7 @@ mod keys;
 mod log;
 mod overrides;
 mod problems;
+mod route;
 mod token;
 mod upstream;
 
@@ -131,6 +132,22 @@ read_timeout = "1h"
 authorization = "pass"
 user = "door"
 password_file = "registry-password"
+[[route]]
+repositories = ["hub/**", "hub/x/*"]
+hosts = ["Registry.Example"]
+strip = "hub/"
+servers = ["https://mirror:5001/x"]
+host = "mirror"
+ca = "mirror.pem"
+authorization = "basic"
+user = "mirror-door"
+password_file = "mirror-password"
+balance = "round-robin"
+shared_storage = true
+connections = 7
+[[route]]
+hosts = ["::1"]
+servers = ["unix:/run/r.sock"]
 [auth]
 mode = "token"
 client_certificate = "both"
@@ -244,7 +261,8 @@ proptest! {
         let known = known().0;
         let key = index.get(&known);
         let name = format!("TIDEGATE_{}_{}", key.section, key.name).to_uppercase();
-        let whole = ("TIDEGATE_ACCESS".to_owned(), value.clone());
-        let _ = Config::parse(Path::new("proxy.toml"), PAIR, &[(name, value), whole]);
+        let whole = ["TIDEGATE_ACCESS", "TIDEGATE_ROUTE"].map(|name| (name.to_owned(), value.clone()));
+        let all = [&[(name, value)], &whole[..]].concat();
+        let _ = Config::parse(Path::new("proxy.toml"), PAIR, &all);
     }
 }

@@ -94,7 +94,7 @@ const AUTHORIZATION: Words<UpstreamAuthorization> = &[
 impl Upstream {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let servers_location = section.location("servers");
-        let servers = several_servers(section);
+        let servers = several_servers(section, r#"["http://127.0.0.1:5000"]"#);
         let balance = section.word("balance", r#""least-connections""#, BALANCE);
         let shared_storage = section.flag("shared_storage", "false");
         let connections = section.number("connections", "2048", CONNECTIONS);
@@ -105,34 +105,21 @@ impl Upstream {
             if text == "/" { Ok(()) } else { plain_path(path) }.map(|()| text.to_owned())
         });
         let health_every = section.duration("health_every", r#""10s""#, WAIT_OR_NONE);
-        let remedy = "name a PEM file with the root, or leave it empty for the roots of the system";
-        let wanted = r#"what the registry calls itself, such as "registry.example.com:5000", or "" for the host of each request"#;
-        let host = section.text("host", r#""""#, wanted, |text| match text {
-            "" => Ok(None),
-            text if text.contains("://") => Err("a host is not a URL".into()),
-            text => match HostPort::parse(text) {
-                Ok(_) => Ok(Some(text.to_owned())),
-                Err(bad) => Err(Complaint::from(bad.to_string())),
-            },
-        });
+        let host = host(section);
         let wanted = r#"the path of the registry's token service, such as "/service/token", or """#;
         let token_path = section.text("token_path", r#""""#, wanted, |text| match text {
             "" => Ok(None),
             text => plain_path(text).map(|()| Some(text.to_owned())),
         });
-        let wanted = r#"the path of a PEM file, or "" for the roots of the system"#;
         let ca_location = section.location("ca");
-        let ca = section.optional_file("ca", wanted, remedy);
+        let ca = ca(section);
         let connect_timeout = section.duration("connect_timeout", r#""5s""#, WAIT);
         let read_timeout = section.duration("read_timeout", r#""900s""#, WAIT);
         let authorization = section.word("authorization", r#""user""#, AUTHORIZATION);
         let (user, password_file) = login(section, authorization)?;
         let (servers, path) = servers?;
-        let is_https = |server: &ServerAddress| matches!(server, ServerAddress::Tcp { tls: true, .. });
-        if matches!(ca, Some(Some(_))) && !servers.iter().any(is_https) {
-            let message = "upstream.ca has no effect unless upstream.servers begins with https://; write that, or \
-                           remove the key";
-            section.report.warn(&ca_location, message);
+        if matches!(ca, Some(Some(_))) {
+            warn_of_idle_ca(section, &ca_location, &servers);
         }
         warn_of_parted_uploads(section, &servers_location, &servers, balance, shared_storage);
         Some(Self {
@@ -155,39 +142,80 @@ impl Upstream {
         })
     }
 
-    pub(super) fn print(&self, to: &mut Printer<'_>) {
-        let Self {
+    /// Reads the registry of a `[[route]]`. What is left out is as in `usual`, which is
+    /// `[upstream]`, except for what describes that registry alone: its servers, its name and its
+    /// login.
+    pub(super) fn of_route(section: &mut Section<'_, '_>, usual: Option<&Self>) -> Option<Self> {
+        let has_servers = section.is_written("servers");
+        let servers_location = section.location("servers");
+        let servers = several_servers(section, None);
+        if !has_servers {
+            let header = section.header.clone();
+            let message =
+                format!("{}.servers is missing; write servers = [\"http://mirror:5000\"]", section.name);
+            section.report.forgotten(&header, message);
+        }
+        let balance = or_usual(section, "balance", usual.map(|usual| usual.balance), |section| {
+            section.word("balance", r#""least-connections""#, BALANCE)
+        });
+        let shared_storage = section.flag("shared_storage", "false");
+        let connections = or_usual(section, "connections", usual.map(|usual| usual.connections), |section| {
+            section.number("connections", "2048", CONNECTIONS)
+        });
+        let host = host(section);
+        let ca_location = section.is_written("ca").then(|| section.location("ca"));
+        let ca = or_usual(section, "ca", usual.map(|usual| usual.ca.clone()), ca);
+        let authorization = usual.map(|usual| usual.authorization);
+        if authorization == Some(UpstreamAuthorization::Basic) && !section.is_written("authorization") {
+            let header = section.header.clone();
+            let message = format!(
+                "{}.authorization is missing: this registry does not get the user and the password of [upstream]; \
+                 write authorization = \"none\", or \"basic\" with a user and a password_file",
+                section.name
+            );
+            section.report.forgotten(&header, message);
+        }
+        let authorization = or_usual(section, "authorization", authorization, |section| {
+            section.word("authorization", r#""user""#, AUTHORIZATION)
+        });
+        let (user, password_file) = login(section, authorization)?;
+        let usual = usual?;
+        let (servers, path) = servers?;
+        if let (Some(location), Some(Some(_))) = (ca_location, &ca) {
+            warn_of_idle_ca(section, &location, &servers);
+        }
+        warn_of_parted_uploads(section, &servers_location, &servers, balance, shared_storage);
+        Some(Self {
             servers,
-            balance,
-            shared_storage,
-            connections,
-            resolve_every,
-            health_path,
-            health_every,
+            balance: balance?,
+            shared_storage: shared_storage?,
+            connections: connections?,
+            resolve_every: usual.resolve_every,
+            health_path: usual.health_path.clone(),
+            health_every: usual.health_every,
             path,
-            host,
-            token_path,
-            ca,
-            connect_timeout,
-            read_timeout,
-            authorization,
+            host: host?,
+            token_path: None,
+            ca: ca?,
+            connect_timeout: usual.connect_timeout,
+            read_timeout: usual.read_timeout,
+            authorization: authorization?,
             user,
             password_file,
-        } = self;
-        to.section("upstream");
+        })
+    }
+
+    /// Prints the keys that a `[[route]]` has too.
+    pub(super) fn print_of_route(&self, to: &mut Printer<'_>) {
+        let Self { servers, balance, shared_storage, connections, path, host, ca, .. } = self;
+        let Self { authorization, user, password_file, .. } = self;
         to.reloaded("servers", list(servers.iter().map(|server| quoted(format_args!("{server}{path}")))));
         to.reloaded("balance", quoted(word(BALANCE, balance)));
         to.reloaded("shared_storage", shared_storage);
         to.reloaded("connections", connections);
-        to.reloaded("resolve_every", quoted(print_duration(*resolve_every)));
-        to.reloaded("health_path", quoted(health_path));
-        to.reloaded("health_every", quoted(print_duration(*health_every)));
         to.reloaded("host", quoted(host.as_deref().unwrap_or_default()));
         to.watched("ca", ca.as_deref());
-        to.reloaded("connect_timeout", quoted(print_duration(*connect_timeout)));
-        to.reloaded("read_timeout", quoted(print_duration(*read_timeout)));
         to.reloaded("authorization", quoted(word(AUTHORIZATION, authorization)));
-        to.reloaded("token_path", quoted(token_path.as_deref().unwrap_or_default()));
         to.reloaded("user", quoted(user.as_deref().unwrap_or_default()));
         let password_file = password_file.as_deref();
         to.reloaded("password_file", to.optional_path(password_file));
@@ -195,13 +223,86 @@ impl Upstream {
             to.watched.extend(password_file.map(Path::to_owned));
         }
     }
+
+    pub(super) fn print(&self, to: &mut Printer<'_>) {
+        let Self {
+            servers: _,
+            balance: _,
+            shared_storage: _,
+            connections: _,
+            resolve_every,
+            health_path,
+            health_every,
+            path: _,
+            host: _,
+            token_path,
+            ca: _,
+            connect_timeout,
+            read_timeout,
+            authorization: _,
+            user: _,
+            password_file: _,
+        } = self;
+        to.section("upstream");
+        self.print_of_route(to);
+        to.reloaded("resolve_every", quoted(print_duration(*resolve_every)));
+        to.reloaded("health_path", quoted(health_path));
+        to.reloaded("health_every", quoted(print_duration(*health_every)));
+        to.reloaded("token_path", quoted(token_path.as_deref().unwrap_or_default()));
+        to.reloaded("connect_timeout", quoted(print_duration(*connect_timeout)));
+        to.reloaded("read_timeout", quoted(print_duration(*read_timeout)));
+    }
+}
+
+/// The value of `key`, or `usual` if it is not written.
+fn or_usual<T>(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    usual: Option<T>,
+    read: impl FnOnce(&mut Section<'_, '_>) -> Option<T>,
+) -> Option<T> {
+    if section.is_written(key) {
+        return read(section);
+    }
+    section.know(key);
+    usual
+}
+
+fn host(section: &mut Section<'_, '_>) -> Option<Option<String>> {
+    let wanted = r#"what the registry calls itself, such as "registry.example.com:5000", or "" for the host of each request"#;
+    section.text("host", r#""""#, wanted, |text| match text {
+        "" => Ok(None),
+        text if text.contains("://") => Err("a host is not a URL".into()),
+        text => match HostPort::parse(text) {
+            Ok(_) => Ok(Some(text.to_owned())),
+            Err(bad) => Err(Complaint::from(bad.to_string())),
+        },
+    })
+}
+
+fn ca(section: &mut Section<'_, '_>) -> Option<Option<PathBuf>> {
+    let remedy = "name a PEM file with the root, or leave it empty for the roots of the system";
+    section.optional_file("ca", r#"the path of a PEM file, or "" for the roots of the system"#, remedy)
+}
+
+fn warn_of_idle_ca(section: &mut Section<'_, '_>, location: &Location, servers: &[ServerAddress]) {
+    let is_https = |server: &ServerAddress| matches!(server, ServerAddress::Tcp { tls: true, .. });
+    if !servers.iter().any(is_https) {
+        let name = section.name;
+        let message = format!(
+            "{name}.ca has no effect unless {name}.servers begins with https://; write that, or remove the key"
+        );
+        section.report.warn(location, message);
+    }
 }
 
 /// The servers, and the path that all of them have.
-fn several_servers(section: &mut Section<'_, '_>) -> Option<(Vec<ServerAddress>, String)> {
+fn several_servers(
+    section: &mut Section<'_, '_>,
+    default: impl Into<Option<&'static str>>,
+) -> Option<(Vec<ServerAddress>, String)> {
     let wanted = r#"a server such as "http://registry:5000", "https://registry.example.com" or "unix:/run/registry.sock""#;
     let any_twice = |_: &(ServerAddress, String)| false;
-    let default = r#"["http://127.0.0.1:5000"]"#;
     let servers = section.several("servers", default, wanted, server_and_path, any_twice)?;
     let path = servers.first().map(|(_, (_, path))| path.clone())?;
     if let Some((location, (server, other))) = servers.iter().find(|(_, (_, other))| *other != path) {
@@ -236,6 +337,7 @@ fn login(
     section: &mut Section<'_, '_>,
     authorization: Option<UpstreamAuthorization>,
 ) -> Option<(Option<String>, Option<PathBuf>)> {
+    let name = section.name;
     let locations = ["user", "password_file"].map(|key| section.location(key));
     let user = section.text("user", r#""""#, "a user name without a colon", |text| match text {
         "" => Ok(None),
@@ -249,8 +351,7 @@ fn login(
     let missing = [user.is_none(), password_file.is_none()];
     for ((key, location), is_missing) in ["user", "password_file"].iter().zip(&locations).zip(missing) {
         if is_missing && authorization == Some(UpstreamAuthorization::Basic) {
-            let message =
-                format!("upstream.{key} is missing, which upstream.authorization = \"basic\" needs");
+            let message = format!("{name}.{key} is missing, which {name}.authorization = \"basic\" needs");
             section.report.forgotten(location, message);
         }
     }
@@ -259,7 +360,7 @@ fn login(
         if is_set && authorization.is_some_and(|authorization| authorization != UpstreamAuthorization::Basic)
         {
             let message = format!(
-                "upstream.{key} has no effect unless upstream.authorization is \"basic\"; set that, or remove the key"
+                "{name}.{key} has no effect unless {name}.authorization is \"basic\"; set that, or remove the key"
             );
             section.report.warn(location, message);
         }

@@ -17,6 +17,7 @@ use super::mount::Mount;
 use super::refusal::Refusal;
 use crate::access::{Identity, Permit};
 use crate::config::UpstreamAuthorization;
+use crate::registry::renaming::Renaming;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
@@ -39,12 +40,12 @@ impl RequestContext<'_> {
         permit: &Permit,
         purpose: Purpose<'_>,
     ) -> Result<(), Refusal> {
-        let value = match (self.state.config.upstream.authorization, &self.state.tokens) {
+        let value = match (self.route.registry.authorization, &self.state.tokens) {
             (UpstreamAuthorization::Pass, None) => return Ok(()),
             (UpstreamAuthorization::Pass, Some(_)) if self.suffices(permit, purpose) => return Ok(()),
             (UpstreamAuthorization::Pass, Some(tokens)) => Some(self.issued(tokens, permit, purpose)?),
             (UpstreamAuthorization::User, _) => user(permit.identity()),
-            (UpstreamAuthorization::Basic, _) => self.destination.registry.login.clone(),
+            (UpstreamAuthorization::Basic, _) => self.route.registry.login.clone(),
             (UpstreamAuthorization::None, _) => None,
         };
         match value {
@@ -55,15 +56,17 @@ impl RequestContext<'_> {
     }
 
     /// Whether the client's own token is sufficient. Distribution wants `registry:catalog:*` for
-    /// the catalog, and `delete` to cancel an upload; clients have neither.
+    /// the catalog, and `delete` to cancel an upload; clients have neither. Nor do clients know the
+    /// names of a registry that has others.
     fn suffices(&self, permit: &Permit, purpose: Purpose<'_>) -> bool {
         let is_usual = !matches!(self.target.operation, Operation::Catalog | Operation::UploadCancel);
-        permit.has_token() && is_usual && matches!(purpose, Purpose::Request(_))
+        let names_are_same = !self.route.renaming.is_needed();
+        permit.has_token() && is_usual && names_are_same && matches!(purpose, Purpose::Request(_))
     }
 
     /// A token for what was permitted, and no more.
     fn issued(&self, tokens: &Tokens, permit: &Permit, purpose: Purpose<'_>) -> Result<HeaderValue, Refusal> {
-        let scopes = scopes(self.target, purpose);
+        let scopes = scopes(self.target, purpose, &self.route.renaming);
         let subject = permit.identity().subject()?;
         let issued = tokens.issue(subject, &self.service(tokens), &scopes, SystemTime::now())?;
         HeaderValue::try_from([b"Bearer ", issued.token.expose()].concat()).map_err(|_| Refusal::Unsigned)
@@ -78,8 +81,9 @@ fn user(identity: &Identity) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("Basic {encoded}")).ok()
 }
 
-fn scopes(target: &Target<'_>, purpose: Purpose<'_>) -> Vec<Scope> {
-    let Some(repository) = target.repository else {
+/// The scopes of what is permitted, with the registry's names.
+fn scopes(target: &Target<'_>, purpose: Purpose<'_>, renaming: &Renaming) -> Vec<Scope> {
+    let Some(repository) = target.repository.and_then(|outer| renaming.inner(outer)) else {
         let catalog = Scope { resource: Resource::Catalog, rights: Rights::CATALOG };
         return if target.operation == Operation::Catalog { vec![catalog] } else { Vec::new() };
     };
@@ -90,6 +94,7 @@ fn scopes(target: &Target<'_>, purpose: Purpose<'_>) -> Vec<Scope> {
     };
     let mut scopes = vec![Scope::repository(repository, rights)];
     if let Purpose::Request(Mount::Kept(source)) = purpose
+        && let Some(source) = renaming.inner(source)
         && source != repository
     {
         scopes.push(Scope::repository(source, Rights::PULL));
@@ -106,7 +111,7 @@ mod tests {
     use crate::user::User;
 
     fn scopes(method: Method, path: &str, purpose: Purpose<'_>) -> Vec<String> {
-        let scopes = super::scopes(&target::parse(&method, path), purpose);
+        let scopes = super::scopes(&target::parse(&method, path), purpose, &Renaming::default());
         scopes.iter().map(ToString::to_string).collect()
     }
 
@@ -135,6 +140,18 @@ mod tests {
         ] {
             assert_eq!(scopes(method.clone(), path, Purpose::Request(&mount)), expected, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn a_registry_with_other_names_gets_scopes_with_those() {
+        let hub = Renaming::stripping("hub/");
+        let scopes = |source: &str| {
+            let mount = Mount::Kept(source.to_owned());
+            let target = target::parse(&Method::POST, "/v2/hub/team/app/blobs/uploads/");
+            let scopes = super::scopes(&target, Purpose::Request(&mount), &hub);
+            scopes.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(scopes("hub/base"), ["repository:team/app:pull,push", "repository:base:pull"]);
     }
 
     #[test]

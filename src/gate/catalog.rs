@@ -21,10 +21,10 @@ use crate::registry::page::{NotANumber, Page};
 use crate::state::CatalogPlace;
 
 /// Names in an answer if the request does not say how many, as in distribution.
-const USUAL_NAMES: usize = 100;
+pub(super) const USUAL_NAMES: usize = 100;
 /// Names that are looked up in the rules before other tasks run: a fraction of a millisecond with a
 /// hundred rules.
-const TURN: usize = 100;
+pub(super) const TURN: usize = 100;
 
 /// Longest wait for other requests that have a page of the catalog read.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -118,13 +118,17 @@ fn is_visible(rules: &Rules, permit: &Permit, name: &str) -> bool {
 /// Whether distribution sorts `name` after `last`: a repository comes before those below it, and
 /// those before its neighbours.
 fn is_after(name: &str, last: &str) -> bool {
-    let key = |name: &str| name.replace('/', "\0");
     key(name) > key(last)
+}
+
+/// Sorts names as distribution does.
+pub(super) fn key(name: &str) -> String {
+    name.replace('/', "\0")
 }
 
 /// The registry's refusal, without the names that an internal error may hold: distribution tells
 /// the folder of the repository that it failed at.
-fn without_names(answer: Response<Bytes>) -> Refusal {
+pub(super) fn without_names(answer: Response<Bytes>) -> Refusal {
     if answer.status().is_server_error() {
         Refusal::BadGateway(format!("it answered {} to a request for its catalog", answer.status()))
     } else {
@@ -132,7 +136,7 @@ fn without_names(answer: Response<Bytes>) -> Refusal {
     }
 }
 
-fn respond(repositories: Vec<String>, next: Option<String>) -> Result<Response<Source>, Refusal> {
+pub(super) fn respond(repositories: Vec<String>, next: Option<String>) -> Result<Response<Source>, Refusal> {
     let broken = |error: &dyn std::error::Error| Refusal::BadGateway(format!("its catalog: {error}"));
     let body = serde_json::to_vec(&Catalog { repositories }).map_err(|error| broken(&error))?;
     let mut response = Response::new(Source::from(Bytes::from(body)));

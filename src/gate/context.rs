@@ -15,6 +15,7 @@ use crate::places::Places;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
+use crate::routes::Route;
 use crate::state::{Shared, State};
 use crate::token::Tokens;
 use crate::upstream::{Destination, Upstream};
@@ -58,12 +59,32 @@ pub(super) struct RequestContext<'a> {
     /// The host and port that the client asked for.
     pub(super) authority: &'a Authority,
     pub(super) target: &'a Target<'a>,
-    /// The registry that has the repository.
+    /// The registry that the request is for.
+    pub(super) route: &'a Route,
+    /// The part of it that the request is for.
     pub(super) destination: Destination<'a>,
     /// With tokens: the other repository of a mount, whose scope the request needs too.
     pub(super) mount_source: Option<String>,
     pub(super) flow: &'a Rc<Flow>,
     pub(super) log: &'a RequestLog,
+}
+
+impl<'a> RequestContext<'a> {
+    /// The same request, for another registry.
+    pub(super) fn at(&self, route: &'a Route, destination: Destination<'a>) -> RequestContext<'a> {
+        RequestContext { route, destination, mount_source: None, ..*self }
+    }
+
+    /// The repository's name at the registry.
+    pub(super) fn inner_repository(&self) -> Option<&'a str> {
+        self.route.renaming.inner(self.target.repository?)
+    }
+
+    /// How the client addresses tidegate: the scheme and the host of its URLs.
+    pub(super) fn origin(&self) -> String {
+        let scheme = if self.client.https { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority.as_str())
+    }
 }
 
 impl RequestContext<'_> {

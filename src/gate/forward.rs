@@ -1,6 +1,6 @@
 //! From the client's request to the request for the registry.
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, Entry, HOST};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, Entry, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
@@ -54,6 +54,10 @@ pub(super) fn rewrite(
     join_cookies(headers);
     if context.target.operation.is_upload() {
         mark_as_bytes(headers);
+    }
+    if context.route.renaming.is_needed() {
+        // The names in a body could not be read otherwise.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     context.set_client_fields(headers, permit, Purpose::Request(mount))?;
     // Written anew: not every reader understands 005 in the same way. Without it hyper sends

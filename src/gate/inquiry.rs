@@ -17,7 +17,7 @@ use crate::upstream::{Answer, AnswerError};
 
 /// Largest answer: room for the names of a hundred thousand repositories, from a registry that
 /// sends them all at once.
-const MOST_BYTES: usize = 8 << 20;
+pub(super) const MOST_BYTES: usize = 8 << 20;
 /// Lets the registry's operator tell these requests from those of clients.
 const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
 
@@ -71,7 +71,9 @@ impl<'a> Inquiry<'a> {
         target: &str,
         accept: HeaderValue,
     ) -> Result<Response<Bytes>, Refusal> {
-        let RequestContext { gate, flow, .. } = self.context;
+        let RequestContext { gate, route, flow, .. } = self.context;
+        let inner = route.renaming.inner_path(target);
+        let target = inner.as_deref().unwrap_or(target);
         let mut request = Request::new(ClientBody::empty((*flow).clone()));
         *request.method_mut() = method;
         *request.uri_mut() =
@@ -86,18 +88,20 @@ impl<'a> Inquiry<'a> {
 
         let answer = gate.upstream.send(self.permit, self.context.destination, request, flow).await?;
         let (mut head, body) = answer.into_parts();
-        let body = read(body, target).await?;
+        let body = read(body, target, MOST_BYTES).await?;
         hop::strip(&mut head.headers);
         head.headers.remove(CONTENT_LENGTH);
         head.headers.insert(API_VERSION, API_VERSION_VALUE);
         put_right(&mut head.headers, &self.context.rewriter(), target.split('?').next().unwrap_or(target));
+        self.context.rename_head(&mut head.headers, target);
+        let body = self.context.renamed_error(&head, body);
         Ok(Response::from_parts(head, body))
     }
 }
 
 /// Reads an answer and copies it. As long as its own bytes are kept, they count among those that
 /// wait for the client, and with too many of those the answer would never end.
-async fn read(mut answer: Answer, target: &str) -> Result<Bytes, Refusal> {
+pub(super) async fn read(mut answer: Answer, target: &str, most: usize) -> Result<Bytes, Refusal> {
     let mut bytes = Vec::new();
     while let Some(frame) = answer.frame().await {
         let frame = frame.map_err(|error| match error {
@@ -105,8 +109,9 @@ async fn read(mut answer: Answer, target: &str) -> Result<Bytes, Refusal> {
             _ => Refusal::BadGateway(format!("{target}: {error}")),
         })?;
         let data = frame.into_data().unwrap_or_default();
-        if bytes.len() + data.len() > MOST_BYTES {
-            return Err(Refusal::BadGateway(format!("{target}: the answer is longer than 8 MiB")));
+        if bytes.len() + data.len() > most {
+            let most = most >> 10;
+            return Err(Refusal::BadGateway(format!("{target}: the answer is longer than {most} KiB")));
         }
         bytes.extend_from_slice(&data);
     }

@@ -17,8 +17,10 @@ mod immutable_tags;
 mod inquiry;
 mod late_line;
 mod listing;
+mod merged_catalog;
 mod mount;
 mod needed;
+mod outward;
 mod own_token;
 mod peer;
 mod policy;
@@ -61,6 +63,7 @@ pub(crate) use context::Gate;
 use context::RequestContext;
 use cors::Sharing;
 use immutable::Verdict;
+use mount::Mount;
 pub(crate) use peer::Peer;
 pub(crate) use recent::RecentRefusal;
 use refusal::Refusal;
@@ -169,26 +172,32 @@ async fn pass(
     if path == target::BASE_WITHOUT_SLASH {
         return Err(Refusal::Moved(sent.query().map(str::to_owned)));
     }
-    let of_registry = token_service::is_at(state, &path);
-    if tokens.is_none() && !of_registry && !path.starts_with("/v2/") {
+    let token_route = token_service::at(state, authority.host(), &path, sent.query());
+    if tokens.is_none() && token_route.is_none() && !path.starts_with("/v2/") {
         return Err(Refusal::NoSuchPath);
     }
     // A target that the API does not have is refused by `decide`: strangers learn nothing.
-    let target = if of_registry {
+    let target = if token_route.is_some() {
         target::token_of_registry(request.method())
     } else {
         target::parse(request.method(), &path)
     };
     log.target(&target);
+    let route = token_route.unwrap_or_else(|| state.routes.find(authority.host(), target.repository));
     let mount_source =
         state.tokens.as_ref().and_then(|_| mount::source(target.operation, request.uri().query()));
+    // A mount across registries cannot be kept, so no scope is asked for it.
+    let mount_source =
+        mount_source.filter(|source| mount::is_at_same_registry(state, &authority, route, source));
+    let inner = target.repository.and_then(|outer| route.renaming.inner(outer));
     let context = RequestContext {
         gate,
         state,
         client: &client,
         authority: &authority,
         target: &target,
-        destination: Destination::of_repository(&state.registry, target.repository),
+        route,
+        destination: Destination::of_repository(&route.registry, inner),
         mount_source,
         flow,
         log,
@@ -209,6 +218,9 @@ async fn pass(
     // Before the registry is asked: it has to be known whether there is a body.
     early_body::settle(request, config.limits.idle_timeout).await?;
     let is_catalog = target.operation == Operation::Catalog;
+    if is_catalog && let Some(parts) = merged_catalog::parts(&context) {
+        return merged_catalog::answer(&context, &permit, request, parts).await;
+    }
     if is_catalog && !permit.has_catalog(&state.rules) {
         return catalog::filtered(&context, &permit, request).await;
     }
@@ -219,10 +231,13 @@ async fn pass(
     };
 
     // Only now does the query change: `immutable` reads it as the client sent it.
-    let (mount, query) = mount::settle(&context, &permit, sent.query())?;
+    let (mount, query) = match target.operation {
+        Operation::TokenOfRegistry => (Mount::Absent, token_service::query(&context, sent.query())),
+        _ => mount::settle(&context, &permit, sent.query())?,
+    };
     *request.uri_mut() = match upload_place::open(&context, query.as_deref())? {
         Some(place) => place,
-        None => forward::target(&sent, &path, query.as_deref())?,
+        None => forward::target(&sent, &context.inner_path(&path), query.as_deref())?,
     };
     let asked = request.uri().clone();
     let onward = forward::rewrite(&context, &permit, mem::take(request), &mount)?;
@@ -236,7 +251,8 @@ async fn pass(
         log.take_back(late);
         answer?
     };
-    reply::rewrite(&context, &asked, answer)
+    let response = reply::rewrite(&context, &asked, answer)?;
+    if route.renaming.is_needed() { context.renamed(response).await } else { Ok(response) }
 }
 
 fn user_agent<B>(request: &Request<B>) -> Option<&[u8]> {

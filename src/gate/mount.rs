@@ -6,10 +6,13 @@ use std::borrow::Cow;
 use super::context::RequestContext;
 use super::refusal::Refusal;
 use crate::access::Permit;
+use crate::header::authority::Authority;
 use crate::registry::name;
 use crate::registry::rights::Rights;
 use crate::registry::scope::Scope;
 use crate::registry::target::Operation;
+use crate::routes::Route;
+use crate::state::State;
 
 /// What becomes of the mount in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +49,10 @@ pub(super) fn settle<'q>(
     let Some(query) = query.filter(|_| context.target.operation == Operation::UploadStart) else {
         return Ok((Mount::Absent, query.map(Cow::Borrowed)));
     };
-    let may_pull = |repository: &str| permit.extends(&context.state.rules, repository, Rights::PULL);
+    let may_pull = |repository: &str| {
+        is_at_same_registry(context.state, context.authority, context.route, repository)
+            && permit.extends(&context.state.rules, repository, Rights::PULL)
+    };
     let (mount, query) = allowed(query, may_pull)?;
     if let Mount::Kept(source) = &mount {
         context.log.trail().mounted_from(source);
@@ -60,7 +66,39 @@ pub(super) fn settle<'q>(
         }
         context.log.reason("the mount was left out, the client uploads instead");
     }
+    let query = match &mount {
+        Mount::Kept(source) => {
+            let inner = context.route.renaming.inner(source).unwrap_or(source);
+            from(query, inner)
+        }
+        Mount::Absent | Mount::Dropped => query,
+    };
     Ok((mount, Some(query)))
+}
+
+/// Whether `repository` is at the registry of `route`. Only then can a blob be mounted from it.
+pub(super) fn is_at_same_registry(
+    state: &State,
+    authority: &Authority,
+    route: &Route,
+    repository: &str,
+) -> bool {
+    route.is(state.routes.find(authority.host(), Some(repository)))
+}
+
+/// The query of a mount from the repository that the registry calls `inner`.
+fn from<'q>(query: Cow<'q, str>, inner: &str) -> Cow<'q, str> {
+    let is_source = |parameter: &str| {
+        let pair = form_urlencoded::parse(parameter.as_bytes()).next();
+        pair.is_some_and(|(key, source)| key == "from" && source != inner)
+    };
+    if !query.split('&').any(is_source) {
+        return query;
+    }
+    let parameters = query.split('&').map(|parameter| {
+        if is_source(parameter) { Cow::Owned(format!("from={inner}")) } else { Cow::Borrowed(parameter) }
+    });
+    Cow::Owned(parameters.collect::<Vec<_>>().join("&"))
 }
 
 /// Keeps a mount that can be read in one way only, from a repository that the caller `may_pull`.
@@ -170,6 +208,13 @@ mod tests {
         ] {
             assert_eq!(source(operation, query), None, "{query:?}");
         }
+    }
+
+    #[test]
+    fn the_registry_is_told_its_own_name_of_the_source() {
+        let onward = |query: &'static str| from(Cow::Borrowed(query), "team/base").into_owned();
+        assert_eq!(onward("mount=a&fr%6fm=hub%2Fteam%2Fbase&&x=%41"), "mount=a&from=team/base&&x=%41");
+        assert_eq!(onward("mount=a&fr%6fm=team%2Fbase"), "mount=a&fr%6fm=team%2Fbase");
     }
 
     #[test]

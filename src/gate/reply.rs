@@ -59,6 +59,7 @@ pub(super) fn rewrite(
         headers.insert(LOCATION, location);
     }
     put_right(headers, &rewriter, asked.path());
+    context.rename_head(headers, asked.path_and_query().map_or("/", |asked| asked.as_str()));
     if status == StatusCode::UNAUTHORIZED {
         token_service::learn(context, headers);
     }
@@ -84,7 +85,7 @@ pub(super) fn put_right(headers: &mut HeaderMap, rewriter: &Rewriter<'_>, asked:
     }
 }
 
-fn is_url(value: &HeaderValue) -> bool {
+pub(super) fn is_url(value: &HeaderValue) -> bool {
     matches!(value.as_bytes(), [b'h' | b'H', b't' | b'T', b't' | b'T', b'p' | b'P', ..])
 }
 

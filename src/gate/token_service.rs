@@ -1,42 +1,85 @@
 //! The token service of the registry itself. Clients may reach it only where they log in to the
 //! registry, and tidegate has no logins of its own.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
+use form_urlencoded::Serializer;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, Method};
 
 use super::context::RequestContext;
-use crate::config::{AuthMode, Config, UpstreamAuthorization};
+use crate::config::{AuthMode, UpstreamAuthorization};
+use crate::header::authority::Host;
 use crate::header::challenge;
+use crate::registry::renaming;
 use crate::registry::target::{self, Operation};
+use crate::routes::Route;
 use crate::state::State;
 
-/// Whether `path` is that of the registry's token service: a usual one, the configured one, or the
-/// one that the registry named last.
-pub(super) fn is_at(state: &State, path: &str) -> bool {
-    let is_named = || state.token_path.load().as_ref().is_some_and(|named| **named == path);
-    log_in_to_registry(&state.config)
-        && (matches!(path, "/v2/token" | "/v2/auth")
-            || state.config.upstream.token_path.as_deref() == Some(path)
-            || is_named())
+/// The registry whose token service a request to `host` for `path` is for; `None` if there is none.
+/// Several registries may have theirs at the same path: the first scope in the query decides.
+pub(super) fn at<'a>(state: &'a State, host: Host<'_>, path: &str, query: Option<&str>) -> Option<&'a Route> {
+    let has_one = |route: &Route| route.has_token_service_at(path);
+    if state.config.auth.mode != AuthMode::Off || !state.routes.all().any(has_one) {
+        return None;
+    }
+    let scopes =
+        form_urlencoded::parse(query.unwrap_or_default().as_bytes()).filter(|(key, _)| key == "scope");
+    let mut scopes = scopes.map(|(_, scopes)| scopes);
+    let repository = scopes.find_map(|scopes| {
+        let scope = scopes.split(' ').find_map(renaming::repository_in);
+        scope.map(|(_, repository, _)| repository.to_owned())
+    });
+    Some(state.routes.find(host, repository.as_deref())).filter(|route| has_one(route))
+}
+
+/// The query for the token service of the registry. It names the registry's own repositories, under
+/// the names that the registry has for them, and no others.
+pub(super) fn query<'a>(context: &RequestContext<'_>, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+    let query = query?;
+    if !context.state.routes.has_several() {
+        return Some(Cow::Borrowed(query));
+    }
+    let inner = |scope: &str| match renaming::repository_in(scope) {
+        None => Some(scope.to_owned()),
+        Some((before, outer, after)) => {
+            let route = context.state.routes.find(context.authority.host(), Some(outer));
+            let inner = route.renaming.inner(outer).filter(|_| route.is(context.route))?;
+            Some(format!("{before}{inner}{after}"))
+        }
+    };
+    let mut onward = Vec::new();
+    for parameter in query.split('&') {
+        match form_urlencoded::parse(parameter.as_bytes()).next() {
+            Some((key, scopes)) if key == "scope" => {
+                let scopes = scopes.split(' ').filter_map(inner).collect::<Vec<_>>().join(" ");
+                if !scopes.is_empty() {
+                    onward.push(Serializer::new(String::new()).append_pair("scope", &scopes).finish());
+                }
+            }
+            _ => onward.push(parameter.to_owned()),
+        }
+    }
+    Some(Cow::Owned(onward.join("&")))
 }
 
 /// Records where the registry says that its token service is. The challenges in `headers` are those
 /// for the client: they name this host for the registry's own.
 pub(super) fn learn(context: &RequestContext<'_>, headers: &HeaderMap) {
-    if !log_in_to_registry(&context.state.config) {
+    let route = context.route;
+    if context.state.config.auth.mode != AuthMode::Off
+        || route.registry.authorization != UpstreamAuthorization::Pass
+    {
         return;
     }
-    let scheme = if context.client.https { "https" } else { "http" };
-    let host = format!("{scheme}://{}", context.authority.as_str());
+    let host = context.origin();
     for field in headers.get_all(WWW_AUTHENTICATE) {
         let field = field.as_bytes();
         let realms = challenge::parameters(field).into_iter();
         let realms = realms.filter(|(name, _)| name.eq_ignore_ascii_case(b"realm"));
         let path = realms.filter_map(|(_, at)| path_of(field.get(at)?, &host)).next();
-        if let Some(path) = path.filter(|path| !is_at(context.state, path)) {
-            context.state.token_path.store(Some(Arc::new(path.to_owned())));
+        if let Some(path) = path.filter(|path| !route.has_token_service_at(path)) {
+            route.learn_token_path(path);
         }
     }
 }
@@ -50,10 +93,6 @@ fn path_of<'a>(realm: &'a [u8], host: &str) -> Option<&'a str> {
         && target::decode(path) == path
         && target::parse(&Method::GET, path).operation == Operation::NoPath;
     Some(path).filter(|_| is_free)
-}
-
-fn log_in_to_registry(config: &Config) -> bool {
-    config.auth.mode == AuthMode::Off && config.upstream.authorization == UpstreamAuthorization::Pass
 }
 
 #[cfg(test)]

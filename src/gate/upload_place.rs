@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, Uri};
 
 use super::context::RequestContext;
 use super::refusal::Refusal;
-use crate::registry::target::Operation;
+use crate::registry::target::{self, Operation};
 use crate::registry::upload_place::{self, Place};
 
 /// The place at the registry that the upload in the request continues at; `None` if it is the usual
@@ -20,7 +20,9 @@ pub(super) fn open(context: &RequestContext<'_>, query: Option<&str>) -> Result<
     else {
         return Ok(None);
     };
-    let place = context.state.upload_places.open(repository, id).map_err(|_forged| Refusal::NoUpload)?;
+    let owner = context.route.owner();
+    let place = context.state.upload_places.open(owner.as_deref(), repository, id);
+    let place = place.map_err(|_forged| Refusal::NoUpload)?;
     let Some(place) = place else { return Ok(None) };
     let place = upload_place::with_digest(&place, query).ok_or(Refusal::Path)?;
     Uri::try_from(place).map(Some).map_err(|_| Refusal::NoUpload)
@@ -29,6 +31,7 @@ pub(super) fn open(context: &RequestContext<'_>, query: Option<&str>) -> Result<
 /// The `Location` of an answer to a request for the path and query `asked` that concerns an upload.
 /// `given` is the registry's, `usual` what is made of it for any request. If the upload continues
 /// at a place of the registry that the rules do not know, the client gets a path that they know.
+/// Repositories have the registry's names in all of these.
 pub(super) fn carry(
     context: &RequestContext<'_>,
     status: StatusCode,
@@ -36,12 +39,11 @@ pub(super) fn carry(
     given: &HeaderValue,
     usual: Option<HeaderValue>,
 ) -> Option<HeaderValue> {
-    let (Some(repository), true) = (context.target.repository, continues(context.target.operation, status))
+    let (Some(repository), true) = (context.inner_repository(), continues(context.target.operation, status))
     else {
         return usual;
     };
-    let host =
-        format!("{}://{}", if context.client.https { "https" } else { "http" }, context.authority.as_str());
+    let host = context.origin();
     let asked = asked.path_and_query().map_or("/", |asked| asked.as_str());
     // Resolved once more, for the dots in the path of a whole URL.
     let place = str::from_utf8(usual.as_ref().unwrap_or(given).as_bytes()).ok().and_then(|reference| {
@@ -52,14 +54,24 @@ pub(super) fn carry(
     // Registries read both alike, and clients do not send everything that a registry writes.
     let place = upload_place::escaped(&place);
     let path = match upload_place::classify(&place, repository) {
-        Place::Elsewhere => {
-            let id = context.state.upload_places.seal(repository, &place);
+        Place::Usual if !names_inside(context, &place) => place,
+        Place::Usual | Place::Elsewhere => {
+            let (owner, outer) = (context.route.owner(), context.target.repository.unwrap_or_default());
+            let id = context.state.upload_places.seal(owner.as_deref(), outer, &place);
             format!("/v2/{repository}/blobs/uploads/{id}")
         }
-        Place::Usual => place,
         Place::Other => return usual,
     };
     HeaderValue::try_from(format!("{host}{path}")).ok()
+}
+
+/// Whether the query of `place` shows the client a name that only the registry uses.
+fn names_inside(context: &RequestContext<'_>, place: &str) -> bool {
+    let renaming = &context.route.renaming;
+    let query =
+        place.split_once('?').map(|(_, query)| target::decode(query)).filter(|_| renaming.is_needed());
+    let names = context.inner_repository().unwrap_or_default();
+    query.is_some_and(|query| renaming.text(&query, &[names]).is_some())
 }
 
 /// Whether the `Location` of an answer says where an upload continues. Where the answer is that the

@@ -67,18 +67,9 @@ impl Rewriter<'_> {
     /// and path prefix it believes to have.
     pub(crate) fn link(&self, link: &HeaderValue, asked: &str) -> Option<HeaderValue> {
         let field = link.as_bytes();
-        let find = |start: usize, wanted: u8| {
-            field.iter().skip(start).position(|&byte| byte == wanted).map(|at| start + at)
-        };
-        let mut next = 0;
-        let targets = std::iter::from_fn(|| {
-            let start = find(next, b'<')? + 1;
-            next = find(start, b'>')?;
-            Some(start..next)
-        });
         substitute(
             field,
-            targets.filter_map(|at| {
+            targets(field).filter_map(|at| {
                 let target = field.get(at.clone())?;
                 let new = self.reference(target, false).or_else(|| self.page(target, asked))?;
                 Some((at, new))
@@ -152,8 +143,21 @@ impl Rewriter<'_> {
     }
 }
 
+/// Where the targets stand in a `Link`.
+pub(crate) fn targets(field: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let find = |start: usize, wanted: u8| {
+        field.iter().skip(start).position(|&byte| byte == wanted).map(|at| start + at)
+    };
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let start = find(next, b'<')? + 1;
+        next = find(start, b'>')?;
+        Some(start..next)
+    })
+}
+
 /// `field` with other texts in some places, from left to right; `None` without any.
-fn substitute(
+pub(crate) fn substitute(
     field: &[u8],
     places: impl Iterator<Item = (Range<usize>, HeaderValue)>,
 ) -> Option<HeaderValue> {

@@ -154,8 +154,15 @@ fn repositories(page: &mut Page<'_>, state: &State) -> fmt::Result {
     )
 }
 
-fn upstream<'a>(page: &mut Page<'_>, state: &'a State) -> fmt::Result {
-    let servers = &state.registry.servers;
+fn upstream(page: &mut Page<'_>, state: &State) -> fmt::Result {
+    let mut servers = state.routes.servers();
+    // A name is a label once, even if two routes treat their server differently.
+    servers.sort_by(|one, other| one.name.cmp(&other.name));
+    servers.dedup_by(|one, other| one.name == other.name);
+    upstreams(page, &servers)
+}
+
+fn upstreams<'a>(page: &mut Page<'_>, servers: &'a [Arc<Server>]) -> fmt::Result {
     let named = |server: &'a Arc<Server>| [("upstream", &*server.name)];
     let up = servers.iter().filter_map(|server| Some((named(server), u64::from(server.standing()?.up))));
     page.gauges("upstream_up", "Whether an address of the server can be used", up)?;

@@ -48,9 +48,14 @@ impl<'a> Destination<'a> {
     }
 
     /// A question to one server alone.
-    #[allow(dead_code, reason = "for the catalog of registries that do not share their storage")]
     pub(crate) fn of_server(registry: &'a Arc<Registry>, server: usize) -> Self {
         Self { registry, part: Part::Server(server) }
+    }
+
+    /// Whether the server at this position of the registry may answer.
+    pub(crate) fn may_go_to(self, server: usize) -> bool {
+        let server = self.registry.servers.get(server);
+        server.is_some_and(|server| self.servers().iter().any(|one| Arc::ptr_eq(one, server)))
     }
 
     /// The servers that may answer.

@@ -111,7 +111,6 @@ impl Registry {
     }
 
     /// Whether every repository is at one server only.
-    #[allow(dead_code, reason = "for the catalog of registries that do not share their storage")]
     pub(crate) fn is_parted(&self) -> bool {
         self.balance == Balance::Hash && !self.shared_storage && self.servers.len() > 1
     }

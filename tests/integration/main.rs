@@ -54,6 +54,7 @@ mod recipe;
 mod records;
 mod reload;
 mod renewal;
+mod routes;
 mod scanners;
 mod scripts;
 mod servers;

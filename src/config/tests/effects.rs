@@ -12,7 +12,18 @@ fn watched(text: &str) -> Vec<String> {
 #[test]
 fn every_file_that_is_read_at_a_reload_is_watched() {
     let pairs = ["a.crt", "/abs/a.key", "a.crt.ocsp", "../b.crt", "b'.key", "../b.crt.ocsp"];
-    let others = ["tickets", "machines.crt", "roots.pem", "users", "token.key", "/abs/token.crt", "watchers"];
+    let others = [
+        "tickets",
+        "machines.crt",
+        "roots.pem",
+        "mirror.pem",
+        "mirror-password",
+        "roots.pem",
+        "users",
+        "token.key",
+        "/abs/token.crt",
+        "watchers",
+    ];
     let expected: Vec<&str> = ["proxy.toml"].into_iter().chain(pairs).chain(others).collect();
     assert_eq!(watched(EVERYTHING), expected);
     assert_eq!(watched(ACME), ["proxy.toml", "acme/certificate.pem", "auth/htpasswd"]);

@@ -1,6 +1,6 @@
 //! proxy.toml.example is correct: it parses, it has every key, and it shows the real defaults.
 
-use super::super::keys::{ACCESS, Key, Standing};
+use super::super::keys::{ACCESS, Key, ROUTE, Standing};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../proxy.toml.example");
@@ -42,7 +42,7 @@ fn it_shows_every_key_with_its_default_and_no_other() {
     let known = known().0;
     let supported: Vec<_> = known
         .iter()
-        .filter(|key| ![CERTIFICATE_ENTRY, ACCESS].contains(&key.section))
+        .filter(|key| ![CERTIFICATE_ENTRY, ACCESS, ROUTE].contains(&key.section))
         .filter_map(|key| {
             let Key { section, name, standing } = key;
             match standing {
@@ -59,16 +59,23 @@ fn it_shows_every_key_with_its_default_and_no_other() {
 }
 
 #[test]
-fn its_rules_and_groups_hold_every_key_and_mean_what_they_say() {
+fn its_rules_routes_and_groups_hold_every_key_and_mean_what_they_say() {
     let shown: String = EXAMPLE
         .lines()
         .filter_map(|line| line.strip_prefix("#   "))
-        .map(|line| format!("{line}\n"))
+        .map(|line| format!("\n{line}"))
         .collect();
     let config = parse(&format!("{EXAMPLE}\n{shown}")).unwrap();
     assert!(config.access.len() > 1, "{shown}");
     assert_eq!(config.warnings, []);
     for key in known().0.iter().filter(|key| key.section == ACCESS) {
-        assert_eq!(shown.matches(&format!("{} = [", key.name)).count(), config.access.len(), "{key:?}");
+        let rules = shown.split("\n[[").filter(|entry| entry.starts_with(ACCESS));
+        let with_key = rules.filter(|rule| rule.contains(&format!("{} = [", key.name)));
+        assert_eq!(with_key.count(), config.access.len(), "{key:?}");
+    }
+    assert_eq!(config.routes.len(), 2, "{shown}");
+    for key in known().0.iter().filter(|key| key.section == ROUTE) {
+        let mut routes = shown.split("\n[[").filter(|entry| entry.starts_with(ROUTE));
+        assert!(routes.any(|route| route.contains(&format!("\n{} = ", key.name))), "{key:?}");
     }
 }

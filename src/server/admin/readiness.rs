@@ -26,7 +26,7 @@ pub(super) struct Checks {
 /// What is known now.
 pub(super) fn ready(shared: &Shared) -> Ready {
     let state = shared.state();
-    let upstream = match state.registry.standing() {
+    let upstream = match state.routes.usual().registry.standing() {
         None => "not asked yet".to_owned(),
         Some(known) => known.fault.map_or_else(|| "ok".to_owned(), |fault| fault.brief),
     };

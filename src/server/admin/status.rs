@@ -129,7 +129,7 @@ impl Sources<'_> {
             transfers: transfers(reports),
             transfers_total: reports.iter().map(|report| report.running).sum(),
             chart,
-            upstreams: state.registry.servers.iter().map(|server| upstream(server)).collect(),
+            upstreams: state.routes.servers().iter().map(|server| upstream(server)).collect(),
             certificates: certificates(&state),
             acme: state.config.acme.as_ref().and_then(acme::standing).map(|known| Acme {
                 last_attempt_successful: known.succeeded,

@@ -8,10 +8,14 @@ use regex::Regex;
 
 use super::markdown::Page;
 
+/// The sections that are lists of tables.
+const LISTS: [&str; 2] = ["access", "route"];
+
 /// A key of a section and the text of its default.
 pub type Keys = BTreeMap<(String, String), String>;
 
-/// The keys that proxy.toml.example shows. Those of `[[access]]` have no default there.
+/// The keys that proxy.toml.example shows. Those of `[[access]]` and `[[route]]` have no default
+/// there.
 pub fn example(text: &str) -> Keys {
     let pair = Regex::new(r"^#?\s*([a-z_]+) = (.*)$").unwrap();
     let header = Regex::new(r"^\[+([a-z_.]+)\]+$").unwrap();
@@ -25,7 +29,7 @@ pub fn example(text: &str) -> Keys {
                 continue;
             }
             let shown = found[2].split(" #").next().unwrap().trim_end();
-            let is_required = section == "access" || !line.starts_with('#');
+            let is_required = LISTS.contains(&&*section) || !line.starts_with('#');
             let default = if is_required { "required" } else { shown };
             keys.insert((section.clone(), found[1].to_owned()), default.to_owned());
         }
@@ -84,7 +88,7 @@ pub fn differences(page: &Page, keys: &Keys) -> Vec<String> {
     let unknown = rows.iter().filter(|row| !keys.contains_key(&(row.section.clone(), row.key.clone())));
     problems.extend(unknown.map(|row| format!("there is no key {}.{}", row.section, row.key)));
     let sections: BTreeSet<&String> = keys.keys().map(|(section, _)| section).collect();
-    for section in sections.into_iter().filter(|section| *section != "access") {
+    for section in sections.into_iter().filter(|section| !LISTS.contains(&&***section)) {
         let variable = format!("`TIDEGATE_{}_<KEY>`", section.replace('.', "_").to_uppercase());
         if !page.spans().iter().any(|(_, span)| format!("`{span}`") == variable) {
             problems.push(format!("[{section}] does not name its variables, {variable}"));

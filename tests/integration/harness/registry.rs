@@ -54,7 +54,17 @@ impl Registry {
 
     /// Starts it on a Unix socket, which can be reached from every network namespace.
     pub fn on_a_socket() -> Registry {
-        Registry::listen(&[], |folder| format!("{}\n  net: unix", folder.join("socket").display()), "", None)
+        Registry::on_a_socket_with("")
+    }
+
+    /// The same with more lines, as for `start_with`.
+    pub fn on_a_socket_with(http: &str) -> Registry {
+        Registry::listen(
+            &[],
+            |folder| format!("{}\n  net: unix", folder.join("socket").display()),
+            http,
+            None,
+        )
     }
 
     fn listen(
