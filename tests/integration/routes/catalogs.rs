@@ -134,3 +134,22 @@ fn a_host_with_one_registry_has_the_catalog_of_that_one() {
     assert_eq!(names(&ask(&tidegate, "GET /v2/_catalog")), ["a"]);
     assert_eq!(names(&ask_as(&tidegate, "other.test", AUTH, "GET /v2/_catalog")), ["b"]);
 }
+
+#[test]
+fn the_catalogs_of_servers_with_repositories_of_their_own_are_one_list() {
+    let [one, other] = [&["a", "b", "c", "d"][..], &["a", "b", "c", "d", "e/f"]].map(library);
+    let servers = format!("[{:?}, {:?}]", one.fake.url(), other.fake.url());
+    let settings = Settings::for_upstream("").set("upstream.servers", &servers);
+    let tidegate = Tidegate::start(settings.set("upstream.balance", r#""hash""#));
+    // Each has all names, and each name belongs to one of them.
+    let found = walk(&tidegate, 2);
+    assert_eq!(found[..4], ["a", "b", "c", "d"]);
+    for library in [&one, &other] {
+        assert!(!library.given().asked.is_empty());
+    }
+    let third = Scripted::start(|_, _| ("503 Service Unavailable", Vec::new(), String::new()));
+    let servers = format!("[{:?}, {:?}]", one.fake.url(), third.fake.url());
+    let settings = Settings::for_upstream("").set("upstream.servers", &servers);
+    let tidegate = Tidegate::start(settings.set("upstream.balance", r#""hash""#));
+    assert_eq!(ask(&tidegate, "GET /v2/_catalog").status, 502);
+}

@@ -352,3 +352,19 @@ fn each_host_name_has_its_registry() {
         assert_eq!(ask_as(&tidegate, host, AUTH, &format!("GET {path}")).text(), expected, "{host} {path}");
     }
 }
+
+#[test]
+fn a_check_asks_every_registry() {
+    let registry = Scripted::start(|_, _| ("200 OK", Vec::new(), "{}".to_owned()));
+    let gone = fake::refusing();
+    let tables = route(&registry.fake.url(), "") + &route(&gone, "").replace("hub", "old");
+    let settings = Settings::for_upstream(&registry.fake.url()).tables(&tables);
+    std::fs::write(settings.file(), settings.toml()).unwrap();
+    let file = settings.file().display().to_string();
+    let checked = crate::harness::tools::run(
+        env!("CARGO_BIN_EXE_tidegate"),
+        &["check", "--upstream", "--config", &file],
+    );
+    assert!(!checked.success && checked.stderr.contains(&gone), "{} {}", checked.stdout, checked.stderr);
+    assert!(checked.stdout.contains(&registry.fake.url()), "{}", checked.stdout);
+}
