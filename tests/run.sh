@@ -81,3 +81,6 @@ cargo test --locked --no-fail-fast --all-targets
 
 section 'Fuzzing'
 fuzz/run.sh 3
+
+section 'Soak'
+TIDEGATE=target/debug/tidegate tests/soak.sh 1
