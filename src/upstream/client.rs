@@ -105,7 +105,7 @@ impl Upstream {
                 if failure.is_none() {
                     flow.goes_to(&to.registry.name, None);
                 }
-                if !self.may_have_more(to, &tried, deadline).await? {
+                if !Box::pin(self.may_have_more(to, &tried, deadline)).await? {
                     return Err(give_up(to, failure));
                 }
                 continue;
@@ -198,14 +198,11 @@ impl Upstream {
         let shares = u32::try_from(untried.saturating_sub(tried).max(1)).unwrap_or(u32::MAX);
         let now = Instant::now();
         let deadline = now + deadline.saturating_duration_since(now) / shares;
-        let permit = pool.permit(|| self.wanted.send_replace(()));
-        let mut lease = match timeout_at(deadline, permit).await {
-            Ok(Some(Ok(lease))) => lease,
-            Ok(Some(Err(permit))) => match connect(&pool.server, &pool.endpoint, deadline).await {
-                Ok(connection) => pool.lease(connection, permit),
-                Err(error) => return Err(Failed::Unreachable(Box::new(request), error)),
-            },
-            Ok(None) | Err(_) => return Err(Failed::Sent(UpstreamError::Full)),
+        // Boxed: it is rare and long, and every request would carry its memory about.
+        let mut lease = match Box::pin(self.open(pool, deadline)).await {
+            Ok(lease) => lease,
+            Err(UpstreamError::Full) => return Err(Failed::Sent(UpstreamError::Full)),
+            Err(error) => return Err(Failed::Unreachable(Box::new(request), error)),
         };
         match lease.connection.send(request, flow, read_timeout).await {
             Ok(response) => Ok((response, lease)),
@@ -214,6 +211,19 @@ impl Upstream {
                 let reset = UpstreamError::Connect(io::ErrorKind::ConnectionReset.into());
                 Err(Failed::Unreachable(unsent, reset))
             }
+        }
+    }
+
+    /// Opens a connection until `deadline`. Takes one that becomes idle, if none may be opened.
+    async fn open(&self, pool: &Rc<EndpointPool>, deadline: Instant) -> Result<Lease, UpstreamError> {
+        let permit = pool.permit(|| self.wanted.send_replace(()));
+        match timeout_at(deadline, permit).await {
+            Ok(Some(Ok(lease))) => Ok(lease),
+            Ok(Some(Err(permit))) => {
+                let connection = connect(&pool.server, &pool.endpoint, deadline).await?;
+                Ok(pool.lease(connection, permit))
+            }
+            Ok(None) | Err(_) => Err(UpstreamError::Full),
         }
     }
 
