@@ -98,9 +98,6 @@ impl<'r, 'i> Document<'r, 'i> {
             let location = Location::File(key.span().start);
             let name = key.get_ref().as_ref();
             let message = match value.get_ref() {
-                DeValue::Table(_) | DeValue::Array(_) if keys::is_planned(name) => {
-                    keys::planned(&format!("[{}]", name.escape_debug()))
-                }
                 DeValue::Table(_) => {
                     format!("unknown section [{}]; {}", name.escape_debug(), keys::section_advice(name))
                 }
@@ -141,7 +138,7 @@ fn not_a_section(name: &str, value: &DeValue<'_>) -> String {
     match value {
         DeValue::Array(list) if list.iter().any(|entry| matches!(entry.get_ref(), DeValue::Table(_))) => {
             let why = if name == "upstream" && list.len() > 1 {
-                "several registries are planned, but not available in this version"
+                "several servers of one registry belong into upstream.servers, other registries into [[route]]"
             } else {
                 "this section is not a list"
             };

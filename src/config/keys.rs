@@ -37,9 +37,6 @@ pub(super) const ROUTE: &str = "route";
 /// The sections that are lists of tables. Each is one variable of the environment.
 pub(super) const LISTS: [&str; 2] = [ROUTE, ACCESS];
 
-/// What is announced for a later version. Each also stands for longer names that begin with it.
-const PLANNED: [&str; 3] = ["health", "upstreams", "registries"];
-
 /// The names that other programs give to a key: section, habitual name, key. `section.key` stands
 /// for a key of another section.
 pub(super) const HABITS: [(&str, &str, &str); 27] = [
@@ -73,19 +70,23 @@ pub(super) const HABITS: [(&str, &str, &str); 27] = [
 ];
 
 /// The names that other programs give to a section: habitual name, section.
-pub(super) const SECTION_HABITS: [(&str, &str); 13] = [
+pub(super) const SECTION_HABITS: [(&str, &str); 17] = [
     ("access_log", "log"),
     ("audit", "log"),
     ("audit_log", "log"),
     ("backend", "upstream"),
+    ("health", "upstream"),
     ("http", "server"),
     ("https", "server"),
     ("logging", "log"),
     ("prometheus", "metrics"),
     ("proxy", "upstream"),
+    ("registries", ROUTE),
     ("registry", "upstream"),
+    ("routes", ROUTE),
     ("ssl", "tls"),
     ("status", "admin"),
+    ("upstreams", "upstream"),
     ("users", "auth"),
 ];
 
@@ -103,8 +104,6 @@ pub(super) enum Standing {
     /// This TOML text is read instead.
     Default(&'static str),
     Required,
-    /// The key is announced for a later version, and rejected in this one.
-    Planned,
 }
 
 /// A key that the reader of a section takes.
@@ -141,9 +140,6 @@ impl Keys {
 
     /// The message about a key that no reader has taken.
     pub(super) fn unknown(&self, section: &str, name: &str) -> String {
-        if is_planned(name) {
-            return planned(&format!("{section}.{name}"));
-        }
         format!("unknown key {} in {}; {}", quoted(name), header(section), self.advice(section, name))
     }
 
@@ -160,7 +156,7 @@ impl Keys {
         if SECTIONS.contains(&name) {
             return format!("{} is a separate section", header(name));
         }
-        if let Some(key) = self.working().find(|key| SECTIONS.contains(&key.section) && key.name == name) {
+        if let Some(key) = self.0.iter().find(|key| SECTIONS.contains(&key.section) && key.name == name) {
             return format!("it belongs to {}", header(key.section));
         }
         let inner = SECTIONS.iter().filter_map(|inner| inner.strip_prefix(section)?.strip_prefix('.'));
@@ -172,15 +168,15 @@ impl Keys {
             return format!("did you mean {near:?}?");
         }
         // A short word resembles too many others.
-        let elsewhere = self.working().filter(|_| !LISTS.contains(&section) && name.len() > SHORT);
+        let elsewhere = self.0.iter().filter(|_| !LISTS.contains(&section) && name.len() > SHORT);
         let near = nearest(name, elsewhere.map(|key| key.name.as_str()));
-        if let Some(key) = near.and_then(|near| self.working().find(|key| key.name == near)) {
+        if let Some(key) = near.and_then(|near| self.0.iter().find(|key| key.name == near)) {
             return format!("did you mean {:?} of {}?", key.name, header(key.section));
         }
         if section.is_empty() {
             return all_sections();
         }
-        let here = self.working().filter(|key| key.section == section);
+        let here = self.0.iter().filter(|key| key.section == section);
         let names: Vec<&str> = here.map(|key| key.name.as_str()).collect();
         format!("{} has {}", header(section), names.join(", "))
     }
@@ -188,16 +184,13 @@ impl Keys {
     /// The message about a variable that names no section, if its purpose can be guessed. `rest` is
     /// its name after `TIDEGATE_`, in lower case.
     pub(super) fn variable(&self, rest: &str) -> Option<String> {
-        if is_planned(rest) {
-            return Some(planned("this"));
-        }
-        let mut names: Vec<String> = self.working().filter_map(Key::variable).collect();
+        let mut names: Vec<String> = self.0.iter().filter_map(Key::variable).collect();
         names.extend(LISTS.into_iter().chain([CONFIG]).map(str::to_owned));
         let file = rest.starts_with(CONFIG).then(|| CONFIG.to_owned());
-        let exact = self.working().find(|key| key.name == rest).and_then(Key::variable);
+        let exact = self.0.iter().find(|key| key.name == rest).and_then(Key::variable);
         let group = rest.strip_prefix("group_").map(|name| format!("{GROUPS}_{name}"));
         let part = SECTIONS.iter().find(|section| section.replace('.', "_") == rest);
-        let in_part = part.and_then(|part| self.working().find(|key| key.section == *part)?.variable());
+        let in_part = part.and_then(|part| self.0.iter().find(|key| key.section == *part)?.variable());
         let near = || nearest(rest, names.iter().map(String::as_str)).map(str::to_owned);
         let meant = exact.or(group).or(in_part).or(file).or_else(near)?;
         Some(format!("unknown variable; did you mean TIDEGATE_{}?", meant.to_uppercase()))
@@ -208,16 +201,13 @@ impl Keys {
     pub(super) fn misspelt_variable(&self, name: &str) -> Option<String> {
         let name = name.to_uppercase();
         let names = self
-            .working()
+            .0
+            .iter()
             .filter_map(Key::variable)
             .chain(LISTS.into_iter().chain([CONFIG]).map(str::to_owned));
         let mut names = names.map(|rest| format!("TIDEGATE_{}", rest.to_uppercase()));
         let meant = names.find(|meant| strsim::damerau_levenshtein(&name, meant) <= SLIPS)?;
         Some(format!("unknown variable; did you mean {meant}?"))
-    }
-
-    fn working(&self) -> impl Iterator<Item = &Key> {
-        self.0.iter().filter(|key| key.standing != Standing::Planned)
     }
 }
 
@@ -228,19 +218,6 @@ impl Key {
             SECTIONS.into_iter().find(|section| *section == self.section && !LISTS.contains(section))?;
         Some(format!("{}_{}", section.replace('.', "_"), self.name))
     }
-}
-
-/// Whether a section, or a key of any section, is announced for a later version.
-pub(super) fn is_planned(name: &str) -> bool {
-    let name = name.to_lowercase().replace('-', "_");
-    PLANNED.iter().any(|planned| {
-        name.strip_prefix(planned).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-    })
-}
-
-/// The message about something that is announced for a later version.
-pub(super) fn planned(name: &str) -> String {
-    format!("{name} is planned, but not available in this version; remove it")
 }
 
 /// The header of the section in the file.

@@ -47,7 +47,7 @@ fn every_habit_leads_to_a_key() {
         assert!(known.0.iter().any(|key| key.section == section && key.name == name), "{section}.{name}");
     }
     for (habit, section) in SECTION_HABITS {
-        assert_eq!(section_advice(habit), format!("did you mean [{section}]?"));
+        assert_eq!(section_advice(habit), format!("did you mean {}?", header(section)));
         assert!(SECTIONS.contains(&section) && !SECTIONS.contains(&habit), "{habit}");
     }
 }

@@ -137,7 +137,7 @@ fn a_misspelt_variable_is_refused_with_the_right_spelling() {
         ("TIDE_GATE_AUTH_MODE", "unknown variable; did you mean TIDEGATE_AUTH_MODE?"),
         ("TIDEGATESERVER_LISTEN", "unknown variable; did you mean TIDEGATE_SERVER_LISTEN?"),
         ("TIDEGTE_CONFIG", "unknown variable; did you mean TIDEGATE_CONFIG?"),
-        ("TIDEGATE_HEALTH_PATH", "this is planned, but not available in this version; remove it"),
+        ("TIDEGATE_HEALTH_PATH", "unknown variable; did you mean TIDEGATE_UPSTREAM_HEALTH_PATH?"),
     ] {
         let problems = parse_with(PAIR, &[(name, "alice")]).unwrap_err();
         assert_eq!(problems, [format!("environment: {name}: {advice}")]);

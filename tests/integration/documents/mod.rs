@@ -97,10 +97,9 @@ fn every_key_is_explained_with_its_default() {
 #[test]
 fn only_keys_and_commands_that_exist_are_mentioned() {
     let keys = reference::example(&read("proxy.toml.example"));
-    let planned = reference::planned(&page("docs/configuration.md"));
     let pages = pages();
     let mut problems: Vec<String> =
-        pages.iter().flat_map(|page| reference::unknown_keys(page, &keys, &planned)).collect();
+        pages.iter().flat_map(|page| reference::unknown_keys(page, &keys)).collect();
     for page in &pages {
         for (line, span) in page.spans().into_iter().filter(|(_, span)| span.starts_with("tidegate ")) {
             let found = command::mentioned(&span);
@@ -126,16 +125,6 @@ fn every_variable_is_taken() {
     }
     let ended = command::run("TIDEGATE_SERVER_NAME=x tidegate check", folder.path());
     assert!(!ended.success);
-}
-
-#[test]
-fn every_planned_key_is_refused() {
-    for key in reference::planned(&page("docs/configuration.md")) {
-        let refusal = Settings::for_upstream("http://127.0.0.1:1").set(&key, r#""x""#).refused();
-        let output = refusal.output.join("\n");
-        let name = key.split('.').next_back().unwrap();
-        assert!(refusal.code == 78 && output.contains(name) && !output.contains("unknown key"), "{output}");
-    }
 }
 
 /// Changes each key that the reference marks with `restart`; the reload must name it.
@@ -393,11 +382,8 @@ mod what_is_wrong_is_found {
             table(&format!("{listen}{threads}{}", threads.replace("threads", "thread"))).contains("no key")
         );
 
-        let mentioned = |text: &str| {
-            let planned = ["server.admin".to_owned()].into();
-            reference::unknown_keys(&Page::parse("page.md", text), &keys, &planned).len()
-        };
-        assert_eq!(mentioned("`server.listen`, `server.threads = 2`, `server.admin`, `other.key`\n"), 0);
+        let mentioned = |text: &str| reference::unknown_keys(&Page::parse("page.md", text), &keys).len();
+        assert_eq!(mentioned("`server.listen`, `server.threads = 2`, `other.key`\n"), 0);
         assert_eq!(mentioned("`server.thread`\n"), 1);
         assert_eq!(mentioned("`server.threads = many`\n"), 1);
     }

@@ -98,7 +98,7 @@ pub fn differences(page: &Page, keys: &Keys) -> Vec<String> {
 }
 
 /// The keys that a page mentions, as `section.key` or `section.key = value`, and that do not exist.
-pub fn unknown_keys(page: &Page, keys: &Keys, planned: &BTreeSet<String>) -> Vec<String> {
+pub fn unknown_keys(page: &Page, keys: &Keys) -> Vec<String> {
     let written = Regex::new(r"^([a-z_]+(?:\.[a-z_]+)+)( = .+)?$").unwrap();
     let full: BTreeSet<String> = keys.keys().map(|(section, key)| format!("{section}.{key}")).collect();
     let sections: BTreeSet<&str> = keys.keys().map(|(section, _)| section.as_str()).collect();
@@ -110,7 +110,7 @@ pub fn unknown_keys(page: &Page, keys: &Keys, planned: &BTreeSet<String>) -> Vec
     for (line, span) in page.spans() {
         let Some(found) = written.captures(&span).filter(|found| is_about(&found[1])) else { continue };
         let name = &found[1];
-        if !full.contains(name) && !sections.contains(name) && !planned.contains(name) {
+        if !full.contains(name) && !sections.contains(name) {
             problems.push(format!("{}:{line}: there is no key {name}", page.name));
         }
         if found.get(2).is_some() && !span.contains('…') && span.parse::<toml::Table>().is_err() {
@@ -118,13 +118,6 @@ pub fn unknown_keys(page: &Page, keys: &Keys, planned: &BTreeSet<String>) -> Vec
         }
     }
     problems
-}
-
-/// The keys that are refused until they work.
-pub fn planned(page: &Page) -> BTreeSet<String> {
-    let list = page.paragraphs.iter().find(|(_, text)| text.starts_with("These keys are planned"));
-    let (_, text) = list.expect("the reference lists the planned keys");
-    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// What clients say by themselves, in the page about messages.
