@@ -1,6 +1,6 @@
 //! Known keys are those that a reader asks for; others get advice.
 
-use super::super::keys::{HABITS, SECTION_HABITS, SECTIONS, section_advice};
+use super::super::keys::{HABITS, SECTION_HABITS, SECTIONS, header, section_advice};
 use super::*;
 
 #[test]
