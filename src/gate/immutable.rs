@@ -52,12 +52,12 @@ pub(super) async fn guard(
         return Ok(Verdict::Forward(Vec::new()));
     };
     if is_put {
-        push(context, &tags, reference, request).await
+        Box::pin(push(context, &tags, reference, request)).await
     } else if name::is_digest(reference) {
-        needed::check(&tags, reference, target.operation).await?;
+        Box::pin(needed::check(&tags, reference, target.operation)).await?;
         Ok(Verdict::Forward(Vec::new()))
     } else {
-        delete(&tags, reference).await.map(Verdict::Forward)
+        Box::pin(delete(&tags, reference)).await.map(Verdict::Forward)
     }
 }
 

@@ -206,7 +206,7 @@ async fn pass(
     let certificate_user = context.certificate_user(peer)?;
     if let Some(tokens) = tokens {
         log.operation(TOKEN);
-        return token::answer(&context, tokens, certificate_user, mem::take(request)).await;
+        return Box::pin(token::answer(&context, tokens, certificate_user, mem::take(request))).await;
     }
     let caller = context.identify(certificate_user, request.headers()).await?;
     log.user(&caller.identity);
@@ -218,11 +218,12 @@ async fn pass(
     // Before the registry is asked: it has to be known whether there is a body.
     early_body::settle(request, config.limits.idle_timeout).await?;
     let is_catalog = target.operation == Operation::Catalog;
+    // What is rare is boxed here and below: its memory would be a part of every request.
     if is_catalog && let Some(parts) = merged_catalog::parts(&context) {
-        return merged_catalog::answer(&context, &permit, request, parts).await;
+        return Box::pin(merged_catalog::answer(&context, &permit, request, parts)).await;
     }
     if is_catalog && !permit.has_catalog(&state.rules) {
-        return catalog::filtered(&context, &permit, request).await;
+        return Box::pin(catalog::filtered(&context, &permit, request)).await;
     }
     let _place = if is_catalog { Some(catalog::place(&context, &permit).await?) } else { None };
     let tag_locks = match immutable::guard(&context, &permit, request).await? {
@@ -252,7 +253,7 @@ async fn pass(
         answer?
     };
     let response = reply::rewrite(&context, &asked, answer)?;
-    if route.renaming.is_needed() { context.renamed(response).await } else { Ok(response) }
+    if route.renaming.is_needed() { Box::pin(context.renamed(response)).await } else { Ok(response) }
 }
 
 fn user_agent<B>(request: &Request<B>) -> Option<&[u8]> {
