@@ -3,7 +3,7 @@ set -euo pipefail
 
 usage() {
     cat <<'END'
-Fuzzes what reads untrusted input: builds the targets, and runs each for some seconds.
+Fuzzes what reads untrusted input: builds the fuzzer, and runs each target for some seconds.
 
   fuzz/run.sh [SECONDS [TARGET...]]     10 seconds, all targets
   fuzz/run.sh --merge TARGET...         adds what was found to be new to fuzz/corpus, as little
@@ -14,7 +14,7 @@ covered edges of tidegate's code (cov), the features (ft: edges with how often t
 whether a promise was broken. New inputs are kept in target/fuzz/TARGET, and an input that breaks a
 promise is kept in target/fuzz/TARGET.found. Exits with 1 if there is one. To run it again:
 
-  target/debug/TARGET target/fuzz/TARGET.found/crash-...
+  target/debug/tidegate-fuzz --target=TARGET target/fuzz/TARGET.found/crash-...
 END
 }
 
@@ -42,14 +42,14 @@ if [[ ! $seconds =~ ^[0-9]+$ ]]; then
 fi
 targets=("$@")
 if ((${#targets[@]} == 0)); then
-    for file in fuzz/fuzz_targets/*.rs; do
-        targets+=("$(basename "$file" .rs)")
+    for folder in fuzz/corpus/*/; do
+        targets+=("$(basename "$folder")")
     done
 fi
 for target in "${targets[@]}"; do
-    if [[ ! -f fuzz/fuzz_targets/$target.rs ]]; then
+    if [[ ! -d fuzz/corpus/$target ]]; then
         printf 'fuzz/run.sh: there is no target %s; those there are:\n' "$target" >&2
-        (cd fuzz/fuzz_targets && printf '  %s\n' *.rs) | sed 's/\.rs$//' >&2
+        (cd fuzz/corpus && printf '  %s\n' *) >&2
         exit 64
     fi
 done
@@ -58,6 +58,11 @@ built=$PWD/target
 export CARGO_TARGET_DIR=$built RUSTC_WRAPPER=$PWD/fuzz/rustc.sh
 # Not locked: a change of tidegate's own dependencies may have left the other lock file behind.
 cargo build --quiet --manifest-path fuzz/Cargo.toml
+fuzzer=$built/debug/tidegate-fuzz
+# The fuzzer ends without removing its temporary files.
+TMPDIR=$(mktemp -d)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 
 found=0
 $merge || printf '%-22s %12s %8s %8s  %s\n' target executions cov ft finding
@@ -65,12 +70,12 @@ for target in "${targets[@]}"; do
     inputs=$built/fuzz/$target log=$built/fuzz/$target.log
     mkdir -p "$inputs" "$inputs.found"
     if $merge; then
-        "$built/debug/$target" -merge=1 -max_len=2048 "fuzz/corpus/$target" "$inputs" >"$log" 2>&1
+        "$fuzzer" "--target=$target" -merge=1 -max_len=2048 "fuzz/corpus/$target" "$inputs" >"$log" 2>&1
         printf '%s: %d inputs\n' "$target" "$(find "fuzz/corpus/$target" -type f | wc -l)"
         continue
     fi
     finding=none
-    if ! "$built/debug/$target" -max_total_time="$seconds" -timeout=10 -print_final_stats=1 \
+    if ! "$fuzzer" "--target=$target" -max_total_time="$seconds" -timeout=10 -print_final_stats=1 \
         -artifact_prefix="$inputs.found/" "$inputs" "fuzz/corpus/$target" >"$log" 2>&1; then
         finding="see $log"
         found=1

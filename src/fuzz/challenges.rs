@@ -7,7 +7,7 @@ use super::pieces::{lines, texts};
 use crate::header::challenge::{Bearer, BearerError, basic, parameters};
 
 /// Checks one input.
-pub fn challenges(bytes: &[u8]) {
+pub(super) fn challenges(bytes: &[u8]) {
     let mut last = 0;
     for (name, value) in parameters(bytes) {
         assert!(last <= value.start && value.start <= value.end && value.end <= bytes.len());

@@ -12,7 +12,7 @@ use super::pieces::field;
 use crate::header::credentials::{Credentials, MAX_BEARER, read};
 
 /// Checks one input.
-pub fn credentials(bytes: &[u8]) {
+pub(super) fn credentials(bytes: &[u8]) {
     let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
     let mut headers = HeaderMap::new();
     for line in lines.iter().take(3) {

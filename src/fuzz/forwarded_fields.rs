@@ -13,7 +13,7 @@ use crate::header::forwarded::{self, is_trusted};
 use crate::header::forwarded_host;
 
 /// Checks one input.
-pub fn forwarded_fields(bytes: &[u8]) {
+pub(super) fn forwarded_fields(bytes: &[u8]) {
     let Some((first, rest)) = bytes.split_first() else { return };
     let peer = IpAddr::V4(Ipv4Addr::new(10, 0, 0, *first));
     let Ok(net) = Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 25) else { return };

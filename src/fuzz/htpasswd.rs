@@ -10,7 +10,7 @@ use crate::auth::edit::{remove_user, set_user};
 const HASH: &str = "$2y$04$abcdefghijklmnopqrstuuQ8hcMTNcGPnnpqDFkKTmVqRhOYzn5Nu";
 
 /// Checks one input.
-pub fn htpasswd(bytes: &[u8]) {
+pub(super) fn htpasswd(bytes: &[u8]) {
     let legacy = bytes.first().is_some_and(|first| first % 2 == 0);
     let lines = bytes.split(|byte| *byte == b'\n').count();
     let users = match Htpasswd::parse(bytes, legacy) {

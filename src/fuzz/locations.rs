@@ -21,7 +21,7 @@ static REFERENCE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\A(?i-u:(https?):)?//([^/?#]*)").expect("the pattern is valid"));
 
 /// Checks one input.
-pub fn locations(bytes: &[u8]) {
+pub(super) fn locations(bytes: &[u8]) {
     let Some([asked, value]) = texts(bytes) else { return };
     let Some(value) = field(value.as_bytes()) else { return };
     let Some(client) = Authority::of_host_and_port("door.example:8443") else { return };

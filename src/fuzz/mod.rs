@@ -8,26 +8,43 @@
 
 mod challenges;
 mod credentials;
+mod door;
 mod forwarded_fields;
 mod htpasswd;
 mod locations;
 mod pieces;
+mod proxy_headers;
+mod recording_registry;
 mod repository_patterns;
+mod request_heads;
 mod request_targets;
 mod settings;
+mod strict_http;
 mod token_requests;
+mod tokens;
 mod upload_places;
+mod whole_gate;
 
-pub use challenges::challenges;
-pub use credentials::credentials;
-pub use forwarded_fields::forwarded_fields;
-pub use htpasswd::htpasswd;
-pub use locations::locations;
-pub use repository_patterns::repository_patterns;
-pub use request_targets::request_targets;
-pub use settings::settings;
-pub use token_requests::token_requests;
-pub use upload_places::upload_places;
+/// What takes an input.
+pub type Target = fn(&[u8]);
+
+/// The functions by their names, which are those of the folders of `fuzz/corpus`.
+pub const TARGETS: [(&str, Target); 14] = [
+    ("challenges", challenges::challenges),
+    ("credentials", credentials::credentials),
+    ("forwarded_fields", forwarded_fields::forwarded_fields),
+    ("htpasswd", htpasswd::htpasswd),
+    ("locations", locations::locations),
+    ("proxy_headers", proxy_headers::proxy_headers),
+    ("repository_patterns", repository_patterns::repository_patterns),
+    ("request_heads", request_heads::request_heads),
+    ("request_targets", request_targets::request_targets),
+    ("settings", settings::settings),
+    ("token_requests", token_requests::token_requests),
+    ("tokens", tokens::tokens),
+    ("upload_places", upload_places::upload_places),
+    ("whole_gate", whole_gate::whole_gate),
+];
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,16 @@
 //! A pattern of repositories, a repository, a user, a pattern of tags and a tag, one a line.
 //!
-//! A pattern matches as a plain recursive reading of it says, and only repositories.
+//! A pattern matches as a plain reading of it says, item by item, and only repositories.
 
 use super::pieces::texts;
 use crate::registry::pattern::{Pattern, TagPattern};
 use crate::user::User;
 
-/// Bytes of an input. The recursive reading takes exponential time.
+/// Bytes of an input.
 const LONGEST: usize = 120;
 
 /// Checks one input.
-pub fn repository_patterns(bytes: &[u8]) {
+pub(super) fn repository_patterns(bytes: &[u8]) {
     let Some([pattern, repository, user, tags, tag]) =
         texts(bytes).filter(|_| bytes.len() <= LONGEST && !bytes.contains(&0))
     else {
@@ -36,33 +36,37 @@ pub fn repository_patterns(bytes: &[u8]) {
 }
 
 fn is_below(pattern: &[&str], repository: &[&str], user: Option<&str>) -> bool {
-    match (pattern, repository) {
-        ([], []) => true,
-        (["**", rest @ ..], _) => (0..=repository.len()).any(|skipped| {
-            repository.get(skipped..).is_some_and(|repository| is_below(rest, repository, user))
-        }),
-        ([component, rest @ ..], [found, others @ ..]) => {
-            let user = user.filter(|user| !user.contains('/'));
-            let component = match (component.contains("${user}"), user) {
-                (false, _) => (*component).to_owned(),
-                // A star in a name stands for itself.
-                (true, Some(user)) => component.replace("${user}", &user.replace('*', "\u{0}")),
-                (true, None) => return false,
-            };
-            let found = found.replace('*', "\u{0}");
-            is_like(component.as_bytes(), found.as_bytes()) && is_below(rest, others, user)
-        }
-        _ => false,
-    }
+    let user = user.filter(|user| !user.contains('/'));
+    matches(pattern, repository, |component| *component == "**", &|component, found| {
+        let component = match (component.contains("${user}"), user) {
+            (false, _) => (*component).to_owned(),
+            // A star in a name stands for itself.
+            (true, Some(user)) => component.replace("${user}", &user.replace('*', "\u{0}")),
+            (true, None) => return false,
+        };
+        is_like(component.as_bytes(), found.replace('*', "\u{0}").as_bytes())
+    })
 }
 
 fn is_like(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern, text) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => {
-            is_like(rest, text) || text.split_first().is_some_and(|(_, text)| is_like(pattern, text))
+    matches(pattern, text, |byte| *byte == b'*', &|wanted, found| wanted == found)
+}
+
+/// Whether `pattern` matches all of `text`, where an `is_any` of it stands for any number of items.
+fn matches<T>(pattern: &[T], text: &[T], is_any: fn(&T) -> bool, fits: &dyn Fn(&T, &T) -> bool) -> bool {
+    // Whether the pattern so far matches the first `n` items.
+    let mut matched: Vec<bool> = (0..=text.len()).map(|length| length == 0).collect();
+    for wanted in pattern {
+        let mut next = vec![false; matched.len()];
+        for length in 0..next.len() {
+            let before = length.checked_sub(1);
+            next[length] = if is_any(wanted) {
+                matched[length] || before.is_some_and(|before| next[before])
+            } else {
+                before.is_some_and(|before| matched[before] && fits(wanted, &text[before]))
+            };
         }
-        ([wanted, rest @ ..], [found, text @ ..]) => wanted == found && is_like(rest, text),
-        _ => false,
+        matched = next;
     }
+    matched[text.len()]
 }

@@ -24,7 +24,7 @@ static GRAMMAR: LazyLock<[Regex; 3]> = LazyLock::new(|| {
 });
 
 /// Checks one input.
-pub fn request_targets(bytes: &[u8]) {
+pub(super) fn request_targets(bytes: &[u8]) {
     let Ok(path) = str::from_utf8(bytes) else { return };
     let decoded = target::decode(path);
     let targets = METHODS.map(|method| target::parse(&method, &decoded));

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::config::Config;
 
 /// Checks one input.
-pub fn settings(bytes: &[u8]) {
+pub(super) fn settings(bytes: &[u8]) {
     let Ok(input) = str::from_utf8(bytes) else { return };
     let (text, environment) = input.split_once('\0').unwrap_or((input, ""));
     let variables: Vec<(String, String)> = environment

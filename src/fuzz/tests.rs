@@ -4,20 +4,8 @@ use std::fs;
 use std::panic;
 use std::path::Path;
 
-type Target = fn(&[u8]);
-
-const TARGETS: [(&str, Target); 10] = [
-    ("challenges", super::challenges),
-    ("credentials", super::credentials),
-    ("forwarded_fields", super::forwarded_fields),
-    ("htpasswd", super::htpasswd),
-    ("locations", super::locations),
-    ("repository_patterns", super::repository_patterns),
-    ("request_targets", super::request_targets),
-    ("settings", super::settings),
-    ("token_requests", super::token_requests),
-    ("upload_places", super::upload_places),
-];
+use super::TARGETS;
+use super::door::Door;
 
 #[test]
 fn every_promise_holds_for_the_collected_inputs() {
@@ -32,4 +20,15 @@ fn every_promise_holds_for_the_collected_inputs() {
             assert!(outcome.is_ok(), "{}", input.display());
         }
     }
+}
+
+#[test]
+fn the_door_lets_the_user_in_and_nobody_else() {
+    let door = Door::open().unwrap();
+    let passed = |input: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/whole_gate").join(input);
+        door.send(&fs::read(path).unwrap()).unwrap().seen.len()
+    };
+    assert_eq!([passed("ping"), passed("wrong"), passed("other"), passed("dots")], [0; 4]);
+    assert_eq!([passed("ping-known"), passed("two"), passed("patch-chunked")], [1, 2, 2]);
 }

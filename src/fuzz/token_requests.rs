@@ -9,7 +9,7 @@ use crate::registry::grant::{Proof, TokenRequest, form, query};
 use crate::registry::scope::Scope;
 
 /// Checks one input.
-pub fn token_requests(bytes: &[u8]) {
+pub(super) fn token_requests(bytes: &[u8]) {
     let asked = form(bytes).ok();
     if let Ok(text) = str::from_utf8(bytes)
         && let Ok(query) = query(text)

@@ -12,7 +12,7 @@ use crate::registry::target::{self, Operation};
 use crate::registry::upload_place::{Place, classify, escaped, resolve, with_digest};
 
 /// Checks one input.
-pub fn upload_places(bytes: &[u8]) {
+pub(super) fn upload_places(bytes: &[u8]) {
     let Some([asked, reference, repository, query]) = texts(bytes) else { return };
     if !is_repository(repository) {
         return;

@@ -107,7 +107,7 @@ impl Tokens {
         })
     }
 
-    pub(super) fn sign(&self, kind: &str, claims: &impl Serialize) -> Result<Secret, NotIssued> {
+    pub(crate) fn sign(&self, kind: &str, claims: &impl Serialize) -> Result<Secret, NotIssued> {
         let mut token = self.unsigned(kind, claims)?;
         let signature = self.key.sign(token.as_bytes()).ok_or(NotIssued::Unsigned)?;
         token.push('.');
