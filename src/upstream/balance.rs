@@ -78,7 +78,8 @@ impl<'a> Destination<'a> {
 
     /// The address for a request that has `tried` others in vain; `turn` goes up by one from
     /// request to request. If all are down, the one that went down last is tried, alone, unless it
-    /// would only keep the client waiting.
+    /// would only keep the client waiting. The addresses of one machine are all tried: nothing else
+    /// finds out that one of them is up again.
     pub(super) fn pick(self, turn: usize, tried: &[Arc<Endpoint>]) -> Option<Pick<'a>> {
         let servers = self.servers();
         if let ([server], []) = (servers, tried)
@@ -114,8 +115,9 @@ impl<'a> Destination<'a> {
         if let Some((_, (server, endpoint))) = best {
             return Some(Pick { server, endpoint: endpoint.clone(), is_down: false });
         }
-        let last = all.into_iter().max_by_key(|(_, endpoint)| endpoint.health.down_since());
-        last.filter(|(_, endpoint)| tried.is_empty() && !is_hopeless(endpoint))
+        let down = all.into_iter().filter(|(_, endpoint)| is_new(endpoint));
+        let last = down.max_by_key(|(_, endpoint)| endpoint.health.down_since());
+        last.filter(|(_, endpoint)| !self.has_choice() || tried.is_empty() && !is_hopeless(endpoint))
             .map(|(server, endpoint)| Pick { server, endpoint, is_down: true })
     }
 }

@@ -1,9 +1,11 @@
 //! Requests to the registry, and when they are repeated.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
@@ -19,6 +21,7 @@ use super::endpoint::Endpoint;
 use super::error::UpstreamError;
 use super::health::UpstreamFault;
 use super::pool::{EndpointPool, Lease, Pool};
+use super::server::Server;
 use crate::access::Permit;
 use crate::body::{ClientBody, Flow};
 use crate::metrics::Counts;
@@ -121,14 +124,17 @@ impl Upstream {
                         .map(|incoming| Answer::new(incoming, lease, place, read_timeout, flow.clone())));
                 }
                 Err(Failed::Sent(error)) => {
-                    if !matches!(error, UpstreamError::Client(_) | UpstreamError::Full) {
+                    if !matches!(error, UpstreamError::Client(_)) {
                         note_failure(&pool, &error);
                     }
                     return Err(error);
                 }
                 Err(Failed::Unreachable(unsent, error)) => {
-                    pool.server.counts.connect_failures.increment();
-                    note_unreachable(&pool, &error);
+                    // A server without a free connection is not to blame.
+                    if !matches!(error, UpstreamError::Full) {
+                        pool.server.counts.connect_failures.increment();
+                        note_unreachable(&pool, &error);
+                    }
                     request = *unsent;
                     tried.push(pick.endpoint);
                     failure = Some(error);
@@ -146,16 +152,15 @@ impl Upstream {
         deadline: Instant,
     ) -> Result<bool, UpstreamError> {
         let servers = to.servers();
-        if servers.iter().all(|server| server.endpoints().is_empty())
-            && let Some(server) = servers.first()
-        {
-            server.first_address(deadline).await?;
-            return Ok(true);
+        if servers.iter().all(|server| server.endpoints().is_empty()) {
+            return first_address(servers, deadline).await;
         }
+        let deadline = deadline.min(Instant::now() + LOOK_UP);
         for server in servers.iter().filter(|server| server.is_named) {
-            server.next_addresses(LOOK_UP.min(deadline.saturating_duration_since(Instant::now()))).await;
-            if server.endpoints().iter().any(|new| !tried.iter().any(|tried| Arc::ptr_eq(tried, new))) {
-                return Ok(!to.has_choice() || to.pick(0, tried).is_some());
+            server.next_addresses(deadline).await;
+            // Without this, the caller would come back at once, and forever.
+            if to.pick(0, tried).is_some() {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -201,7 +206,6 @@ impl Upstream {
         // Boxed: it is rare and long, and every request would carry its memory about.
         let mut lease = match Box::pin(self.open(pool, deadline)).await {
             Ok(lease) => lease,
-            Err(UpstreamError::Full) => return Err(Failed::Sent(UpstreamError::Full)),
             Err(error) => return Err(Failed::Unreachable(Box::new(request), error)),
         };
         match lease.connection.send(request, flow, read_timeout).await {
@@ -255,9 +259,30 @@ impl Upstream {
     }
 }
 
+/// Waits until one of the servers has an address, until `deadline`.
+async fn first_address(servers: &[Arc<Server>], deadline: Instant) -> Result<bool, UpstreamError> {
+    let waits = servers.iter().map(|server| Some(Box::pin(server.first_address(deadline))));
+    let (mut waits, mut failure): (Vec<_>, _) = (waits.collect(), None);
+    poll_fn(|cx| {
+        for wait in &mut waits {
+            match wait.as_mut().map(|wait| wait.as_mut().poll(cx)) {
+                Some(Poll::Ready(Ok(()))) => return Poll::Ready(Ok(true)),
+                Some(Poll::Ready(Err(error))) => (*wait, failure) = (None, Some(error)),
+                Some(Poll::Pending) | None => {}
+            }
+        }
+        if waits.iter().any(Option::is_some) {
+            return Poll::Pending;
+        }
+        Poll::Ready(failure.take().map_or(Ok(false), Err))
+    })
+    .await
+}
+
 /// The error of a request that no address has taken.
 fn give_up(to: Destination<'_>, failure: Option<UpstreamError>) -> UpstreamError {
     match failure {
+        Some(UpstreamError::Full) => UpstreamError::Full,
         Some(failure) if !to.has_choice() => failure,
         failure => UpstreamError::AllDown(failure.map(Box::new)),
     }

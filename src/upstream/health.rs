@@ -140,9 +140,11 @@ impl Health {
     }
 
     /// Whether a further attempt would only wait: nothing came from the address before, and the
-    /// next check is not due yet.
+    /// next check is not due yet, or is waiting itself.
     pub(super) fn is_hopeless(&self, now: Instant) -> bool {
-        self.known().down.as_ref().is_some_and(|down| down.is_silent && now < down.next_check)
+        let known = self.known();
+        let is_checked = |down: &Down| known.is_being_checked || now < down.next_check;
+        known.down.as_ref().is_some_and(|down| down.is_silent && is_checked(down))
     }
 
     /// Records an answer that is not a failure. It takes the address back if the request was sent

@@ -53,12 +53,13 @@ impl Pool {
         new
     }
 
-    /// Closes the connections that have expired, that their server has closed or whose address is
-    /// gone, and forgets addresses without a connection.
+    /// Closes the connections that have expired, that their server has closed, or whose address is
+    /// gone or down, and forgets addresses without a connection.
     pub(super) fn sweep(&self) {
         self.endpoints.borrow_mut().retain(|pool| {
-            let is_gone = pool.endpoint.is_gone();
-            pool.change(|idle| idle.retain_mut(|idle| !is_gone && idle.is_usable()));
+            // Another worker may have found out that it is down: its checks need the permits.
+            let is_kept = !pool.endpoint.is_gone() && !pool.endpoint.health.is_down();
+            pool.change(|idle| idle.retain_mut(|idle| is_kept && idle.is_usable()));
             !pool.idle.borrow().is_empty() || Rc::strong_count(pool) > 1
         });
     }

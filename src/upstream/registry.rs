@@ -76,7 +76,12 @@ impl Registry {
             let tls = tls.as_ref().filter(|_| is_https(address));
             let same = known.iter().find(|server| server.is(address, tls, settings.connections));
             same.cloned().unwrap_or_else(|| {
-                Arc::new(Server::new(address, tls.cloned(), settings.connections, workers))
+                let new = Server::new(address, tls.cloned(), settings.connections, workers);
+                let before = known.iter().find(|server| server.is_named && server.address == *address);
+                Arc::new(match before {
+                    Some(before) => new.starting_as(before),
+                    None => new,
+                })
             })
         });
         let authorities = settings.servers.iter().map(|server| server.authority().to_string());

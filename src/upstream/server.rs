@@ -102,6 +102,15 @@ impl Server {
         }
     }
 
+    /// Begins with the addresses of `before`, which has the same name: until the first look-up, or
+    /// for as long as the resolver fails.
+    pub(super) fn starting_as(self, before: &Self) -> Self {
+        let known = before.endpoints();
+        let new = known.iter().map(|known| Arc::new(Endpoint::new(known.address.clone(), self.workers)));
+        self.endpoints.store(Arc::new(new.collect()));
+        self
+    }
+
     /// Whether it is the server at `address`, verified and limited like this.
     pub(super) fn is(&self, address: &ServerAddress, tls: Option<&Tls>, limit: usize) -> bool {
         let same_tls = match (&self.tls, tls) {
@@ -181,7 +190,9 @@ impl Server {
         }
         self.endpoints.store(Arc::new(new));
         gone.iter().for_each(|endpoint| endpoint.leave());
-        self.former.lock().unwrap_or_else(PoisonError::into_inner).extend(gone);
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        former.retain(|endpoint| Arc::strong_count(endpoint) > 1);
+        former.extend(gone);
     }
 
     /// Records that a look-up begins.
@@ -218,6 +229,10 @@ impl Server {
     pub(super) async fn first_address(&self, deadline: Instant) -> Result<(), UpstreamError> {
         let mut look_ups = self.look_ups.subscribe();
         let ended = look_ups.borrow_and_update().ended;
+        // A look-up may have ended since the caller looked.
+        if !self.endpoints().is_empty() {
+            return Ok(());
+        }
         if ended > 0 {
             self.want_attention();
         }
@@ -231,15 +246,17 @@ impl Server {
         Err(UpstreamError::Name(io::Error::other(text)))
     }
 
-    /// Waits a moment for a look-up that was asked for, as long as it may bring another address.
-    pub(super) async fn next_addresses(&self, patience: Duration) {
+    /// Asks for a look-up and waits for its end, until `deadline`, as long as it may bring another
+    /// address.
+    pub(super) async fn next_addresses(&self, deadline: Instant) {
         let mut look_ups = self.look_ups.subscribe();
         let (ended, may_begin) = {
             let now = look_ups.borrow_and_update();
             (now.ended, now.is_running || now.begun.is_none_or(|begun| begun.elapsed() >= LOOK_UP_PAUSE))
         };
         if may_begin {
-            _ = timeout_at(Instant::now() + patience, look_ups.wait_for(|now| now.ended > ended)).await;
+            self.want_attention();
+            _ = timeout_at(deadline, look_ups.wait_for(|now| now.ended > ended)).await;
         }
     }
 

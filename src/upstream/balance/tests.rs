@@ -133,3 +133,66 @@ fn addresses_of_a_name_are_shared_out_and_those_that_stay_keep_what_is_known() {
     }
     assert_eq!(server.counts.resolve_failures.get(), 2);
 }
+
+/// A registry of one name with these addresses, which has looked them up.
+fn named(settings: &str, addresses: &[&str], known: &[Arc<Server>]) -> Arc<Registry> {
+    let text = format!(
+        "[tls]\ncertificate = 'c'\nkey = 'k'\n[upstream]\nservers = ['http://registry.test:5000']\n{settings}\n"
+    );
+    let config = Config::parse("proxy.toml".as_ref(), &text, &[]).unwrap();
+    let registry = Registry::build(&config.upstream, &SystemRoots::default(), known, 2).unwrap();
+    if !addresses.is_empty() {
+        let found = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        registry.servers[0].looked_up(Ok(found));
+    }
+    Arc::new(registry)
+}
+
+#[test]
+fn the_addresses_of_one_machine_are_all_tried_when_all_are_down() {
+    let registry = named("", &["192.0.2.1:5000", "[2001:db8::1]:5000"], &[]);
+    let fault = |kind| UpstreamFault { brief: String::new(), detail: String::new(), kind };
+    for kind in [FaultKind::Refused, FaultKind::Silent] {
+        for endpoint in registry.servers[0].endpoints().iter() {
+            endpoint.health.unreachable(fault(kind));
+        }
+        let to = Destination::of_repository(&registry, None);
+        let mut tried = Vec::new();
+        while let Some(pick) = to.pick(0, &tried) {
+            assert!(pick.is_down, "{kind:?}");
+            assert!(tried.len() < 2, "{kind:?}: one is tried again");
+            tried.push(pick.endpoint);
+        }
+        assert_eq!(tried.len(), 2, "{kind:?}");
+    }
+}
+
+#[test]
+fn former_addresses_without_a_connection_are_forgotten() {
+    let registry = named("", &["192.0.2.1:5000"], &[]);
+    let first = Arc::downgrade(&registry.servers[0].endpoints()[0]);
+    for last in 2..5 {
+        registry.servers[0].looked_up(Ok(vec![([192, 0, 2, last], 5000).into()]));
+    }
+    assert!(first.upgrade().is_none(), "a name that changes often uses more and more memory");
+}
+
+#[test]
+fn a_server_whose_settings_change_keeps_its_addresses_until_a_look_up_succeeds() {
+    let before = named("", &["192.0.2.1:5000"], &[]);
+    let after = named("connections = 7", &[], &before.servers);
+    let (before, after) = (&before.servers[0], &after.servers[0]);
+    assert!(!Arc::ptr_eq(before, after));
+    let addresses = |server: &Server| {
+        server.endpoints().iter().map(|endpoint| endpoint.address.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(addresses(after), addresses(before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_was_found_meanwhile_is_not_waited_for() {
+    let registry = named("", &["192.0.2.1:5000"], &[]);
+    let begun = Instant::now();
+    registry.servers[0].first_address(begun + Duration::from_secs(5)).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}

@@ -107,3 +107,16 @@ async fn only_an_address_that_says_nothing_is_hopeless_and_only_until_the_next_c
     advance(Duration::from_secs(1)).await;
     assert!(!silent.is_hopeless(Instant::now()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_waits_for_a_silent_address_while_a_check_does() {
+    let health = Health::default();
+    health.unreachable(fault(FaultKind::Silent));
+    advance(EVERY).await;
+    assert!(!health.is_hopeless(Instant::now()), "a check is due");
+    health.begin_check();
+    advance(Duration::from_secs(3)).await;
+    assert!(health.is_hopeless(Instant::now()));
+    health.checked(Err(fault(FaultKind::Refused)), false);
+    assert!(!health.is_hopeless(Instant::now()));
+}

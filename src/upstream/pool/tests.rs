@@ -2,6 +2,7 @@ use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::task::yield_now;
 use tokio::time::advance;
 
+use super::super::error::UpstreamError;
 use super::super::stream::Stream;
 use super::*;
 use crate::config::ServerAddress;
@@ -154,4 +155,17 @@ async fn an_idle_connection_of_another_worker_makes_room_for_one_that_waits() {
     let waiting = other.permit(|| pool.give_up());
     assert!(matches!(waiting.await, Some(Err(_))));
     assert!(is_closed(end).await);
+}
+
+#[tokio::test]
+async fn idle_connections_to_an_address_that_is_down_hold_no_permit() {
+    let pool = Pool::default();
+    let server = limited(&pool, "127.0.0.1", 1);
+    let (lease, theirs) = lease(&server).await;
+    lease.check_in();
+    assert!(server.server.try_permit().is_none());
+    // As another worker records it.
+    server.endpoint.health.unreachable(UpstreamFault::of_error(&UpstreamError::Vanished));
+    pool.sweep();
+    assert!(is_closed(theirs).await && server.server.try_permit().is_some(), "no check can run");
 }

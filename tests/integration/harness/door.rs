@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::DEADLINE;
+use super::zone::{NO_ERROR, answer};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -88,25 +89,9 @@ pub fn resolve(socket: UdpSocket, now: Arc<Mutex<Ipv4Addr>>) {
         let mut query = [0; 1500];
         while let Ok((length, peer)) = socket.recv_from(&mut query) {
             let now = *now.lock().unwrap();
-            if let Some(answer) = answer(&query[..length], now) {
+            if let Some(answer) = answer(&query[..length], NO_ERROR, &[now.into()]) {
                 let _ = socket.send_to(&answer, peer);
             }
         }
     });
-}
-
-/// Answers a query (RFC 1035 section 4): repeats the question and, for type A, adds one answer.
-fn answer(query: &[u8], address: Ipv4Addr) -> Option<Vec<u8>> {
-    const HEADER: usize = 12;
-    let name = query.get(HEADER..)?.iter().position(|&length| length == 0)?;
-    let question = query.get(HEADER..HEADER + name + 5)?;
-    let is_a = question[name + 1..name + 3] == [0, 1];
-    let mut answer = query[..2].to_vec();
-    answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
-    answer.extend(question);
-    if is_a {
-        answer.extend([0xc0, HEADER as u8, 0, 1, 0, 1, 0, 0, 2, 88, 0, 4]);
-        answer.extend(address.octets());
-    }
-    Some(answer)
 }

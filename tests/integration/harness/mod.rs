@@ -30,6 +30,7 @@ pub mod tls;
 pub mod tools;
 pub mod two_machines;
 pub mod workstation;
+pub mod zone;
 
 use std::time::Duration;
 

@@ -5,4 +5,5 @@ mod balance;
 mod connections;
 mod health;
 mod moved;
+mod names;
 mod shared_storage;
