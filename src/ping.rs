@@ -50,7 +50,7 @@ async fn ask_server(registry: &Registry, server: &Arc<Server>) -> Result<String,
         let found = found.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
         if let Err(error) = &found {
             let name = UpstreamError::Name(io::Error::other(error.to_string()));
-            return Err(unreachable(&name, &server.address).detail);
+            return Err(unreachable(&name, registry, &server.address).detail);
         }
         server.looked_up(found);
     }
@@ -86,7 +86,7 @@ pub(crate) async fn check(
     Some(match probe(registry, server, endpoint, patience).await? {
         Ok(probed) if probed.status == StatusCode::UNAUTHORIZED && registry.has_choice() => Ok(()),
         Ok(probed) => judge(&probed, registry, server).map(drop),
-        Err(error) => Err(unreachable(&error, &server.address)),
+        Err(error) => Err(unreachable(&error, registry, &server.address)),
     })
 }
 
@@ -104,7 +104,7 @@ async fn question(
 ) -> Option<Result<String, UpstreamFault>> {
     Some(match probe(registry, server, endpoint, patience).await? {
         Ok(probed) => judge(&probed, registry, server),
-        Err(error) => Err(unreachable(&error, &server.address)),
+        Err(error) => Err(unreachable(&error, registry, &server.address)),
     })
 }
 
@@ -114,34 +114,40 @@ fn judge(probed: &Probed, registry: &Registry, server: &Server) -> Result<String
         |name: HeaderName| probed.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_page = field(CONTENT_TYPE).to_ascii_lowercase().starts_with("text/html");
     let answers = format!("answers GET {}{} with {}", registry.path, registry.health_path, probed.status);
+    let section = registry.section;
     let why = match probed.status {
-        StatusCode::OK if is_page => "this is a web page, not a registry; correct upstream.servers".to_owned(),
+        StatusCode::OK if is_page => {
+            format!("this is a web page, not a registry; correct {section}.servers")
+        }
         StatusCode::OK => return Ok(answers),
         StatusCode::UNAUTHORIZED if registry.login.is_some() => {
-            "it rejects the login; correct upstream.user and the content of upstream.password_file".to_owned()
+            format!("it rejects the login; correct {section}.user and the content of {section}.password_file")
         }
-        StatusCode::UNAUTHORIZED if registry.authorization == UpstreamAuthorization::Pass => return Ok(answers),
+        StatusCode::UNAUTHORIZED if registry.authorization == UpstreamAuthorization::Pass => {
+            return Ok(answers);
+        }
         StatusCode::UNAUTHORIZED => {
-            "it asks for credentials of its own; remove `auth:` from its settings, or set upstream.authorization: \
-             \"basic\" if it wants a user and a password, \"pass\" if it verifies tokens"
-                .to_owned()
+            format!(
+                "it asks for credentials of its own; remove `auth:` from its settings, or set {section}.authorization: \
+                 \"basic\" if it wants a user and a password, \"pass\" if it verifies tokens"
+            )
         }
         StatusCode::TOO_MANY_REQUESTS => "the registry is busy; try again later".to_owned(),
-        StatusCode::NOT_FOUND => "the API of a registry is not here; correct upstream.servers".to_owned(),
+        StatusCode::NOT_FOUND => format!("the API of a registry is not here; correct {section}.servers"),
         StatusCode::BAD_REQUEST if server.tls.is_none() => {
-            "if the registry speaks TLS, write https:// in upstream.servers".to_owned()
+            format!("if the registry speaks TLS, write https:// in {section}.servers")
         }
         status if status.is_redirection() => {
             let location = field(LOCATION);
             match location.split_once("/v2").map_or(location, |(before, _)| before) {
                 address if address.contains("://") => {
-                    format!("it points to {location:?}; write {address:?} in upstream.servers")
+                    format!("it points to {location:?}; write {address:?} in {section}.servers")
                 }
-                _ => format!("it points to {location:?}, not to a registry; correct upstream.servers"),
+                _ => format!("it points to {location:?}, not to a registry; correct {section}.servers"),
             }
         }
         status if status.is_server_error() => "the registry has failed; see its log".to_owned(),
-        _ => "a registry answers with 200; correct upstream.servers".to_owned(),
+        _ => format!("a registry answers with 200; correct {section}.servers"),
     };
     Err(UpstreamFault {
         brief: format!("it answers with {}", probed.status),
@@ -150,35 +156,44 @@ fn judge(probed: &Probed, registry: &Registry, server: &Server) -> Result<String
     })
 }
 
-fn unreachable(error: &UpstreamError, server: &ServerAddress) -> UpstreamFault {
+fn unreachable(error: &UpstreamError, registry: &Registry, server: &ServerAddress) -> UpstreamFault {
+    let section = registry.section;
     let advice = match (error, server) {
-        (UpstreamError::Tls(cause), _) if cause.kind() == ErrorKind::InvalidData => tls_advice(cause),
+        (UpstreamError::Tls(cause), _) if cause.kind() == ErrorKind::InvalidData => {
+            tls_advice(cause, section)
+        }
         (UpstreamError::Name(_) | UpstreamError::Connect(_) | UpstreamError::ConnectTimeout, _) => {
-            "; start the registry, or correct upstream.servers"
+            format!("; start the registry, or correct {section}.servers")
         }
-        (UpstreamError::Silent, _) => "; see whether the registry is stuck, or correct upstream.servers",
+        (UpstreamError::Silent, _) => {
+            format!("; see whether the registry is stuck, or correct {section}.servers")
+        }
         (UpstreamError::Closed(_) | UpstreamError::NotHttp(_), ServerAddress::Tcp { tls: false, .. }) => {
-            "; if the registry speaks TLS, write https:// in upstream.servers"
+            format!("; if the registry speaks TLS, write https:// in {section}.servers")
         }
-        _ => "",
+        _ => String::new(),
     };
     let fault = UpstreamFault::of_error(error);
     UpstreamFault { detail: format!("{}{advice}", fault.detail), ..fault }
 }
 
 /// What to do about a TLS handshake that failed.
-fn tls_advice(cause: &io::Error) -> &'static str {
+fn tls_advice(cause: &io::Error, section: &str) -> String {
     match cause.get_ref().and_then(|cause| cause.downcast_ref()) {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "; name the CA of its certificate in upstream.ca"
+            format!("; name the CA of its certificate in {section}.ca")
         }
         Some(Error::InvalidCertificate(CertificateError::Other(OtherError(other))))
             if other.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) =>
         {
-            "; its certificate is a CA's, as `openssl req -x509` makes it; give the registry one that a CA has \
-             signed, such as that of `tidegate cert server`, and name the CA in upstream.ca"
+            format!(
+                "; its certificate is a CA's, as `openssl req -x509` makes it; give the registry one that a CA has \
+             signed, such as that of `tidegate cert server`, and name the CA in {section}.ca"
+            )
         }
-        Some(Error::InvalidCertificate(_)) => "; give the registry a certificate that is valid for this host",
-        _ => "; if the registry does not speak TLS, write http:// in upstream.servers",
+        Some(Error::InvalidCertificate(_)) => {
+            "; give the registry a certificate that is valid for this host".to_owned()
+        }
+        _ => format!("; if the registry does not speak TLS, write http:// in {section}.servers"),
     }
 }

@@ -62,14 +62,14 @@ impl Routes {
     ) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let mut known = before.map(Routes::servers).unwrap_or_default();
-        let mut build = |settings| {
-            let route = problems.take(Route::build(settings, system, before, &known, workers))?;
+        let mut build = |section, settings| {
+            let route = problems.take(Route::build(section, settings, system, before, &known, workers))?;
             known.extend(route.registry.servers.iter().cloned());
             Some(route)
         };
-        let usual = build(&config.upstream);
+        let usual = build("upstream", &config.upstream);
         let special = config.routes.iter().filter_map(|settings| {
-            let route = build(&settings.upstream)?;
+            let route = build("route", &settings.upstream)?;
             Some(Route {
                 hosts: settings.hosts.clone(),
                 repositories: settings.repositories.clone(),
@@ -138,13 +138,14 @@ impl Routes {
 
 impl Route {
     fn build(
+        section: &'static str,
         settings: &config::Upstream,
         system: &SystemRoots,
         before: Option<&Routes>,
         known: &[Arc<Server>],
         workers: usize,
     ) -> Result<Self, Problems> {
-        let registry = Registry::build(settings, system, known, workers)?;
+        let registry = Registry::build(section, settings, system, known, workers)?;
         let is_same = |one: &&Route| one.registry.name == registry.name && one.registry.path == registry.path;
         let before = before.and_then(|before| before.all().find(is_same));
         let named = before.and_then(|before| before.named_token_path.load_full());

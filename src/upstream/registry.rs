@@ -23,6 +23,8 @@ use crate::secret::Secret;
 /// Where a registry is, how its servers share the work, and how long they may take.
 #[derive(Debug)]
 pub(crate) struct Registry {
+    /// The section of the settings that it comes from, for messages.
+    pub section: &'static str,
     pub servers: Vec<Arc<Server>>,
     /// Their hosts and ports.
     authorities: Vec<Authority>,
@@ -52,7 +54,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Reads `upstream.ca` and `upstream.password_file`. Servers among `known` that have not
+    /// Reads `ca` and `password_file` of the `section` with these `settings`. Servers among `known` that have not
     /// changed are kept, and with them their connections and their health. `workers` is the number
     /// of worker threads.
     ///
@@ -60,6 +62,7 @@ impl Registry {
     /// Those of [`client_config`](crate::pki::client_config). The password is missing, or others
     /// can read it.
     pub(crate) fn build(
+        section: &'static str,
         settings: &config::Upstream,
         system: &SystemRoots,
         known: &[Arc<Server>],
@@ -68,7 +71,7 @@ impl Registry {
         let is_https = |server: &ServerAddress| matches!(server, ServerAddress::Tcp { tls: true, .. });
         let tls = if settings.servers.iter().any(is_https) {
             let before = known.iter().filter_map(|server| server.tls.clone());
-            Some(Tls::build(settings.ca.as_deref(), system, before)?)
+            Some(Tls::build(&format!("{section}.ca"), settings.ca.as_deref(), system, before)?)
         } else {
             None
         };
@@ -87,6 +90,7 @@ impl Registry {
         let authorities = settings.servers.iter().map(|server| server.authority().to_string());
         let names: Vec<_> = settings.servers.iter().map(ToString::to_string).collect();
         Ok(Self {
+            section,
             servers: servers.collect(),
             authorities: authorities.filter_map(|text| Authority::of_host_and_port(&text)).collect(),
             name: names.join(", ").into(),

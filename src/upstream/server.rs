@@ -316,14 +316,14 @@ impl Drop for Waiting<'_> {
 }
 
 impl Tls {
-    /// Reads the roots in `ca`. If they are those of `before`, its configuration is kept, and with
+    /// Reads the roots in `ca`, the value of `key`. If they are those of `before`, its configuration is kept, and with
     /// it the connections.
     pub(super) fn build(
+        key: &str,
         ca: Option<&Path>,
         system: &SystemRoots,
         before: impl Iterator<Item = Tls>,
     ) -> Result<Self, Problems> {
-        let key = "upstream.ca";
         let store = roots(ca, key, system)?;
         if let Some(same) = { before }.find(|before| before.roots == store.roots) {
             return Ok(same);

@@ -15,7 +15,7 @@ fn registry(settings: &str, ports: &[u16]) -> Arc<Registry> {
         servers.join(", ")
     );
     let config = Config::parse("proxy.toml".as_ref(), &text, &[]).unwrap();
-    Arc::new(Registry::build(&config.upstream, &SystemRoots::default(), &[], 2).unwrap())
+    Arc::new(Registry::build("upstream", &config.upstream, &SystemRoots::default(), &[], 2).unwrap())
 }
 
 fn port(pick: &Pick<'_>) -> u16 {
