@@ -127,9 +127,11 @@ impl Renaming {
             },
             Value::Array(list) => list.iter_mut().fold(false, |is, value| self.rename(value, inner) | is),
             Value::Object(object) => {
+                // A repository may have the name of a field, such as `errors` or `name`.
+                let of_fields: Vec<_> = inner.iter().copied().filter(|name| name.contains('/')).collect();
                 let mut is_renamed = false;
                 let renamed = std::mem::take(object).into_iter().map(|(key, mut value)| {
-                    let new = self.text(&key, inner);
+                    let new = self.text(&key, &of_fields);
                     is_renamed |= self.rename(&mut value, inner) | new.is_some();
                     (new.unwrap_or(key), value)
                 });

@@ -116,6 +116,17 @@ fn an_error_names_the_repository_in_every_text() {
 }
 
 #[test]
+fn an_error_about_a_repository_with_the_name_of_a_field_is_still_an_error() {
+    for name in ["errors", "code", "message", "detail", "name"] {
+        let body = format!(
+            r#"{{"errors":[{{"code":"NAME_UNKNOWN","detail":{{"name":"{name}"}},"message":"no"}}]}}"#
+        );
+        let expected = body.replace(&format!(":\"{name}\""), &format!(":\"hub/{name}\""));
+        assert_eq!(hub().error_body(body.as_bytes(), &[name]).unwrap(), expected.as_bytes());
+    }
+}
+
+#[test]
 fn a_list_of_tags_is_that_of_the_repository_asked_for() {
     let renamed = |body: &str| tags_of("hub/a", body.as_bytes()).map(|body| String::from_utf8(body).unwrap());
     assert_eq!(
