@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{
-    CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, LINK, LOCATION, WARNING, WWW_AUTHENTICATE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, LINK, LOCATION, TRANSFER_ENCODING,
+    WARNING, WWW_AUTHENTICATE,
 };
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -55,7 +56,7 @@ impl RequestContext<'_> {
             } else if name == WWW_AUTHENTICATE {
                 self.challenged(value.as_bytes(), &origin, asked)
             } else if name == WARNING {
-                value.to_str().ok().and_then(|text| self.text(text)?.try_into().ok())
+                str::from_utf8(value.as_bytes()).ok().and_then(|text| self.text(text)?.try_into().ok())
             } else {
                 None
             };
@@ -108,8 +109,8 @@ impl RequestContext<'_> {
         self.inner_repository().into_iter().chain(source).collect()
     }
 
-    /// Renames in the body of an answer: that of an error, and that of a list of tags. Any other
-    /// passes as it is.
+    /// Renames in the body of an answer: that of an error, and that of a list of tags. A redirect
+    /// loses its body, which repeats the `Location` as it was. Any other passes as it is.
     ///
     /// # Errors
     /// The body cannot be read, or the list is not as the API has it.
@@ -117,10 +118,18 @@ impl RequestContext<'_> {
         let status = response.status();
         let is_error = status.is_client_error() || status.is_server_error();
         let is_list = self.target.operation == Operation::Tags && status == StatusCode::OK;
-        if !(is_list || is_error && is_json(response.headers())) {
+        let is_redirect = status.is_redirection() && response.headers().contains_key(LOCATION);
+        if !(is_list || is_redirect || is_error && is_json(response.headers())) {
             return Ok(response);
         }
         let (mut head, source) = response.into_parts();
+        if is_redirect {
+            for of_body in [CONTENT_TYPE, CONTENT_ENCODING, TRANSFER_ENCODING] {
+                head.headers.remove(of_body);
+            }
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+            return Ok(Response::from_parts(head, Source::from(Bytes::new())));
+        }
         if self.log.is_head() {
             // The length is that of the registry's text.
             head.headers.remove(CONTENT_LENGTH);

@@ -75,6 +75,45 @@ fn the_catalogs_of_all_registries_are_one_list_in_the_order_of_distribution() {
 }
 
 #[test]
+fn three_registries_with_the_same_names_are_one_list_at_every_page() {
+    let usual = library(&["a", "a/b", "hub-x/a", "hub.x", "old/a", "old/b/c", "old", "olda", "same"]);
+    let hub_registry = library(&["a", "old/a", "same", "a-b/c", "a.b", "hub/a"]);
+    let old = library(&["old/a", "old/b-c", "old", "same", "hub/same"]);
+    let more = format!("[[route]]\nrepositories = [\"old/**\"]\nservers = [{:?}]\n", old.fake.url());
+    let tables = hub(&hub_registry.fake.url()) + &more;
+    let tidegate = Tidegate::start(Settings::for_upstream(&usual.fake.url()).tables(&tables));
+    let expected = sorted(texts(&[
+        "a",
+        "a/b",
+        "hub-x/a",
+        "hub.x",
+        "old",
+        "olda",
+        "same",
+        "hub/a",
+        "hub/old/a",
+        "hub/same",
+        "hub/a-b/c",
+        "hub/a.b",
+        "hub/hub/a",
+        "old/a",
+        "old/b-c",
+    ]));
+    for n in 1..=expected.len() + 1 {
+        assert_eq!(walk(&tidegate, n), expected, "{n}");
+    }
+    for (at, last) in expected.iter().enumerate() {
+        for last in [last.clone(), format!("{last}.")] {
+            let after = names(&ask(&tidegate, &format!("GET /v2/_catalog?last={last}")));
+            let key = last.replace('/', "\0");
+            let wanted: Vec<_> =
+                expected.iter().filter(|name| name.replace('/', "\0") > key).cloned().collect();
+            assert_eq!(after, wanted, "{at} {last}");
+        }
+    }
+}
+
+#[test]
 fn a_registry_with_another_order_loses_no_name() {
     // Sorted by bytes: `a-b` comes before `a/z`.
     let usual = Library::start(texts(&["a", "a-b", "a/z", "b"]), |_, ask| {

@@ -159,6 +159,51 @@ fn a_name_that_does_not_lead_to_a_repository_of_the_route_goes_to_upstream() {
     assert_eq!(mirror.asked(), ["GET /v2/app/manifests/v1"]);
 }
 
+#[test]
+fn a_redirect_does_not_repeat_the_name_in_its_body() {
+    let registry = Scripted::start(|_, target| {
+        let page = format!("<a href=\"{target}?again\">Temporary Redirect</a>.\n");
+        let fields = [format!("Location: OWN{target}?again"), "Content-Type: text/html".to_owned()];
+        ("307 Temporary Redirect", fields.to_vec(), page)
+    });
+    let tidegate = start(&registry, "");
+    for method in ["GET", "HEAD"] {
+        let redirect = ask(&tidegate, &format!("{method} /v2/hub/team/app/manifests/v1"));
+        assert_eq!((redirect.status, redirect.all("content-length")), (307, vec!["0"]), "{method}");
+        let place = format!("https://{}/v2/hub/team/app/manifests/v1?again", tidegate.host());
+        assert_eq!(redirect.all("location"), [place]);
+        shows_no_inner_name(&redirect);
+    }
+}
+
+#[test]
+fn a_warning_in_any_language_shows_no_name_of_the_registry() {
+    let warning = "Warning: 299 - \"team/app ist überholt\"";
+    let registry = Scripted::start(move |_, _| ("200 OK", vec![warning.to_owned()], String::new()));
+    let tidegate = start(&registry, "");
+    shows_no_inner_name(&ask(&tidegate, "GET /v2/hub/team/app/manifests/v1"));
+}
+
+#[test]
+fn referrers_come_from_the_registry_of_the_route() {
+    let index = r#"{"schemaVersion":2,"manifests":[{"annotations":{"from":"team/app"}}]}"#;
+    let registry = Scripted::start(move |_, target| {
+        let next = format!("Link: <{}?n=1&last=b>; rel=\"next\"", target.split('?').next().unwrap());
+        let kind = "Content-Type: application/vnd.oci.image.index.v1+json".to_owned();
+        ("200 OK", vec![next, kind, "OCI-Filters-Applied: artifactType".to_owned()], index.to_owned())
+    });
+    let tidegate = start(&registry, "");
+    let referrers = ask(&tidegate, &format!("GET /v2/hub/team/app/referrers/{BLOB}?artifactType=a%2Fb"));
+    // An index is a manifest: it passes byte by byte.
+    assert_eq!(referrers.text(), index);
+    assert_eq!(referrers.all("oci-filters-applied"), ["artifactType"]);
+    let next = format!("https://{}/v2/hub/team/app/referrers/{BLOB}?n=1&last=b", tidegate.host());
+    assert_eq!(referrers.all("link"), [format!("<{next}>; rel=\"next\"")]);
+    let head = ask(&tidegate, &format!("HEAD /v2/hub/team/app/referrers/{BLOB}"));
+    assert_eq!(head.all("content-length"), [index.len().to_string()]);
+    assert_eq!(registry.asked()[0], format!("GET /v2/team/app/referrers/{BLOB}?artifactType=a%2Fb"));
+}
+
 /// Follows the `Location` of an upload.
 fn follow(tidegate: &Tidegate, method: &str, location: &str, more: &str) -> Response {
     let origin = format!("https://{}", tidegate.host());
@@ -366,5 +411,7 @@ fn a_check_asks_every_registry() {
         &["check", "--upstream", "--config", &file],
     );
     assert!(!checked.success && checked.stderr.contains(&gone), "{} {}", checked.stdout, checked.stderr);
+    // It names the section in which the registry is.
+    assert!(checked.stderr.contains("correct route.servers"), "{}", checked.stderr);
     assert!(checked.stdout.contains(&registry.fake.url()), "{}", checked.stdout);
 }
