@@ -54,9 +54,9 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Reads `ca` and `password_file` of the `section` with these `settings`. Servers among `known` that have not
-    /// changed are kept, and with them their connections and their health. `workers` is the number
-    /// of worker threads.
+    /// Reads `ca` and `password_file` of the `section` with these `settings`. Servers among `known`
+    /// that have not changed are kept, and with them their connections and their health. `workers`
+    /// is the number of worker threads.
     ///
     /// # Errors
     /// Those of [`client_config`](crate::pki::client_config). The password is missing, or others

@@ -316,8 +316,8 @@ impl Drop for Waiting<'_> {
 }
 
 impl Tls {
-    /// Reads the roots in `ca`, the value of `key`. If they are those of `before`, its configuration is kept, and with
-    /// it the connections.
+    /// Reads the roots in `ca`, the value of `key`. If they are those of `before`, its
+    /// configuration is kept, and with it the connections.
     pub(super) fn build(
         key: &str,
         ca: Option<&Path>,
