@@ -140,7 +140,7 @@ fn named(settings: &str, addresses: &[&str], known: &[Arc<Server>]) -> Arc<Regis
         "[tls]\ncertificate = 'c'\nkey = 'k'\n[upstream]\nservers = ['http://registry.test:5000']\n{settings}\n"
     );
     let config = Config::parse("proxy.toml".as_ref(), &text, &[]).unwrap();
-    let registry = Registry::build(&config.upstream, &SystemRoots::default(), known, 2).unwrap();
+    let registry = Registry::build("upstream", &config.upstream, &SystemRoots::default(), known, 2).unwrap();
     if !addresses.is_empty() {
         let found = addresses.iter().map(|address| address.parse().unwrap()).collect();
         registry.servers[0].looked_up(Ok(found));
