@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, reason = "a broken promise is a panic")]
 
+mod certificate_files;
 mod challenges;
 mod credentials;
 mod door;
@@ -18,7 +19,9 @@ mod recording_registry;
 mod repository_patterns;
 mod request_heads;
 mod request_targets;
+mod revocation_lists;
 mod settings;
+mod staples;
 mod strict_http;
 mod token_requests;
 mod tokens;
@@ -29,7 +32,8 @@ mod whole_gate;
 pub type Target = fn(&[u8]);
 
 /// The functions by their names, which are those of the folders of `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 17] = [
+    ("certificate_files", certificate_files::certificate_files),
     ("challenges", challenges::challenges),
     ("credentials", credentials::credentials),
     ("forwarded_fields", forwarded_fields::forwarded_fields),
@@ -39,7 +43,9 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("repository_patterns", repository_patterns::repository_patterns),
     ("request_heads", request_heads::request_heads),
     ("request_targets", request_targets::request_targets),
+    ("revocation_lists", revocation_lists::revocation_lists),
     ("settings", settings::settings),
+    ("staples", staples::staples),
     ("token_requests", token_requests::token_requests),
     ("tokens", tokens::tokens),
     ("upload_places", upload_places::upload_places),

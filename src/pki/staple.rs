@@ -43,7 +43,7 @@ impl Staple {
         }
     }
 
-    fn parse(der: Vec<u8>, serial: &[u8], now: OffsetDateTime) -> Result<Self, String> {
+    pub(crate) fn parse(der: Vec<u8>, serial: &[u8], now: OffsetDateTime) -> Result<Self, String> {
         let single = find(&der, serial)?;
         match single.status {
             Status::Good => {}
