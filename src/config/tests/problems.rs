@@ -480,3 +480,11 @@ fn proxy_headers_need_somebody_who_may_send_them() {
     assert!(read("proxy_protocol = true\ntrusted_proxies = ['10.0.0.5']"));
     assert!(!read("proxy_protocol = false") && !read("trusted_proxies = ['10.0.0.5']"));
 }
+
+#[test]
+fn a_number_with_a_control_character_in_it_cannot_act_on_the_terminal() {
+    for number in ["65_536\u{1}", "1.5\u{1b}"] {
+        let problems = problems(&format!("{PAIR}[limits]\nheader_bytes = {number}\n")).concat();
+        assert!(!problems.is_empty() && !problems.contains(char::is_control), "{problems:?}");
+    }
+}
