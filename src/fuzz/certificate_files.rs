@@ -1,9 +1,7 @@
 //! A PEM file with certificates or a private key.
 //!
-//! What messages say of a certificate is printable. webpki finds no host name in one that is not
-//! among the names that are checked, and certificates are the same when they are written again.
-
-use webpki::EndEntityCert;
+//! What messages say of a certificate is printable, and certificates are the same when they are
+//! written again.
 
 use crate::crypto::provider;
 use crate::pki::pem::{certificates, encode, private_key};
@@ -24,11 +22,6 @@ pub(super) fn certificate_files(bytes: &[u8]) {
         assert!(facts.serial.first() != Some(&0), "{:?}", facts.serial);
         if let Some(key) = public_key(der) {
             assert_eq!(key, facts.public_key);
-        }
-        let Ok(other) = EndEntityCert::try_from(der) else { continue };
-        for name in other.valid_dns_names() {
-            let name = name.to_ascii_lowercase();
-            assert!(facts.dns_names.contains(&name), "{name:?} is not in {:?}", facts.dns_names);
         }
     }
 }
