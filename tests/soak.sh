@@ -60,7 +60,7 @@ if [[ ! -d target/soak-python/h2 || tests/soak/requirements.txt -nt target/soak-
     pip3 install --quiet --root-user-action ignore --target target/soak-python --requirement tests/soak/requirements.txt
 fi
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/tidegate-soak.XXXXXX")
+work=$(mktemp -d)
 run=
 # Everything runs in a process namespace, if there is one, so it ends with the process killed here.
 end() {
