@@ -43,7 +43,7 @@ pub(crate) fn ask(state: &State) -> Vec<Result<String, String>> {
     answers
 }
 
-/// The answer of the last address, or what is wrong with the first that fails.
+/// The answer of the first address that gives one, or what is wrong with one that fails.
 async fn ask_server(registry: &Registry, server: &Arc<Server>) -> Result<String, String> {
     if let Some((host, port)) = server.host() {
         let found = timeout(registry.connect_timeout, look_up(host, port)).await;
@@ -54,21 +54,15 @@ async fn ask_server(registry: &Registry, server: &Arc<Server>) -> Result<String,
         }
         server.looked_up(found);
     }
-    let mut answer = Err("it has no address".to_owned());
-    let mut attempts = Vec::new();
-    for endpoint in server.endpoints().iter() {
-        let outcome = question(registry, server, endpoint, PATIENCE).await;
-        attempts.extend(outcome);
-    }
-    let several = attempts.len() > 1;
     let endpoints = server.endpoints();
-    for (outcome, endpoint) in attempts.into_iter().zip(endpoints.iter()) {
-        match outcome {
+    // Of the IPv4 and the IPv6 address of one machine, one that answers is enough.
+    let needs_all = endpoints.len() > 1 && registry.has_choice();
+    let mut answer = Err("it has no address".to_owned());
+    for endpoint in endpoints.iter() {
+        let Some(probed) = question(registry, server, endpoint, PATIENCE).await else { continue };
+        match probed.and_then(|probed| judge(&probed, registry, server)) {
             Ok(what) => answer = answer.or(Ok(what)),
-            Err(fault) if several && registry.has_choice() => {
-                return Err(format!("at {}: {}", endpoint.address, fault.detail));
-            }
-            // Of an IPv4 and an IPv6 address, one that answers is enough.
+            Err(fault) if needs_all => return Err(format!("at {}: {}", endpoint.address, fault.detail)),
             Err(fault) => answer = answer.map_err(|_| fault.detail),
         }
     }
@@ -83,29 +77,27 @@ pub(crate) async fn check(
     endpoint: &Endpoint,
     patience: Duration,
 ) -> Option<Result<(), UpstreamFault>> {
-    Some(match probe(registry, server, endpoint, patience).await? {
-        Ok(probed) if probed.status == StatusCode::UNAUTHORIZED && registry.has_choice() => Ok(()),
-        Ok(probed) => judge(&probed, registry, server).map(drop),
-        Err(error) => Err(unreachable(&error, registry, &server.address)),
-    })
+    let probed = question(registry, server, endpoint, patience).await?;
+    Some(probed.and_then(|probed| match probed.status {
+        StatusCode::UNAUTHORIZED if registry.has_choice() => Ok(()),
+        _ => judge(&probed, registry, server).map(drop),
+    }))
 }
 
 /// Asks one address for `health_path` over a new connection, within `upstream.connect_timeout` for
-/// the connection and `patience` for each of connection and answer. Returns what it answered, and
-/// `None` if all of `upstream.connections` are in use.
+/// the connection and `patience` for each of connection and answer. `None` if all of
+/// `upstream.connections` are in use.
 ///
 /// # Errors
-/// Why clients could not use the registry.
+/// Why there is no answer.
 async fn question(
     registry: &Registry,
     server: &Server,
     endpoint: &Endpoint,
     patience: Duration,
-) -> Option<Result<String, UpstreamFault>> {
-    Some(match probe(registry, server, endpoint, patience).await? {
-        Ok(probed) => judge(&probed, registry, server),
-        Err(error) => Err(unreachable(&error, registry, &server.address)),
-    })
+) -> Option<Result<Probed, UpstreamFault>> {
+    let probed = probe(registry, server, endpoint, patience).await?;
+    Some(probed.map_err(|error| unreachable(&error, registry, &server.address)))
 }
 
 /// Whether a registry answers so. The fault says what the answer means and what to do.

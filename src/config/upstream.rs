@@ -190,18 +190,14 @@ impl Upstream {
             balance: balance?,
             shared_storage: shared_storage?,
             connections: connections?,
-            resolve_every: usual.resolve_every,
-            health_path: usual.health_path.clone(),
-            health_every: usual.health_every,
             path,
             host: host?,
             token_path: None,
             ca: ca?,
-            connect_timeout: usual.connect_timeout,
-            read_timeout: usual.read_timeout,
             authorization: authorization?,
             user,
             password_file,
+            ..usual.clone()
         })
     }
 
@@ -306,8 +302,9 @@ fn several_servers(
     let servers = section.several("servers", default, wanted, server_and_path, any_twice)?;
     let path = servers.first().map(|(_, (_, path))| path.clone())?;
     if let Some((location, (server, other))) = servers.iter().find(|(_, (_, other))| *other != path) {
+        let name = section.name;
         let message = format!(
-            "upstream.servers: {server}{other} has another path than the first server; servers of one registry have the same"
+            "{name}.servers: {server}{other} has another path than the first server; servers of one registry have the same"
         );
         section.report.wrong(location, message);
         return None;
@@ -325,9 +322,11 @@ fn warn_of_parted_uploads(
 ) {
     let is_parted = balance.is_some_and(|balance| balance != Balance::Hash) && shared_storage == Some(false);
     if servers.len() > 1 && is_parted {
-        let message = "upstream.servers: an upload is several requests, and each may reach another server; set \
-                       upstream.shared_storage = true if all servers have the same storage and the same http.secret, else \
-                       upstream.balance = \"hash\"";
+        let name = section.name;
+        let message = format!(
+            "{name}.servers: an upload is several requests, and each may reach another server; set {name}.shared_storage = \
+             true if all servers have the same storage and the same http.secret, else {name}.balance = \"hash\""
+        );
         section.report.warn(location, message);
     }
 }

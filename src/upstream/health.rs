@@ -39,10 +39,8 @@ struct Known {
 #[derive(Debug)]
 struct Down {
     since: Instant,
-    /// The address answers at once that it cannot be used, so a check costs nothing.
-    is_refused: bool,
-    /// Nothing at all came from it, so an attempt takes the whole timeout.
-    is_silent: bool,
+    /// How the last attempt failed.
+    kind: FaultKind,
     /// Checks that have failed since.
     checks: u32,
     next_check: Instant,
@@ -144,7 +142,7 @@ impl Health {
     pub(super) fn is_hopeless(&self, now: Instant) -> bool {
         let known = self.known();
         let is_checked = |down: &Down| known.is_being_checked || now < down.next_check;
-        known.down.as_ref().is_some_and(|down| down.is_silent && is_checked(down))
+        known.down.as_ref().is_some_and(|down| down.kind == FaultKind::Silent && is_checked(down))
     }
 
     /// Records an answer that is not a failure. It takes the address back if the request was sent
@@ -168,8 +166,7 @@ impl Health {
         let (mut known, now) = (self.known(), Instant::now());
         if let Some(down) = &mut known.down {
             // Not taken for the newest: the last one to go down is the one to be tried.
-            down.is_refused = fault.kind == FaultKind::Refused;
-            down.is_silent = fault.kind == FaultKind::Silent;
+            down.kind = fault.kind;
             return false;
         }
         self.fall(&mut known, fault, now)
@@ -218,9 +215,10 @@ impl Health {
         };
         let Some(down) = &mut known.down else { return self.fall(&mut known, fault, now) };
         down.checks += 1;
-        down.is_refused = fault.kind == FaultKind::Refused;
-        down.is_silent = fault.kind == FaultKind::Silent;
-        down.next_check = now + if down.is_refused || is_alone { PAUSES.0 } else { pause(down.checks) };
+        down.kind = fault.kind;
+        // A refusal comes at once, so a check that gets one costs nothing.
+        let is_cheap = fault.kind == FaultKind::Refused;
+        down.next_check = now + if is_cheap || is_alone { PAUSES.0 } else { pause(down.checks) };
         if let Some(standing) = &mut known.standing {
             standing.fault = Some(fault);
         }
@@ -238,13 +236,7 @@ impl Health {
 
     fn fall(&self, known: &mut Known, fault: UpstreamFault, now: Instant) -> bool {
         self.is_down.store(true, Ordering::Relaxed);
-        known.down = Some(Down {
-            since: now,
-            is_refused: fault.kind == FaultKind::Refused,
-            is_silent: fault.kind == FaultKind::Silent,
-            checks: 0,
-            next_check: now + pause(0),
-        });
+        known.down = Some(Down { since: now, kind: fault.kind, checks: 0, next_check: now + pause(0) });
         let standing = Standing { up: false, since: OffsetDateTime::now_utc(), fault: Some(fault) };
         known.standing = Some(standing);
         true

@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::ClientConfig;
 use rustls::pki_types::TrustAnchor;
+use time::OffsetDateTime;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -21,6 +22,8 @@ use crate::metrics::Count;
 use crate::pki::{SystemRoots, client_trusting, roots};
 use crate::problem::Problems;
 
+/// Why a look-up has failed that has not ended.
+const NO_ANSWER: &str = "the resolver does not answer";
 /// Requests that wait for a connection to one server.
 const WAITING: usize = 256;
 
@@ -71,8 +74,16 @@ struct LookUps {
     ended: u64,
     begun: Option<Instant>,
     is_running: bool,
-    /// Why the last one failed.
-    failure: Option<String>,
+    /// Why the last one failed, and since when they do.
+    failure: Option<(String, OffsetDateTime)>,
+}
+
+impl LookUps {
+    fn end(&mut self, failure: Option<String>) {
+        self.ended += 1;
+        let since = self.failure.take().map_or_else(OffsetDateTime::now_utc, |(_, since)| since);
+        self.failure = failure.map(|why| (why, since));
+    }
 }
 
 impl Server {
@@ -136,14 +147,17 @@ impl Server {
 
     /// Connections of all workers, to former addresses too.
     pub(crate) fn connections(&self, usage: Usage) -> i64 {
-        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
-        former.retain(|endpoint| Arc::strong_count(endpoint) > 1);
-        let (now, former) = (self.endpoints(), former.iter());
-        now.iter().chain(former).map(|endpoint| endpoint.connections(usage)).sum()
+        let former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        self.endpoints().iter().chain(former.iter()).map(|endpoint| endpoint.connections(usage)).sum()
     }
 
-    /// What is known of it: up if one of its addresses is.
+    /// What is known of it: up if one of its addresses is, down if it has none.
     pub(crate) fn standing(&self) -> Option<Standing> {
+        if self.endpoints().is_empty() {
+            let (why, since) = self.look_ups.borrow().failure.clone()?;
+            let fault = UpstreamFault::of_error(&UpstreamError::Name(io::Error::other(why)));
+            return Some(Standing { up: false, since, fault: Some(fault) });
+        }
         Standing::of_all(self.endpoints().iter().map(|endpoint| endpoint.health.standing()))
     }
 
@@ -162,9 +176,8 @@ impl Server {
             self.counts.resolve_failures.increment();
         }
         self.look_ups.send_modify(|look_ups| {
-            look_ups.ended += 1;
             look_ups.is_running = false;
-            look_ups.failure = failure;
+            look_ups.end(failure);
         });
     }
 
@@ -206,10 +219,7 @@ impl Server {
     /// Records that the look-up takes too long. It goes on, and its result will count.
     pub(crate) fn look_up_is_late(&self) {
         self.counts.resolve_failures.increment();
-        self.look_ups.send_modify(|look_ups| {
-            look_ups.ended += 1;
-            look_ups.failure = Some("the resolver does not answer".to_owned());
-        });
+        self.look_ups.send_modify(|look_ups| look_ups.end(Some(NO_ANSWER.to_owned())));
     }
 
     /// Asks for a look-up and checks as soon as they may be.
@@ -242,7 +252,7 @@ impl Server {
             return Ok(());
         }
         let failure = self.look_ups.borrow().failure.clone();
-        let text = failure.filter(|_| !is_late).unwrap_or_else(|| "the resolver does not answer".to_owned());
+        let text = failure.filter(|_| !is_late).map_or_else(|| NO_ANSWER.to_owned(), |(why, _)| why);
         Err(UpstreamError::Name(io::Error::other(text)))
     }
 

@@ -196,3 +196,18 @@ async fn an_address_that_was_found_meanwhile_is_not_waited_for() {
     registry.servers[0].first_address(begun + Duration::from_secs(5)).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_server_whose_name_has_no_address_is_down_and_says_why() {
+    let name = ServerAddress::Tcp { host: "registry".to_owned(), port: 5000, tls: false };
+    let server = Server::new(&name, None, 10, 1);
+    assert_eq!(server.standing(), None, "nobody has looked yet");
+    server.looked_up(Err(std::io::Error::other("no such name")));
+    let first = server.standing().unwrap();
+    let brief = first.fault.map(|fault| fault.brief);
+    assert_eq!((first.up, brief.as_deref()), (false, Some("cannot resolve the name: no such name")));
+    server.looked_up(Ok(Vec::new()));
+    assert_eq!(server.standing().unwrap().since, first.since, "it has been so since then");
+    server.looked_up(Ok(vec![([10, 0, 0, 1], 5000).into()]));
+    assert_eq!(server.standing(), None, "the address was not asked yet");
+}
