@@ -1,7 +1,9 @@
 //! A PEM file with certificates or a private key.
 //!
-//! What messages say of a certificate is printable, and certificates are the same when they are
-//! written again.
+//! What messages say of a certificate is printable. The key that a handshake is verified with is the
+//! one that webpki reads, and certificates are the same when they are written again.
+
+use webpki::EndEntityCert;
 
 use crate::crypto::provider;
 use crate::pki::pem::{certificates, encode, private_key};
@@ -20,8 +22,9 @@ pub(super) fn certificate_files(bytes: &[u8]) {
         assert!(!facts.label.contains(char::is_control), "{:?}", facts.label);
         assert!(facts.names().all(|name| !name.contains(char::is_control)));
         assert!(facts.serial.first() != Some(&0), "{:?}", facts.serial);
-        if let Some(key) = public_key(der) {
-            assert_eq!(key, facts.public_key);
+        if let Ok(other) = EndEntityCert::try_from(der) {
+            let key = other.subject_public_key_info();
+            assert_eq!(public_key(der), Some(key.as_ref()), "the key that a handshake is verified with");
         }
     }
 }

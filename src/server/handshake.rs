@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, TcpStream};
+use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::BytesMut;
@@ -105,8 +106,10 @@ async fn within<S: Future>(
     deadline: Instant,
     step: S,
 ) -> Option<S::Output> {
+    // Dropped at the end: the connection closes after it was counted.
+    let mut step = pin!(step);
     tokio::select! {
-        done = timeout_at(deadline, step) => match done {
+        done = timeout_at(deadline, step.as_mut()) => match done {
             Ok(done) => return Some(done),
             Err(_elapsed) => {
                 worker.counts.handshake_failures[HandshakeFault::Timeout].add(1);

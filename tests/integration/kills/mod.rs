@@ -1,7 +1,7 @@
 //! Registries that are killed at random moments, again and again: no request is sent twice but
 //! where that is safe, no answer is silently short, and none is awaited forever.
 //!
-//! `TIDEGATE_KILLS` sets how many kills there are, `TIDEGATE_SEED` repeats a run.
+//! `KILLS` sets how many kills there are, `SEED` repeats a run.
 
 mod clients;
 mod ledger;
@@ -26,13 +26,13 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn kill_and_count(servers: usize) {
-    let seed = number("TIDEGATE_SEED").unwrap_or_else(|| {
+    let seed = number("SEED").unwrap_or_else(|| {
         let mut bytes = [0; 8];
         aws_lc_rs::rand::fill(&mut bytes).unwrap();
         u64::from_le_bytes(bytes)
     });
-    eprintln!("to repeat this: TIDEGATE_SEED={seed}");
-    let kills = number("TIDEGATE_KILLS").map_or(KILLS, |kills| kills as usize);
+    eprintln!("to repeat this: SEED={seed}");
+    let kills = number("KILLS").map_or(KILLS, |kills| kills as usize);
     let ledger = Arc::new(Ledger::default());
     let registries: Vec<_> =
         (0..servers as u64).map(|server| Killable::start(&ledger, seed.wrapping_add(server))).collect();

@@ -151,8 +151,11 @@ fn a_server_that_returns_is_checked_before_its_first_request() {
     let (bad, good) = (Changing::start(), Changing::start());
     let tidegate = behind(&[bad.fake.url(), good.fake.url()], r#""10s""#);
     let mut client = Client::connect(&tidegate);
+    // Its first check passes, so that requests find out that it is down.
+    ask_until(&mut client, "the first check", || !bad.state.checks.lock().unwrap().is_empty());
+    let before = bad.requests();
     bad.answer(503);
-    ask_until(&mut client, "three failures", || bad.requests() >= 3);
+    ask_until(&mut client, "three failures", || bad.requests() >= before + 3);
     bad.state.asked.lock().unwrap().clear();
     let before = bad.requests();
     for _ in 0..10 {
@@ -171,8 +174,11 @@ fn the_checks_of_a_server_that_stays_bad_become_rarer() {
     let (bad, good) = (Changing::start(), Changing::start());
     let tidegate = behind(&[bad.fake.url(), good.fake.url()], r#""10s""#);
     let mut client = Client::connect(&tidegate);
+    // Its first check passes, so that requests find out that it is down.
+    ask_until(&mut client, "the first check", || !bad.state.checks.lock().unwrap().is_empty());
+    let before = bad.requests();
     bad.answer(503);
-    ask_until(&mut client, "three failures", || bad.requests() >= 3);
+    ask_until(&mut client, "three failures", || bad.requests() >= before + 3);
     let down = Instant::now();
     let since = |checks: &[Instant]| checks.iter().filter(|check| **check > down).count();
     let start = Instant::now();
