@@ -1,6 +1,6 @@
 //! A server that fails is left out, examined, and taken back.
 
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -130,6 +130,51 @@ fn three_refusals_in_a_row_leave_a_server_out_and_two_do_not() {
         }
         assert_eq!((bad.requests(), good.requests()), (before.0, before.1 + 10), "{status}");
     }
+}
+
+#[test]
+fn three_connections_that_end_without_an_answer_leave_a_server_out_and_two_do_not() {
+    let (asked, is_closing) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let (count, closes) = (Arc::clone(&asked), Arc::clone(&is_closing));
+    let bad = Fake::start(move |conversation| {
+        while let Some(head) = conversation.read_head() {
+            let is_check =
+                head.iter().any(|line| line.to_ascii_lowercase().starts_with("user-agent: tidegate/"));
+            count.fetch_add(usize::from(!is_check), Ordering::SeqCst);
+            if closes.load(Ordering::SeqCst) {
+                return;
+            }
+            conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        }
+    });
+    let good = Changing::start();
+    let tidegate = behind(&[bad.url(), good.fake.url()], r#""0s""#);
+    let mut client = Client::connect(&tidegate);
+    // Each on a new connection, so that nothing is sent again.
+    let mut fail = |times: usize| {
+        is_closing.store(true, Ordering::SeqCst);
+        let until = asked.load(Ordering::SeqCst) + times;
+        let mut statuses = Vec::new();
+        while asked.load(Ordering::SeqCst) < until {
+            statuses.push(client.exchange("DELETE /v2/a/manifests/v1", &[AUTH]).status);
+        }
+        assert_eq!(statuses.iter().filter(|status| **status == 502).count(), times, "{statuses:?}");
+    };
+    fail(2);
+    is_closing.store(false, Ordering::SeqCst);
+    let before = asked.load(Ordering::SeqCst);
+    let mut other = Client::connect(&tidegate);
+    for _ in 0..4 {
+        assert_eq!(get(&mut other), 200);
+    }
+    assert!(asked.load(Ordering::SeqCst) > before, "two of them leave it out");
+    // The connection that was kept ends too.
+    fail(3);
+    let before = asked.load(Ordering::SeqCst);
+    for _ in 0..10 {
+        assert_eq!(get(&mut other), 200);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), before);
 }
 
 #[test]

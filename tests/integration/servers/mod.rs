@@ -6,4 +6,5 @@ mod connections;
 mod health;
 mod moved;
 mod names;
+mod reload;
 mod shared_storage;
