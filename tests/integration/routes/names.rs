@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{AUTH, BLOB, Scripted, ask, ask_as, shows_no_inner_name, whole};
 use crate::harness::fake::{self, Fake};
 use crate::harness::http1::{self, Client, Response};
+use crate::harness::http2;
 use crate::harness::image::{put_manifest, tiny_manifest};
 use crate::harness::tidegate::{Settings, Tidegate};
 
@@ -395,6 +396,9 @@ fn each_host_name_has_its_registry() {
         ("other.test", "/v2/part/app/manifests/v1", "part"),
     ] {
         assert_eq!(ask_as(&tidegate, host, AUTH, &format!("GET {path}")).text(), expected, "{host} {path}");
+        let over_http2 = http2::request("GET", host, path, &[AUTH]);
+        let answer = Response::from(http2::Client::connect(&tidegate).exchange(over_http2));
+        assert_eq!(answer.text(), expected, "{host} {path}");
     }
 }
 
