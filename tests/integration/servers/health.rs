@@ -191,16 +191,22 @@ fn statuses_that_are_content_never_leave_a_server_out() {
     }
 }
 
-#[test]
-fn a_server_that_returns_is_checked_before_its_first_request() {
+/// Two servers, of which requests have just found one to be down.
+fn one_goes_down() -> (Changing, Changing, Tidegate, Client) {
     let (bad, good) = (Changing::start(), Changing::start());
     let tidegate = behind(&[bad.fake.url(), good.fake.url()], r#""10s""#);
     let mut client = Client::connect(&tidegate);
-    // Its first check passes, so that requests find out that it is down.
+    // Its first check passes, so that requests find out.
     ask_until(&mut client, "the first check", || !bad.state.checks.lock().unwrap().is_empty());
     let before = bad.requests();
     bad.answer(503);
     ask_until(&mut client, "three failures", || bad.requests() >= before + 3);
+    (bad, good, tidegate, client)
+}
+
+#[test]
+fn a_server_that_returns_is_checked_before_its_first_request() {
+    let (bad, _good, _tidegate, mut client) = one_goes_down();
     bad.state.asked.lock().unwrap().clear();
     let before = bad.requests();
     for _ in 0..10 {
@@ -216,14 +222,7 @@ fn a_server_that_returns_is_checked_before_its_first_request() {
 
 #[test]
 fn the_checks_of_a_server_that_stays_bad_become_rarer() {
-    let (bad, good) = (Changing::start(), Changing::start());
-    let tidegate = behind(&[bad.fake.url(), good.fake.url()], r#""10s""#);
-    let mut client = Client::connect(&tidegate);
-    // Its first check passes, so that requests find out that it is down.
-    ask_until(&mut client, "the first check", || !bad.state.checks.lock().unwrap().is_empty());
-    let before = bad.requests();
-    bad.answer(503);
-    ask_until(&mut client, "three failures", || bad.requests() >= before + 3);
+    let (bad, _good, _tidegate, _client) = one_goes_down();
     let down = Instant::now();
     let since = |checks: &[Instant]| checks.iter().filter(|check| **check > down).count();
     let start = Instant::now();
