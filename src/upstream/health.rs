@@ -41,8 +41,8 @@ struct Down {
     since: Instant,
     /// How the last attempt failed.
     kind: FaultKind,
-    /// Checks that have failed since.
-    checks: u32,
+    /// How often the pause before the next check was doubled.
+    doubled: u32,
     next_check: Instant,
 }
 
@@ -214,11 +214,14 @@ impl Health {
             Err(fault) => fault,
         };
         let Some(down) = &mut known.down else { return self.fall(&mut known, fault, now) };
-        down.checks += 1;
         down.kind = fault.kind;
-        // A refusal comes at once, so a check that gets one costs nothing.
-        let is_cheap = fault.kind == FaultKind::Refused;
-        down.next_check = now + if is_cheap || is_alone { PAUSES.0 } else { pause(down.checks) };
+        // A refusal comes at once, so a check that gets one costs nothing. What follows it is new:
+        // the server has been started and is not ready yet.
+        if fault.kind == FaultKind::Refused || is_alone {
+            (down.next_check, down.doubled) = (now + PAUSES.0, 0);
+        } else {
+            (down.next_check, down.doubled) = (now + pause(down.doubled), down.doubled + 1);
+        }
         if let Some(standing) = &mut known.standing {
             standing.fault = Some(fault);
         }
@@ -236,7 +239,7 @@ impl Health {
 
     fn fall(&self, known: &mut Known, fault: UpstreamFault, now: Instant) -> bool {
         self.is_down.store(true, Ordering::Relaxed);
-        known.down = Some(Down { since: now, kind: fault.kind, checks: 0, next_check: now + pause(0) });
+        known.down = Some(Down { since: now, kind: fault.kind, next_check: now + pause(0), doubled: 1 });
         let standing = Standing { up: false, since: OffsetDateTime::now_utc(), fault: Some(fault) };
         known.standing = Some(standing);
         true
@@ -247,11 +250,11 @@ impl Health {
     }
 }
 
-/// The pause after `checks` failed checks: doubled each time, and up to a quarter shorter, so that
-/// several processes do not check at the same moment.
-fn pause(checks: u32) -> Duration {
+/// The pause that was doubled so often, up to a quarter shorter, so that several processes do not
+/// check at the same moment.
+fn pause(doubled: u32) -> Duration {
     let (shortest, longest) = PAUSES;
-    let pause = shortest.saturating_mul(1 << checks.min(10)).min(longest);
+    let pause = shortest.saturating_mul(1 << doubled.min(10)).min(longest);
     // A new hasher has random keys.
     let share = RandomState::new().hash_one(0) % 256;
     pause - pause.mul_f64(share as f64 / 1024.0)

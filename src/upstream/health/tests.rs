@@ -120,3 +120,18 @@ async fn nothing_waits_for_a_silent_address_while_a_check_does() {
     health.checked(Err(fault(FaultKind::Refused)), false);
     assert!(!health.is_hopeless(Instant::now()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn refused_checks_do_not_make_the_pause_after_another_failure_longer() {
+    let health = Health::default();
+    health.unreachable(fault(FaultKind::Refused));
+    for _ in 0..20 {
+        health.begin_check();
+        health.checked(Err(fault(FaultKind::Refused)), false);
+    }
+    // It has just been started and is not ready yet.
+    health.begin_check();
+    health.checked(Err(answer()), false);
+    let pause = health.next_check(EVERY, Instant::now()).unwrap() - Instant::now();
+    assert!(pause <= Duration::from_secs(1), "{pause:?}");
+}
