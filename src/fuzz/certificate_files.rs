@@ -1,7 +1,7 @@
 //! A PEM file with certificates or a private key.
 //!
-//! What messages say of a certificate is printable. The key that a handshake is verified with is the
-//! one that webpki reads, and certificates are the same when they are written again.
+//! What messages say of a certificate is printable. The key that a handshake is verified with is
+//! the one that webpki reads, and certificates are the same when they are written again.
 
 use webpki::EndEntityCert;
 
