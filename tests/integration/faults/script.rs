@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use super::client::BEGUN;
 use crate::harness::DEADLINE;
-use crate::harness::fake::Conversation;
+use crate::harness::fake::{Conversation, is_check};
 
 /// What the registry does next on a connection. After the last step it is sound again.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +92,7 @@ pub fn serve(stage: &Arc<Stage>, script: &[Step], sound: &str, conversation: &mu
     }
     while let Some(head) = conversation.read_head() {
         // What tidegate asks by itself is no part of the fault.
-        let is_check = head.iter().any(|line| line.to_ascii_lowercase().starts_with("user-agent: tidegate/"));
-        if !is_check {
+        if !is_check(&head) {
             stage.requests.fetch_add(1, Ordering::SeqCst);
             if stage.is_on() && !begins_at_once {
                 stage.play();

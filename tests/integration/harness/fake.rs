@@ -98,6 +98,11 @@ pub fn refusing() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
+/// Whether tidegate asks by itself, for its checks of the registry.
+pub fn is_check(head: &[String]) -> bool {
+    head.iter().any(|line| line.to_ascii_lowercase().starts_with("user-agent: tidegate/"))
+}
+
 /// One connection from tidegate, as the fake sees it.
 pub struct Conversation {
     reader: BufReader<TcpStream>,

@@ -4,6 +4,7 @@
 mod catalogs;
 mod names;
 mod registries;
+mod reload;
 
 use std::sync::{Arc, Mutex};
 

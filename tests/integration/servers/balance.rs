@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::fake::{Fake, refusing};
+use crate::harness::fake::{Fake, is_check, refusing};
 use crate::harness::http1::Client;
 use crate::harness::tidegate::{Settings, Tidegate};
 
@@ -17,9 +17,7 @@ fn named(name: &'static str) -> (Fake, Arc<AtomicUsize>) {
     let requests = Arc::clone(&count);
     let fake = Fake::start(move |conversation| {
         while let Some(head) = conversation.read_head() {
-            let is_check =
-                head.iter().any(|line| line.to_ascii_lowercase().starts_with("user-agent: tidegate/"));
-            requests.fetch_add(usize::from(!is_check), Ordering::SeqCst);
+            requests.fetch_add(usize::from(!is_check(&head)), Ordering::SeqCst);
             conversation.write(
                 format!("HTTP/1.1 200 OK\r\nX-Server: {name}\r\nContent-Length: 2\r\n\r\n{{}}").as_bytes(),
             );

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::harness::DEADLINE;
-use crate::harness::fake::{Conversation, Fake, refusing};
-use crate::harness::http1::Client;
+use crate::harness::fake::{Conversation, Fake, is_check, refusing};
+use crate::harness::http1::{Client, head};
 use crate::harness::tidegate::{Settings, Tidegate};
 
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
@@ -58,8 +58,7 @@ impl Changing {
 impl State {
     fn serve(&self, conversation: &mut Conversation) {
         while let Some(head) = conversation.read_head() {
-            let is_check =
-                head.iter().any(|line| line.to_ascii_lowercase().starts_with("user-agent: tidegate/"));
+            let is_check = is_check(&head);
             self.asked.lock().unwrap().push(is_check);
             let status = if is_check {
                 self.checks.lock().unwrap().push(Instant::now());
@@ -76,15 +75,18 @@ impl State {
 }
 
 fn behind(servers: &[String], every: &str) -> Tidegate {
+    Tidegate::start(in_turn(servers, every))
+}
+
+/// Settings with one worker that asks the servers in turn.
+fn in_turn(servers: &[String], every: &str) -> Settings {
     let list: Vec<_> = servers.iter().map(|server| format!("{server:?}")).collect();
-    Tidegate::start(
-        Settings::for_upstream(&servers[0])
-            .set("upstream.servers", &format!("[{}]", list.join(", ")))
-            .set("upstream.shared_storage", "true")
-            .set("upstream.balance", r#""round-robin""#)
-            .set("upstream.health_every", every)
-            .set("server.threads", "1"),
-    )
+    Settings::for_upstream(&servers[0])
+        .set("upstream.servers", &format!("[{}]", list.join(", ")))
+        .set("upstream.shared_storage", "true")
+        .set("upstream.balance", r#""round-robin""#)
+        .set("upstream.health_every", every)
+        .set("server.threads", "1")
 }
 
 fn get(client: &mut Client) -> u16 {
@@ -134,45 +136,55 @@ fn three_refusals_in_a_row_leave_a_server_out_and_two_do_not() {
 
 #[test]
 fn three_connections_that_end_without_an_answer_leave_a_server_out_and_two_do_not() {
-    let (asked, is_closing) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
-    let (count, closes) = (Arc::clone(&asked), Arc::clone(&is_closing));
+    three_leave_it_out(502, |_| {});
+}
+
+#[test]
+fn three_silences_in_a_row_leave_a_server_out_and_two_do_not() {
+    three_leave_it_out(504, |conversation| conversation.wait_for_end());
+}
+
+/// Fails two requests, and later three, by `fault` instead of an answer, which is `status` to the
+/// client.
+fn three_leave_it_out(status: u16, fault: fn(&Conversation)) {
+    let (asked, is_bad) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let (count, fails) = (Arc::clone(&asked), Arc::clone(&is_bad));
     let bad = Fake::start(move |conversation| {
         while let Some(head) = conversation.read_head() {
-            let is_check =
-                head.iter().any(|line| line.to_ascii_lowercase().starts_with("user-agent: tidegate/"));
-            count.fetch_add(usize::from(!is_check), Ordering::SeqCst);
-            if closes.load(Ordering::SeqCst) {
-                return;
+            count.fetch_add(usize::from(!is_check(&head)), Ordering::SeqCst);
+            if fails.load(Ordering::SeqCst) {
+                return fault(conversation);
             }
             conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
         }
     });
     let good = Changing::start();
-    let tidegate = behind(&[bad.url(), good.fake.url()], r#""0s""#);
-    let mut client = Client::connect(&tidegate);
-    // Each on a new connection, so that nothing is sent again.
-    let mut fail = |times: usize| {
-        is_closing.store(true, Ordering::SeqCst);
-        let until = asked.load(Ordering::SeqCst) + times;
-        let mut statuses = Vec::new();
-        while asked.load(Ordering::SeqCst) < until {
-            statuses.push(client.exchange("DELETE /v2/a/manifests/v1", &[AUTH]).status);
+    let settings = in_turn(&[bad.url(), good.fake.url()], r#""0s""#);
+    let tidegate = Tidegate::start(settings.set("upstream.read_timeout", r#""1s""#));
+    // Every second request goes to the bad one, and all wait at the same time.
+    let fail = |times: usize| {
+        is_bad.store(true, Ordering::SeqCst);
+        let mut clients: Vec<_> = (0..2 * times).map(|_| Client::connect(&tidegate)).collect();
+        for client in &mut clients {
+            client.send(head("DELETE /v2/a/manifests/v1", &[AUTH]));
         }
-        assert_eq!(statuses.iter().filter(|status| **status == 502).count(), times, "{statuses:?}");
+        let statuses: Vec<_> =
+            clients.iter_mut().map(|client| client.response(false).unwrap().status).collect();
+        assert_eq!(statuses.iter().filter(|found| **found == status).count(), times, "{statuses:?}");
     };
     fail(2);
-    is_closing.store(false, Ordering::SeqCst);
+    is_bad.store(false, Ordering::SeqCst);
     let before = asked.load(Ordering::SeqCst);
-    let mut other = Client::connect(&tidegate);
+    let mut client = Client::connect(&tidegate);
     for _ in 0..4 {
-        assert_eq!(get(&mut other), 200);
+        assert_eq!(get(&mut client), 200);
     }
     assert!(asked.load(Ordering::SeqCst) > before, "two of them leave it out");
-    // The connection that was kept ends too.
+    // On connections that were kept too.
     fail(3);
     let before = asked.load(Ordering::SeqCst);
     for _ in 0..10 {
-        assert_eq!(get(&mut other), 200);
+        assert_eq!(get(&mut client), 200);
     }
     assert_eq!(asked.load(Ordering::SeqCst), before);
 }

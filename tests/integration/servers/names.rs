@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use crate::harness::DEADLINE;
-use crate::harness::fake::Fake;
+use crate::harness::fake::{Fake, is_check};
 use crate::harness::http1::Client;
 use crate::harness::image::{noise, sha256};
 use crate::harness::tidegate::{Settings, Tidegate};
@@ -42,8 +42,7 @@ impl Replica {
         let fake = Fake::on(listener, move |conversation| {
             now.fetch_add(1, Ordering::SeqCst);
             while let Some(head) = conversation.read_head() {
-                let is_check = head.iter().any(|line| line.starts_with("user-agent: tidegate/"));
-                count.fetch_add(usize::from(!is_check), Ordering::SeqCst);
+                count.fetch_add(usize::from(!is_check(&head)), Ordering::SeqCst);
                 if head[0].contains("/blobs/") {
                     let (first, rest) = bytes.split_at(bytes.len() / 2);
                     let length = bytes.len();
