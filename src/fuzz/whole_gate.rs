@@ -1,8 +1,8 @@
 //! What a client sends over one connection, from its first byte to its end.
 //!
 //! Without the password, no request reaches the registry. With it, the registry gets no more
-//! requests than the client sent, each in a form that every reader understands alike, and only for
-//! what the user may do. Each answer is whole.
+//! requests than the client sent and those for the rest of a catalog, each in a form that every
+//! reader understands alike, and only for what the user may do. Each answer is whole.
 
 use std::net::IpAddr;
 
@@ -15,6 +15,7 @@ use crate::registry::target::decode;
 
 /// `alice:secret` in base64, which has no other form.
 const PASSWORD: &str = "YWxpY2U6c2VjcmV0";
+const CATALOG: &str = "/v2/_catalog";
 
 /// Checks one input.
 pub(super) fn whole_gate(bytes: &[u8]) {
@@ -26,9 +27,15 @@ pub(super) fn whole_gate(bytes: &[u8]) {
     // hyper may have read some of them as the end of a body, but never makes more of them.
     let sent = bytes.windows(7).filter(|window| *window == b"HTTP/1.").count();
     assert!(asked.len() <= sent, "{asked:?}");
-    assert!(seen.len() <= asked.len(), "{seen:?} of {asked:?}");
+    let seen: Vec<_> =
+        seen.iter().map(|head| head.as_ref().expect("every reader understands the request")).collect();
+    // A page that lacks hidden names is completed with one more request: this registry has few.
+    let catalogs = asked.iter().filter(|(_, path)| decode(path) == CATALOG).count();
+    let pages = seen.iter().filter(|head| path(head) == CATALOG).count();
+    assert!(pages <= 2 * catalogs, "{seen:?} of {asked:?}");
+    assert!(seen.len() - pages <= asked.len() - catalogs, "{seen:?} of {asked:?}");
     for head in seen {
-        forwarded(head.as_ref().expect("every reader understands the request"), *client);
+        forwarded(head, *client);
     }
     answers(answered, asked);
 }
@@ -37,14 +44,25 @@ fn has(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
+/// Method and target.
+fn request_line(head: &Head) -> (&str, &str) {
+    match head.start.split(' ').collect::<Vec<_>>()[..] {
+        [method, target, "HTTP/1.1"] => (method, target),
+        _ => panic!("{:?}", head.start),
+    }
+}
+
+fn path(head: &Head) -> String {
+    let (_, target) = request_line(head);
+    decode(target.split_once('?').map_or(target, |(path, _)| path)).into_owned()
+}
+
 fn forwarded(head: &Head, client: IpAddr) {
-    let [method, target, "HTTP/1.1"] = head.start.split(' ').collect::<Vec<_>>()[..] else {
-        panic!("{:?}", head.start);
-    };
+    let (method, target) = request_line(head);
     assert!(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method), "{head:?}");
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let path = decode(path);
-    let is_granted = path == "/v2/" || path == "/v2/_catalog" || path.starts_with("/v2/team/");
+    let (_, query) = target.split_once('?').unwrap_or((target, ""));
+    let path = path(head);
+    let is_granted = path == "/v2/" || path == CATALOG || path.starts_with("/v2/team/");
     assert!(is_granted && !path.contains("//"), "{head:?}");
     assert!(!path.split('/').any(|segment| matches!(segment, "." | "..")), "{head:?}");
     for (_, source) in parse(query.as_bytes()).filter(|(name, _)| name == "from") {
