@@ -24,6 +24,7 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
+use super::client_chains;
 use super::recording_registry::{self, Seen};
 use super::strict_http::Head;
 use crate::auth::Verifier;
@@ -61,15 +62,20 @@ pub(super) struct Exchange {
 }
 
 impl Door {
-    /// Alice may do everything in `team`, with the password `secret`.
+    /// Alice may do everything in `team`, with the password `secret`. At `clients.example`, a
+    /// certificate is needed.
     pub(super) fn open() -> Result<Door, Box<dyn Error>> {
         let folder = Folder::new()?;
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new(["door.example".to_owned()])?.self_signed(&key)?;
         folder.write("tls.crt", &certificate.pem())?;
         folder.write("tls.pem", &key.serialize_pem())?;
+        folder.write("clients.pem", client_chains::CA)?;
+        folder.write("clients.crl", client_chains::REVOKED)?;
         folder.write("htpasswd", &format!("alice:{}\n", bcrypt::hash("secret", 4)?))?;
         let text = "[server]\nthreads = 1\n[tls]\ncertificate = 'tls.crt'\nkey = 'tls.pem'\n\
+                    [tls.client]\nverify = 'required'\nca = 'clients.pem'\ncrl = ['clients.crl']\n\
+                    names = ['clients.example']\n\
                     [auth]\nhtpasswd = 'htpasswd'\nhash_threads = 1\n[auth.throttle]\nfailures = 0\n\
                     [log]\naccess = 'off'\n[upstream]\nservers = ['unix:{registry}']\n\
                     [[access]]\nusers = ['alice']\nrepositories = ['team/**']\nactions = ['*']\n";

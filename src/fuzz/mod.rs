@@ -8,6 +8,7 @@
 
 mod certificate_files;
 mod challenges;
+mod client_chains;
 mod credentials;
 mod door;
 mod forwarded_fields;
@@ -32,9 +33,10 @@ mod whole_gate;
 pub type Target = fn(&[u8]);
 
 /// The functions by their names, which are those of the folders of `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("certificate_files", certificate_files::certificate_files),
     ("challenges", challenges::challenges),
+    ("client_chains", client_chains::client_chains),
     ("credentials", credentials::credentials),
     ("forwarded_fields", forwarded_fields::forwarded_fields),
     ("htpasswd", htpasswd::htpasswd),
