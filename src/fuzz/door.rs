@@ -40,6 +40,9 @@ use crate::upstream::Upstream;
 /// Longer than any request takes: the registry answers at once, and the client ends its side.
 const HANGS: Duration = Duration::from_secs(10);
 
+/// Connections after whose end the registry may still read what came over them.
+const LATE: usize = 16;
+
 /// The gate and what it runs in.
 pub(super) struct Door {
     _folder: Folder,
@@ -47,7 +50,8 @@ pub(super) struct Door {
     gate: Rc<Gate>,
     turns: Rc<FairQueue>,
     seen: Seen,
-    turn: Cell<u8>,
+    /// How many connections there were.
+    turn: Cell<u32>,
 }
 
 /// What happened to the bytes of one connection.
@@ -107,11 +111,16 @@ impl Door {
         self.gate.shared.state().clone()
     }
 
+    fn is_of_earlier(&self, head: &Head) -> bool {
+        let earlier = (1..self.turn.get()).rev().take(LATE).map(|turn| client(turn).to_string());
+        let [from] = head.values("x-forwarded-for")[..] else { return false };
+        earlier.into_iter().any(|earlier| earlier == from)
+    }
+
     /// Sends `bytes` over a connection of their own. `None` if it never ends.
     pub(super) fn send(&self, bytes: &[u8]) -> Option<Exchange> {
-        // What an earlier connection left behind comes with another address.
-        self.turn.set(self.turn.get().wrapping_add(1));
-        let client = IpAddr::V4(Ipv4Addr::new(192, 0, 2, self.turn.get()));
+        self.turn.set(self.turn.get() + 1);
+        let client = client(self.turn.get());
         let tls = TlsSession::Tls13Full;
         let peer =
             Rc::new(Peer { address: client, client, may_forward: false, tls, asked: false, shown: None });
@@ -124,7 +133,6 @@ impl Door {
             let (gate, peer) = (self.gate.clone(), peer.clone());
             async move { Ok::<_, Infallible>(handle(&gate, &peer, request, flow, ()).await) }
         });
-        self.seen.borrow_mut().clear();
         let conversation = async {
             let (server, client) = duplex(64 * 1024);
             let serving = http1::Builder::new()
@@ -141,9 +149,17 @@ impl Door {
             let (_, (), _) = tokio::join!(serving, sent, receiving.read_to_end(&mut answered));
         };
         self.runtime.block_on(async { timeout(HANGS, conversation).await }).ok()?;
-        let seen = self.seen.take();
+        // The registry reads a request that was broken off only when it has its turn, which may be
+        // after the end of that connection.
+        let mut seen = self.seen.take();
+        seen.retain(|head| head.as_ref().map_or(true, |head| !self.is_of_earlier(head)));
         Some(Exchange { client, asked: asked.into_inner(), answered, seen })
     }
+}
+
+/// The address of the client of a connection.
+fn client(turn: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() + turn % (1 << 24)))
 }
 
 /// A temporary folder.
