@@ -4,10 +4,11 @@ import heapq
 import itertools
 import random
 import ssl
+import threading
 import time
 
 from http_clients import Cut, Hung, Wrong, open_connection, Pace
-from place import PASSWORD, total
+from place import PASSWORD, values
 
 # A request that begins this long after a registry was killed must succeed at another one. The time
 # covers the step between the note of the fault and the fault itself, on a busy machine.
@@ -57,7 +58,7 @@ class Faults:
                 due = max(due + 1, time.monotonic())
                 self.strike()
             time.sleep(0.05)
-        while self.undoing:
+        while self.undoing or any(registry.taken for registry in self.place.registries):
             self.undo_due(early=True)
             time.sleep(0.05)
 
@@ -112,30 +113,33 @@ class Faults:
         return window
 
     def give_back(self, registry, window):
-        """Called again and again until the registry answers, and then until tidegate has noticed."""
-        begin = None
+        """Watches until tidegate has noticed that the registry is back, in a thread: checks of other
+        faults may wait long for an answer, and times are measured here."""
+        def watch():
+            try:
+                self.watch(registry, window)
+            finally:
+                window[2] = registry.returned = time.monotonic()
+                registry.taken = None
+        threading.Thread(target=self.run.guarded, args=(watch,), daemon=True).start()
 
-        def answering():
-            nonlocal begin
-            if not registry.answers():
-                return self.later(0.1, answering)
-            begin = begin or time.monotonic()
-            noticed()
-
-        def noticed():
-            waited = time.monotonic() - begin
-            up = total(self.place.metrics(), "tidegate_upstream_up", upstream=registry.server)
-            if not up and registry.listed and waited < RETURN:
-                return self.later(0.1, noticed)
-            if waited >= RETURN:
+    def watch(self, registry, window):
+        while not registry.answers():
+            time.sleep(0.1)
+        begin, known = time.monotonic(), None
+        while registry.listed:
+            now = time.monotonic()
+            up = values(self.place.metrics(), "tidegate_upstream_up", upstream=registry.server)
+            # One that is listed again is unknown while broken settings delay the reload.
+            known = known or (now if up else None)
+            if any(up):
+                self.returns.append((window[0], now - max(begin, known)))
+                return
+            if now - begin >= RETURN:
                 self.run.fail("return", f"registry {registry.name} is not used {RETURN:.0f} s after its return ({window[0]})")
-            self.returns.append((window[0], waited))
-            if waited >= RETURN:
                 (self.place.work / "metrics.txt").write_text(self.place.admin("/metrics")[1] + self.place.admin("/api/status")[1])
-            window[2] = registry.returned = time.monotonic()
-            registry.taken = None
-
-        answering()
+                return
+            time.sleep(0.1)
 
     def kill(self, kind="kill", registry=None):
         registry = registry or self.victim()

@@ -250,9 +250,13 @@ audit = "audit.log"
 
 def total(samples, name, **labels):
     """The sum of the samples with this name and these labels."""
+    return sum(values(samples, name, **labels))
+
+
+def values(samples, name, **labels):
     wanted = [f'{label}="{value}"' for label, value in labels.items()]
-    return sum(value for sample, value in samples.items()
-               if sample.partition("{")[0] == name and all(label in sample for label in wanted))
+    return [value for sample, value in samples.items()
+            if sample.partition("{")[0] == name and all(label in sample for label in wanted)]
 
 
 def replace(path, data, mode=0o644):
