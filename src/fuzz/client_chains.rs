@@ -9,10 +9,6 @@ use x509_parser::asn1_rs::{Any, FromDer};
 use super::door::Door;
 use crate::tls::PresentedCertificate;
 
-/// The CA that the door accepts, and its list with the serial number 5.
-pub(super) const CA: &str = include_str!("client_chains/clients.pem");
-pub(super) const REVOKED: &str = include_str!("client_chains/clients.crl");
-
 /// Chains that let in, and whom.
 const KNOWN: [(&[u8], &str); 2] = [
     (include_bytes!("../../fuzz/corpus/client_chains/alice"), "alice"),

@@ -24,7 +24,6 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-use super::client_chains;
 use super::recording_registry::{self, Seen};
 use super::strict_http::Head;
 use crate::auth::Verifier;
@@ -42,6 +41,10 @@ const HANGS: Duration = Duration::from_secs(10);
 
 /// Connections after whose end the registry may still read what came over them.
 const LATE: usize = 16;
+
+/// The CA of the clients' certificates, and its list of what is revoked: the serial number 5.
+const CLIENT_CA: &str = include_str!("door/clients.pem");
+const REVOKED: &str = include_str!("door/clients.crl");
 
 /// The gate and what it runs in.
 pub(super) struct Door {
@@ -74,8 +77,8 @@ impl Door {
         let certificate = CertificateParams::new(["door.example".to_owned()])?.self_signed(&key)?;
         folder.write("tls.crt", &certificate.pem())?;
         folder.write("tls.pem", &key.serialize_pem())?;
-        folder.write("clients.pem", client_chains::CA)?;
-        folder.write("clients.crl", client_chains::REVOKED)?;
+        folder.write("clients.pem", CLIENT_CA)?;
+        folder.write("clients.crl", REVOKED)?;
         folder.write("htpasswd", &format!("alice:{}\n", bcrypt::hash("secret", 4)?))?;
         let text = "[server]\nthreads = 1\n[tls]\ncertificate = 'tls.crt'\nkey = 'tls.pem'\n\
                     [tls.client]\nverify = 'required'\nca = 'clients.pem'\ncrl = ['clients.crl']\n\

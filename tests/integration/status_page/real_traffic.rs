@@ -1,6 +1,7 @@
 //! The page of a running tidegate, while a real registry is pulled from and pushed to.
 
 use serde_json::Value;
+use socket2::SockRef;
 
 use super::look;
 use crate::harness::browser::Browser;
@@ -95,6 +96,8 @@ fn the_page_shows_a_pull_and_a_push_while_they_run_and_nothing_that_a_client_sen
 
     // A pull by a client that reads slowly: its per cent moves.
     let mut puller = Client::connect(&tidegate);
+    // The system could otherwise take all of it before it is read.
+    SockRef::from(puller.tls.socket()).set_recv_buffer_size(MEGABYTE).unwrap();
     let login = format!("Authorization: {}", basic(USER, PASSWORD));
     let digest = sha256(&layer);
     puller.send(http1::head(&format!("GET /v2/team/app/blobs/sha256:{digest}"), &[&login]));
