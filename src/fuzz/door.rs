@@ -114,10 +114,11 @@ impl Door {
         self.gate.shared.state().clone()
     }
 
+    /// Whether a request came over one of the connections before this one.
     fn is_of_earlier(&self, head: &Head) -> bool {
-        let earlier = (1..self.turn.get()).rev().take(LATE).map(|turn| client(turn).to_string());
         let [from] = head.values("x-forwarded-for")[..] else { return false };
-        earlier.into_iter().any(|earlier| earlier == from)
+        let from = from.parse().ok();
+        (1..self.turn.get()).rev().take(LATE).any(|turn| from == Some(client(turn)))
     }
 
     /// Sends `bytes` over a connection of their own. `None` if it never ends.

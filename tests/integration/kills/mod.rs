@@ -36,10 +36,10 @@ fn kill_and_count(servers: usize) {
     let ledger = Arc::new(Ledger::default());
     let registries: Vec<_> =
         (0..servers as u64).map(|server| Killable::start(&ledger, seed.wrapping_add(server))).collect();
-    let urls: Vec<_> = registries.iter().map(|registry| format!("{:?}", registry.url())).collect();
+    let urls: Vec<_> = registries.iter().map(Killable::url).collect();
     let mut settings = Settings::for_upstream(&registries[0].url())
         .set("server.threads", "2")
-        .set("upstream.servers", &format!("[{}]", urls.join(", ")));
+        .set("upstream.servers", &format!("{urls:?}"));
     if servers > 1 {
         settings = settings.set("upstream.shared_storage", "true").set("upstream.health_every", r#""1s""#);
     }

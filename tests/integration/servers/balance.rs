@@ -27,9 +27,8 @@ fn named(name: &'static str) -> (Fake, Arc<AtomicUsize>) {
 }
 
 fn balanced(balance: &str, servers: &[String]) -> Tidegate {
-    let list: Vec<_> = servers.iter().map(|server| format!("{server:?}")).collect();
     let mut settings = Settings::for_upstream(&servers[0])
-        .set("upstream.servers", &format!("[{}]", list.join(", ")))
+        .set("upstream.servers", &format!("{servers:?}"))
         .set("upstream.balance", &format!("{balance:?}"))
         .set("server.threads", "1");
     if balance != "hash" {

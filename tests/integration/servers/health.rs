@@ -80,9 +80,8 @@ fn behind(servers: &[String], every: &str) -> Tidegate {
 
 /// Settings with one worker that asks the servers in turn.
 fn in_turn(servers: &[String], every: &str) -> Settings {
-    let list: Vec<_> = servers.iter().map(|server| format!("{server:?}")).collect();
     Settings::for_upstream(&servers[0])
-        .set("upstream.servers", &format!("[{}]", list.join(", ")))
+        .set("upstream.servers", &format!("{servers:?}"))
         .set("upstream.shared_storage", "true")
         .set("upstream.balance", r#""round-robin""#)
         .set("upstream.health_every", every)

@@ -10,14 +10,10 @@ use std::sync::{Arc, Mutex};
 use rustix::process::Signal;
 
 use crate::harness::fake::Fake;
-use crate::harness::http1::Client;
+use crate::harness::http1::{Client, head};
 use crate::harness::tidegate::{Settings, Tidegate};
 
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
-
-fn servers(all: &[String]) -> String {
-    format!("[{}]", all.iter().map(|server| format!("{server:?}")).collect::<Vec<_>>().join(", "))
-}
 
 #[test]
 fn a_server_that_the_settings_lose_completes_its_transfers_and_gets_no_more() {
@@ -36,7 +32,7 @@ fn a_server_that_the_settings_lose_completes_its_transfers_and_gets_no_more() {
     let settings = Settings::for_upstream(&old.url());
     let tidegate = Tidegate::start(settings);
     let (mut running, mut later) = (Client::connect(&tidegate), Client::connect(&tidegate));
-    running.send(crate::harness::http1::head("GET /v2/a/tags/list", &[AUTH]));
+    running.send(head("GET /v2/a/tags/list", &[AUTH]));
     let response = running
         .response_in_parts(false, || {
             let text = tidegate.settings.toml().replace(&old.url(), &new.url());
@@ -91,7 +87,7 @@ fn sockets_share_the_work_and_one_that_is_missing_is_left_out() {
     let all = paths.map(|path| format!("unix:{}", path.display()));
     let tidegate = Tidegate::start(
         Settings::for_upstream(&all[0])
-            .set("upstream.servers", &servers(&all))
+            .set("upstream.servers", &format!("{all:?}"))
             .set("upstream.shared_storage", "true")
             .set("upstream.balance", r#""round-robin""#)
             .set("server.threads", "1"),
