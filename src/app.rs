@@ -1,5 +1,6 @@
 //! The process: start order, reload, stop order.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,6 +19,7 @@ use crate::acme;
 use crate::auth::Verifier;
 use crate::config::{AcmeChallenge, AdminAddress, Config};
 use crate::disk::shell_word;
+use crate::engine::{self, Engine};
 use crate::log::access::AccessLog;
 use crate::log::audit::{AuditLog, Entry, Event, Outcome};
 use crate::log::program::ProgramLog;
@@ -68,7 +70,10 @@ pub(crate) enum AppError {
 /// Reads the settings and everything they name, without starting anything.
 pub(crate) fn check(path: &Path) -> Result<State, Problems> {
     let config = Config::load(path)?;
-    State::build(config, None)
+    let mut problems = Problems::default();
+    let engine = problems.take(Engine::new(&config.shared));
+    let state = problems.take(State::build(config, None));
+    state.filter(|_| engine.is_some()).ok_or(problems)
 }
 
 /// Runs until a signal asks it to stop. Events go to `log`.
@@ -90,6 +95,9 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let mut stop = StopSignals::new()?;
     survive_file_size_limit()?;
 
+    let engine = Engine::new(&config.shared).map_err(AppError::Settings)?;
+    let mut engine_keeper: JoinSet<Infallible> = JoinSet::new();
+    engine_keeper.spawn_local(engine::keep(engine.clone()));
     let loaded = look_at(&config);
     let state = State::build(config, None).map_err(AppError::Settings)?;
     for warning in &state.warnings {
@@ -105,7 +113,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let (connections, connections_per_ip) = (config.limits.connections, config.limits.connections_per_ip);
     let slots = Slots::new(connections, connections_per_ip);
     let threads = config.server.threads;
-    let shared = Arc::new(Shared::new(state, verifier, access_log.clone(), audit_log.clone()));
+    let shared = Arc::new(Shared::new(state, verifier, access_log.clone(), audit_log.clone(), engine));
     let reloader = Reloader::new(path, shared.clone(), loaded);
     let mut workers = start_workers(threads, &shared)?;
     audit_log.write(&Entry { reason: Some(VERSION), ..Entry::new(Event::Start, Outcome::Success) });
@@ -153,6 +161,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         failure = workers.failed() => Err(StopError::Worker(failure)),
         Some(_) = acceptors.join_next() => Err(StopError::LostTask("accepting connections")),
         Some(_) = admin_tasks.join_next() => Err(StopError::LostTask("health and metrics")),
+        Some(_) = engine_keeper.join_next() => Err(StopError::LostTask("the shared state")),
         _panic = keep_reloading(reloader, hangup, &shared, &issued, order_certificates) => {
             Err(StopError::LostTask("reloading"))
         }

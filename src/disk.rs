@@ -1,6 +1,7 @@
 //! The files of the operator: read within bounds, and replaced in one step.
 
 mod mode;
+mod password;
 mod read;
 mod remark;
 mod replace;
@@ -9,6 +10,7 @@ mod shell;
 mod signature;
 
 pub(crate) use self::mode::Mode;
+pub(crate) use self::password::password;
 pub(crate) use self::read::{Content, LARGE, RegularFile, SMALL, lacks_resources, read};
 pub(crate) use self::remark::Remark;
 pub(crate) use self::replace::Staged;

@@ -26,11 +26,14 @@ mod registry;
 mod config;
 mod live_file;
 // 3 parts
+mod pki;
+
+mod engine;
+
 mod access;
 mod agent;
 mod auth;
 mod log;
-mod pki;
 
 mod https;
 mod tls;

@@ -26,6 +26,7 @@ use crate::acme;
 use crate::auth::{self, Htpasswd, Throttle, Verifier};
 use crate::config::{AdminAddress, AuthMode, ClientCertificate, Config, ServerAddress, Verify};
 use crate::disk::{Mode, shell_word};
+use crate::engine::Engine;
 use crate::header::authority::Authority;
 use crate::header::challenge;
 use crate::live_file::LiveFile;
@@ -259,6 +260,8 @@ pub(crate) struct Shared {
     pub throttle: Throttle,
     pub access_log: AccessLog,
     pub audit_log: AuditLog,
+    /// What replicas share; `None` if this process shares nothing.
+    pub engine: Option<Engine>,
     /// The tags of what clients pull by digest, for that log.
     pub resolved_tags: ResolvedTags,
     /// The immutable tags that are being pushed or deleted.
@@ -280,7 +283,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(state: State, verifier: Verifier, access_log: AccessLog, audit_log: AuditLog) -> Self {
+    pub(crate) fn new(
+        state: State,
+        verifier: Verifier,
+        access_log: AccessLog,
+        audit_log: AuditLog,
+        engine: Option<Engine>,
+    ) -> Self {
         let metrics = Metrics::new(state.config.server.threads);
         let state = ArcSwap::from_pointee(state);
         Self {
@@ -291,6 +300,7 @@ impl Shared {
             verifier,
             access_log,
             audit_log,
+            engine,
             resolved_tags: ResolvedTags::default(),
             tag_locks: Arc::default(),
             catalog_readers: Arc::default(),

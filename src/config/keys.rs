@@ -4,7 +4,7 @@ use super::quote::quoted;
 use super::words::{nearest, slip};
 
 /// The sections, in the order of proxy.toml.example.
-pub(super) const SECTIONS: [&str; 18] = [
+pub(super) const SECTIONS: [&str; 19] = [
     "server",
     "limits",
     "tls",
@@ -23,6 +23,7 @@ pub(super) const SECTIONS: [&str; 18] = [
     "log",
     "admin",
     "metrics",
+    "shared",
 ];
 
 /// The section whose keys the operator chooses.
@@ -39,7 +40,7 @@ pub(super) const LISTS: [&str; 2] = [ROUTE, ACCESS];
 
 /// The names that other programs give to a key: section, habitual name, key. `section.key` stands
 /// for a key of another section.
-pub(super) const HABITS: [(&str, &str, &str); 27] = [
+pub(super) const HABITS: [(&str, &str, &str); 30] = [
     ("server", "address", "listen"),
     ("server", "bind", "listen"),
     ("server", "port", "listen"),
@@ -67,20 +68,25 @@ pub(super) const HABITS: [(&str, &str, &str); 27] = [
     ("metrics", "address", "server.admin"),
     ("metrics", "allow", "admin.allow"),
     ("metrics", "listen", "server.admin"),
+    ("shared", "address", "url"),
+    ("shared", "host", "url"),
+    ("shared", "password", "password_file"),
 ];
 
 /// The names that other programs give to a section: habitual name, section.
-pub(super) const SECTION_HABITS: [(&str, &str); 17] = [
+pub(super) const SECTION_HABITS: [(&str, &str); 20] = [
     ("access_log", "log"),
     ("audit", "log"),
     ("audit_log", "log"),
     ("backend", "upstream"),
+    ("cluster", "shared"),
     ("health", "upstream"),
     ("http", "server"),
     ("https", "server"),
     ("logging", "log"),
     ("prometheus", "metrics"),
     ("proxy", "upstream"),
+    ("redis", "shared"),
     ("registries", ROUTE),
     ("registry", "upstream"),
     ("routes", ROUTE),
@@ -88,6 +94,7 @@ pub(super) const SECTION_HABITS: [(&str, &str); 17] = [
     ("status", "admin"),
     ("upstreams", "upstream"),
     ("users", "auth"),
+    ("valkey", "shared"),
 ];
 
 /// The variable that names the file, after `TIDEGATE_`.

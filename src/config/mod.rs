@@ -2,8 +2,8 @@
 //!
 //! Each section has a file with its struct, its keys and their defaults, and its printer, which
 //! also says how changes take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`,
-//! `route`, `auth`, `user_agents`, `groups`, `access`, `policy`, `cors`, `token`, `log`, `admin`
-//! and `metrics`. The other files are their tools: `document`, `section`, `list` and `syntax` find
+//! `route`, `auth`, `user_agents`, `groups`, `access`, `policy`, `cors`, `token`, `log`, `admin`,
+//! `metrics` and `shared`. The other files are their tools: `document`, `section`, `list` and `syntax` find
 //! all mistakes in one pass, and `disk` checks that the named files can be read.
 
 use std::path::{Path, PathBuf};
@@ -38,6 +38,7 @@ mod report;
 mod route;
 mod section;
 mod server;
+mod shared;
 mod spelling;
 mod syntax;
 mod tls;
@@ -67,6 +68,7 @@ pub(crate) use metrics::Metrics;
 pub(crate) use policy::{Catalog, ImmutableTags, Policy};
 pub(crate) use route::Route;
 pub(crate) use server::{Readiness, Server};
+pub(crate) use shared::{EngineUrl, Shared};
 pub(crate) use spelling::duration_option;
 pub(crate) use tls::{Alpn, CertificateFiles, Tls, TlsVersion};
 pub(crate) use token::Token;
@@ -98,6 +100,7 @@ pub struct Config {
     pub log: Log,
     pub admin: Admin,
     pub metrics: Metrics,
+    pub shared: Shared,
     /// Settings that are valid but have no effect as they are written.
     pub warnings: Vec<Problem>,
 }
@@ -201,6 +204,7 @@ impl Config {
         let token = document.section("token", |section| Token::read(section, names, mode, authorization));
         let log = document.section("log", Log::read);
         let metrics = document.section("metrics", Metrics::read);
+        let shared = document.section("shared", Shared::read);
         document.finish();
         route::warn_of_unreachable(routes.as_deref().unwrap_or_default(), &mut report);
         if let Some(groups) = &groups {
@@ -225,6 +229,7 @@ impl Config {
                 log: log?,
                 admin: admin?,
                 metrics: metrics?,
+                shared: shared?,
                 warnings: Vec::new(),
             })
         };
@@ -267,6 +272,7 @@ impl Config {
             log,
             admin,
             metrics,
+            shared,
             warnings: _,
         } = self;
         let mut printer = Printer::new(path.parent().unwrap_or(Path::new("")));
@@ -286,6 +292,7 @@ impl Config {
         log.print(to);
         admin.print(to);
         metrics.print(to);
+        shared.print(to);
         printer
     }
 }

@@ -18,6 +18,7 @@ mod log;
 mod overrides;
 mod problems;
 mod route;
+mod shared;
 mod token;
 mod upstream;
 
@@ -201,6 +202,12 @@ audit_required = true
 audit_uploads = true
 [metrics]
 repositories = ["team-a/**", "public/*"]
+[shared]
+url = "rediss://door@valkey:7000/3"
+password_file = "engine-password"
+ca = "engine.pem"
+prefix = "door-1"
+secret_file = "engine-secret"
 "#;
 
 #[test]

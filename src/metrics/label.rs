@@ -116,6 +116,17 @@ label! {
 }
 
 label! {
+    /// What replicas ask the engine for.
+    Asked {
+        Secrets = "secrets",
+        TagLocks = "tag_locks",
+        Throttle = "throttle",
+        Revocations = "revocations",
+        Acme = "acme",
+    }
+}
+
+label! {
     /// Why a TLS handshake failed.
     HandshakeFault {
         Timeout = "timeout",

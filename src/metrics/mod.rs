@@ -16,8 +16,8 @@ pub(crate) use cell::{Count, Counters};
 pub(crate) use counts::{Counts, OPERATIONS, OfOperation};
 pub(crate) use histogram::{Histogram, Observed};
 pub(crate) use label::{
-    Action, Direction, Grant, HandshakeFault, Login, LoginResult, Refused, ReloadCause, Side, TlsSession,
-    code,
+    Action, Asked, Direction, Grant, HandshakeFault, Label, Login, LoginResult, Refused, ReloadCause, Side,
+    TlsSession, code,
 };
 pub(crate) use process::Process;
 pub(crate) use repositories::{Amounts, Repositories, RepositoryCounts};

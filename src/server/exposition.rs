@@ -12,8 +12,8 @@ use prometheus_client::registry::Registry;
 use super::slots::Slots;
 use crate::acme;
 use crate::metrics::{
-    Action, Count, Direction, Grant, HandshakeFault, Login, LoginResult, Metrics, Observed, OfOperation,
-    Process, Refused, ReloadCause, Side, TlsSession, code,
+    Action, Asked, Count, Direction, Grant, HandshakeFault, Label, Login, LoginResult, Metrics, Observed,
+    OfOperation, Process, Refused, ReloadCause, Side, TlsSession, code,
 };
 use crate::registry::target::Operation;
 use crate::state::{Shared, State};
@@ -56,6 +56,7 @@ impl Collector for Exposition {
         self.logins(&mut page, &state)?;
         upstream(&mut page, &state)?;
         certificates(&mut page, &state)?;
+        self.engine(&mut page)?;
         self.settings(&mut page)
     }
 }
@@ -281,6 +282,25 @@ impl Exposition {
             "htpasswd_last_load_successful",
             "Whether auth.htpasswd was read and valid at the last change",
             users.map(|users| ([], u64::from(!users.has_failed()))),
+        )
+    }
+
+    /// What replicas share; without series if this process shares nothing.
+    fn engine(&self, page: &mut Page<'_>) -> fmt::Result {
+        let engine = self.shared.engine.as_ref();
+        page.gauges(
+            "shared_up",
+            "Whether the engine of the shared state can be used",
+            engine.map(|engine| ([], u64::from(engine.standing().is_up))),
+        )?;
+        let failures = engine.iter().flat_map(|engine| {
+            let counts = engine.failures();
+            Asked::ALL.map(|asked| ([("asked", asked.as_str())], counts[asked.index()]))
+        });
+        page.counters(
+            "shared_failures",
+            "Questions to the engine of the shared state that failed, by what they were for",
+            failures,
         )
     }
 

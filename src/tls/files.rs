@@ -3,8 +3,8 @@
 use time::OffsetDateTime;
 
 use super::client::Authorities;
-use super::tickets::read_secret;
 use crate::config::{Tls, Verify};
+use crate::pki::read_secret;
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 

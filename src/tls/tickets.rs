@@ -1,7 +1,5 @@
 //! Session tickets (RFC 5077; RFC 8446, section 4.6.1), with which clients resume their sessions.
 
-mod secret;
-
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +7,6 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{hmac, rand};
 use rustls::server::ProducesTickets;
 
-pub(super) use self::secret::read as read_secret;
 use crate::secret::Secret;
 
 /// The keys that seal tickets, one for each period of six hours of the wall clock. Tickets of the

@@ -1,6 +1,5 @@
 //! The registry: servers with the same repositories, and what is sent to them.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,6 @@ use crate::header::authority::Authority;
 use crate::header::location::Place;
 use crate::pki::SystemRoots;
 use crate::problem::{Problem, Problems};
-use crate::secret::Secret;
 
 /// Where a registry is, how its servers share the work, and how long they may take.
 #[derive(Debug)]
@@ -159,28 +157,10 @@ fn login(settings: &config::Upstream) -> Result<Option<HeaderValue>, Problem> {
     else {
         return Ok(None);
     };
-    let password = password(path)?;
+    let password = disk::password(path)?;
     let encoded = STANDARD.encode([user.as_bytes(), b":", password.expose()].concat());
     let mut field = HeaderValue::try_from(format!("Basic {encoded}"))
         .map_err(|_| Problem::at(path, "holds a password that is too long for a header"))?;
     field.set_sensitive(true);
     Ok(Some(field))
-}
-
-/// The only line of the file.
-fn password(path: &Path) -> Result<Secret, Problem> {
-    let content = disk::read(path, disk::SMALL)
-        .map_err(|error| Problem::at(path, format!("cannot be read: {error}")))?;
-    if let Some(message) = content.mode.exposed("is a password") {
-        return Err(Problem::at(path, message));
-    }
-    // Editors of Windows put a byte order mark before UTF-8.
-    let bytes = content.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&content.bytes);
-    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() || line.iter().any(u8::is_ascii_control) {
-        let message = "does not hold a password: write it on one line, without anything else";
-        return Err(Problem::at(path, message));
-    }
-    Ok(Secret::new(line))
 }

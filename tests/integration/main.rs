@@ -58,6 +58,7 @@ mod routes;
 mod scanners;
 mod scripts;
 mod servers;
+mod shared;
 mod spellings;
 mod stapling;
 mod status_page;

@@ -10,12 +10,11 @@ fn script(name: &str, arguments: &[&str]) -> Run {
     tools::run("bash", &[&[path.to_str().unwrap()], arguments].concat())
 }
 
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 6] = [
     ".ci/run",
     "deploy/install-packages.sh",
     "deploy/quickstart.sh",
     "fuzz/run.sh",
-    "tests/kubernetes/validate.sh",
     "tests/run.sh",
     "tests/soak.sh",
 ];

@@ -58,6 +58,10 @@ fn every_key_that_is_fixed_at_the_start_is_reported() {
         ("[log]\naccess = 'off'", "log.access"),
         ("[log]\naccess_format = 'combined'", "log.access_format"),
         ("[log]\naudit = 'audit.log'", "log.audit"),
+        ("[shared]\npassword_file = 'p'", "shared.password_file"),
+        ("[shared]\nca = 'c'", "shared.ca"),
+        ("[shared]\nprefix = 'p'", "shared.prefix"),
+        ("[shared]\nsecret_file = 's'", "shared.secret_file"),
     ] {
         let changed = parse(&format!("{PAIR}{lines}\n")).unwrap();
         assert_eq!(defaults.changed_at_restart(&changed), [key]);
@@ -84,6 +88,11 @@ fn all_other_keys_take_effect_at_a_reload() {
         "log.access",
         "log.access_format",
         "log.audit",
+        "shared.url",
+        "shared.password_file",
+        "shared.ca",
+        "shared.prefix",
+        "shared.secret_file",
     ];
     let changed = parse(EVERYTHING).unwrap().changed_at_restart(&parse(PAIR).unwrap());
     assert_eq!(changed, fixed);

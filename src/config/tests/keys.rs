@@ -26,7 +26,7 @@ fn advice_names_the_nearest_or_the_section() {
         ("metrics", "allow", r#"did you mean "allow" of [admin]?"#),
         (
             "log",
-            "url",
+            "uri",
             "[log] has level, format, access, access_format, audit, audit_required, audit_uploads",
         ),
     ] {

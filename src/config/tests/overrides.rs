@@ -30,6 +30,8 @@ fn variables_win_over_the_file() {
             ("TIDEGATE_SERVER_ADMIN", "127.0.0.1:9443, unix:/run/a"),
             ("TIDEGATE_ADMIN_ALLOW", "10.0.0.0/8,192.0.2.7"),
             ("TIDEGATE_METRICS_REPOSITORIES", "a/**,b/*"),
+            ("TIDEGATE_SHARED_URL", "redis://valkey"),
+            ("TIDEGATE_SHARED_SECRET_FILE", "secret"),
         ],
     )
     .unwrap();
@@ -37,6 +39,7 @@ fn variables_win_over_the_file() {
     assert_eq!(config.server.threads, 2);
     assert_eq!(config.server.admin[1].to_string(), "unix:/run/a");
     assert_eq!((config.admin.allow.len(), config.metrics.repositories.len()), (2, 2));
+    assert_eq!(config.shared.url.unwrap().host, "valkey");
     assert_eq!(config.limits.header_bytes, 16384);
     assert_eq!(config.limits.idle_timeout, Duration::from_secs(5));
     assert_eq!(config.tls.certificates[0].certificate, Path::new("conf/c.crt"));

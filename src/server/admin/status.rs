@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::readiness::Ready;
 use crate::acme;
+use crate::engine::{Engine, Standing};
 use crate::gate::{RecentRefusal, RunningTransfer};
 use crate::log::rfc_3339;
 use crate::metrics::{Metrics, OfOperation, code};
@@ -135,6 +136,7 @@ impl Sources<'_> {
                 last_attempt_successful: known.succeeded,
                 next_attempt: rfc_3339(known.next.into()),
             }),
+            shared: shared.engine.as_ref().map(engine),
             refusals: refusals(reports),
             settings: settings(shared, &state),
         };
@@ -209,6 +211,11 @@ fn certificates(state: &State) -> Vec<Certificate> {
     state.tls.certificates.iter().map(shown).collect()
 }
 
+fn engine(engine: &Engine) -> Engaged {
+    let Standing { is_up, since, last_error } = engine.standing();
+    Engaged { up: is_up, since: rfc_3339(since), error: last_error.filter(|_| !is_up) }
+}
+
 fn settings(shared: &Shared, state: &State) -> Settings {
     let reloads = &shared.reloads;
     Settings {
@@ -249,6 +256,8 @@ struct Status<'a> {
     upstreams: Vec<Upstream>,
     certificates: Vec<Certificate>,
     acme: Option<Acme>,
+    /// The engine of the shared state; `None` if nothing is shared.
+    shared: Option<Engaged>,
     refusals: Vec<RecentRefusal>,
     settings: Settings,
 }
@@ -311,6 +320,13 @@ struct Certificate {
 struct Acme {
     last_attempt_successful: bool,
     next_attempt: String,
+}
+
+#[derive(Serialize)]
+struct Engaged {
+    up: bool,
+    since: String,
+    error: Option<String>,
 }
 
 #[derive(Serialize)]

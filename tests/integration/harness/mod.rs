@@ -22,6 +22,7 @@ pub mod pebble;
 pub mod pki;
 pub mod prometheus;
 pub mod recorder;
+pub mod redis;
 pub mod registry;
 pub mod signer;
 pub mod strict;

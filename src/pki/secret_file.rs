@@ -1,12 +1,12 @@
-//! The file with the secret that replicas share.
+//! A file with a secret that replicas share.
 
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::pair::unreadable;
 use crate::disk;
-use crate::pki::pair::unreadable;
 use crate::problem::Problem;
 use crate::secret::Secret;
 
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 const LEAST: usize = 32;
 
 /// Reads the secret: base64, as `openssl rand -base64 48` prints it. White space is ignored.
-pub(in crate::tls) fn read(path: &Path) -> Result<Secret, Problem> {
+pub(crate) fn read(path: &Path) -> Result<Secret, Problem> {
     let content = disk::read(path, disk::SMALL).map_err(|error| unreadable(path, &error))?;
     if let Some(message) = content.mode.exposed("is a secret") {
         return Err(Problem::at(path, message));

@@ -1,0 +1,3 @@
+//! Replicas that share their state in a Redis.
+
+mod standing;
