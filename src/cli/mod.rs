@@ -3,6 +3,7 @@
 mod admin_client;
 mod check;
 mod exit;
+mod generate;
 mod health;
 mod record;
 mod serve;
@@ -18,7 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::exit::USAGE;
 use crate::disk::shell_word;
@@ -45,6 +46,8 @@ enum Command {
     #[command(subcommand)]
     Cert(cert::Cert),
     Token(token::Token),
+    #[command(hide = true)]
+    Generate(generate::Generate),
 }
 
 /// Says what to write if the settings stand where the command should be.
@@ -82,5 +85,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Htpasswd(htpasswd) => htpasswd::run(htpasswd),
         Command::Cert(cert) => cert::run(&cert),
         Command::Token(token) => token::run(&token),
+        Command::Generate(generate) => generate.run(Arguments::command()),
     }
 }

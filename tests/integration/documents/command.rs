@@ -213,7 +213,9 @@ pub fn mentioned(text: &str) -> Vec<String> {
     let mut words = words.iter().skip(1).map(String::as_str).peekable();
     let mut command = Vec::new();
     while let Some(word) = words.peek() {
-        let known = commands_of(&command);
+        let mut known = commands_of(&command);
+        // It is for packages, so the help does not list it.
+        known.extend(command.is_empty().then(|| "generate".to_owned()));
         if known.iter().any(|name| name == word) {
             command.push(*word);
             words.next();

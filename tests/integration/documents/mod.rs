@@ -4,6 +4,7 @@
 mod command;
 mod ignored;
 mod links;
+mod man_pages;
 mod markdown;
 mod output;
 mod reference;
