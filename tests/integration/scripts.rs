@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use serde_json::Value;
+
 use crate::harness::tools::{self, Run};
 
 fn script(name: &str, arguments: &[&str]) -> Run {
@@ -10,11 +12,16 @@ fn script(name: &str, arguments: &[&str]) -> Run {
     tools::run("bash", &[&[path.to_str().unwrap()], arguments].concat())
 }
 
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 11] = [
     ".ci/run",
+    "deploy/build.sh",
+    "deploy/debian/build.sh",
     "deploy/install-packages.sh",
+    "deploy/notices.sh",
     "deploy/quickstart.sh",
+    "deploy/sbom.sh",
     "fuzz/run.sh",
+    "tests/package/run.sh",
     "tests/run.sh",
     "tests/soak.sh",
 ];
@@ -40,6 +47,32 @@ fn every_script_refuses_an_unknown_argument_with_its_usage() {
         assert_eq!(run.code, Some(64), "{name}: {}{}", run.stdout, run.stderr);
         assert_eq!(run.stdout, "", "{name}");
         assert!(run.stderr.contains("--hlep"), "{name}: {}", run.stderr);
+    }
+}
+
+/// The bill of materials.
+#[test]
+fn the_bill_lists_what_is_compiled_and_is_the_same_each_time() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/sbom.sh");
+    let line = r#"SOURCE_DATE_EPOCH=1 "$1""#;
+    let bill = || tools::succeed("bash", &["-c", line, "bash", path.to_str().unwrap()]);
+    let text = bill();
+    assert_eq!(text, bill());
+    let bill: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(bill["metadata"]["component"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(bill["metadata"]["timestamp"], "1970-01-01T00:00:01Z");
+    let components = bill["components"].as_array().unwrap();
+    let names: Vec<&str> = components.iter().filter_map(|component| component["name"].as_str()).collect();
+    for name in ["rustls", "aws-lc-sys", "tokio", "http"] {
+        assert!(names.contains(&name), "{name} in {names:?}");
+    }
+    // What only tests need, and what only a feature needs that is off.
+    for name in ["proptest", "tempfile", "ring", "tidegate"] {
+        assert!(!names.contains(&name), "{name} in {names:?}");
+    }
+    for component in components {
+        assert_eq!(component["hashes"][0]["content"].as_str().map(str::len), Some(64), "{component}");
+        assert!(component["licenses"][0]["expression"].is_string(), "{component}");
     }
 }
 

@@ -17,7 +17,7 @@ const HERE: [&str; 6] = ["tidegate", "mkdir", "chmod", "openssl", "umask", "expo
 
 /// What needs a daemon, a cluster, another machine or a long build. Such a line is not run, but
 /// the files and targets that it names must exist.
-const ELSEWHERE: [&str; 11] = [
+const ELSEWHERE: [&str; 13] = [
     "docker",
     "kubectl",
     "systemctl",
@@ -26,8 +26,10 @@ const ELSEWHERE: [&str; 11] = [
     "scp",
     "sudo",
     "cargo",
+    "apt",
     // Run by the tests of the audit log.
     "jq",
+    "deploy/debian/build.sh",
     "deploy/quickstart.sh",
     "tests/run.sh",
 ];

@@ -201,6 +201,17 @@ fn the_compose_file_is_yaml_and_its_settings_load() {
     expect_none(act_out(&Page::parse("deploy/proxy.toml", &text)));
 }
 
+/// A user removes the first # of lines.
+#[test]
+fn the_settings_of_the_package_set_nothing_and_name_keys_that_exist() {
+    let text = read("deploy/debian/proxy.toml");
+    assert_eq!(text.parse::<toml::Table>().unwrap(), toml::Table::new());
+    let (_, keys) = text.split_once("\n\n").unwrap();
+    let keys = keys.replace("# ", "");
+    assert!(keys.starts_with("[server]\n"), "{keys}");
+    expect_none(act_out(&Page::parse("deploy/debian/proxy.toml", &format!("```toml\n{keys}```\n"))));
+}
+
 /// Keys, certificates and users must not be committed, or end in the layers of an image.
 #[test]
 fn what_the_manual_makes_in_the_checkout_is_ignored() {

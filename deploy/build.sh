@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+set -euo pipefail
+
+usage() {
+    cat <<'END'
+Builds the program for a release. The same source and compiler give the same bytes in every folder.
+
+  deploy/build.sh               the program is target/release-build/release/tidegate
+
+The names of this folder and of cargo's are left out of it. It knows the commit that it was built
+from, as `revision` in its metrics. Takes some minutes.
+END
+}
+
+case "$*" in
+    '') ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    *)
+        printf 'deploy/build.sh: unknown arguments: %s\n\n' "$*" >&2
+        usage >&2
+        exit 64
+        ;;
+esac
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PATH=$PATH:${HOME:-}/.cargo/bin
+
+cargo_home=$(realpath "${CARGO_HOME:-$HOME/.cargo}")
+# Each registry has a folder of its own there, whose name depends on where it was reached.
+remapped=("$PWD=/tidegate" "$cargo_home=/cargo")
+for registry in "$cargo_home"/registry/src/*/; do
+    remapped+=("${registry%/}=/crates")
+done
+# With the component rust-src, the standard library has paths of this machine too.
+commit=$(rustc -vV | sed -n 's/^commit-hash: //p')
+remapped+=("$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$commit")
+
+# The last entry that fits counts, for rustc as for the C compiler.
+rust=() c=()
+for entry in "${remapped[@]}"; do
+    rust+=(--remap-path-prefix "$entry")
+    c+=("-ffile-prefix-map=$entry")
+done
+# Separated by a character that no path has.
+CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${rust[*]}")
+export CARGO_ENCODED_RUSTFLAGS
+export CFLAGS="${c[*]} ${CFLAGS-}"
+export CARGO_TARGET_DIR=target/release-build
+TIDEGATE_REVISION=${TIDEGATE_REVISION:-$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)}
+export TIDEGATE_REVISION
+cargo build --release --locked --bin tidegate
