@@ -2,12 +2,15 @@
 
 use instant_acme::{Account, Error, NewAccount};
 
+use super::binding;
 use super::directory::{Directory, retry_bad_nonce};
 use super::error::{IssuanceError, kind};
 use super::store::{AccountRecord, Store};
 use crate::config::Acme;
+use crate::problem::Problems;
 
 const UNKNOWN: &str = "accountDoesNotExist";
+const BINDING_REQUIRED: &str = "externalAccountRequired";
 
 /// Opens the stored account for this directory and updates its contact. Without one, registers and
 /// stores a new account.
@@ -18,10 +21,12 @@ pub(super) async fn open(
 ) -> Result<Account, IssuanceError> {
     let builder = || Account::builder_with_http(Box::new(directory.clone()));
     let contact = contact(acme);
-    let Some(kept) = store.account(acme)? else {
+    let kept = store.account(acme)?.filter(|kept| !kept.is_bound_elsewhere(acme));
+    let Some(kept) = kept else {
+        let binding = acme.eab.as_ref().map(binding::read).transpose().map_err(Problems::from)?;
         let wanted =
             NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-        let create = async || builder().create(&wanted, acme.directory.clone(), None).await;
+        let create = async || builder().create(&wanted, acme.directory.clone(), binding.as_ref()).await;
         let (account, credentials) = retry_bad_nonce(create).await?;
         store.save_account(acme, AccountRecord::new(acme, credentials)).await?;
         tracing::info!(directory = acme.directory, account = account.id(), "account registered");
@@ -70,6 +75,11 @@ pub(super) async fn review(acme: &Acme, store: &Store, failure: IssuanceError) -
             Ok(()) => failure.with_advice("the next attempt registers a new account"),
             Err(denied) => denied,
         };
+    }
+    if failure.is(BINDING_REQUIRED) && acme.eab.is_none() {
+        let advice = "get a key ID and an HMAC key from the owner of the directory, and write acme.eab_kid and \
+                      acme.eab_key";
+        return failure.with_advice(advice);
     }
     if failure.is("unauthorized") {
         let file = store.account_file();

@@ -1,10 +1,12 @@
 //! Loading the certificate of `acme.state` and validating new ones.
 
+use instant_acme::CertificateIdentifier;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 
+use super::binding;
 use super::directory::Directory;
 use super::error::IssuanceError;
 use super::schedule;
@@ -33,6 +35,7 @@ pub(crate) fn serve(
     now: OffsetDateTime,
 ) -> Result<(Vec<ServedCertificate>, Vec<Problem>), Problems> {
     Directory::new(acme, system)?;
+    acme.eab.as_ref().map(binding::read).transpose()?;
     let store = Store::new(&acme.state);
     let obstacle = store.write_obstacle();
     let (certificates, mut warnings) =
@@ -99,6 +102,15 @@ pub(super) fn validity(acme: &Acme) -> Option<(OffsetDateTime, OffsetDateTime)> 
     let (certificates, _) =
         pki::load(&[acme.files()], RenewedBy::Acme, OffsetDateTime::now_utc(), &|_| true).ok()?;
     certificates.first().map(|certificate| (certificate.facts.not_before, certificate.facts.not_after))
+}
+
+/// The stored certificate's name for its directory (RFC 9773 section 4.1). `None` if none is usable, or
+/// if it does not name its issuer's key.
+pub(super) fn identifier(acme: &Acme) -> Option<CertificateIdentifier<'static>> {
+    let (certificates, _) =
+        pki::load(&[acme.files()], RenewedBy::Acme, OffsetDateTime::now_utc(), &|_| true).ok()?;
+    let leaf = certificates.first()?.certified.cert.first()?;
+    CertificateIdentifier::try_from(leaf).map(CertificateIdentifier::into_owned).ok()
 }
 
 /// Checks that chain and key are usable and cover the names. Returns the validity period. A

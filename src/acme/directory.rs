@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::uri::Scheme;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
 
 use super::error::kind;
@@ -21,10 +21,13 @@ use crate::problem::Problems;
 /// more than three.
 const NONCE_TRIES: usize = 8;
 
+const SIX_HOURS: HeaderValue = HeaderValue::from_static("21600");
+
 /// A client for one directory. Clones share the last `Retry-After`.
 #[derive(Clone)]
 pub(super) struct Directory {
     https: HttpsClient,
+    url: Uri,
     last_retry_after: Arc<Mutex<Option<SystemTime>>>,
 }
 
@@ -33,7 +36,8 @@ impl Directory {
     /// The roots of `acme.ca`, or those of the system, cannot be read.
     pub(super) fn new(acme: &Acme, system: &SystemRoots) -> Result<Self, Problems> {
         let https = HttpsClient::new(acme.ca.as_deref(), "acme.ca", system)?;
-        Ok(Self { https, last_retry_after: Arc::default() })
+        let url = acme.directory.parse().unwrap_or_default();
+        Ok(Self { https, url, last_retry_after: Arc::default() })
     }
 
     /// The `Retry-After` of the last error answer.
@@ -42,12 +46,17 @@ impl Directory {
     }
 
     async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, Error> {
-        // Only the directory is fetched with GET (RFC 8555 section 6.3).
-        let for_directory = request.method() == Method::GET;
+        // All else but the renewal information is fetched with POST (RFC 8555 section 6.3).
+        let is_get = request.method() == Method::GET;
+        let for_directory = is_get && *request.uri() == self.url;
         let answer = self.https.send(request).await.map_err(|error| Error::Other(error.into()))?;
         self.check(&answer, for_directory)?;
         let (mut parts, body) = answer.into_parts();
         remove_absurd_retry_after(&mut parts.headers);
+        if is_get {
+            // The library takes no renewal information without one.
+            parts.headers.entry(RETRY_AFTER).or_insert(SIX_HOURS);
+        }
         Ok(BytesResponse { parts, body: Box::new(body) })
     }
 
@@ -131,8 +140,6 @@ pub(super) async fn retry_bad_nonce<T>(
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn asking(value: &'static str) -> HeaderMap {

@@ -1,15 +1,19 @@
 //! Obtains and renews a certificate from an ACME directory (RFC 8555).
 //!
-//! [`keep`] is the loop. `schedule` decides when, `order` processes one order, `store` keeps the
-//! state on the disk, and `certificate` decides what is served.
+//! [`keep`] is the loop. `schedule` decides when, unless the directory does (`suggestion`). `order`
+//! processes one order, `store` keeps the state on the disk, and `certificate` decides what is
+//! served.
 
 mod account;
+mod binding;
 mod certificate;
 mod directory;
 mod error;
 mod order;
 mod schedule;
 mod store;
+mod suggestion;
+mod task;
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -18,7 +22,6 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 pub(crate) use self::certificate::{is_temporary, serve};
@@ -88,11 +91,21 @@ async fn renew(acme: &Acme, keep_delay: bool, challenges: &Arc<Challenges>, issu
         let now = OffsetDateTime::now_utc();
         let wait = certificate::next_attempt(acme, renewal.as_ref(), now) - now;
         if wait.is_positive() {
+            let question = suggestion::next_question(renewal.as_ref(), now);
+            if let Some(known) = renewal.take_if(|_| question.is_some_and(|question| question <= now)) {
+                let known = suggestion::follow(acme, &store, known).await;
+                store.save_renewal(&known).await;
+                renewal = Some(known);
+                continue;
+            }
+            let wait = question.map_or(wait, |question| wait.min(question - now));
             sleep(wait.unsigned_abs().min(CLOCK_CHECK)).await;
             continue;
         }
         let failures = renewal.as_ref().map_or(0, |renewal| renewal.failures).saturating_add(1);
-        let known = match attempt_in_task(acme, &store, failures, challenges).await {
+        let (wanted, state, answers) = (acme.clone(), store.clone(), challenges.clone());
+        let attempt = async move { attempt(&wanted, &state, failures, &answers).await };
+        let known = match task::run(attempt).await {
             Ok(next) => Renewal::issued(acme, next),
             Err(failure) => failed(acme, failure, failures),
         };
@@ -104,22 +117,6 @@ async fn renew(acme: &Acme, keep_delay: bool, challenges: &Arc<Challenges>, issu
             issued.notify_one();
         }
         renewal = Some(known);
-    }
-}
-
-/// Runs an attempt in a separate task, so that a panic in the library is an ordinary failure.
-async fn attempt_in_task(
-    acme: &Acme,
-    store: &Rc<Store>,
-    failures: u32,
-    challenges: &Arc<Challenges>,
-) -> Result<OffsetDateTime, IssuanceError> {
-    let (acme, store, challenges) = (acme.clone(), store.clone(), challenges.clone());
-    let mut task = JoinSet::new();
-    task.spawn_local(async move { attempt(&acme, &store, failures, &challenges).await });
-    match task.join_next().await {
-        Some(Ok(ended)) => ended,
-        _ => Err(IssuanceError::new("a bug in tidegate or its ACME library; the log contains the panic")),
     }
 }
 

@@ -9,6 +9,7 @@ use instant_acme::{
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
+use super::certificate;
 use super::directory::retry_bad_nonce;
 use super::error::{IssuanceError, explain, kind};
 use super::store::{OrderRecord, Store};
@@ -81,11 +82,51 @@ async fn begin(acme: &Acme, store: &Store, account: &Account) -> Result<(Order, 
     let key = KeyPair::generate()
         .map_err(|error| IssuanceError::new(format!("a key cannot be generated: {error}")))?;
     let key = Secret::new(key.serialize_pem().into_bytes());
-    let names: Vec<Identifier> = acme.names.iter().cloned().map(Identifier::Dns).collect();
-    let order = retry_bad_nonce(async || account.new_order(&NewOrder::new(&names)).await).await?;
+    if acme.profile.is_some() && account.profiles().next().is_none() {
+        // It would ignore the field.
+        return Err(IssuanceError::new("it offers no profiles; remove acme.profile"));
+    }
+    let order = create(acme, account).await.map_err(|error| {
+        let failure = IssuanceError::from(error);
+        if failure.is("invalidProfile") { failure.with_advice(&offered_profiles(account)) } else { failure }
+    })?;
     store.save_order(&OrderRecord::new(acme, order.url(), key.clone())).await?;
     tracing::info!(order = order.url(), names = acme.names.join(", "), "order created");
     Ok((order, key))
+}
+
+/// Creates an order that replaces the certificate on the disk, if the directory knows that
+/// (RFC 9773 section 5).
+async fn create(acme: &Acme, account: &Account) -> Result<Order, Error> {
+    let names: Vec<Identifier> = acme.names.iter().map(|name| identifier(name)).collect();
+    let wanted = || {
+        let order = NewOrder::new(&names);
+        match &acme.profile {
+            Some(profile) => order.profile(profile),
+            None => order,
+        }
+    };
+    if let Some(old) = certificate::identifier(acme) {
+        let create = async || account.new_order(&wanted().replaces(old.clone())).await;
+        match retry_bad_nonce(create).await {
+            Err(Error::Api(problem)) if is_temporary(&problem) => return Err(Error::Api(problem)),
+            // It knows no such certificate, or has replaced it, or ignores the field.
+            Err(error) => tracing::debug!(%error, "the order does not replace the certificate in use"),
+            created => return created,
+        }
+    }
+    retry_bad_nonce(async || account.new_order(&wanted()).await).await
+}
+
+fn identifier(name: &str) -> Identifier {
+    name.parse().map_or_else(|_| Identifier::Dns(name.to_owned()), Identifier::Ip)
+}
+
+/// Advice for a profile that the directory does not have.
+fn offered_profiles(account: &Account) -> String {
+    let mut names: Vec<_> = account.profiles().map(|profile| profile.name).collect();
+    names.sort_unstable();
+    format!("acme.profile can be {}", names.join(", "))
 }
 
 async fn advance(

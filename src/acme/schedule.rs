@@ -5,10 +5,19 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use time::OffsetDateTime;
 
-/// A certificate is renewed after this share of its lifetime ...
+/// A certificate is renewed after this share of its lifetime, ...
 const SHARE: f64 = 2.0 / 3.0;
+/// ... one with a lifetime below `SHORT` after this share, so that there is time for retries, ...
+const SHARE_OF_SHORT: f64 = 1.0 / 2.0;
+const SHORT: Duration = Duration::from_hours(10 * 24);
 /// ... or up to this much earlier, so that renewals of certificates of the same day are spread.
 const SPREAD: f64 = 0.05;
+
+/// A directory's word is not followed to a later share than this.
+const LATEST_SHARE: f64 = 9.0 / 10.0;
+/// However soon a directory suggests it, a certificate is kept for this long, or for a tenth of its
+/// lifetime: a directory that always suggests the past gets no more than an order a day.
+const SHORTEST_USE: Duration = Duration::from_hours(24);
 
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const GROWTH: u32 = 6;
@@ -28,7 +37,37 @@ pub(super) fn renewal(
     random: f64,
 ) -> OffsetDateTime {
     let life = (until - from).unsigned_abs();
-    (from + life.mul_f64(SHARE - SPREAD * random)).max(now + (life / 10).min(LONGEST_DELAY))
+    let share = if life < SHORT { SHARE_OF_SHORT } else { SHARE };
+    (from + life.mul_f64(share - SPREAD * random)).max(now + (life / 10).min(LONGEST_DELAY))
+}
+
+/// When a directory suggests a renewal (RFC 9773 section 4.2).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub(super) start: OffsetDateTime,
+    pub(super) end: OffsetDateTime,
+}
+
+/// Returns a time in `window` to renew a certificate with this `validity` that arrived at `issued`:
+/// the time `chosen` before if it is still suggested. `None` if the window ends before it starts.
+/// `random` is from 0 to 1.
+pub(super) fn suggested(
+    window: &Window,
+    (from, until): (OffsetDateTime, OffsetDateTime),
+    issued: OffsetDateTime,
+    chosen: Option<OffsetDateTime>,
+    random: f64,
+) -> Option<OffsetDateTime> {
+    let Window { start, end } = *window;
+    if end < start {
+        return None;
+    }
+    let life = (until - from).unsigned_abs();
+    let next = chosen
+        .filter(|chosen| (start..=end).contains(chosen))
+        .unwrap_or_else(|| start + (end - start).unsigned_abs().mul_f64(random));
+    let latest = from + life.mul_f64(LATEST_SHARE);
+    Some(next.min(latest).max(issued + (life / 10).min(SHORTEST_USE)))
 }
 
 /// Returns the delay before the next attempt. Grows 6x per failure from 5 s to 6 h.
@@ -75,6 +114,52 @@ mod tests {
         assert_eq!((renewal(START, until, START, 0.0) - START).whole_hours(), 60 * 24);
         let earliest = renewal(START, until, START, 1.0) - START;
         assert!((1331..=1332).contains(&earliest.whole_hours()), "{earliest}");
+    }
+
+    #[test]
+    fn a_certificate_of_six_days_is_renewed_at_half_of_its_life() {
+        let until = START + 6 * DAY;
+        assert_eq!(renewal(START, until, START, 0.0) - START, 3 * DAY);
+        assert!(renewal(START, until, START, 1.0) - START > 2 * DAY);
+        // Then it has days for retries, of which none waits for more than a tenth of what is left.
+        let (mut now, mut tries) = (START + 3 * DAY, 0);
+        while now < until {
+            tries += 1;
+            let delay = retry_delay(tries, Some((START, until)), now, None, 0.0);
+            assert!(delay <= 8 * HOUR, "{delay:?}");
+            now += delay;
+        }
+        assert!((20..=60).contains(&tries), "{tries}");
+    }
+
+    #[test]
+    fn a_time_in_the_window_of_the_directory_is_chosen_once() {
+        let validity = (START, START + 90 * DAY);
+        let window = Window { start: START + 50 * DAY, end: START + 52 * DAY };
+        let choose = |chosen, random| suggested(&window, validity, START, chosen, random).unwrap() - START;
+        assert_eq!(choose(None, 0.0), 50 * DAY);
+        assert_eq!(choose(None, 0.5), 51 * DAY);
+        assert_eq!(choose(Some(START + 52 * DAY), 0.0), 52 * DAY);
+        assert_eq!(choose(Some(START + 53 * DAY), 0.5), 51 * DAY);
+    }
+
+    #[test]
+    fn a_window_in_the_past_means_now_but_not_one_order_after_another() {
+        let window = Window { start: START - 2 * DAY, end: START - DAY };
+        let next = |life, issued| suggested(&window, (START, START + life), issued, None, 0.5).unwrap();
+        assert_eq!(next(90 * DAY, START), START + DAY);
+        assert_eq!(next(6 * DAY, START), START + 14 * HOUR + 24 * Duration::from_mins(1));
+        // This clock is years ahead.
+        assert_eq!(next(90 * DAY, START + 900 * DAY), START + 901 * DAY);
+    }
+
+    #[test]
+    fn an_odd_window_is_not_followed_to_the_end_of_the_certificate() {
+        let validity = (START, START + 10 * DAY);
+        let late = Window { start: START + 10 * DAY, end: START + 900 * DAY };
+        assert_eq!(suggested(&late, validity, START, None, 1.0), Some(START + 9 * DAY));
+        let reversed = Window { start: late.end, end: late.start };
+        assert_eq!(suggested(&reversed, validity, START, None, 0.0), None);
     }
 
     #[test]

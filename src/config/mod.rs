@@ -56,7 +56,7 @@ use self::report::Report;
 use crate::problem::{Problem, Problems};
 
 pub(crate) use access::{AccessRule, Subject};
-pub(crate) use acme::{Acme, AcmeChallenge};
+pub(crate) use acme::{Acme, AcmeChallenge, ExternalAccount};
 pub(crate) use address::ServerAddress;
 pub(crate) use admin::{Admin, AdminAddress};
 pub(crate) use auth::{Auth, AuthMode, ClientCertificate, Throttle};

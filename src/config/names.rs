@@ -65,17 +65,18 @@ pub(super) fn served_name(text: &str) -> Result<String, Complaint> {
     host_name(without_dot(text))
 }
 
-/// Parses a DNS name that a certificate should cover.
+/// Parses a name that a certificate should cover: a DNS name, or an IP address, which is returned
+/// without brackets.
 pub(super) fn certified_name(text: &str) -> Result<String, Complaint> {
     if text.starts_with("*.") {
         return Err(
             "a wildcard needs the challenge dns-01, which tidegate does not support; list the names".into()
         );
     }
-    if text.parse::<IpAddr>().is_ok() || text.starts_with('[') {
-        return Err("it is an address, not a DNS name".into());
+    match within_brackets(text).unwrap_or(text).parse::<IpAddr>() {
+        Ok(address) => Ok(address.to_canonical().to_string()),
+        Err(_) => served_name(text),
     }
-    served_name(text)
 }
 
 /// Checks the URL of an ACME directory: https (RFC 8555, section 6.1), without a user.

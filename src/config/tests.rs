@@ -212,13 +212,17 @@ secret_file = "engine-secret"
 
 #[test]
 fn acme_names_are_lower_case_and_its_files_stand_in_one() {
-    let text = "[server]\nplain = ['[::]:80']\n[acme]\nnames = ['Registry.Example', 'b.example']\n\
-                contact = ['mailto:a@b.example']\nchallenge = 'http-01'\nca = 'root.pem'\naccept_terms = true\n";
+    let text = "[server]\nplain = ['[::]:80']\n[acme]\nnames = ['Registry.Example', 'b.example', '[2001:DB8::0:1]', '::ffff:192.0.2.1']\n\
+                contact = ['mailto:a@b.example']\nchallenge = 'http-01'\nca = 'root.pem'\naccept_terms = true\n\
+                profile = 'shortlived'\neab_kid = 'kid-1'\neab_key = 'hmac'\n";
     let config = Config::parse(Path::new("/etc/tidegate/proxy.toml"), text, &[]).unwrap();
     let acme = config.acme.clone().unwrap();
-    assert_eq!(acme.names, ["registry.example", "b.example"]);
+    assert_eq!(acme.names, ["registry.example", "b.example", "2001:db8::1", "192.0.2.1"]);
     assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
     assert_eq!(acme.challenge, AcmeChallenge::Http01);
+    assert_eq!(acme.profile.as_deref(), Some("shortlived"));
+    let key = Path::new("/etc/tidegate/hmac").to_owned();
+    assert_eq!(acme.eab, Some(ExternalAccount { kid: "kid-1".to_owned(), key }));
     assert_eq!(acme.ca.as_deref(), Some(Path::new("/etc/tidegate/root.pem")));
     assert_eq!(acme.files().certificate, Path::new("/etc/tidegate/acme/certificate.pem"));
     assert_eq!(acme.files().key, acme.files().certificate);

@@ -1,6 +1,7 @@
 //! The answers that prove to an ACME directory that a name is ours.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
@@ -23,7 +24,7 @@ pub(crate) struct Challenges(Mutex<HashMap<String, Answer>>);
 enum Answer {
     /// Offered under a token.
     Text(String),
-    /// Offered under a host name.
+    /// Offered under a server name.
     Handshake(Arc<ServerConfig>),
 }
 
@@ -64,14 +65,14 @@ impl Challenges {
         self.offer(token.to_owned(), Answer::Text(text.to_owned()))
     }
 
-    /// Answers handshakes for `name` from now on. `digest` is SHA-256 of the key authorization.
+    /// Answers handshakes for `name`, a DNS name or an IP address, from now on. `digest` is SHA-256 of the key authorization.
     pub(crate) fn offer_handshake(
         self: &Arc<Self>,
         name: &str,
         digest: &[u8],
     ) -> Result<Offer, ChallengeError> {
         let config = handshake(name, digest)?;
-        Ok(self.offer(name.to_owned(), Answer::Handshake(Arc::new(config))))
+        Ok(self.offer(server_name(name), Answer::Handshake(Arc::new(config))))
     }
 
     fn offer(self: &Arc<Self>, key: String, answer: Answer) -> Offer {
@@ -87,6 +88,22 @@ impl Challenges {
 impl Drop for Offer {
     fn drop(&mut self) {
         self.challenges.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// The name that a directory asks for in its handshake. For an IP address it is the name of the
+/// reverse zone (RFC 8738 section 6).
+fn server_name(name: &str) -> String {
+    match name.parse() {
+        Ok(IpAddr::V4(address)) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        Ok(IpAddr::V6(address)) => {
+            let octets = address.octets().into_iter().rev();
+            octets.map(|octet| format!("{:x}.{:x}.", octet & 15, octet >> 4)).collect::<String>() + "ip6.arpa"
+        }
+        Err(_) => name.to_owned(),
     }
 }
 

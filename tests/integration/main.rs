@@ -10,6 +10,7 @@ mod harness;
 mod access;
 mod access_log;
 mod acme;
+mod acme_of_today;
 mod admin;
 mod architecture;
 mod audit_log;

@@ -15,6 +15,8 @@ fn acme(folder: &Folder) -> Acme {
         state: folder.path("acme"),
         challenge: AcmeChallenge::TlsAlpn01,
         ca: Some(folder.write("ca.crt", Signer::new("ca").certificate.pem())),
+        profile: None,
+        eab: None,
     }
 }
 

@@ -13,6 +13,8 @@ pub(in crate::acme) fn acme(folder: &Folder) -> Acme {
         state: folder.path("deep/acme"),
         challenge: AcmeChallenge::TlsAlpn01,
         ca: None,
+        profile: None,
+        eab: None,
     }
 }
 

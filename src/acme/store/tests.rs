@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::fixtures::{acme, credentials};
 use super::*;
+use crate::config::ExternalAccount;
 use crate::pki::fixtures::Folder;
 
 #[tokio::test]
@@ -51,6 +52,29 @@ async fn records_of_other_names_or_another_directory_do_not_match() {
     for other in [more, elsewhere] {
         assert!(!order.matches(&other) && !renewal.matches(&other));
     }
+}
+
+#[test]
+fn records_of_the_version_before_are_read() {
+    let folder = Folder::new();
+    let acme = Acme { state: folder.path(""), ..acme(&folder) };
+    let wanted = r#""directory": "https://ca.test/dir", "names": ["a.test"]"#;
+    folder.write("order.json", format!(r#"{{{wanted}, "url": "https://ca.test/order/1", "key": "k"}}"#));
+    let renewal = format!(r#"{{{wanted}, "failures": 0, "next": "2026-11-30T02:00:00Z"}}"#);
+    folder.write("renewal.json", renewal);
+    let account = r#""credentials": {"id": "https://ca.test/account/1", "key_pkcs8": "AAAA"}"#;
+    folder.write("account.json", format!(r#"{{"https://ca.test/dir": {{"contact": [], {account}}}}}"#));
+    let store = Store::new(&acme.state);
+    let renewal = store.renewal().unwrap();
+    assert!(store.order().unwrap().unwrap().matches(&acme) && renewal.matches(&acme));
+    assert_eq!((renewal.issued, renewal.ask), (None, None));
+    assert!(!store.account(&acme).unwrap().unwrap().is_bound_elsewhere(&acme));
+
+    let eab = ExternalAccount { kid: "kid-1".to_owned(), key: folder.path("hmac") };
+    let bound = Acme { eab: Some(eab), ..acme.clone() };
+    assert!(store.account(&acme).unwrap().unwrap().is_bound_elsewhere(&bound));
+    let other = Acme { profile: Some("shortlived".to_owned()), ..acme };
+    assert!(!renewal.matches(&other) && !store.order().unwrap().unwrap().matches(&other));
 }
 
 #[tokio::test]

@@ -37,6 +37,19 @@ fn a_handshake_is_given_for_the_name_on_offer_and_for_the_one_protocol() {
 }
 
 #[test]
+fn the_handshake_for_an_address_asks_for_its_name_in_the_reverse_zone() {
+    let challenges = Arc::new(Challenges::default());
+    let four = challenges.offer_handshake("192.0.2.17", &[7; 32]).unwrap();
+    let six = challenges.offer_handshake("2001:db8::567:89ab", &[7; 32]).unwrap();
+    let nibbles = "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+    for name in ["17.2.0.192.in-addr.arpa", nibbles] {
+        assert!(handshake_of(&challenges, name, &[PROTOCOL]).is_some(), "{name}");
+    }
+    drop((four, six));
+    assert!(handshake_of(&challenges, nibbles, &[PROTOCOL]).is_none());
+}
+
+#[test]
 fn a_text_is_given_under_its_token_while_it_is_on_offer() {
     let challenges = Arc::new(Challenges::default());
     let _handshake = challenges.offer_handshake("a.test", &[7; 32]).unwrap();

@@ -6,6 +6,7 @@ pub mod authority;
 pub mod browser;
 pub mod child;
 pub mod client_ca;
+pub mod directory;
 pub mod door;
 pub mod engine;
 pub mod fake;

@@ -1,6 +1,7 @@
 //! Pebble, the ACME directory that Let's Encrypt provides for tests of clients, at its strictest:
 //! it rejects half of all nonces and validates every name again.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -23,7 +24,17 @@ pub struct Pebble {
     pub tls: Door,
     pub http: Door,
     server: Server,
+    authority: Authority,
     folder: TempDir,
+}
+
+/// What a directory asks of its clients.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// How long its certificates are valid.
+    seconds: u64,
+    /// The key ID and the HMAC key of those who may register.
+    external: Option<(&'static str, &'static str)>,
 }
 
 /// The process and its two ports.
@@ -35,11 +46,20 @@ struct Server {
 
 impl Pebble {
     pub fn start() -> Pebble {
-        Pebble::start_for(90 * 24 * 3600)
+        Pebble::start_with(Rules { seconds: 90 * 24 * 3600, external: None })
     }
 
     /// A directory whose certificates are valid for this many seconds.
     pub fn start_for(seconds: u64) -> Pebble {
+        Pebble::start_with(Rules { seconds, external: None })
+    }
+
+    /// A directory that registers only those who have this HMAC key, in base64url.
+    pub fn start_bound(kid: &'static str, key: &'static str) -> Pebble {
+        Pebble::start_with(Rules { seconds: 90 * 24 * 3600, external: Some((kid, key)) })
+    }
+
+    fn start_with(rules: Rules) -> Pebble {
         let folder = TempDir::new().unwrap();
         let authority = Authority::new();
         authority.issue("pebble").write(folder.path(), "pebble");
@@ -56,14 +76,17 @@ impl Pebble {
                 "privateKey": folder.path().join("pebble.key"),
                 "httpPort": http.port,
                 "tlsPort": tls.port,
-                "certificateValidityPeriod": seconds,
+                "certificateValidityPeriod": rules.seconds,
+                "externalAccountBindingRequired": rules.external.is_some(),
+                "externalAccountMACKeys": BTreeMap::from_iter(rules.external),
+                "profiles": { "shortlived": { "description": "six days", "validityPeriod": rules.seconds } },
             }});
             fs::write(folder.path().join("pebble.json"), settings.to_string()).unwrap();
             let mut child = run(folder.path(), names);
             let log = Lines::follow(child.stdout.take().unwrap());
             let mut server = Server { child, directory, management };
             if server.listens() {
-                return Pebble { log, tls, http, server, folder };
+                return Pebble { log, tls, http, server, authority, folder };
             }
         }
     }
@@ -75,6 +98,11 @@ impl Pebble {
     /// The PEM file with the root certificate of its own HTTPS server.
     pub fn ca(&self) -> String {
         self.folder.path().join("ca.crt").to_str().unwrap().to_owned()
+    }
+
+    /// The address of its HTTPS server, and a client that trusts it.
+    pub fn https(&self) -> (SocketAddr, Arc<rustls::ClientConfig>) {
+        (([127, 0, 0, 1], self.server.directory).into(), self.authority.client(&[]))
     }
 
     /// The number of orders it has received.
