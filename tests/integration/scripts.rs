@@ -12,7 +12,7 @@ fn script(name: &str, arguments: &[&str]) -> Run {
     tools::run("bash", &[&[path.to_str().unwrap()], arguments].concat())
 }
 
-const SCRIPTS: [&str; 11] = [
+const SCRIPTS: [&str; 12] = [
     ".ci/run",
     "deploy/build.sh",
     "deploy/debian/build.sh",
@@ -21,6 +21,7 @@ const SCRIPTS: [&str; 11] = [
     "deploy/quickstart.sh",
     "deploy/sbom.sh",
     "fuzz/run.sh",
+    "tests/kubernetes/validate.sh",
     "tests/package/run.sh",
     "tests/run.sh",
     "tests/soak.sh",

@@ -17,9 +17,10 @@ const HERE: [&str; 6] = ["tidegate", "mkdir", "chmod", "openssl", "umask", "expo
 
 /// What needs a daemon, a cluster, another machine or a long build. Such a line is not run, but
 /// the files and targets that it names must exist.
-const ELSEWHERE: [&str; 13] = [
+const ELSEWHERE: [&str; 14] = [
     "docker",
     "kubectl",
+    "cp",
     "systemctl",
     "journalctl",
     "ssh",
@@ -124,9 +125,10 @@ pub fn look_at(line: &str, folders: &[&Path]) -> Vec<String> {
     let mut missing = Vec::new();
     for word in &words {
         let value = word.rsplit('=').next().unwrap();
-        // A path in a folder: no image, no address, no build result.
+        // A path in a folder: no image, no address, no build result, no object of a cluster.
         let is_path = value.contains('/') && !value.starts_with('/') && !value.contains([':', '@', '$']);
-        if is_path && !value.starts_with("target/") && !folders.iter().any(|folder| exists(folder, value)) {
+        let is_made = ["target/", "deployment/"].iter().any(|start| value.starts_with(start));
+        if is_path && !is_made && !folders.iter().any(|folder| exists(folder, value)) {
             missing.push(format!("there is no file {value}"));
         }
     }

@@ -212,6 +212,26 @@ fn the_settings_of_the_package_set_nothing_and_name_keys_that_exist() {
     expect_none(act_out(&Page::parse("deploy/debian/proxy.toml", &format!("```toml\n{keys}```\n"))));
 }
 
+#[test]
+fn the_manifests_are_yaml_and_their_settings_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut manifests = 0;
+    for part in ["base", "sidecar", "tier", "examples"] {
+        for entry in fs::read_dir(repository().join("deploy/kubernetes").join(part)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(repository()).unwrap().to_str().unwrap();
+            if name.ends_with(".yaml") {
+                manifests += 1;
+                expect_none(yaml::problems(&read(name), folder.path()));
+            }
+            if name.ends_with(".toml") && part != "tier" {
+                expect_none(act_out(&Page::parse(name, &format!("```toml\n{}```\n", read(name)))));
+            }
+        }
+    }
+    assert!(manifests > 10, "{manifests}");
+}
+
 /// Keys, certificates and users must not be committed, or end in the layers of an image.
 #[test]
 fn what_the_manual_makes_in_the_checkout_is_ignored() {
