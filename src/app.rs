@@ -171,11 +171,14 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     keeper.abort();
     let result = match running {
         Ok(signal) => {
-            let patience = shared.state().config.server.drain_timeout;
+            let (delay, patience) = {
+                let server = &shared.state().config.server;
+                (server.drain_delay, server.drain_timeout)
+            };
             let stopped_at_once = async || {
                 stop.received().await;
             };
-            drain(workers, acceptors, patience, stopped_at_once).await.map(|()| signal)
+            drain(workers, acceptors, delay, patience, stopped_at_once).await.map(|()| signal)
         }
         // Stops at once, because new clients are served only after the supervisor's restart.
         Err(error) => {

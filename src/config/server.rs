@@ -33,7 +33,9 @@ pub struct Server {
     /// Whether connections to `listen` begin with a header of the PROXY protocol, which only
     /// trusted proxies may send. If so, there are some.
     pub proxy_protocol: bool,
-    /// How long running transfers may go on after SIGTERM. Zero ends them at once.
+    /// How long connections are accepted as before after SIGTERM, while `/readyz` says no.
+    pub drain_delay: Duration,
+    /// How long running transfers may go on after that. Zero ends them at once.
     pub drain_timeout: Duration,
     /// Worker threads, at least one. The file's 0 is replaced by the number of cores.
     pub threads: usize,
@@ -97,6 +99,7 @@ impl Server {
                            are none; write the addresses of the load balancers there, such as trusted_proxies = [\"10.0.0.5\"]";
             section.report.wrong(&location, message);
         }
+        let drain_delay = section.duration("drain_delay", r#""0s""#, WAIT_OR_NONE);
         let drain_timeout = section.duration("drain_timeout", r#""60s""#, WAIT_OR_NONE);
         let threads = section.number("threads", "0", 0..=MOST_THREADS);
         Some(Self {
@@ -107,6 +110,7 @@ impl Server {
             names: names?,
             trusted_proxies: trusted_proxies?,
             proxy_protocol: proxy_protocol?,
+            drain_delay: drain_delay?,
             drain_timeout: drain_timeout?,
             threads: or_share_of_cores(threads?, 1),
         })
@@ -121,6 +125,7 @@ impl Server {
             names,
             trusted_proxies,
             proxy_protocol,
+            drain_delay,
             drain_timeout,
             threads,
         } = self;
@@ -132,6 +137,7 @@ impl Server {
         to.reloaded("names", list(names.iter().map(quoted)));
         to.reloaded("trusted_proxies", list(trusted_proxies.iter().map(quoted)));
         to.reloaded("proxy_protocol", proxy_protocol);
+        to.reloaded("drain_delay", quoted(print_duration(*drain_delay)));
         to.reloaded("drain_timeout", quoted(print_duration(*drain_timeout)));
         to.fixed("threads", threads);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use super::phase::Phase;
 use super::workers::{WorkerFailure, Workers};
@@ -29,20 +29,34 @@ pub(crate) enum StopError {
     LostTask(&'static str),
 }
 
-/// Ends in order. For at most half of `patience`, requests may finish and new ones may follow them.
-/// Then the listeners are closed, and what is left may finish. What is not over after `patience`,
-/// or when `stop` is ready, is cut.
+/// Ends in order. For `delay` everything goes on, while balancers notice that the process is not
+/// ready. Then, for at most half of `patience`, requests may finish and new ones may follow them.
+/// Then the listeners are closed, and what is left may finish. What is not over `patience` after
+/// the delay, or when `stop` is ready, is cut.
 ///
 /// # Errors
 /// `stop` was ready, or a worker failed meanwhile.
 pub(crate) async fn drain(
     mut workers: Workers,
     mut acceptors: JoinSet<()>,
+    delay: Duration,
     patience: Duration,
     mut stop: impl AsyncFnMut(),
 ) -> Result<(), StopError> {
-    let begun = Instant::now();
     let view = workers.view();
+    if !delay.is_zero() {
+        tracing::info!(?delay, "not ready any more; still accepting for server.drain_delay");
+        let end = tokio::select! {
+            () = sleep(delay) => None,
+            () = stop() => Some(StopError::Impatient),
+            failure = workers.failed() => Some(failure.into()),
+        };
+        if let Some(error) = end {
+            _ = cut(workers, acceptors).await;
+            return Err(error);
+        }
+    }
+    let begun = Instant::now();
     tracing::info!(requests = view.requests(), "draining");
     workers.enter(Phase::Draining);
     tokio::select! {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::harness::admin;
 use crate::harness::fake::Fake;
 use crate::harness::frames::{self, Frame, Frames};
 use crate::harness::http1::{self, Client};
@@ -78,6 +79,31 @@ fn an_endless_series_of_requests_is_answered_for_half_the_drain_timeout() {
     }
     let (least, most) = (Duration::from_millis(4900), Duration::from_secs(9));
     assert!((least..most).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert_eq!(tidegate.wait().code(), Some(0));
+}
+
+#[test]
+fn in_the_delay_everything_goes_on_but_readiness() {
+    let recorder = Recorder::start();
+    let settings = admin::settings(&recorder.url())
+        .set("server.readiness", r#""self""#)
+        .set("server.drain_delay", r#""4s""#);
+    let mut tidegate = Tidegate::start(settings);
+    let mut kept = Client::connect(&tidegate);
+    assert_eq!(kept.exchange("GET /v2/", &[AUTH]).status, 200);
+    assert_eq!(admin::ask(&tidegate, "GET /readyz", &[]).status, 200);
+    let start = Instant::now();
+    tidegate.signal(Signal::TERM);
+    tidegate.log.wait_for("the signal", |line| line.contains("still accepting for server.drain_delay"));
+    assert_eq!(admin::ask(&tidegate, "GET /readyz", &[]).status, 503);
+    for _ in 0..3 {
+        assert_eq!(ask(&tidegate), Some(200));
+        let answer = kept.exchange("GET /v2/", &[AUTH]);
+        assert_eq!((answer.status, answer.all("connection")), (200, Vec::new()));
+    }
+    assert!(!tidegate.log.so_far().iter().any(|line| line.contains("draining")), "the machine is too slow");
+    tidegate.log.wait_for("the end of the delay", |line| line.contains("draining"));
+    assert!(start.elapsed() >= Duration::from_secs(4), "{:?}", start.elapsed());
     assert_eq!(tidegate.wait().code(), Some(0));
 }
 

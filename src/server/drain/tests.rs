@@ -66,7 +66,7 @@ async fn a_transfer_is_waited_for_while_others_hold_views_of_the_workers() {
     }
     yield_now().await;
     let begun = Instant::now();
-    drain(workers, acceptors, 60 * SECOND, pending).await.unwrap();
+    drain(workers, acceptors, Duration::ZERO, 60 * SECOND, pending).await.unwrap();
     let time = begun.elapsed();
     assert!((3 * SECOND..30 * SECOND).contains(&time), "{time:?}");
     assert_eq!(view.requests(), 0);
@@ -78,7 +78,7 @@ async fn a_second_signal_cuts_what_is_running() {
     let (accepted, _client) = Accepted::with_client().await;
     workers.view().hand_over(accepted);
     let begun = Instant::now();
-    let end = drain(workers, JoinSet::new(), 60 * SECOND, async || {}).await;
+    let end = drain(workers, JoinSet::new(), Duration::ZERO, 60 * SECOND, async || {}).await;
     assert!(matches!(end, Err(StopError::Impatient)), "{end:?}");
     assert!(begun.elapsed() < 2 * SECOND, "{:?}", begun.elapsed());
 }
@@ -86,7 +86,23 @@ async fn a_second_signal_cuts_what_is_running() {
 #[tokio::test]
 async fn a_worker_that_fails_while_draining_is_the_result() {
     let workers = Workers::start(1, async |_| Err(FailureCause::LostTask("a test"))).unwrap();
-    let end = drain(workers, JoinSet::new(), 60 * SECOND, pending).await;
+    let end = drain(workers, JoinSet::new(), Duration::ZERO, 60 * SECOND, pending).await;
     let message = end.unwrap_err().to_string();
     assert!(message.starts_with("worker thread tidegate-0 lost its task for a test"), "{message}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_delay_too() {
+    let workers = Workers::start(1, transfer).unwrap();
+    let begun = Instant::now();
+    let end = drain(workers, JoinSet::new(), 60 * SECOND, 60 * SECOND, async || {}).await;
+    assert!(matches!(end, Err(StopError::Impatient)), "{end:?}");
+    assert!(begun.elapsed() < 2 * SECOND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_worker_that_fails_in_the_delay_is_the_result() {
+    let workers = Workers::start(1, async |_| Err(FailureCause::LostTask("a test"))).unwrap();
+    let end = drain(workers, JoinSet::new(), 60 * SECOND, 60 * SECOND, pending).await;
+    assert!(matches!(end, Err(StopError::Worker(_))), "{end:?}");
 }
