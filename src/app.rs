@@ -1,8 +1,8 @@
 //! The process: start order, reload, stop order.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,12 +13,11 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet, spawn_blocking, spawn_local};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::acme;
 use crate::auth::Verifier;
-use crate::config::{AcmeChallenge, AdminAddress, Config};
-use crate::disk::shell_word;
+use crate::config::{AcmeChallenge, Config};
 use crate::engine::{self, Engine};
 use crate::log::access::AccessLog;
 use crate::log::audit::{AuditLog, Entry, Event, Outcome};
@@ -28,10 +27,11 @@ use crate::problem::Problems;
 use crate::process::{keep_memory_private, raise_file_limit, survive_file_size_limit};
 use crate::reload::{Reloader, look_at};
 use crate::server::{
-    AdminListener, AdminServer, HTTPS, Plain, Slots, StopError, accept, accept_admin, bind, cut, drain,
-    start_workers,
+    AdminServer, HTTPS, Plain, Slots, StopError, accept, accept_admin, cut, drain, start_workers,
 };
+use crate::sockets::{Role, SocketError, Sockets};
 use crate::state::{Shared, State};
+use crate::systemd::Manager;
 use crate::upstream_check::look_after_servers;
 
 /// How often files are checked for changes.
@@ -50,9 +50,9 @@ pub(crate) enum AppError {
     /// The settings or a file they name are wrong.
     #[error("{0}")]
     Settings(Problems),
-    /// A listening address cannot be bound. Holds the key, the address and what to do.
-    #[error("{0} {1}: {2}")]
-    Bind(&'static str, String, String),
+    /// There is no socket to listen on.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// The access log cannot be opened.
     #[error("log.access: cannot be opened: {0}")]
     AccessLog(io::Error),
@@ -76,24 +76,26 @@ pub(crate) fn check(path: &Path) -> Result<State, Problems> {
     state.filter(|_| engine.is_some()).ok_or(problems)
 }
 
-/// Runs until a signal asks it to stop. Events go to `log`.
-pub(crate) fn serve(path: &Path, log: &ProgramLog) -> Result<(), AppError> {
+/// Runs until a signal asks it to stop. Events go to `log`. `sockets` are those that were passed to
+/// the process.
+pub(crate) fn serve(path: &Path, log: &ProgramLog, sockets: Sockets) -> Result<(), AppError> {
     let config = Config::load(path).map_err(AppError::Settings)?;
     log.receive_events(&config.log);
     keep_memory_private();
     raise_file_limit();
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let result = runtime.block_on(run(path, config));
+    let result = runtime.block_on(run(path, config, sockets));
     // Does not wait for blocking tasks, such as a name lookup.
     runtime.shutdown_background();
     result
 }
 
-async fn run(path: &Path, config: Config) -> Result<(), AppError> {
+async fn run(path: &Path, config: Config, mut sockets: Sockets) -> Result<(), AppError> {
     // From here on, signals are handled below instead of ending the process.
     let hangup = signal(SignalKind::hangup())?;
     let mut stop = StopSignals::new()?;
     survive_file_size_limit()?;
+    let manager = Rc::new(Manager::of_environment());
 
     let engine = Engine::new(&config.shared).map_err(AppError::Settings)?;
     let mut engine_keeper: JoinSet<Infallible> = JoinSet::new();
@@ -104,9 +106,9 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         tracing::warn!("{warning}");
     }
     let config = &state.config;
-    let listeners = bind_all("server.listen", &config.server.listen)?;
-    let plain_listeners = bind_all("server.plain", &config.server.plain)?;
-    let admin_listeners = bind_admin(&config.server.admin)?;
+    let listeners = sockets.tcp(Role::Https, &config.server.listen)?;
+    let plain_listeners = sockets.tcp(Role::Http, &config.server.plain)?;
+    let admin_listeners = sockets.admin(&config.server.admin)?;
     let verifier = Verifier::new(&config.auth)?;
     let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
     let audit_log = AuditLog::open(&config.log).map_err(AppError::AuditLog)?;
@@ -140,6 +142,7 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         tracing::info!(address = %listener, "listening for health and metrics");
         admin_tasks.spawn_local(accept_admin(listener, admin.clone()));
     }
+    admin_tasks.spawn_local(feed_watchdog(manager.clone(), admin.clone()));
     let wanted = || {
         shared.state().config.acme.clone().filter(|acme| acme.challenge != AcmeChallenge::Http01 || has_plain)
     };
@@ -156,18 +159,24 @@ async fn run(path: &Path, config: Config) -> Result<(), AppError> {
             changed
         });
     };
+    let reloaded = || {
+        order_certificates();
+        manager.status(&standing(&shared));
+    };
+    manager.ready(&standing(&shared));
     let running = tokio::select! {
         signal = stop.received() => Ok(signal),
         failure = workers.failed() => Err(StopError::Worker(failure)),
         Some(_) = acceptors.join_next() => Err(StopError::LostTask("accepting connections")),
         Some(_) = admin_tasks.join_next() => Err(StopError::LostTask("health and metrics")),
         Some(_) = engine_keeper.join_next() => Err(StopError::LostTask("the shared state")),
-        _panic = keep_reloading(reloader, hangup, &shared, &issued, order_certificates) => {
+        _panic = keep_reloading(reloader, hangup, &shared, &issued, &manager, reloaded) => {
             Err(StopError::LostTask("reloading"))
         }
     };
     // Before anything else: balancers look elsewhere while clients are still served.
     shared.begin_to_drain();
+    manager.stopping("stopping; running transfers may finish");
     keeper.abort();
     let result = match running {
         Ok(signal) => {
@@ -208,13 +217,17 @@ async fn keep_reloading(
     mut hangup: Signal,
     shared: &Shared,
     issued: &Notify,
+    manager: &Manager,
     reloaded: impl Fn(),
 ) -> JoinError {
     let mut looks = interval(LOOK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let mut is_asked = false;
         let reload: fn(&mut Reloader) = tokio::select! {
             _ = hangup.recv() => {
+                is_asked = true;
+                manager.reloading();
                 shared.access_log.reopen();
                 shared.audit_log.reopen();
                 |reloader| reloader.reload(ReloadCause::Signal)
@@ -231,6 +244,30 @@ async fn keep_reloading(
             Err(panic) => return panic,
         };
         reloaded();
+        if is_asked {
+            manager.ready(&standing(shared));
+        }
+    }
+}
+
+/// What the service manager is told of the process.
+fn standing(shared: &Shared) -> String {
+    match shared.reloads.last().and_then(|last| last.error) {
+        Some(error) => {
+            format!("serving with the settings of before, because of mistakes in the new ones: {error}")
+        }
+        None => "serving".to_owned(),
+    }
+}
+
+/// Tells the service manager that the process works, as long as every worker does.
+async fn feed_watchdog(manager: Rc<Manager>, admin: Rc<AdminServer>) {
+    let Some(period) = manager.watchdog() else { return pending().await };
+    loop {
+        if admin.is_alive().await {
+            manager.alive();
+        }
+        sleep(period).await;
     }
 }
 
@@ -254,66 +291,8 @@ impl StopSignals {
     }
 }
 
-fn bind_all(key: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, AppError> {
-    let bind = |&address: &SocketAddr| {
-        bind(address, addresses)
-            .map_err(|error| AppError::Bind(key, address.to_string(), advice(address, &error)))
-    };
-    addresses.iter().map(bind).collect()
-}
-
-fn bind_admin(addresses: &[AdminAddress]) -> Result<Vec<AdminListener>, AppError> {
-    let tcp = addresses.iter().filter_map(|address| match address {
-        AdminAddress::Tcp(address) => Some(*address),
-        AdminAddress::Unix(_) => None,
-    });
-    let all: Vec<SocketAddr> = tcp.collect();
-    let bind = |address: &AdminAddress| {
-        AdminListener::bind(address, &all).map_err(|error| {
-            let advice = match address {
-                AdminAddress::Tcp(address) => advice(*address, &error),
-                AdminAddress::Unix(path) => socket_advice(path, &error),
-            };
-            AppError::Bind("server.admin", address.to_string(), advice)
-        })
-    };
-    addresses.iter().map(bind).collect()
-}
-
-fn advice(address: SocketAddr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "the port is in use; `ss -ltnp 'sport = :{}'` shows the program; stop that program, or choose another port",
-            address.port()
-        ),
-        io::ErrorKind::PermissionDenied => {
-            "not permitted; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE".to_owned()
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address; `ip address` lists those it has".to_owned()
-        }
-        _ => error.to_string(),
-    }
-}
-
-fn socket_advice(path: &Path, error: &io::Error) -> String {
-    let folder = shell_word(path.parent().unwrap_or(Path::new("/")));
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program listens there; stop that program, or choose another path".to_owned()
-        }
-        io::ErrorKind::NotFound => format!(
-            "the folder does not exist; make it with `mkdir {folder}`, writable for the user that runs tidegate"
-        ),
-        io::ErrorKind::PermissionDenied => {
-            format!("the user that runs tidegate is not permitted to make a socket in {folder}")
-        }
-        _ => error.to_string(),
-    }
-}
-
 /// The port that clients are redirected to: 443 if it is one of the ports, else the first.
-fn https_port(listeners: &[TcpListener]) -> io::Result<u16> {
+fn https_port(listeners: &[Rc<TcpListener>]) -> io::Result<u16> {
     let ports = listeners.iter().map(|listener| Ok(listener.local_addr()?.port()));
     let ports = ports.collect::<io::Result<Vec<u16>>>()?;
     let first = ports.first().copied().unwrap_or(HTTPS);

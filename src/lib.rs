@@ -53,6 +53,8 @@ mod server;
 mod ping;
 mod process;
 mod reload;
+mod sockets;
+mod systemd;
 
 mod upstream_check;
 

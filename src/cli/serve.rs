@@ -10,6 +10,7 @@ use super::settings_file::SettingsFile;
 use crate::app::{self, AppError};
 use crate::log::program::ProgramLog;
 use crate::server::StopError;
+use crate::sockets::Sockets;
 
 /// sysexits(3): an internal error; here, a thread or a task has failed.
 const SOFTWARE: u8 = 70;
@@ -27,6 +28,14 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> ExitCode {
+        // First: there must be no other thread yet.
+        let sockets = match Sockets::of_systemd() {
+            Ok(sockets) => sockets,
+            Err(error) => {
+                _ = writeln!(io::stderr(), "tidegate: {error}");
+                return ExitCode::from(OS_ERROR);
+            }
+        };
         let log = match ProgramLog::start() {
             Ok(log) => log,
             Err(error) => {
@@ -34,7 +43,7 @@ impl Serve {
                 return ExitCode::from(OS_ERROR);
             }
         };
-        let result = app::serve(&self.settings.path(), &log);
+        let result = app::serve(&self.settings.path(), &log, sockets);
         if let Err(error) = &result {
             log.say(error);
         }
@@ -48,7 +57,7 @@ fn exit_code(error: &AppError) -> ExitCode {
         AppError::Settings(problems) => ExitCode::from(problems.exit_code()),
         AppError::Stop(StopError::Impatient) => ExitCode::FAILURE,
         AppError::Stop(StopError::Worker(_) | StopError::LostTask(_)) => ExitCode::from(SOFTWARE),
-        AppError::Bind(..) | AppError::AccessLog(_) | AppError::AuditLog(_) | AppError::System(_) => {
+        AppError::Socket(_) | AppError::AccessLog(_) | AppError::AuditLog(_) | AppError::System(_) => {
             ExitCode::from(OS_ERROR)
         }
     }

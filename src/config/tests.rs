@@ -42,7 +42,10 @@ fn problems(text: &str) -> Vec<String> {
 fn the_smallest_file_means_the_defaults() {
     let config = Config::parse(Path::new("/etc/tidegate/proxy.toml"), PAIR, &[]).unwrap();
     assert_eq!(config.server.listen, ["0.0.0.0:443".parse().unwrap()]);
-    assert_eq!((config.server.drain_delay, config.server.drain_timeout), (Duration::ZERO, Duration::from_secs(60)));
+    assert_eq!(
+        (config.server.drain_delay, config.server.drain_timeout),
+        (Duration::ZERO, Duration::from_secs(60))
+    );
     assert!(config.server.threads >= 1);
     assert_eq!(config.limits.min_rate, 500);
     assert_eq!(config.limits.header_bytes, 32 << 10);

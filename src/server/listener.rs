@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,15 +39,20 @@ pub(crate) fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpLis
 }
 
 /// Accepts connections for the workers, until it is dropped.
-pub(crate) async fn accept(listener: TcpListener, slots: Slots, shared: Arc<Shared>, workers: WorkersView) {
+pub(crate) async fn accept(
+    listener: Rc<TcpListener>,
+    slots: Slots,
+    shared: Arc<Shared>,
+    workers: WorkersView,
+) {
     let has_header = |server: &Server| server.proxy_protocol;
-    accept_for(listener, slots, &shared, has_header, |accepted| workers.hand_over(accepted)).await;
+    accept_for(&listener, slots, &shared, has_header, |accepted| workers.hand_over(accepted)).await;
 }
 
 /// Accepts connections and passes them to `take`, as soon as there is a slot for each. Where each
 /// `has_header` of the PROXY protocol, only trusted proxies get a slot.
 pub(super) async fn accept_for(
-    listener: TcpListener,
+    listener: &TcpListener,
     slots: Slots,
     shared: &Shared,
     has_header: impl Fn(&Server) -> bool,

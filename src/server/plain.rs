@@ -47,9 +47,9 @@ impl Plain {
     }
 
     /// Accepts connections until it is dropped.
-    pub(crate) async fn accept(self: Rc<Self>, listener: TcpListener, slots: Slots) {
+    pub(crate) async fn accept(self: Rc<Self>, listener: Rc<TcpListener>, slots: Slots) {
         let take = |accepted| _ = spawn_local(self.clone().serve(accepted));
-        accept_for(listener, slots, &self.shared, |_| false, take).await;
+        accept_for(&listener, slots, &self.shared, |_| false, take).await;
     }
 
     async fn serve(self: Rc<Self>, accepted: Accepted) {

@@ -65,6 +65,7 @@ mod stapling;
 mod status_page;
 mod streaming;
 mod stubborn_registries;
+mod systemd;
 mod throttle;
 mod tickets;
 mod time_limits;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{sleep, timeout};
@@ -48,6 +48,15 @@ impl AdminListener {
             AdminAddress::Unix(path) => SocketFile::bind(path).map(SocketFileListener).map(Self::Unix),
         }
     }
+
+    /// A socket that listens already, for TCP or in the file system. Must be called within a
+    /// runtime.
+    pub(crate) fn of(socket: Socket) -> io::Result<Self> {
+        if socket.domain()? == Domain::UNIX {
+            return SocketFile::of(socket).map(SocketFileListener).map(Self::Unix);
+        }
+        TcpListener::from_std(socket.into()).map(Self::Tcp)
+    }
 }
 
 impl fmt::Display for AdminListener {
@@ -63,9 +72,9 @@ impl fmt::Display for AdminListener {
 }
 
 /// Accepts connections until it is dropped.
-pub(crate) async fn accept_admin(listener: AdminListener, server: Rc<AdminServer>) {
+pub(crate) async fn accept_admin(listener: Rc<AdminListener>, server: Rc<AdminServer>) {
     let slots = Slots::new(CONNECTIONS, 0);
-    match listener {
+    match &*listener {
         AdminListener::Tcp(listener) => {
             let take = |Accepted { socket, peer, slot, .. }| match patient(socket) {
                 Ok(socket) => {
@@ -76,7 +85,7 @@ pub(crate) async fn accept_admin(listener: AdminListener, server: Rc<AdminServer
             };
             accept_for(listener, slots, &server.shared, |_| false, take).await;
         }
-        AdminListener::Unix(SocketFileListener(socket)) => accept_unix(&socket, slots, &server).await,
+        AdminListener::Unix(SocketFileListener(socket)) => accept_unix(socket, slots, &server).await,
     }
 }
 

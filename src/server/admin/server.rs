@@ -74,6 +74,11 @@ impl AdminServer {
         }
     }
 
+    /// Whether every worker does its work. Takes three seconds if one does not.
+    pub(crate) async fn is_alive(&self) -> bool {
+        self.heartbeat.answers().await.stuck.is_empty()
+    }
+
     /// The present status as JSON, with the chart if it `has_chart`.
     pub(super) async fn status(&self, has_chart: bool) -> Vec<u8> {
         let answers = self.heartbeat.answers().await;

@@ -12,12 +12,13 @@ use tokio::net::UnixListener;
 const MODE: u32 = 0o660;
 const BACKLOG: i32 = 64;
 
-/// A socket that is removed when it is dropped.
+/// A socket that is removed when it is dropped, unless somebody else has made it.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     pub(super) listener: UnixListener,
     path: PathBuf,
-    identity: (u64, u64),
+    /// That of the file to remove.
+    identity: Option<(u64, u64)>,
 }
 
 impl SocketFile {
@@ -38,7 +39,14 @@ impl SocketFile {
         let identity = identity(&fs::symlink_metadata(path)?);
         socket.listen(BACKLOG)?;
         let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(socket))?;
-        Ok(Self { listener, path: path.to_owned(), identity })
+        Ok(Self { listener, path: path.to_owned(), identity: Some(identity) })
+    }
+
+    /// A socket that somebody else has made and will remove. Must be called within a runtime.
+    pub(super) fn of(socket: Socket) -> io::Result<Self> {
+        let path = socket.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
+        let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(socket))?;
+        Ok(Self { listener, path, identity: None })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -49,7 +57,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another process may listen there by now.
-        if fs::symlink_metadata(&self.path).is_ok_and(|now| identity(&now) == self.identity) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|now| Some(identity(&now)) == self.identity) {
             _ = fs::remove_file(&self.path);
         }
     }

@@ -17,6 +17,7 @@ pub mod http2;
 pub mod image;
 pub mod library;
 pub mod lines;
+pub mod manager;
 pub mod namespaces;
 pub mod openssl;
 pub mod pebble;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -23,6 +24,8 @@ pub struct Settings {
     environment: Vec<(String, String)>,
     /// The wrapper command that runs the program, with arguments; empty for none.
     runner: Vec<String>,
+    /// The sockets that are passed to the program, as systemd does it.
+    sockets: Vec<OwnedFd>,
 }
 
 impl Settings {
@@ -35,6 +38,7 @@ impl Settings {
             tables: String::new(),
             environment: Vec::new(),
             runner: Vec::new(),
+            sockets: Vec::new(),
         };
         settings.authority.issue("first").write(settings.path(), "server");
         fs::write(settings.path().join("ca.crt"), settings.authority.pem()).unwrap();
@@ -77,6 +81,17 @@ impl Settings {
     pub fn run_by(mut self, runner: Vec<String>) -> Settings {
         self.runner = runner;
         self
+    }
+
+    /// Passes listening sockets with their names, as systemd does it.
+    pub fn pass(mut self, sockets: Vec<(&str, OwnedFd)>) -> Settings {
+        let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
+        let (count, names) = (names.len().to_string(), names.join(":"));
+        self.sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
+        let script = r#"export LISTEN_PID=$$; exec "$0" "$@""#;
+        self.environment("LISTEN_FDS", &count)
+            .environment("LISTEN_FDNAMES", &names)
+            .run_by(["sh", "-c", script].map(str::to_owned).to_vec())
     }
 
     pub fn path(&self) -> &Path {
@@ -128,7 +143,7 @@ impl Settings {
 
     /// Like `refused`, with the existing proxy.toml.
     pub fn refused_as_written(&self) -> Refusal {
-        let mut child = child::spawn(self.command()).unwrap();
+        let mut child = child::spawn_with(self.command(), &self.sockets).unwrap();
         let stdout = Lines::follow(child.stdout.take().unwrap());
         let stderr = Lines::follow(child.stderr.take().unwrap());
         let status = wait(&mut child, "a refused start to end");
@@ -186,7 +201,7 @@ impl Tidegate {
 
     fn run(settings: &Settings) -> (Child, Lines, Lines, SocketAddr) {
         fs::write(settings.file(), settings.toml()).unwrap();
-        let mut child = child::spawn(settings.command()).unwrap();
+        let mut child = child::spawn_with(settings.command(), &settings.sockets).unwrap();
         let log = Lines::follow(child.stderr.take().unwrap());
         let access = Lines::follow(child.stdout.take().unwrap());
         let listening = log.wait_for("the listening line", |line| line.contains("listening"));
