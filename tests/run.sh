@@ -50,11 +50,8 @@ trap outcome EXIT
 section 'Tools'
 deploy/install-packages.sh docker-registry skopeo podman htpasswd=apache2-utils curl openssl cc=build-essential \
     nginx haproxy caddy pebble dockerd=docker.io docker=docker.io ctr=containerd ip=iproute2 testssl=testssl.sh sslscan \
-<<<<<<< HEAD
-    yamllint git jq chromium-headless-shell promtool=prometheus python3 pip3=python3-pip redis-server
-=======
-    groff man=man-db zsh yamllint git jq chromium-headless-shell promtool=prometheus python3 pip3=python3-pip
->>>>>>> ec19729 (Write man pages and completions with tidegate generate)
+    groff man=man-db zsh yamllint git jq chromium-headless-shell promtool=prometheus python3 pip3=python3-pip \
+    redis-server
 PATH=$PATH:${HOME:-}/.cargo/bin
 if ! command -v cargo >/dev/null; then
     printf 'cargo is missing. Get Rust from https://rustup.rs, then run this again.\n' >&2
