@@ -6,36 +6,33 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinError, JoinSet, spawn_blocking, spawn_local};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::task::{JoinSet, spawn_local};
+use tokio::time::sleep;
 
 use crate::acme;
 use crate::auth::Verifier;
+use crate::caretaker::{Caretaker, OrderSignals, standing};
 use crate::config::{AcmeChallenge, Config};
 use crate::engine::{self, Engine};
+use crate::handover::{Inheritance, Predecessor, Program, Successor};
 use crate::log::access::AccessLog;
 use crate::log::audit::{AuditLog, Entry, Event, Outcome};
 use crate::log::program::ProgramLog;
-use crate::metrics::ReloadCause;
 use crate::problem::Problems;
 use crate::process::{keep_memory_private, raise_file_limit, survive_file_size_limit};
 use crate::reload::{Reloader, look_at};
 use crate::server::{
-    AdminServer, HTTPS, Plain, Slots, StopError, accept, accept_admin, cut, drain, start_workers,
+    AdminServer, HTTPS, Plain, Slots, StopError, accept, accept_admin, cut, drain, leave, start_workers,
 };
 use crate::sockets::{Role, SocketError, Sockets};
 use crate::state::{Shared, State};
 use crate::systemd::Manager;
 use crate::upstream_check::look_after_servers;
-
-/// How often files are checked for changes.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Open connections of plain HTTP, which last for one answer. They are apart from the others, which
 /// a client without TLS must not crowd out.
@@ -76,32 +73,47 @@ pub(crate) fn check(path: &Path) -> Result<State, Problems> {
     state.filter(|_| engine.is_some()).ok_or(problems)
 }
 
-/// Runs until a signal asks it to stop. Events go to `log`. `sockets` are those that were passed to
-/// the process.
-pub(crate) fn serve(path: &Path, log: &ProgramLog, sockets: Sockets) -> Result<(), AppError> {
+/// Runs until a signal asks it to stop, or another process takes over. Events go to `log`. `sockets`
+/// are those that systemd passes. With `takes_over`, another process passes the rest.
+pub(crate) fn serve(
+    path: &Path,
+    log: &ProgramLog,
+    sockets: Sockets,
+    takes_over: bool,
+) -> Result<(), AppError> {
     let config = Config::load(path).map_err(AppError::Settings)?;
     log.receive_events(&config.log);
     keep_memory_private();
     raise_file_limit();
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let result = runtime.block_on(run(path, config, sockets));
+    let result = runtime.block_on(run(path, config, sockets, takes_over));
     // Does not wait for blocking tasks, such as a name lookup.
     runtime.shutdown_background();
     result
 }
 
-async fn run(path: &Path, config: Config, mut sockets: Sockets) -> Result<(), AppError> {
+async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool) -> Result<(), AppError> {
     // From here on, signals are handled below instead of ending the process.
-    let hangup = signal(SignalKind::hangup())?;
+    let orders = OrderSignals::new()?;
     let mut stop = StopSignals::new()?;
     survive_file_size_limit()?;
     let manager = Rc::new(Manager::of_environment());
+    let program = Program::running()?;
+    let (predecessor, inheritance) = if takes_over {
+        let (predecessor, inheritance) = Predecessor::meet().await?;
+        (Some(predecessor), inheritance)
+    } else {
+        (None, Inheritance::default())
+    };
+    let Inheritance { sockets: inherited, numbers, heritage } = inheritance;
+    sockets.inherit(inherited)?;
 
     let engine = Engine::new(&config.shared).map_err(AppError::Settings)?;
     let mut engine_keeper: JoinSet<Infallible> = JoinSet::new();
     engine_keeper.spawn_local(engine::keep(engine.clone()));
     let loaded = look_at(&config);
-    let state = State::build(config, None).map_err(AppError::Settings)?;
+    let mut state = State::build(config, None).map_err(AppError::Settings)?;
+    heritage.pass_to(&mut state);
     for warning in &state.warnings {
         tracing::warn!("{warning}");
     }
@@ -109,15 +121,25 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets) -> Result<(), Ap
     let listeners = sockets.tcp(Role::Https, &config.server.listen)?;
     let plain_listeners = sockets.tcp(Role::Http, &config.server.plain)?;
     let admin_listeners = sockets.admin(&config.server.admin)?;
+    sockets.close_rest();
     let verifier = Verifier::new(&config.auth)?;
     let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
-    let audit_log = AuditLog::open(&config.log).map_err(AppError::AuditLog)?;
+    let audit_log = AuditLog::open(&config.log, numbers).map_err(AppError::AuditLog)?;
     let (connections, connections_per_ip) = (config.limits.connections, config.limits.connections_per_ip);
     let slots = Slots::new(connections, connections_per_ip);
     let threads = config.server.threads;
-    let shared = Arc::new(Shared::new(state, verifier, access_log.clone(), audit_log.clone(), engine));
+    let mut shared = Shared::new(state, verifier, access_log.clone(), audit_log.clone(), engine);
+    shared.take_over_locks(&heritage);
+    let shared = Arc::new(shared);
     let reloader = Reloader::new(path, shared.clone(), loaded);
     let mut workers = start_workers(threads, &shared)?;
+    // All that can fail has been done.
+    if let Some(predecessor) = &predecessor {
+        tokio::select! {
+            leave = predecessor.take_over() => leave?,
+            _ = stop.received() => return Ok(()),
+        }
+    }
     audit_log.write(&Entry { reason: Some(VERSION), ..Entry::new(Event::Start, Outcome::Success) });
     let mut acceptors = JoinSet::new();
     let plain = Rc::new(Plain::new(shared.clone(), https_port(&listeners)?));
@@ -133,26 +155,26 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets) -> Result<(), Ap
         acceptors.spawn_local(plain.clone().accept(listener, plain_slots.clone()));
     }
     let admin = AdminServer::new(shared.clone(), workers.view(), slots);
-    let mut admin_tasks = JoinSet::new();
+    let (mut admin_tasks, mut admin_acceptors) = (JoinSet::new(), JoinSet::new());
     admin_tasks.spawn_local(look_after_servers(shared.clone(), !admin_listeners.is_empty()));
     if !admin_listeners.is_empty() {
         admin_tasks.spawn_local(admin.clone().keep_chart());
     }
     for listener in admin_listeners {
         tracing::info!(address = %listener, "listening for health and metrics");
-        admin_tasks.spawn_local(accept_admin(listener, admin.clone()));
+        admin_acceptors.spawn_local(accept_admin(listener, admin.clone()));
     }
     admin_tasks.spawn_local(feed_watchdog(manager.clone(), admin.clone()));
     let wanted = || {
         shared.state().config.acme.clone().filter(|acme| acme.challenge != AcmeChallenge::Http01 || has_plain)
     };
-    let (orders, settings) = watch::channel(wanted());
+    let (wishes, settings) = watch::channel(wanted());
     let issued = Rc::new(Notify::new());
     let challenges = shared.state().tls.challenges.clone();
     let keeper = spawn_local(acme::keep(settings, challenges, issued.clone()));
 
     let order_certificates = || {
-        orders.send_if_modified(|known| {
+        wishes.send_if_modified(|known| {
             let now = wanted();
             let changed = *known != now;
             *known = now;
@@ -163,43 +185,77 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets) -> Result<(), Ap
         order_certificates();
         manager.status(&standing(&shared));
     };
+    let start_successor = async || Successor::start(&program, &shared, &sockets).await;
+    let caretaker = Caretaker { shared: &shared, program: &program, manager: &manager, issued: &issued };
     manager.ready(&standing(&shared));
     let running = tokio::select! {
-        signal = stop.received() => Ok(signal),
+        signal = stop.received() => Ok(End::Asked(signal)),
         failure = workers.failed() => Err(StopError::Worker(failure)),
         Some(_) = acceptors.join_next() => Err(StopError::LostTask("accepting connections")),
         Some(_) = admin_tasks.join_next() => Err(StopError::LostTask("health and metrics")),
+        Some(_) = admin_acceptors.join_next() => Err(StopError::LostTask("accepting of health and metrics")),
         Some(_) = engine_keeper.join_next() => Err(StopError::LostTask("the shared state")),
-        _panic = keep_reloading(reloader, hangup, &shared, &issued, &manager, reloaded) => {
-            Err(StopError::LostTask("reloading"))
+        end = caretaker.keep_reloading(reloader, orders, reloaded, start_successor) => match end {
+            Ok(successor) => Ok(End::Replaced(successor)),
+            Err(_panic) => Err(StopError::LostTask("reloading")),
         }
     };
     // Before anything else: balancers look elsewhere while clients are still served.
     shared.begin_to_drain();
-    manager.stopping("stopping; running transfers may finish");
+    let (delay, patience) = {
+        let server = &shared.state().config.server;
+        (server.drain_delay, server.drain_timeout)
+    };
     keeper.abort();
+    let stopped = async || {
+        stop.received().await;
+    };
     let result = match running {
-        Ok(signal) => {
-            let (delay, patience) = {
-                let server = &shared.state().config.server;
-                (server.drain_delay, server.drain_timeout)
-            };
-            let stopped_at_once = async || {
-                stop.received().await;
-            };
-            drain(workers, acceptors, delay, patience, stopped_at_once).await.map(|()| signal)
+        Ok(End::Asked(signal)) => {
+            manager.stopping("stopping; running transfers may finish");
+            drain(workers, acceptors, delay, patience, stopped).await.map(|()| signal.to_owned())
+        }
+        Ok(End::Replaced(mut successor)) => {
+            let pid = successor.pid();
+            sockets.leave_files();
+            acceptors.shutdown().await;
+            admin_acceptors.shutdown().await;
+            // Its locks are free when it has ended.
+            _ = keeper.await;
+            manager.replaced_by(pid);
+            match successor.go().await {
+                Ok(()) => {
+                    if let Some(predecessor) = &predecessor {
+                        predecessor.was_replaced().await;
+                    }
+                    let reason = format!("process {pid} has taken over");
+                    tracing::info!(pid, "another process has taken over");
+                    audit_log.write(&Entry {
+                        reason: Some(&reason),
+                        ..Entry::new(Event::Handover, Outcome::Success)
+                    });
+                    admin.finish().await;
+                    leave(workers, patience, stopped, successor.has_failed()).await.map(|()| reason)
+                }
+                Err(_ended) => {
+                    _ = cut(workers, acceptors).await;
+                    Err(StopError::Deserted)
+                }
+            }
         }
         // Stops at once, because new clients are served only after the supervisor's restart.
         Err(error) => {
+            manager.stopping("stopping after a failure");
             _ = cut(workers, acceptors).await;
             Err(error)
         }
     };
     // Removes the sockets. Whoever watched until now gets the end of the answer.
+    admin_acceptors.shutdown().await;
     admin_tasks.shutdown().await;
     admin.finish().await;
     let (outcome, reason) = match &result {
-        Ok(signal) => (Outcome::Success, (*signal).to_owned()),
+        Ok(reason) => (Outcome::Success, reason.clone()),
         Err(error) => (Outcome::Failure, error.to_string()),
     };
     audit_log.write(&Entry { reason: Some(&reason), ..Entry::new(Event::Stop, outcome) });
@@ -209,55 +265,11 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets) -> Result<(), Ap
     Ok(())
 }
 
-/// Reloads after SIGHUP, after a file has changed and after a certificate was issued, then calls
-/// `reloaded`. Reloads run one by one on a thread for blocking work, because disks may be slow.
-/// Returns only if a reload panics.
-async fn keep_reloading(
-    mut reloader: Reloader,
-    mut hangup: Signal,
-    shared: &Shared,
-    issued: &Notify,
-    manager: &Manager,
-    reloaded: impl Fn(),
-) -> JoinError {
-    let mut looks = interval(LOOK_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let mut is_asked = false;
-        let reload: fn(&mut Reloader) = tokio::select! {
-            _ = hangup.recv() => {
-                is_asked = true;
-                manager.reloading();
-                shared.access_log.reopen();
-                shared.audit_log.reopen();
-                |reloader| reloader.reload(ReloadCause::Signal)
-            }
-            _ = looks.tick() => Reloader::look,
-            () = issued.notified() => Reloader::renew,
-        };
-        let blocking = spawn_blocking(move || {
-            reload(&mut reloader);
-            reloader
-        });
-        reloader = match blocking.await {
-            Ok(reloader) => reloader,
-            Err(panic) => return panic,
-        };
-        reloaded();
-        if is_asked {
-            manager.ready(&standing(shared));
-        }
-    }
-}
-
-/// What the service manager is told of the process.
-fn standing(shared: &Shared) -> String {
-    match shared.reloads.last().and_then(|last| last.error) {
-        Some(error) => {
-            format!("serving with the settings of before, because of mistakes in the new ones: {error}")
-        }
-        None => "serving".to_owned(),
-    }
+/// Why the process no longer accepts connections.
+enum End {
+    /// By this signal.
+    Asked(&'static str),
+    Replaced(Successor),
 }
 
 /// Tells the service manager that the process works, as long as every worker does.

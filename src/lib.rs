@@ -56,6 +56,9 @@ mod reload;
 mod sockets;
 mod systemd;
 
+mod handover;
+
+mod caretaker;
 mod upstream_check;
 
 mod app;

@@ -151,6 +151,7 @@ fn words(cause: ReloadCause) -> &'static str {
         ReloadCause::File => "a file has changed",
         ReloadCause::Certificate => "a new certificate",
         ReloadCause::Retry => "retry",
+        ReloadCause::Handover => "handover",
     }
 }
 

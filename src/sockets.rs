@@ -1,13 +1,14 @@
-//! The listening sockets of the process: passed by systemd, or bound.
+//! The listening sockets of the process: passed by systemd or by the process before, or bound.
 
 use std::env;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use listenfd::ListenFd;
+use serde::{Deserialize, Serialize};
 use socket2::Socket;
 use tokio::net::TcpListener;
 
@@ -16,7 +17,8 @@ use crate::disk::shell_word;
 use crate::server::{AdminListener, bind};
 
 /// What a socket is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
     Https,
     Http,
@@ -37,17 +39,27 @@ pub(crate) enum SocketError {
     Unusable(String, io::Error),
 }
 
+/// What is known of a socket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Listening {
+    role: Role,
+    /// Its address as in proxy.toml. `None` if it is systemd's.
+    address: Option<String>,
+}
+
 /// Where the process listens.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     /// Passed to the process, and not in use yet.
-    passed: Vec<Passed>,
+    passed: Vec<(Listening, Socket)>,
+    /// In use, until their owners have closed them.
+    used: Vec<(Listening, Used)>,
 }
 
 #[derive(Debug)]
-struct Passed {
-    role: Role,
-    socket: Socket,
+enum Used {
+    Tcp(Weak<TcpListener>),
+    Admin(Weak<AdminListener>),
 }
 
 impl Role {
@@ -89,53 +101,106 @@ impl Sockets {
             let role = Role::named(name).ok_or_else(|| SocketError::Name(name.to_owned()))?;
             let socket = take(&mut given, number, role);
             let socket = socket.map_err(|error| SocketError::Unusable(name.to_owned(), error))?;
-            Ok(Passed { role, socket })
+            Ok((Listening { role, address: None }, socket))
         };
-        Ok(Self { passed: (0..count).map(take).collect::<Result<_, _>>()? })
+        Ok(Self { passed: (0..count).map(take).collect::<Result<_, _>>()?, used: Vec::new() })
     }
 
-    /// The listeners for `role`: those that were passed, else one at each of `addresses`.
+    /// Takes what the process before has listened on.
+    pub(crate) fn inherit(&mut self, sockets: Vec<(Listening, OwnedFd)>) -> io::Result<()> {
+        for (listening, socket) in sockets {
+            let socket = Socket::from(socket);
+            socket.set_nonblocking(true)?;
+            self.passed.push((listening, socket));
+        }
+        Ok(())
+    }
+
+    /// The listeners for `role`: those of systemd, else one at each of `addresses`. Those of the
+    /// process before are used again.
     pub(crate) fn tcp(
         &mut self,
         role: Role,
         addresses: &[SocketAddr],
     ) -> Result<Vec<Rc<TcpListener>>, SocketError> {
         let passed = self.take(role, addresses);
-        let passed = passed.into_iter().map(|socket| TcpListener::from_std(socket.into()));
-        let passed = passed.collect::<io::Result<Vec<_>>>().map_err(|error| unusable(role, error))?;
-        let listeners = if passed.is_empty() {
-            let bind = |&address: &SocketAddr| {
-                bind(address, addresses).map_err(|error| {
-                    SocketError::Bind(role.key(), address.to_string(), advice(address, &error))
-                })
+        let listeners = passed.into_iter().map(|(listening, socket)| {
+            let listener = match socket {
+                Passed::Socket(socket) => {
+                    TcpListener::from_std(socket.into()).map_err(|error| unusable(role, error))
+                }
+                Passed::Missing(address) => bind(*address, addresses).map_err(|error| {
+                    SocketError::Bind(role.key(), address.to_string(), advice(*address, &error))
+                }),
             };
-            addresses.iter().map(bind).collect::<Result<_, _>>()?
-        } else {
-            passed
-        };
-        Ok(listeners.into_iter().map(Rc::new).collect())
+            let listener = Rc::new(listener?);
+            self.used.push((listening, Used::Tcp(Rc::downgrade(&listener))));
+            Ok(listener)
+        });
+        listeners.collect()
     }
 
-    /// The listeners of `server.admin`.
+    /// The listeners of `server.admin`, in the same way.
     pub(crate) fn admin(
         &mut self,
         addresses: &[AdminAddress],
     ) -> Result<Vec<Rc<AdminListener>>, SocketError> {
         let role = Role::Admin;
-        let passed = self.take(role, addresses).into_iter().map(AdminListener::of);
-        let passed = passed.collect::<io::Result<Vec<_>>>().map_err(|error| unusable(role, error))?;
-        let listeners = if passed.is_empty() { bind_admin(addresses)? } else { passed };
-        Ok(listeners.into_iter().map(Rc::new).collect())
+        let passed = self.take(role, addresses);
+        let listeners = passed.into_iter().map(|(listening, socket)| {
+            let listener = match socket {
+                Passed::Socket(socket) => AdminListener::of(socket, listening.address.is_some())
+                    .map_err(|error| unusable(role, error)),
+                Passed::Missing(address) => bind_admin(address, addresses),
+            };
+            let listener = Rc::new(listener?);
+            self.used.push((listening, Used::Admin(Rc::downgrade(&listener))));
+            Ok(listener)
+        });
+        listeners.collect()
     }
 
-    /// Takes the sockets for `role`. Says which of `addresses` are not listened on for them.
-    fn take<A: ToString>(&mut self, role: Role, addresses: &[A]) -> Vec<Socket> {
-        let taken: Vec<Socket> =
-            self.passed.extract_if(.., |passed| passed.role == role).map(|passed| passed.socket).collect();
-        let places: Vec<String> = taken.iter().map(place).collect();
+    /// Closes what was passed and has no use: nobody would answer there.
+    pub(crate) fn close_rest(&mut self) {
+        self.passed.clear();
+    }
+
+    /// The sockets in use, for another process.
+    pub(crate) fn used(&self) -> (Vec<Listening>, Vec<Rc<dyn AsFd>>) {
+        let open = self.used.iter().filter_map(|(listening, used)| {
+            let socket: Rc<dyn AsFd> = match used {
+                Used::Tcp(listener) => listener.upgrade()?,
+                Used::Admin(listener) => listener.upgrade()?,
+            };
+            Some((listening.clone(), socket))
+        });
+        open.unzip()
+    }
+
+    /// Leaves the sockets of the file system to another process.
+    pub(crate) fn leave_files(&self) {
+        for (_, used) in &self.used {
+            if let Used::Admin(listener) = used
+                && let Some(listener) = listener.upgrade()
+            {
+                listener.leave();
+            }
+        }
+    }
+
+    /// Takes the sockets for `role`: those of systemd, or what there is for each of `addresses`.
+    /// Says which addresses are not listened on.
+    fn take<'a, A: ToString>(&mut self, role: Role, addresses: &'a [A]) -> Vec<(Listening, Passed<'a, A>)> {
+        let is_of_systemd = |listening: &Listening| listening.role == role && listening.address.is_none();
+        let of_systemd: Vec<(Listening, Socket)> =
+            self.passed.extract_if(.., |(listening, _)| is_of_systemd(listening)).collect();
+        if of_systemd.is_empty() {
+            return addresses.iter().map(|address| self.take_at(role, address)).collect();
+        }
+        let places: Vec<String> = of_systemd.iter().map(|(_, socket)| place(socket)).collect();
         let unheeded = addresses.iter().map(ToString::to_string).filter(|address| {
             // It is the default, so perhaps nobody has written it.
-            address != "0.0.0.0:443" && !taken.is_empty() && !places.contains(address)
+            address != "0.0.0.0:443" && !places.contains(address)
         });
         for address in unheeded {
             let key = role.key();
@@ -144,8 +209,26 @@ impl Sockets {
                  ListenStream= in the socket's unit"
             );
         }
-        taken
+        of_systemd.into_iter().map(|(listening, socket)| (listening, Passed::Socket(socket))).collect()
     }
+
+    /// The socket of the process before that listens at `address`.
+    fn take_at<'a, A: ToString>(&mut self, role: Role, address: &'a A) -> (Listening, Passed<'a, A>) {
+        let wanted = Some(address.to_string());
+        let mut there = self
+            .passed
+            .iter()
+            .position(|(listening, _)| listening.role == role && listening.address == wanted)
+            .map(|position| Passed::Socket(self.passed.swap_remove(position).1));
+        let socket = there.take().unwrap_or(Passed::Missing(address));
+        (Listening { role, address: wanted }, socket)
+    }
+}
+
+/// What there is for an address.
+enum Passed<'a, A> {
+    Socket(Socket),
+    Missing(&'a A),
 }
 
 /// The socket with this number, which must be for what its name says.
@@ -178,22 +261,19 @@ fn unusable(role: Role, error: io::Error) -> SocketError {
     SocketError::Unusable(role.key().to_owned(), error)
 }
 
-fn bind_admin(addresses: &[AdminAddress]) -> Result<Vec<AdminListener>, SocketError> {
-    let tcp = addresses.iter().filter_map(|address| match address {
+fn bind_admin(address: &AdminAddress, all: &[AdminAddress]) -> Result<AdminListener, SocketError> {
+    let tcp = all.iter().filter_map(|address| match address {
         AdminAddress::Tcp(address) => Some(*address),
         AdminAddress::Unix(_) => None,
     });
-    let all: Vec<SocketAddr> = tcp.collect();
-    let bind = |address: &AdminAddress| {
-        AdminListener::bind(address, &all).map_err(|error| {
-            let advice = match address {
-                AdminAddress::Tcp(address) => advice(*address, &error),
-                AdminAddress::Unix(path) => socket_advice(path, &error),
-            };
-            SocketError::Bind(Role::Admin.key(), address.to_string(), advice)
-        })
-    };
-    addresses.iter().map(bind).collect()
+    let tcp: Vec<SocketAddr> = tcp.collect();
+    AdminListener::bind(address, &tcp).map_err(|error| {
+        let advice = match address {
+            AdminAddress::Tcp(address) => advice(*address, &error),
+            AdminAddress::Unix(path) => socket_advice(path, &error),
+        };
+        SocketError::Bind(Role::Admin.key(), address.to_string(), advice)
+    })
 }
 
 fn advice(address: SocketAddr, error: &io::Error) -> String {

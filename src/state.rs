@@ -2,6 +2,7 @@
 //! outlives a reload.
 
 mod catalog_readers;
+mod heritage;
 mod reloads;
 mod request_ids;
 mod resolved_tags;
@@ -41,6 +42,7 @@ use crate::tls::{self, ServerTls, TlsFiles};
 use crate::token::Tokens;
 
 pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
+pub(crate) use heritage::Heritage;
 pub(crate) use reloads::Reloads;
 use request_ids::RequestIds;
 pub(crate) use resolved_tags::{ResolvedTags, Told};

@@ -1,6 +1,6 @@
 //! What the service manager is told (sd_notify(3)). Without one, nothing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::env;
 use std::ffi::OsStr;
 use std::io;
@@ -27,6 +27,8 @@ pub(crate) struct Manager {
     /// The time between two signs of life.
     watchdog: Option<Duration>,
     status: RefCell<String>,
+    /// Whether another process speaks now.
+    is_silent: Cell<bool>,
 }
 
 impl Manager {
@@ -40,6 +42,7 @@ impl Manager {
             address,
             watchdog: watchdog.map(|micros| Duration::from_micros(micros) / 3),
             status: RefCell::default(),
+            is_silent: Cell::new(false),
         }
     }
 
@@ -62,6 +65,13 @@ impl Manager {
         self.send(&["RELOADING=1", &format!("MONOTONIC_USEC={micros}")]);
     }
 
+    /// Another process is the one that serves from now on. This one says nothing more.
+    pub(crate) fn replaced_by(&self, pid: u32) {
+        // In one message: the manager believes only the process that it watches.
+        self.send(&[&format!("MAINPID={pid}"), "READY=1", "STATUS=serving"]);
+        self.is_silent.set(true);
+    }
+
     /// The process stops.
     pub(crate) fn stopping(&self, status: &str) {
         self.send(&["STOPPING=1", &status_line(status)]);
@@ -80,7 +90,7 @@ impl Manager {
     }
 
     fn send(&self, lines: &[&str]) {
-        let Some(address) = &self.address else { return };
+        let Some(address) = self.address.as_ref().filter(|_| !self.is_silent.get()) else { return };
         let sent = UnixDatagram::unbound().and_then(|socket| {
             socket.set_write_timeout(Some(PATIENCE))?;
             socket.connect_addr(address)?;
@@ -117,7 +127,8 @@ mod tests {
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = Some(socket_address(path.as_os_str()).unwrap());
-        let manager = Manager { address, watchdog: None, status: RefCell::default() };
+        let manager =
+            Manager { address, watchdog: None, status: RefCell::default(), is_silent: Cell::new(false) };
         let told = || {
             let mut buffer = [0; 2000];
             let length = socket.recv(&mut buffer).ok()?;

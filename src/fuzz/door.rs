@@ -97,7 +97,8 @@ impl Door {
             let listener = UnixListener::bind(registry)?;
             spawn_local(recording_registry::serve(listener, seen.clone()));
             let verifier = Verifier::new(&state.config.auth)?;
-            let (access, audit) = (AccessLog::open(&state.config.log)?, AuditLog::open(&state.config.log)?);
+            let (access, audit) =
+                (AccessLog::open(&state.config.log)?, AuditLog::open(&state.config.log, None)?);
             let shared = Arc::new(Shared::new(state, verifier, access, audit, None));
             let counts = shared.metrics.of_worker(0);
             let upstream = Rc::new(Upstream::new(1, &counts, shared.connections_wanted.clone()));

@@ -3,9 +3,11 @@
 
 mod entry;
 mod file;
+mod numbers;
 mod writer;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use tokio::time::timeout;
 use crate::config;
 pub(crate) use entry::{Authentication, Entry, Event, Outcome};
 use file::AuditFile;
+use numbers::Numbers;
 use writer::Writer;
 
 /// Longest wait for the last lines to be written when the program stops.
@@ -40,15 +43,22 @@ struct Sink {
 }
 
 impl AuditLog {
-    /// Opens the log and starts its thread. The file is appended to, or created with mode 0640.
+    /// Opens the log and starts its thread. The file is appended to, or created with mode 0640. The
+    /// lines get `numbers` of another process that writes them too, or begin with 1.
     ///
     /// # Errors
     /// The file cannot be opened, or the thread cannot be started.
-    pub(crate) fn open(log: &config::Log) -> io::Result<Self> {
+    pub(crate) fn open(log: &config::Log, numbers: Option<OwnedFd>) -> io::Result<Self> {
         let Some(path) = log.audit.clone() else { return Ok(Self { sink: None }) };
-        let writer = Writer::start(Box::new(move || AuditFile::open(&path)))?;
+        let numbers = numbers.map_or(Ok(Numbers::default()), Numbers::of)?;
+        let writer = Writer::start(Box::new(move || AuditFile::open(&path)), numbers)?;
         let node = uname().nodename().to_string_lossy().into_owned();
         Ok(Self { sink: Some(Arc::new(Sink { writer, node })) })
+    }
+
+    /// What another process needs to number its lines with ours. `None` when the log is off.
+    pub(crate) fn share_numbers(&self) -> io::Result<Option<OwnedFd>> {
+        self.sink.as_ref().map(|sink| sink.writer.share_numbers()).transpose()
     }
 
     pub(crate) fn is_on(&self) -> bool {

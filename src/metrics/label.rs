@@ -112,6 +112,7 @@ label! {
         File = "file",
         Certificate = "certificate",
         Retry = "retry",
+        Handover = "handover",
     }
 }
 

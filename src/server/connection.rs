@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, Version};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -74,7 +75,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
         return;
     }
     // A connection that is opened while draining belongs to a running transfer.
-    let closes_at = if *worker.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Closing };
+    let closes_at = if *worker.phase.borrow() == Phase::Running { Phase::Draining } else { Phase::Leaving };
     let share = Share::of(slot.crowd());
     let watch = Watch::new(client.meter(), slot, limits, deadline);
     let shared = backlog::Connection::new(client.is_http2());
@@ -102,7 +103,7 @@ struct Connection<'a> {
     /// What its requests share.
     shared: Arc<backlog::Connection>,
     limits: &'a Limits,
-    /// The phase from which on it closes after its current request.
+    /// The phase from which on its client is told to come back on a new one.
     closes_at: Phase,
 }
 
@@ -154,6 +155,12 @@ impl Connection<'_> {
         self.drive(pin!(connection), shut_down).await;
     }
 
+    /// The phase from which on it closes if it has nothing to do. HTTP/2 can do that without a loss:
+    /// GOAWAY says which requests are not answered. With HTTP/1.1, the next answer says `close`.
+    fn ends_at(&self) -> Phase {
+        if self.client.is_http2() { self.closes_at } else { Phase::Closing }
+    }
+
     /// Bytes of a request head beyond which hyper and h2 refuse it.
     fn largest_head(&self) -> usize {
         SLACK * self.limits.header_bytes + RANGES
@@ -166,9 +173,13 @@ impl Connection<'_> {
     ) -> impl Future<Output = Result<Response<Reply<Guard>>, Infallible>> + 'static {
         let guard = (self.watch.begin(), RunningRequest::new(&self.worker.load));
         let (worker, peer, watch) = (self.worker.clone(), self.peer.clone(), self.watch.clone());
+        let closes_at = self.closes_at;
         async move {
             let is_http1 = request.version() != Version::HTTP_2;
             let mut response = gate::handle(&worker.gate, &peer, request, flow, guard).await;
+            if is_http1 && *worker.phase.borrow() >= closes_at {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             if is_http1 {
                 worker.field_names.apply(&mut response);
             }
@@ -230,7 +241,7 @@ impl Connection<'_> {
     async fn supervise(&self) -> Served {
         let Self { watch, worker, .. } = self;
         let peer = self.peer.client;
-        let mut closing = pin!(worker.reached(self.closes_at));
+        let mut closing = pin!(worker.reached(self.ends_at()));
         let mut cutting = pin!(worker.reached(Phase::Cutting));
         let mut event = pin!(watch.next_event());
         let mut grace = pin!(sleep(Duration::ZERO));
@@ -265,7 +276,7 @@ impl Connection<'_> {
     async fn rest(&self) -> ControlFlow<()> {
         tokio::select! {
             () = self.watch.rest() => ControlFlow::Continue(()),
-            () = self.worker.reached(self.closes_at) => ControlFlow::Continue(()),
+            () = self.worker.reached(self.ends_at()) => ControlFlow::Continue(()),
             () = self.watch.asked_to_leave() => ControlFlow::Break(()),
         }
     }

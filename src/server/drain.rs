@@ -24,6 +24,11 @@ pub(crate) enum StopError {
     /// A worker can no longer serve its connections.
     #[error("{0}; tidegate has stopped, so that its supervisor restarts it")]
     Worker(#[from] WorkerFailure),
+    /// The process that has taken over is gone.
+    #[error(
+        "the process that has taken over ended at once; tidegate has stopped, so that its supervisor restarts it"
+    )]
+    Deserted,
     /// The main thread can no longer do its part.
     #[error("lost the task for {0}; tidegate has stopped, so that its supervisor restarts it")]
     LostTask(&'static str),
@@ -38,7 +43,7 @@ pub(crate) enum StopError {
 /// `stop` was ready, or a worker failed meanwhile.
 pub(crate) async fn drain(
     mut workers: Workers,
-    mut acceptors: JoinSet<()>,
+    acceptors: JoinSet<()>,
     delay: Duration,
     patience: Duration,
     mut stop: impl AsyncFnMut(),
@@ -67,7 +72,46 @@ pub(crate) async fn drain(
             return Err(StopError::Impatient);
         }
     }
-    // Closes the listeners.
+    finish(workers, acceptors, begun + patience, stop).await
+}
+
+/// Ends when every connection has, because another process accepts the new ones. Nobody waits for
+/// that, so transfers have all the time that they need. From the first `stop` on they have `patience`;
+/// what is not over then, or at the second, is cut.
+///
+/// # Errors
+/// `stop` was ready twice, a worker failed, or the other process is `lost`.
+pub(crate) async fn leave(
+    mut workers: Workers,
+    patience: Duration,
+    mut stop: impl AsyncFnMut(),
+    lost: impl Future<Output = ()>,
+) -> Result<(), StopError> {
+    let view = workers.view();
+    tracing::info!(requests = view.requests(), "accepting no more; running transfers go on to their end");
+    workers.enter(Phase::Leaving);
+    let end = tokio::select! {
+        () = unused(|| view.connections()) => None,
+        () = stop() => None,
+        () = lost => Some(StopError::Deserted),
+        failure = workers.failed() => Some(failure.into()),
+    };
+    match end {
+        None => finish(workers, JoinSet::new(), Instant::now() + patience, stop).await,
+        Some(error) => {
+            _ = cut(workers, JoinSet::new()).await;
+            Err(error)
+        }
+    }
+}
+
+/// Closes the listeners and waits for what is left, until `deadline`.
+async fn finish(
+    mut workers: Workers,
+    mut acceptors: JoinSet<()>,
+    deadline: Instant,
+    mut stop: impl AsyncFnMut(),
+) -> Result<(), StopError> {
     acceptors.shutdown().await;
     workers.enter(Phase::Closing);
     let result = tokio::select! {
@@ -75,7 +119,7 @@ pub(crate) async fn drain(
             tracing::info!("stopped");
             return end.map_err(StopError::Worker);
         }
-        () = sleep_until(begun + patience) => Ok(()),
+        () = sleep_until(deadline) => Ok(()),
         () = stop() => Err(StopError::Impatient),
     };
     let end = cut(workers, acceptors).await;
@@ -108,6 +152,14 @@ async fn quiet(count: impl Fn() -> (usize, usize)) {
             total_before = total;
             since = Instant::now();
         }
+    }
+}
+
+/// Waits until no connection is open.
+async fn unused(count: impl Fn() -> usize) {
+    let mut counts = interval(COUNT_INTERVAL);
+    while count() > 0 {
+        counts.tick().await;
     }
 }
 

@@ -31,7 +31,7 @@ mod worker_thread;
 mod workers;
 
 pub(crate) use admin::{AdminListener, AdminServer, accept_admin};
-pub(crate) use drain::{StopError, cut, drain};
+pub(crate) use drain::{StopError, cut, drain, leave};
 pub(crate) use listener::{accept, bind};
 pub(crate) use plain::{HTTPS, Plain};
 pub(crate) use slots::Slots;

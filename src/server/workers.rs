@@ -155,6 +155,11 @@ struct Seat {
 }
 
 impl WorkersView {
+    /// Open connections.
+    pub(super) fn connections(&self) -> usize {
+        self.0.iter().map(|seat| seat.load.connections()).sum()
+    }
+
     /// Running requests.
     pub(crate) fn requests(&self) -> usize {
         self.0.iter().map(|seat| seat.load.requests()).sum()

@@ -32,6 +32,20 @@ impl UploadPlaces {
         Self { secrets: secret.into_iter().chain(previous).cloned().collect() }
     }
 
+    /// Every secret whose seals are accepted.
+    pub(super) fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// Accepts the seals of the process before, too.
+    pub(super) fn accept(&mut self, others: impl Iterator<Item = Secret>) {
+        for other in others {
+            if !self.secrets.contains(&other) {
+                self.secrets.push(other);
+            }
+        }
+    }
+
     /// The id of an upload of `repository` that continues at `place`. It fits into a path.
     /// `owner` is the registry, or `None` for that of `[upstream]`.
     pub(crate) fn seal(&self, owner: Option<&str>, repository: &str, place: &str) -> String {

@@ -55,6 +55,16 @@ impl ServerTls {
         self.tickets.secret().or(self.certificates.first().map(|certificate| &certificate.secret))
     }
 
+    /// The random keys of tickets and their periods, for a process that takes over.
+    pub(crate) fn ticket_keys(&self) -> Vec<(u64, Secret)> {
+        self.tickets.random_keys()
+    }
+
+    /// Opens the tickets of the process before, too.
+    pub(crate) fn take_over_ticket_keys(&self, keys: impl Iterator<Item = (u64, Secret)>) {
+        self.tickets.take_over(keys);
+    }
+
     /// Chooses the configuration for a client's first message; `None` if it cannot be parsed.
     pub(crate) fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
         if let Some(config) = hello.and_then(|hello| self.challenges.handshake(hello)) {

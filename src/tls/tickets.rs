@@ -1,6 +1,6 @@
 //! Session tickets (RFC 5077; RFC 8446, section 4.6.1), with which clients resume their sessions.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -20,7 +20,15 @@ use crate::secret::Secret;
 pub(crate) struct TicketKeys {
     secret: Option<Secret>,
     /// The keys of at most three periods: the previous, the current and the next.
-    known: Mutex<Vec<(u64, Arc<RandomizedNonceKey>)>>,
+    known: Mutex<Vec<PeriodKey>>,
+}
+
+/// The key of one period.
+#[derive(Debug)]
+struct PeriodKey {
+    period: u64,
+    bytes: Secret,
+    key: Arc<RandomizedNonceKey>,
 }
 
 const PERIOD_SECONDS: u32 = 6 * 60 * 60;
@@ -79,10 +87,10 @@ impl TicketKeys {
     fn key(&self, now: u64, period: u64) -> Option<Arc<RandomizedNonceKey>> {
         let last = if self.secret.is_some() { now.saturating_add(1) } else { now };
         let valid = now.saturating_sub(1)..=last;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(period, _)| valid.contains(period));
-        if let Some((_, key)) = known.iter().find(|(known, _)| *known == period) {
-            return Some(key.clone());
+        let mut known = self.known();
+        known.retain(|known| valid.contains(&known.period));
+        if let Some(known) = known.iter().find(|known| known.period == period) {
+            return Some(known.key.clone());
         }
         let bytes = match &self.secret {
             _ if !valid.contains(&period) => return None,
@@ -90,9 +98,28 @@ impl TicketKeys {
             None if period == now => random()?,
             None => return None,
         };
-        let key = Arc::new(RandomizedNonceKey::new(&AES_256_GCM, bytes.expose()).ok()?);
-        known.push((period, key.clone()));
+        let new = PeriodKey::new(period, bytes)?;
+        let key = new.key.clone();
+        known.push(new);
         Some(key)
+    }
+
+    /// The random keys and their periods, for a process that takes over.
+    pub(super) fn random_keys(&self) -> Vec<(u64, Secret)> {
+        let known = self.known();
+        let random = known.iter().filter(|_| self.secret.is_none());
+        random.map(|known| (known.period, known.bytes.clone())).collect()
+    }
+
+    /// Takes the random keys of the process before, unless the keys are made of a secret.
+    pub(super) fn take_over(&self, keys: impl Iterator<Item = (u64, Secret)>) {
+        if self.secret.is_none() {
+            self.known().extend(keys.filter_map(|(period, bytes)| PeriodKey::new(period, bytes)));
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<PeriodKey>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,6 +134,13 @@ fn random() -> Option<Secret> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).ok()?;
     Some(Secret::new(bytes))
+}
+
+impl PeriodKey {
+    fn new(period: u64, bytes: Secret) -> Option<Self> {
+        let key = Arc::new(RandomizedNonceKey::new(&AES_256_GCM, bytes.expose()).ok()?);
+        Some(Self { period, bytes, key })
+    }
 }
 
 fn this_period() -> u64 {

@@ -21,6 +21,7 @@ use crate::crypto::provider;
 use crate::pki::pair::{self, Certificate};
 use crate::pki::pkcs1;
 use crate::problem::{Problem, Problems};
+use crate::secret::Secret;
 
 /// Bytes of all certificates together. They are part of every token, which must fit into a header.
 const LONGEST_CHAIN: usize = 4096;
@@ -36,6 +37,8 @@ pub(super) struct Key {
     pub(super) chain: Vec<String>,
     /// Derived from the private key, so the same after a restart and for each form of key file.
     binding: hmac::Key,
+    /// The private key in PKCS#8, if no file has it.
+    pub(super) fresh: Option<Secret>,
     /// Problems that do not prevent use.
     pub(super) warnings: Vec<Problem>,
 }
@@ -84,9 +87,15 @@ impl Key {
     /// A new key on P-256, kept in memory only.
     pub(super) fn fresh() -> Option<Key> {
         let made = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok()?.to_pkcs8v1().ok()?;
-        let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.as_ref().to_vec()));
+        Key::of_memory(&Secret::new(made.as_ref()))
+    }
+
+    /// The key that another process has made, in PKCS#8.
+    pub(super) fn of_memory(private: &Secret) -> Option<Key> {
+        let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(private.expose().to_vec()));
         let signing = provider().key_provider.load_private_key(der.clone_key()).ok()?;
-        Key::new(&pair::Key { der, signing })
+        let key = Key::new(&pair::Key { der, signing })?;
+        Some(Key { fresh: Some(private.clone()), ..key })
     }
 
     /// `None` if the key is not ECDSA on P-256 or P-384, or RSA.
@@ -113,6 +122,7 @@ impl Key {
             id: id(&public),
             chain: Vec::new(),
             binding: hmac::Key::new(hmac::HMAC_SHA256, digest::digest(&digest::SHA256, &private).as_ref()),
+            fresh: None,
             warnings: Vec::new(),
         })
     }

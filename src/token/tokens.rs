@@ -12,6 +12,7 @@ use crate::config;
 use crate::header::authority::{Authority, HostPort};
 use crate::live_file::LiveFile;
 use crate::problem::{Problem, Problems};
+use crate::secret::Secret;
 
 /// Issues and verifies tokens with one key, as one issuer. A reload makes a new value, and with it
 /// an empty memory of verified tokens.
@@ -52,6 +53,18 @@ impl Tokens {
         }
         let recorded = AtomicBool::new(recorded);
         Ok(Tokens { key, revoked, recorded, settings: settings.clone(), verified: VerifiedTokens::default() })
+    }
+
+    /// The key that is in no file, for a process that takes over.
+    pub(crate) fn fresh_key(&self) -> Option<&Secret> {
+        self.key.fresh.as_ref()
+    }
+
+    /// Goes on with the key of the process before, unless a file has the key.
+    pub(crate) fn take_over_key(&mut self, key: &Secret) {
+        if let (None, Some(key)) = (&self.settings.key, Key::of_memory(key)) {
+            self.key = Arc::new(key);
+        }
     }
 
     /// Makes the key file say that it has a list of revoked logins, once there is one. To be called

@@ -33,6 +33,7 @@ mod events;
 mod faults;
 mod field_names;
 mod forwarding;
+mod handover;
 mod hoarders;
 mod hostile;
 mod http2_bodies;

@@ -269,7 +269,7 @@ fn of_two_simultaneous_pushes_of_a_new_immutable_tag_one_succeeds() {
 }
 
 /// A registry without manifests that delays the answer to a PUT until the test continues.
-fn slow() -> (Fake, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
+pub fn slow() -> (Fake, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
     let ((begin, begun), (go, gone)) = (channel(), channel::<()>());
     let (begin, gone) = (Mutex::new(begin), Mutex::new(gone));
     let fake = Fake::start(move |conversation| {

@@ -11,7 +11,7 @@ use crate::harness::tools::succeed;
 
 /// Sends one request with `openssl s_client`, offering the session in `from` and writing the new
 /// one to `to`. Returns whether the session was resumed.
-fn resumes(tidegate: &Tidegate, version: &str, from: Option<&Path>, to: Option<&Path>) -> bool {
+pub fn resumes(tidegate: &Tidegate, version: &str, from: Option<&Path>, to: Option<&Path>) -> bool {
     let mut options = vec![version];
     for (option, file) in [("-sess_in", from), ("-sess_out", to)] {
         options.extend(file.into_iter().flat_map(|file| [option, file.to_str().unwrap()]));

@@ -24,6 +24,7 @@ pub(crate) enum Event {
     Certificate,
     Revoked,
     Start,
+    Handover,
     Stop,
 }
 
@@ -41,6 +42,7 @@ impl Event {
             Self::Certificate => "certificate",
             Self::Revoked => "revoked",
             Self::Start => "start",
+            Self::Handover => "handover",
             Self::Stop => "stop",
         }
     }

@@ -7,15 +7,18 @@ use super::*;
 use crate::config::{AccessFormat, AccessTarget, LogFormat};
 
 fn opened(path: &Path) -> AuditLog {
-    AuditLog::open(&config::Log {
-        level: "info".to_owned(),
-        format: LogFormat::Text,
-        access: AccessTarget::Off,
-        access_format: AccessFormat::Json,
-        audit: Some(path.to_owned()),
-        audit_required: false,
-        audit_uploads: false,
-    })
+    AuditLog::open(
+        &config::Log {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+            access: AccessTarget::Off,
+            access_format: AccessFormat::Json,
+            audit: Some(path.to_owned()),
+            audit_required: false,
+            audit_uploads: false,
+        },
+        None,
+    )
     .unwrap()
 }
 

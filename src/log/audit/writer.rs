@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::super::text::rfc_3339;
 use super::file::AuditFile;
+use super::numbers::Numbers;
 
 /// Most bytes that wait to be written.
 const QUEUE: usize = 1 << 20;
@@ -52,8 +54,7 @@ struct Shared {
 struct Queue {
     entries: VecDeque<Queued>,
     bytes: usize,
-    /// The number of the last line.
-    seq: u64,
+    numbers: Numbers,
     /// Lines that found no room since the thread last looked.
     dropped: u64,
     /// The thread is not to wait for more entries.
@@ -73,9 +74,9 @@ impl Writer {
     ///
     /// # Errors
     /// The file cannot be opened, or the thread cannot be started.
-    pub(super) fn start(mut open: Open) -> io::Result<Self> {
+    pub(super) fn start(mut open: Open, numbers: Numbers) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue { numbers, ..Queue::default() }),
             wake: Condvar::new(),
             ended: Condvar::new(),
             lost: AtomicU64::new(0),
@@ -97,7 +98,7 @@ impl Writer {
         if queue.closing {
             return;
         }
-        queue.seq += 1;
+        let seq = queue.numbers.next();
         let bytes = queue.bytes + rest.len() + OVERHEAD;
         if queue.ended || bytes > QUEUE {
             queue.dropped += 1;
@@ -106,10 +107,15 @@ impl Writer {
         }
         let fills = queue.bytes < BATCH && bytes >= BATCH;
         queue.bytes = bytes;
-        let (time, seq) = (rfc_3339(SystemTime::now()), queue.seq);
+        let time = rfc_3339(SystemTime::now());
         let line = format!("{{\"time\":\"{time}\",\"seq\":{seq},{}\n", rest.trim_start_matches('{'));
         let is_urgent = done.is_some() || fills;
         self.shared.add(queue, Queued::Line(line, done), is_urgent);
+    }
+
+    /// Has another process number its lines with these. See [`Numbers::share`].
+    pub(super) fn share_numbers(&self) -> io::Result<OwnedFd> {
+        self.shared.lock().numbers.share()
     }
 
     /// `done` hears, after the lines before this, whether they were written and the next ones have

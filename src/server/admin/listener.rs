@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -49,13 +50,31 @@ impl AdminListener {
         }
     }
 
-    /// A socket that listens already, for TCP or in the file system. Must be called within a
-    /// runtime.
-    pub(crate) fn of(socket: Socket) -> io::Result<Self> {
+    /// A socket that listens already, for TCP or in the file system. The file is removed at the end
+    /// if it `is_ours`. Must be called within a runtime.
+    pub(crate) fn of(socket: Socket, is_ours: bool) -> io::Result<Self> {
         if socket.domain()? == Domain::UNIX {
-            return SocketFile::of(socket).map(SocketFileListener).map(Self::Unix);
+            return SocketFile::of(socket, is_ours).map(SocketFileListener).map(Self::Unix);
         }
         TcpListener::from_std(socket.into()).map(Self::Tcp)
+    }
+}
+
+impl AdminListener {
+    /// Leaves a socket of the file system to another process.
+    pub(crate) fn leave(&self) {
+        if let Self::Unix(SocketFileListener(socket)) = self {
+            socket.leave();
+        }
+    }
+}
+
+impl AsFd for AdminListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(SocketFileListener(socket)) => socket.listener.as_fd(),
+        }
     }
 }
 

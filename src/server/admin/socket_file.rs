@@ -1,5 +1,6 @@
 //! A listening socket of the file system.
 
+use std::cell::Cell;
 use std::fs::{self, Metadata, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -18,7 +19,7 @@ pub(super) struct SocketFile {
     pub(super) listener: UnixListener,
     path: PathBuf,
     /// That of the file to remove.
-    identity: Option<(u64, u64)>,
+    identity: Cell<Option<(u64, u64)>>,
 }
 
 impl SocketFile {
@@ -39,14 +40,21 @@ impl SocketFile {
         let identity = identity(&fs::symlink_metadata(path)?);
         socket.listen(BACKLOG)?;
         let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(socket))?;
-        Ok(Self { listener, path: path.to_owned(), identity: Some(identity) })
+        Ok(Self { listener, path: path.to_owned(), identity: Cell::new(Some(identity)) })
     }
 
-    /// A socket that somebody else has made and will remove. Must be called within a runtime.
-    pub(super) fn of(socket: Socket) -> io::Result<Self> {
+    /// A socket that somebody else has made, and will remove unless it `is_ours` now. Must be called
+    /// within a runtime.
+    pub(super) fn of(socket: Socket, is_ours: bool) -> io::Result<Self> {
         let path = socket.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
         let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(socket))?;
-        Ok(Self { listener, path, identity: None })
+        let file = fs::symlink_metadata(&path).ok().filter(|_| is_ours);
+        Ok(Self { listener, path, identity: Cell::new(file.map(|file| identity(&file))) })
+    }
+
+    /// Leaves the file to another process.
+    pub(super) fn leave(&self) {
+        self.identity.set(None);
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -57,7 +65,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another process may listen there by now.
-        if fs::symlink_metadata(&self.path).is_ok_and(|now| Some(identity(&now)) == self.identity) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|now| Some(identity(&now)) == self.identity.get()) {
             _ = fs::remove_file(&self.path);
         }
     }

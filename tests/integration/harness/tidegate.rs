@@ -24,6 +24,8 @@ pub struct Settings {
     environment: Vec<(String, String)>,
     /// The wrapper command that runs the program, with arguments; empty for none.
     runner: Vec<String>,
+    /// The program, if it is not the one that was built.
+    program: Option<PathBuf>,
     /// The sockets that are passed to the program, as systemd does it.
     sockets: Vec<OwnedFd>,
 }
@@ -38,6 +40,7 @@ impl Settings {
             tables: String::new(),
             environment: Vec::new(),
             runner: Vec::new(),
+            program: None,
             sockets: Vec::new(),
         };
         settings.authority.issue("first").write(settings.path(), "server");
@@ -83,6 +86,12 @@ impl Settings {
         self
     }
 
+    /// Runs the program at another path.
+    pub fn program(mut self, path: &Path) -> Settings {
+        self.program = Some(path.to_owned());
+        self
+    }
+
     /// Passes listening sockets with their names, as systemd does it.
     pub fn pass(mut self, sockets: Vec<(&str, OwnedFd)>) -> Settings {
         let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
@@ -125,7 +134,8 @@ impl Settings {
     }
 
     fn command(&self) -> Command {
-        let program = env!("CARGO_BIN_EXE_tidegate").to_owned();
+        let built = || env!("CARGO_BIN_EXE_tidegate").to_owned();
+        let program = self.program.as_ref().map_or_else(built, |path| path.display().to_string());
         let mut words = self.runner.iter().chain([&program]);
         let mut command = Command::new(words.next().unwrap_or(&program));
         command.args(words).arg("serve").arg("--config").arg(self.file());
