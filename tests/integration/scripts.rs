@@ -12,7 +12,7 @@ fn script(name: &str, arguments: &[&str]) -> Run {
     tools::run("bash", &[&[path.to_str().unwrap()], arguments].concat())
 }
 
-const SCRIPTS: [&str; 12] = [
+const SCRIPTS: [&str; 13] = [
     ".ci/run",
     "deploy/build.sh",
     "deploy/debian/build.sh",
@@ -25,6 +25,7 @@ const SCRIPTS: [&str; 12] = [
     "tests/package/run.sh",
     "tests/run.sh",
     "tests/soak.sh",
+    "tests/systemd/upgrade.sh",
 ];
 
 #[test]
