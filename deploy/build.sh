@@ -7,8 +7,9 @@ Builds the program for a release. The same source and compiler give the same byt
 
   deploy/build.sh               the program is target/release-build/release/tidegate
 
-The names of this folder and of cargo's are left out of it. It knows the commit that it was built
-from, as `revision` in its metrics. Takes some minutes.
+The names of this folder and of cargo's are left out of it, and a time in it is SOURCE_DATE_EPOCH, or
+that of the last commit. It knows the commit that it was built from, as `revision` in its metrics.
+Takes some minutes.
 END
 }
 
@@ -47,6 +48,9 @@ done
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${rust[*]}")
 export CARGO_ENCODED_RUSTFLAGS
 export CFLAGS="${c[*]} ${CFLAGS-}"
+# mimalloc has the time of its compilation in it, unless it is given one.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH
 export CARGO_TARGET_DIR=target/release-build
 TIDEGATE_REVISION=${TIDEGATE_REVISION:-$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)}
 export TIDEGATE_REVISION

@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# What tests/package/run.sh does in the machine. The registry is that of Debian.
+# What tests/package/run.sh does in the machine, with the registry of Debian.
 set -euo pipefail
 
 login=alice:correct-horse
 blob=/var/tmp/blob
-# 64 MiB, at 8 MiB/s: longer than an upgrade takes.
-size=64
+# 128 MiB, at 4 MiB/s: longer than an upgrade takes.
+size=128
 
-ask() { curl --silent --show-error --cacert /etc/tidegate/certs/ca.crt --user "$login" "$@"; }
+ask() { curl --silent --show-error --cacert /etc/tidegate/ca/ca.crt --user "$login" "$@"; }
 
 case $1 in
     configure)
-        systemctl start docker-registry
-        printf '%s\n' "${login#*:}" | tidegate init /etc/tidegate --name localhost --certificate self \
-            --registry http://127.0.0.1:5000 --user "${login%:*}"
-        tidegate check --config /etc/tidegate/proxy.toml
+        printf '%s\n' 'version: 0.1' 'storage: {filesystem: {rootdirectory: /var/tmp/registry}}' \
+            'http: {addr: "127.0.0.1:5001"}' >/var/tmp/registry.yml
+        systemd-run --quiet --unit package-test docker-registry serve /var/tmp/registry.yml
+        (umask 077 && printf '%s\n' "${login#*:}" >/var/tmp/password)
+        tidegate init --yes --name localhost --certificate private --registry http://127.0.0.1:5001 \
+            --user "${login%:*}" --password-file /var/tmp/password --listen 0.0.0.0:443 /etc/tidegate
+        # All of it belongs to the service.
+        find /etc/tidegate -user root | { ! grep .; }
+        runuser -u tidegate -- tidegate check --config /etc/tidegate/proxy.toml
         ;;
     push)
         head -c "${size}M" /dev/urandom >"$blob"
@@ -34,7 +39,7 @@ case $1 in
     # Runs a command while a client pulls slowly and others ask one after the other.
     during)
         shift
-        bash "$0" pull 8M &
+        bash "$0" pull 4M &
         pull=$!
         touch /var/tmp/asking
         (
@@ -75,12 +80,17 @@ case $1 in
         found=$(zsh -f <<'END'
             zmodload zsh/zpty
             zpty shell zsh -f -i
-            zpty -w shell 'PROMPT=; autoload -U compinit; compinit -D; zstyle ":completion:*" list-prompt ""; LISTMAX=999; print ready'
-            zpty -r -m shell seen '*ready*ready*'
+            # The shell echoes the line, so the word is not in it.
+            zpty -w shell 'PROMPT=; autoload -U compinit; compinit -D; print read''y'
+            zpty -r -m shell seen '*ready*'
             zpty -w -n shell $'tidegate heal\t'
-            sleep 2
-            zpty -r -t shell seen
-            print -r -- $seen
+            for attempt in {1..100}; do
+                sleep 0.1
+                while zpty -r -t shell part; do all+=$part; done
+                [[ $all != *health* ]] || break
+            done
+            print -r -- $all
+            zpty -d shell
 END
         )
         [[ $found == *'tidegate health'* ]] || { echo "zsh: $found" >&2; exit 1; }
@@ -89,8 +99,7 @@ END
         [[ ! -e /usr/bin/tidegate && -e /etc/tidegate/proxy.toml && -e /etc/tidegate/certs ]]
         ! pgrep tidegate
         ! ask --max-time 5 https://localhost/v2/ 2>/dev/null
-        rm -f "$blob" /var/tmp/man
-        systemctl stop docker-registry
-        rm -rf /var/lib/docker-registry/docker
+        systemctl stop package-test
+        rm -rf /var/tmp/*
         ;;
 esac
