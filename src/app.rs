@@ -32,6 +32,7 @@ use crate::server::{
 use crate::sockets::{Role, SocketError, Sockets};
 use crate::state::{Shared, State};
 use crate::systemd::Manager;
+use crate::token::{OwnList, Tokens};
 use crate::upstream_check::look_after_servers;
 
 /// Open connections of plain HTTP, which last for one answer. They are apart from the others, which
@@ -122,7 +123,10 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
     let plain_listeners = sockets.tcp(Role::Http, &config.server.plain)?;
     let admin_listeners = sockets.admin(&config.server.admin)?;
     sockets.close_rest();
-    let verifier = Verifier::new(&config.auth)?;
+    let mut verifier = Verifier::new(&config.auth)?;
+    if let Some(engine) = &engine {
+        verifier.share(engine);
+    }
     let access_log = AccessLog::open(&config.log).map_err(AppError::AccessLog)?;
     let audit_log = AuditLog::open(&config.log, numbers).map_err(AppError::AuditLog)?;
     let (connections, connections_per_ip) = (config.limits.connections, config.limits.connections_per_ip);
@@ -131,6 +135,12 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
     let mut shared = Shared::new(state, verifier, access_log.clone(), audit_log.clone(), engine);
     shared.take_over_locks(&heritage);
     let shared = Arc::new(shared);
+    if shared.revocations.is_some() {
+        engine_keeper.spawn_local(keep_revocations(shared.clone()));
+    }
+    if let Some(revocations) = shared.revocations.as_ref().filter(|_| own_list(&shared).is_some()) {
+        revocations.first_reading().await;
+    }
     let reloader = Reloader::new(path, shared.clone(), loaded);
     let mut workers = start_workers(threads, &shared)?;
     // All that can fail has been done.
@@ -263,6 +273,17 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
     access_log.close();
     result?;
     Ok(())
+}
+
+/// The list of revoked logins of this replica, and the life of identity tokens.
+fn own_list(shared: &Shared) -> Option<OwnList> {
+    shared.state().tokens.as_ref().and_then(Tokens::own_list)
+}
+
+/// Publishes and reads revoked logins, for ever.
+async fn keep_revocations(shared: Arc<Shared>) -> Infallible {
+    let Some(revocations) = &shared.revocations else { return pending().await };
+    revocations.keep(|| own_list(&shared)).await
 }
 
 /// Why the process no longer accepts connections.

@@ -19,6 +19,11 @@ impl Network {
         })
     }
 
+    /// Its first address, which names it.
+    pub(crate) fn address(self) -> IpAddr {
+        self.0
+    }
+
     /// What one customer of a provider can have of such networks: the /48 of an IPv6 address, and
     /// an IPv4 address by itself.
     pub fn site(self) -> Network {

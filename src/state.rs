@@ -39,7 +39,7 @@ use crate::problem::{Problem, Problems};
 use crate::registry::pattern::Pattern;
 use crate::routes::Routes;
 use crate::tls::{self, ServerTls, TlsFiles};
-use crate::token::Tokens;
+use crate::token::{SharedRevoked, Tokens};
 
 pub(crate) use catalog_readers::{CatalogPlace, CatalogReaders};
 pub(crate) use heritage::Heritage;
@@ -264,6 +264,8 @@ pub(crate) struct Shared {
     pub audit_log: AuditLog,
     /// What replicas share; `None` if this process shares nothing.
     pub engine: Option<Engine>,
+    /// The logins that replicas have revoked.
+    pub revocations: Option<SharedRevoked>,
     /// The tags of what clients pull by digest, for that log.
     pub resolved_tags: ResolvedTags,
     /// The immutable tags that are being pushed or deleted.
@@ -302,6 +304,7 @@ impl Shared {
             verifier,
             access_log,
             audit_log,
+            revocations: engine.as_ref().map(SharedRevoked::new),
             engine,
             resolved_tags: ResolvedTags::default(),
             tag_locks: Arc::default(),

@@ -4,8 +4,13 @@
 //!
 //! An attempt is charged before it is made, so that many attempts at once cannot pass the limit.
 //! The charge is refunded if the attempt succeeds.
+//!
+//! Replicas that share an engine charge an attempt there first (`shared`), so that they have one
+//! limit together. Each counts its own attempts all the same, for when the engine is away.
 
 mod crowd;
+mod shared;
+mod told;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +20,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use tokio::time::Instant;
 
 use crate::config;
+use crate::engine::{Away, Engine, PATIENCE};
 use crate::network::Network;
 use crowd::Crowds;
+pub(super) use shared::SharedCharge;
+use shared::SharedCount;
+use told::Told;
 
 /// The most accounts that are kept at once.
 const MOST: usize = 65_536;
@@ -25,7 +34,11 @@ const FORGOTTEN: usize = MOST / 16;
 
 /// The failures of all clients, shared by all workers.
 #[derive(Clone)]
-pub struct Throttle(Arc<Mutex<Tally>>);
+pub struct Throttle {
+    tally: Arc<Mutex<Tally>>,
+    /// The count that replicas share, if they share one.
+    shared: Option<SharedCount>,
+}
 
 /// What was tried, by the name that the client gave, which may be anybody's. Passwords and
 /// identity tokens are counted apart: a client whose login has ended must be able to log in again.
@@ -33,11 +46,24 @@ pub struct Throttle(Arc<Mutex<Tally>>);
 pub enum Account<'a> {
     Password(&'a [u8]),
     Login(&'a [u8]),
+    /// A token that names no user. Anybody can make up any number of these, so only this replica
+    /// counts them.
+    Token(&'a [u8]),
+}
+
+impl<'a> Account<'a> {
+    /// What the client gave: a user, or a token.
+    pub fn claimed(self) -> &'a [u8] {
+        let (Self::Password(claimed) | Self::Login(claimed) | Self::Token(claimed)) = self;
+        claimed
+    }
 }
 
 struct Tally {
     settings: config::Throttle,
     open: HashMap<Key, Failures>,
+    /// What the engine has said about accounts.
+    told: Told<Key>,
     crowds: Crowds,
 }
 
@@ -58,12 +84,77 @@ struct Failures {
 
 impl Throttle {
     pub fn new(settings: config::Throttle) -> Throttle {
-        Throttle(Arc::new(Mutex::new(Tally { settings, open: HashMap::new(), crowds: Crowds::default() })))
+        let tally =
+            Tally { settings, open: HashMap::new(), told: Told::default(), crowds: Crowds::default() };
+        Throttle { tally: Arc::new(Mutex::new(tally)), shared: None }
+    }
+
+    /// Counts together with the other replicas that share the engine.
+    pub(super) fn share(&mut self, engine: &Engine) {
+        self.shared = Some(SharedCount::new(engine));
     }
 
     /// Changes the limits. Failures counted so far remain.
     pub fn set(&self, settings: config::Throttle) {
         self.tally().settings = settings;
+    }
+
+    /// Whether an attempt needs the word of the engine ([`Self::ask`]).
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared.is_some() && self.tally().settings.failures > 0
+    }
+
+    /// Charges an attempt in the engine, if replicas share one. `None` means that it is away, or
+    /// did not answer until `until`: what this replica counts decides alone. The future may be
+    /// dropped.
+    ///
+    /// # Errors
+    /// The rest of the delay, if there is one.
+    pub(super) async fn ask(
+        &self,
+        network: Network,
+        account: Account<'_>,
+        until: Instant,
+    ) -> Result<Option<SharedCharge>, Duration> {
+        let (settings, key) = (self.tally().settings, Key::of(network, account));
+        let Some(shared) = self.shared.as_ref().filter(|_| settings.failures > 0) else { return Ok(None) };
+        let kind: &[u8] = match account {
+            Account::Password(_) => b"password",
+            Account::Login(_) => b"login",
+            Account::Token(_) => return Ok(None),
+        };
+        let name = account.claimed();
+        let address = network.address().to_string();
+        let answer = shared.charge(&[kind, address.as_bytes(), name], settings, until).await;
+        let (mut tally, now) = (self.tally(), Instant::now());
+        match answer {
+            Ok(Ok(charge)) => {
+                tally.told.forget(&key);
+                Ok(Some(charge))
+            }
+            Ok(Err(left)) => {
+                tally.told.note(key, left, now);
+                Err(left)
+            }
+            Err(Away) => tally.told.last(&key, now).map_or(Ok(None), Err),
+        }
+    }
+
+    /// Charges an attempt before it is made, in the engine too.
+    ///
+    /// # Errors
+    /// The rest of the delay, if there is one.
+    pub async fn charge_everywhere(
+        &self,
+        network: Network,
+        account: Account<'_>,
+    ) -> Result<Charge, Duration> {
+        let now = Instant::now();
+        if let Some(left) = self.delay_left(network, account, now) {
+            return Err(left);
+        }
+        let shared = self.ask(network, account, now + PATIENCE).await?;
+        Ok(self.charge(network, account, Instant::now())?.with(shared))
     }
 
     /// Charges an attempt before it is made. The failures of an account, whether or not the user
@@ -94,16 +185,20 @@ impl Throttle {
                 now
             }
         };
-        Ok(Charge(Some(Debt { throttle: self.clone(), key, since })))
+        Ok(Charge(Some(Debt { throttle: self.clone(), key, since, shared: None })))
     }
 
-    /// The rest of the delay, if there is one.
+    /// The rest of the delay, if one is known here.
     pub fn delay_left(&self, network: Network, account: Account<'_>, now: Instant) -> Option<Duration> {
         let tally = self.tally();
-        let failures = tally.open.get(&Key::of(network, account))?;
-        let end = failures.end(&tally.settings);
-        (tally.settings.failures > 0 && failures.is_full(&tally.settings) && now < end)
-            .then(|| end.saturating_duration_since(now))
+        if tally.settings.failures == 0 {
+            return None;
+        }
+        let key = Key::of(network, account);
+        let is_full = |failures: &&Failures| failures.is_full(&tally.settings);
+        let end = tally.open.get(&key).filter(is_full).map(|failures| failures.end(&tally.settings));
+        let left = end.filter(|end| now < *end).map(|end| end.saturating_duration_since(now));
+        left.or_else(|| tally.told.fresh(&key, now))
     }
 
     /// How long the answer to a wrong password has to wait, if many passwords from this network
@@ -121,19 +216,15 @@ impl Throttle {
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Key {
     fn of(network: Network, account: Account<'_>) -> Self {
-        let (is_login, user) = match account {
-            Account::Password(user) => (false, user),
-            Account::Login(user) => (true, user),
-        };
         let mut name = [0; 32];
-        name.copy_from_slice(digest(&SHA256, user).as_ref());
-        Self { network, is_login, name }
+        name.copy_from_slice(digest(&SHA256, account.claimed()).as_ref());
+        Self { network, is_login: !matches!(account, Account::Password(_)), name }
     }
 }
 
@@ -176,12 +267,25 @@ struct Debt {
     throttle: Throttle,
     key: Key,
     since: Instant,
+    /// The same attempt, in the engine.
+    shared: Option<SharedCharge>,
 }
 
 impl Charge {
+    /// Adds the charge in the engine, which shares the fate of this one.
+    pub(super) fn with(mut self, shared: Option<SharedCharge>) -> Charge {
+        if let Some(debt) = &mut self.0 {
+            debt.shared = shared;
+        }
+        self
+    }
+
     /// The attempt has failed: keeps the charge.
     pub fn keep(mut self) {
-        let Some(Debt { throttle, key, .. }) = self.0.take() else { return };
+        let Some(Debt { throttle, key, shared, .. }) = self.0.take() else { return };
+        if let Some(shared) = shared {
+            shared.keep();
+        }
         if !key.is_login {
             let mut tally = throttle.tally();
             let settings = tally.settings;
@@ -192,7 +296,7 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let Some(Debt { throttle, key, since }) = self.0.take() else { return };
+        let Some(Debt { throttle, key, since, shared: _ }) = self.0.take() else { return };
         let mut tally = throttle.tally();
         if let Some(failures) = tally.open.get_mut(&key).filter(|failures| failures.since == since) {
             failures.charges -= 1;

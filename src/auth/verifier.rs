@@ -4,7 +4,9 @@
 //! that timing does not reveal which users exist. All state shared by requests is behind one lock,
 //! which is held briefly and never across an await.
 
+mod asking;
 mod check;
+mod known;
 
 use std::collections::HashMap;
 use std::io;
@@ -19,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::engine::{Engine, PATIENCE};
 use crate::metrics::{LoginResult, Observed};
 use crate::network::Network;
 use crate::secret::Secret;
@@ -31,17 +34,17 @@ use super::throttle::{Account, Charge, Throttle};
 use crate::cache::{Cache, Key};
 use crate::turns::{Queued, Ticket};
 use crate::user::User;
+use asking::{Asker, Asking, Heard, Leave, Listener, Part};
 use check::check;
+use known::Known;
 
 /// How long a wrong password is remembered: enough for a client that retries at once.
 const WRONG_LIFE: Duration = Duration::from_secs(3);
 /// How many wrong passwords are remembered.
 const WRONG_SIZE: usize = 1024;
-/// How many networks are remembered for a right password. From these it is accepted during a delay.
-const KNOWN_NETWORKS: usize = 64;
 /// How often a request waits for a check of the same password against another stored hash. That
 /// takes an edit of the file in between; more than a few in a row are an attack.
-const PATIENCE: usize = 8;
+const TURNS: usize = 8;
 
 /// The answer to a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +83,7 @@ impl Verdict {
 pub struct Verifier {
     shared: Arc<Shared>,
     throttle: Throttle,
+    asking: Asking,
     pool: Pool,
     key: hmac::Key,
 }
@@ -116,24 +120,6 @@ struct State {
     hits: u64,
     /// Passwords that had to be computed.
     misses: u64,
-}
-
-/// A right password.
-struct Known {
-    stored: Fingerprint,
-    /// The networks that have sent it, the latest last.
-    networks: Vec<Network>,
-    /// No request has heard yet that it is right.
-    is_new: bool,
-}
-
-impl Known {
-    fn remember(&mut self, network: Network) {
-        if self.networks.len() == KNOWN_NETWORKS {
-            self.networks.remove(0);
-        }
-        self.networks.push(network);
-    }
 }
 
 /// A check that is queued or being computed.
@@ -183,6 +169,10 @@ impl Asked<'_> {
 enum Step<'a> {
     Answered(Verdict),
     Wait(Waiter<'a>),
+    /// Ask the engine that replicas share.
+    Ask(Asker),
+    /// Another request is asking.
+    Listen(Listener),
 }
 
 impl Verifier {
@@ -206,7 +196,13 @@ impl Verifier {
             computed: Mutex::default(),
         };
         let pool = Pool::start(settings.hash_threads, settings.hash_queue)?;
-        Ok(Self { shared: Arc::new(shared), throttle: Throttle::new(settings.throttle), pool, key })
+        let throttle = Throttle::new(settings.throttle);
+        Ok(Self { shared: Arc::new(shared), throttle, asking: Asking::default(), pool, key })
+    }
+
+    /// Limits wrong passwords together with the other replicas that share the engine.
+    pub(crate) fn share(&mut self, engine: &Engine) {
+        self.throttle.share(engine);
     }
 
     /// Counts wrong passwords. Other failed logins are charged to it too.
@@ -234,10 +230,36 @@ impl Verifier {
         }
         let key = self.key(name, password);
         let asked = Asked { network: Network::of(from), name, password, key, found: users.get(name) };
-        for _ in 0..PATIENCE {
-            let mut waiter = match self.step(&asked, users.highest_cost()) {
+        let (mut leave, mut asker) = (Leave::None, None::<Asker>);
+        let until = Instant::now() + PATIENCE;
+        for _ in 0..TURNS {
+            let step = self.step(&asked, users.highest_cost(), mem::take(&mut leave));
+            // Whoever listens finds what this step has begun.
+            if let Some(asker) = asker.take() {
+                asker.tell(Ok(()));
+            }
+            let mut waiter = match step {
                 Step::Answered(verdict) => return verdict,
                 Step::Wait(waiter) => waiter,
+                Step::Ask(own) => {
+                    match self.throttle.ask(asked.network, Account::Password(name), until).await {
+                        Ok(charge) => (leave, asker) = (Leave::Charged(charge), Some(own)),
+                        Err(left) => {
+                            own.tell(Err(left));
+                            return Verdict::Throttled(left);
+                        }
+                    }
+                    continue;
+                }
+                Step::Listen(listener) => {
+                    leave = match listener.listen(until).await {
+                        Heard::Word(Ok(())) => Leave::Granted,
+                        Heard::Word(Err(left)) => return Verdict::Throttled(left),
+                        Heard::Nothing => Leave::None,
+                        Heard::Late => Leave::Charged(None),
+                    };
+                    continue;
+                }
             };
             // An error means that the check has panicked or lost its place in the queue.
             let outcome =
@@ -282,15 +304,16 @@ impl Verifier {
     ///
     /// During a delay a known password is accepted only from networks that have sent it before.
     /// Otherwise a throttled attacker could test guesses for free against a password known from
-    /// elsewhere.
-    fn step(&self, asked: &Asked<'_>, cost: u32) -> Step<'_> {
+    /// elsewhere. The delay may be that of another replica, so the engine has to give `leave`
+    /// before.
+    fn step(&self, asked: &Asked<'_>, cost: u32, leave: Leave) -> Step<'_> {
         let Asked { network, name, password, key, found } = *asked;
         let (account, against) = (Account::Password(name), asked.against());
         let now = Instant::now();
         let mut state = self.shared.state();
         let State { right, wrong, running, hits, misses } = &mut *state;
         let mut known = right.get_mut(&key, now).filter(|known| Some(known.stored) == against);
-        if let Some(known) = known.as_mut().filter(|known| known.networks.contains(&network)) {
+        if let Some(known) = known.as_mut().filter(|known| known.is_from(network)) {
             *hits += 1;
             return Step::Answered(asked.right(mem::take(&mut known.is_new)));
         }
@@ -305,6 +328,14 @@ impl Verifier {
         if let Some(left) = self.throttle.delay_left(network, account, now) {
             return Step::Answered(Verdict::Throttled(left));
         }
+        let ask = || match self.asking.join(key, network) {
+            Part::Ask(asker) => Step::Ask(asker),
+            Part::Listen(listener) => Step::Listen(listener),
+        };
+        let is_shared = self.throttle.is_shared();
+        if is_shared && matches!(leave, Leave::None) {
+            return ask();
+        }
         if let Some(known) = known {
             known.remember(network);
             known.is_new = false;
@@ -314,8 +345,14 @@ impl Verifier {
         if let Some(running) = same {
             return Step::Wait(self.join(key, running));
         }
+        let shared = match leave {
+            Leave::Charged(shared) => shared,
+            // What the other request has begun is over already.
+            Leave::Granted if is_shared => return ask(),
+            Leave::Granted | Leave::None => None,
+        };
         let charge = match self.throttle.charge(network, account, now) {
-            Ok(charge) => charge,
+            Ok(charge) => charge.with(shared),
             Err(left) => return Step::Answered(Verdict::Throttled(left)),
         };
 
@@ -413,11 +450,7 @@ impl Drop for Completion {
         let mut state = self.shared.state();
         match (self.right, self.against) {
             (Some(true), Some(stored)) => {
-                state.right.insert(
-                    self.key,
-                    Known { stored, networks: vec![self.network], is_new: true },
-                    now,
-                );
+                state.right.insert(self.key, Known::new(stored, self.network), now);
             }
             (Some(false), against) => state.wrong.insert(self.key, against, now),
             (Some(true), None) | (None, _) => (),

@@ -87,7 +87,7 @@ impl RequestContext<'_> {
                 Ok(by_name(Identity::Anonymous))
             }
             (Credentials::Basic(basic), _) if self.kind_of(&basic.password).is_some() => {
-                Err(self.refuse_as_password(users, &basic))
+                Err(self.refuse_as_password(users, &basic).await)
             }
             (Credentials::Basic(basic), _) => match self.check_password(users, &basic, is_login).await? {
                 Verdict::Right { person, .. } => Ok(by_name(Identity::User(person.user))),

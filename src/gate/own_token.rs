@@ -4,7 +4,6 @@
 use std::time::SystemTime;
 
 use http::HeaderValue;
-use tokio::time::Instant;
 
 use super::context::RequestContext;
 use super::refusal::Refusal;
@@ -31,61 +30,67 @@ impl RequestContext<'_> {
     ///
     /// # Errors
     /// The token is not valid, or is an access token; `challenge` is that of the response.
-    pub(super) fn returning(
+    pub(super) async fn returning(
         &self,
         users: &LiveFile<Htpasswd>,
         token: &Secret,
         challenge: Option<HeaderValue>,
     ) -> Result<User, Refusal> {
         let Some(tokens) = &self.state.tokens else {
-            return Err(self.log_in_again(Ended::NotKept.reason(), token.expose(), challenge));
+            let account = Account::Token(token.expose());
+            return Err(self.log_in_again(Ended::NotKept.reason(), account, challenge).await);
         };
         let (service, now) = (self.service(tokens), SystemTime::now());
         if self.kind_of(token) == Some(Kind::Access) {
             let access = tokens.verify(token, &service, now);
             let reason =
                 access.map_or_else(|invalid| invalid.reason(), |_| "an access token does not prove a login");
-            return Err(self.log_in_again(reason, token.expose(), challenge));
+            return Err(self.log_in_again(reason, Account::Token(token.expose()), challenge).await);
         }
         let users = users.current()?;
-        let verified = tokens.verify_login(token, &service, &users, now);
+        let replicas = self.gate.shared.revocations.as_ref();
+        let verified = tokens.verify_login(token, &service, &users, replicas, now);
         self.count_login(Login::Refresh, &verified);
-        verified.map_err(|refused| {
-            if refused.ended == Ended::Unread {
-                return Refusal::Unread;
-            }
-            if refused.ended == Ended::Revoked {
-                self.log.trail().revoked();
-            }
-            // After a change of the key, everybody's token is one whose user is not known.
-            let claimed = refused.user.as_deref().map_or(token.expose(), str::as_bytes);
-            self.log_claimed(claimed, &users);
-            self.log_in_again(refused.ended.reason(), claimed, challenge)
-        })
+        let refused = match verified {
+            Ok(user) => return Ok(user),
+            Err(refused) if refused.ended == Ended::Unread => return Err(Refusal::Unread),
+            Err(refused) => refused,
+        };
+        if refused.ended == Ended::Revoked {
+            self.log.trail().revoked();
+        }
+        // After a change of the key, everybody's token is one whose user is not known.
+        let account = match &refused.user {
+            Some(user) => Account::Login(user.as_bytes()),
+            None => Account::Token(token.expose()),
+        };
+        self.log_claimed(account.claimed(), &users);
+        Err(self.log_in_again(refused.ended.reason(), account, challenge).await)
     }
 
     /// The user of an identity token that is sent as their password, or as that of `<token>`.
     ///
     /// # Errors
     /// As in [`Self::returning`], or the token is not theirs.
-    pub(super) fn returning_with_password(
+    pub(super) async fn returning_with_password(
         &self,
         users: &LiveFile<Htpasswd>,
         basic: &Basic,
         challenge: Option<HeaderValue>,
     ) -> Result<User, Refusal> {
-        let user = self.returning(users, &basic.password, challenge.clone())?;
+        let user = self.returning(users, &basic.password, challenge.clone()).await?;
         if basic.user == user.as_bytes() || basic.user == ANY_USER {
             Ok(user)
         } else {
-            Err(self.log_in_again("the login is that of another user", &basic.user, challenge))
+            let account = Account::Login(&basic.user);
+            Err(self.log_in_again("the login is that of another user", account, challenge).await)
         }
     }
 
     /// Refuses a token of ours as the password of a request that is not for a token. Clients whose
     /// identity token is valid follow the challenge and get an access token with it.
-    pub(super) fn refuse_as_password(&self, users: &LiveFile<Htpasswd>, basic: &Basic) -> Refusal {
-        match self.returning_with_password(users, basic, self.challenge(None)) {
+    pub(super) async fn refuse_as_password(&self, users: &LiveFile<Htpasswd>, basic: &Basic) -> Refusal {
+        match self.returning_with_password(users, basic, self.challenge(None)).await {
             Err(refusal) => refusal,
             Ok(_) => self.misplaced_login(self.challenge(None)),
         }
@@ -97,10 +102,15 @@ impl RequestContext<'_> {
         Refusal::Unauthorized { reason, client_message: reason.to_owned(), challenge, is_routine: true }
     }
 
-    /// Charges a failed login to the account of `claimed`: a user, or a token that names none.
-    fn log_in_again(&self, reason: &'static str, claimed: &[u8], challenge: Option<HeaderValue>) -> Refusal {
-        let (network, account) = (Network::of(self.client.address), Account::Login(claimed));
-        match self.gate.shared.throttle.charge(network, account, Instant::now()) {
+    /// Charges a failed login to `account`.
+    async fn log_in_again(
+        &self,
+        reason: &'static str,
+        account: Account<'_>,
+        challenge: Option<HeaderValue>,
+    ) -> Refusal {
+        let network = Network::of(self.client.address);
+        match self.gate.shared.throttle.charge_everywhere(network, account).await {
             Ok(charge) => charge.keep(),
             Err(left) => return Refusal::Throttled(left),
         }

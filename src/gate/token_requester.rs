@@ -43,7 +43,7 @@ impl RequestContext<'_> {
         };
         match (proof, credentials) {
             (Proof::Identity(token), _) => {
-                let user = self.returning(users, &token, self.state.challenge.clone())?;
+                let user = self.returning(users, &token, self.state.challenge.clone()).await?;
                 Ok(TokenRequester::without_password(Identity::User(user), Grant::Refresh))
             }
             (Proof::Password(basic), _) | (Proof::Header, Credentials::Basic(basic)) if !is_empty(&basic) => {
@@ -67,7 +67,8 @@ impl RequestContext<'_> {
         is_login: bool,
     ) -> Result<TokenRequester, Refusal> {
         if self.kind_of(&basic.password).is_some() {
-            let user = self.returning_with_password(users, &basic, self.state.challenge.clone())?;
+            let challenge = self.state.challenge.clone();
+            let user = self.returning_with_password(users, &basic, challenge).await?;
             return Ok(TokenRequester::without_password(Identity::User(user), Grant::Refresh));
         }
         match self.check_password(users, &basic, is_login).await? {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::claims::{IDENTITY, IdentityClaims};
 use super::issue::{NotIssued, random};
+use super::shared_revoked::SharedRevoked;
 use super::tokens::Tokens;
 use super::unix_time::{milliseconds, seconds};
 use super::verify::{Invalid, expect_current};
@@ -17,7 +18,7 @@ use crate::user::User;
 
 /// Why a login is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// The token is refused for a reason that any token can have.
     Invalid(Invalid),
     /// The password was changed, or the user removed.
@@ -33,7 +34,7 @@ pub enum Ended {
 impl Ended {
     /// The reason for the client. It does not tell whether the user was removed or has a new
     /// password.
-    pub fn reason(self) -> &'static str {
+    pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Invalid(Invalid::Expired) => "the login has expired",
             Self::Invalid(invalid) => invalid.reason(),
@@ -51,9 +52,15 @@ impl From<Invalid> for Ended {
     }
 }
 
+impl From<Unread> for Ended {
+    fn from(_: Unread) -> Self {
+        Self::Unread
+    }
+}
+
 /// A refused identity token.
 #[derive(Debug, PartialEq, Eq)]
-pub struct RefusedLogin {
+pub(crate) struct RefusedLogin {
     pub ended: Ended,
     /// The user that the token names; `None` if it is not an identity token signed with our key.
     pub user: Option<String>,
@@ -85,19 +92,20 @@ impl Tokens {
     }
 
     /// The user whose login `token` proves at `service`. They must still be among `users`, with the
-    /// password that the token was issued for.
-    pub fn verify_login(
+    /// password that the token was issued for, and no replica may have revoked it.
+    pub(crate) fn verify_login(
         &self,
         token: &Secret,
         service: &str,
         users: &Htpasswd,
+        replicas: Option<&SharedRevoked>,
         now: SystemTime,
     ) -> Result<User, RefusedLogin> {
         let claims = self.open::<IdentityClaims>(token, IDENTITY).map_err(|invalid| RefusedLogin {
             ended: if self.has_identities() { invalid.into() } else { Ended::NotKept },
             user: None,
         })?;
-        self.check_login(&claims, service, users, now)
+        self.check_login(&claims, service, users, replicas, now)
             .map_err(|ended| RefusedLogin { ended, user: Some(claims.sub) })
     }
 
@@ -106,6 +114,7 @@ impl Tokens {
         claims: &IdentityClaims,
         service: &str,
         users: &Htpasswd,
+        replicas: Option<&SharedRevoked>,
         now: SystemTime,
     ) -> Result<User, Ended> {
         let revoked = self.revoked.as_ref().filter(|_| self.has_identities()).ok_or(Ended::NotKept)?;
@@ -120,14 +129,15 @@ impl Tokens {
             self.key.is_bound(&claims.binding, &[person.user.as_bytes(), &person.fingerprint])
         };
         let person = users.person(claims.sub.as_bytes()).filter(is_bound).ok_or(Ended::Password)?;
-        if revoked.current().map_err(|Unread| Ended::Unread)?.ends(&claims.sub, claims.given) {
+        if revoked.current()?.ends(&claims.sub, claims.given) {
+            return Err(Ended::Revoked);
+        }
+        if let Some(replicas) = replicas
+            && replicas.ends(&claims.sub, claims.given)?
+        {
             return Err(Ended::Revoked);
         }
         Ok(person.user)
-    }
-
-    fn has_identities(&self) -> bool {
-        self.revoked.is_some() && !self.settings.refresh_ttl.is_zero()
     }
 }
 

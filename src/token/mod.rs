@@ -10,6 +10,7 @@ mod issue;
 mod key;
 mod login;
 pub(crate) mod revoked;
+mod shared_revoked;
 mod tokens;
 mod unix_time;
 mod verified;
@@ -18,6 +19,7 @@ mod verify;
 pub(crate) use self::form::Kind;
 pub(crate) use self::issue::NotIssued;
 pub(crate) use self::login::Ended;
+pub(crate) use self::shared_revoked::{OwnList, SharedRevoked};
 pub use self::tokens::Tokens;
 pub(crate) use self::verify::Invalid;
 

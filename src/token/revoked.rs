@@ -19,7 +19,7 @@ use crate::live_file::LiveFile;
 use crate::problem::{Problem, Problems};
 
 /// What `--all` writes as the user.
-const EVERYBODY: &str = "*";
+pub(super) const EVERYBODY: &str = "*";
 
 /// What the key file says that has, or had, a list.
 pub(crate) const RECORD: Remark = Remark {
@@ -50,6 +50,11 @@ impl Revoked {
             }
         }
         if bad.is_empty() { Ok(Revoked(revoked)) } else { Err(bad) }
+    }
+
+    /// The users, each with the time up to which their identity tokens are ended.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, i128)> {
+        self.0.iter().map(|(user, until)| (user.as_str(), *until))
     }
 
     /// Whether a token is ended that was issued to `user` at `given`, in milliseconds since 1970.

@@ -279,8 +279,9 @@ fn a_login_lasts_until_the_password_changes_or_its_time_is_over() {
     let token = login(&tokens, &users_now, now);
     let after_restart = built(&settings(Some(folder.path("token.key"))));
     for tokens in [&tokens, &after_restart] {
-        let check =
-            |users: &Htpasswd, service: &str, now| ended(tokens.verify_login(&token, service, users, now));
+        let check = |users: &Htpasswd, service: &str, now| {
+            ended(tokens.verify_login(&token, service, users, None, now))
+        };
         assert_eq!(check(&users_now, SERVICE, now), Ok(alice()));
         assert_eq!(check(&users(false), SERVICE, now), Err(Ended::Password));
         let nobody = Htpasswd::parse(b"", false).unwrap();
@@ -298,7 +299,7 @@ fn a_login_is_no_token_and_a_token_is_no_login() {
     let (token, login) = (given(&tokens, now), login(&tokens, &users, now));
     assert_eq!(tokens.verify(&login, SERVICE, now), Err(Invalid::Foreign));
     assert_eq!(tokens.verify(&login, &format!("refresh:{SERVICE}"), now), Err(Invalid::Foreign));
-    let taken = tokens.verify_login(&token, SERVICE, &users, now);
+    let taken = tokens.verify_login(&token, SERVICE, &users, None, now);
     assert_eq!(taken, Err(RefusedLogin { ended: Ended::Invalid(Invalid::Foreign), user: None }));
 }
 
@@ -307,7 +308,7 @@ fn a_revocation_counts_at_once_and_stays_when_its_file_vanishes() {
     let (folder, tokens) = with_key(&made(&PKCS_ECDSA_P256_SHA256).serialize_pem());
     let (now, users) = (SystemTime::now(), users(true));
     let token = login(&tokens, &users, now);
-    let check = |tokens: &Tokens, token| ended(tokens.verify_login(token, SERVICE, &users, now));
+    let check = |tokens: &Tokens, token| ended(tokens.verify_login(token, SERVICE, &users, None, now));
     assert!(check(&tokens, &token).is_ok());
     let file = revoked::beside(&folder.path("token.key"));
     fs::write(&file, revoked::revoke("", &["bob".to_owned()], now)).unwrap();
@@ -330,7 +331,7 @@ fn without_a_key_that_lasts_there_are_no_logins() {
     let (token, alice) = (login(&tokens, &users, now), users.person(b"alice").unwrap());
     tokens.settings.refresh_ttl = Duration::ZERO;
     let refused = RefusedLogin { ended: Ended::NotKept, user: Some("alice".to_owned()) };
-    assert_eq!(tokens.verify_login(&token, SERVICE, &users, now), Err(refused));
+    assert_eq!(tokens.verify_login(&token, SERVICE, &users, None, now), Err(refused));
     for tokens in [tokens, built(&settings(None))] {
         assert_eq!(tokens.issue_login(&alice, SERVICE, now), Ok(None));
     }

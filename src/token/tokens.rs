@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::key::Key;
 use super::revoked::{self, Revoked};
+use super::shared_revoked::OwnList;
 use super::verified::VerifiedTokens;
 use crate::config;
 use crate::header::authority::{Authority, HostPort};
@@ -67,6 +68,13 @@ impl Tokens {
         }
     }
 
+    /// The list of revoked logins of this replica, and the life of identity tokens; `None` if it
+    /// issues none.
+    pub(crate) fn own_list(&self) -> Option<OwnList> {
+        let list = self.revoked.clone().filter(|_| self.has_identities())?;
+        Some((list, self.settings.refresh_ttl))
+    }
+
     /// Makes the key file say that it has a list of revoked logins, once there is one. To be called
     /// at intervals, from a thread that may wait for a disk.
     pub(crate) fn record_list(&self) {
@@ -103,6 +111,11 @@ impl Tokens {
                 service.into()
             }
         }
+    }
+
+    /// Whether identity tokens are issued.
+    pub(super) fn has_identities(&self) -> bool {
+        self.revoked.is_some() && !self.settings.refresh_ttl.is_zero()
     }
 
     /// Settings that work but need the operator's attention.

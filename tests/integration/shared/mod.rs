@@ -1,3 +1,5 @@
 //! Replicas that share their state in a Redis.
 
+mod revocations;
 mod standing;
+mod throttle;

@@ -4,9 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use crate::harness::admin::{self, Answer, ask, wait_for};
+use crate::harness::http1::Client;
 use crate::harness::redis::{ENGINE_PASSWORD, Redis};
 use crate::harness::registry::Registry;
 use crate::harness::tidegate::Tidegate;
+use crate::harness::{USER, basic};
 
 fn is_used(answer: &Answer) -> bool {
     answer.json()["checks"]["shared"] == "ok"
@@ -78,13 +80,16 @@ fn an_engine_that_refuses_the_login_is_named_with_a_remedy() {
 #[test]
 fn a_user_of_the_engine_needs_what_the_manual_says_and_no_more() {
     let acl = "user door on >engine-password-of-the-tests resetkeys ~tidegate:* resetchannels &tidegate:* +@read +@write \
-               +@scripting +@connection +@pubsub";
+               +@scripting +@connection +@pubsub +time";
     let (registry, engine) = (Registry::start(), Redis::start_with(acl));
     let settings = engine.shared_by(admin::settings(&registry.url()));
     let url = engine.url().replace("localhost", "door@localhost");
     let tidegate = Tidegate::start(settings.set("shared.url", &format!("\"{url}/0\"")));
     wait_for(&tidegate, "GET /readyz", is_used);
     assert!(engine.cli(&["CLIENT", "LIST"]).contains("user=door"));
+    let credentials = format!("Authorization: {}", basic(USER, "wrong"));
+    assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[&credentials]).status, 401);
+    assert!(engine.cli(&["KEYS", "tidegate:throttle:*"]).starts_with("tidegate:throttle:"));
     // Every second.
     engine.monitor().lines.wait_for("a check", |line| line.contains("\"SET\" \"tidegate:check\""));
 }
