@@ -224,7 +224,7 @@ fn the_manifests_are_yaml_and_their_settings_load() {
                 manifests += 1;
                 expect_none(yaml::problems(&read(name), folder.path()));
             }
-            if name.ends_with(".toml") && part != "tier" {
+            if name.ends_with(".toml") {
                 expect_none(act_out(&Page::parse(name, &format!("```toml\n{}```\n", read(name)))));
             }
         }

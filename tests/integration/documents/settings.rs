@@ -75,6 +75,15 @@ pub fn lay_out(text: &str, folder: &Path) {
         command::chmod(&folder.join("tickets"), 0o640);
         place(&folder.join("tickets"), folder, &path);
     }
+    let shared = section("shared");
+    for path in ["password_file", "secret_file"].iter().filter_map(|key| missing(shared.get(*key), folder)) {
+        fs::write(folder.join("line"), "A".repeat(64)).unwrap();
+        command::chmod(&folder.join("line"), 0o640);
+        place(&folder.join("line"), folder, &path);
+    }
+    if let Some(path) = missing(shared.get("ca"), folder) {
+        place(&authority.join("ca.crt"), folder, &path);
+    }
     if let Some(path) = missing(token.get("key"), folder) {
         fs::create_dir_all(folder.join(&path).parent().unwrap()).unwrap();
         command::tidegate(folder, &["token", &path]);
