@@ -74,8 +74,8 @@ pub(crate) fn check(path: &Path) -> Result<State, Problems> {
     state.filter(|_| engine.is_some()).ok_or(problems)
 }
 
-/// Runs until a signal asks it to stop, or another process takes over. Events go to `log`. `sockets`
-/// are those that systemd passes. With `takes_over`, another process passes the rest.
+/// Runs until a signal asks it to stop, or another process takes over. Events go to `log`.
+/// `sockets` are those that systemd passes. With `takes_over`, another process passes the rest.
 pub(crate) fn serve(
     path: &Path,
     log: &ProgramLog,

@@ -19,9 +19,9 @@ const SOFTWARE: u8 = 70;
 /// Run the proxy in the foreground.
 ///
 /// SIGHUP reloads the settings and every file they name; changed files are also noticed without it.
-/// If anything is wrong, the settings in use stay. SIGUSR2, or SIGHUP when another program is on the
-/// disk, has that program take over without a gap. SIGTERM and SIGINT let running transfers finish
-/// within server.drain_timeout; a second signal stops at once.
+/// If anything is wrong, the settings in use stay. SIGUSR2, or SIGHUP when another program is on
+/// the disk, has that program take over without a gap. SIGTERM and SIGINT let running transfers
+/// finish within server.drain_timeout; a second signal stops at once.
 #[derive(Args)]
 pub(super) struct Serve {
     #[command(flatten)]

@@ -130,8 +130,8 @@ impl Successor {
     }
 }
 
-/// [`PATIENCE`], or the seconds in `TIDEGATE_TEST_PATIENCE`; those in debug builds only, for the test of
-/// a program that hangs.
+/// [`PATIENCE`], or the seconds in `TIDEGATE_TEST_PATIENCE`; those in debug builds only, for the
+/// test of a program that hangs.
 fn patience() -> Duration {
     let for_a_test = env::var("TIDEGATE_TEST_PATIENCE").ok().filter(|_| cfg!(debug_assertions));
     for_a_test.and_then(|seconds| seconds.parse().ok()).map_or(PATIENCE, Duration::from_secs)

@@ -155,8 +155,9 @@ impl Connection<'_> {
         self.drive(pin!(connection), shut_down).await;
     }
 
-    /// The phase from which on it closes if it has nothing to do. HTTP/2 can do that without a loss:
-    /// GOAWAY says which requests are not answered. With HTTP/1.1, the next answer says `close`.
+    /// The phase from which on it closes if it has nothing to do. HTTP/2 can do that without a
+    /// loss: GOAWAY says which requests are not answered. With HTTP/1.1, the next answer says
+    /// `close`.
     fn ends_at(&self) -> Phase {
         if self.client.is_http2() { self.closes_at } else { Phase::Closing }
     }

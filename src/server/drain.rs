@@ -76,8 +76,8 @@ pub(crate) async fn drain(
 }
 
 /// Ends when every connection has, because another process accepts the new ones. Nobody waits for
-/// that, so transfers have all the time that they need. From the first `stop` on they have `patience`;
-/// what is not over then, or at the second, is cut.
+/// that, so transfers have all the time that they need. From the first `stop` on they have
+/// `patience`; what is not over then, or at the second, is cut.
 ///
 /// # Errors
 /// `stop` was ready twice, a worker failed, or the other process is `lost`.

@@ -14,8 +14,8 @@ use crate::secret::Secret;
 /// The tags that a request is changing. Without a lock, two pushes of one new tag would both find
 /// that it does not exist. All workers of this process share the locks.
 ///
-/// While another process takes over, both may push. So each lock is also a name of the kernel, which
-/// only one of them can have; it is free again when its owner ends, however that happens.
+/// While another process takes over, both may push. So each lock is also a name of the kernel,
+/// which only one of them can have; it is free again when its owner ends, however that happens.
 #[derive(Debug)]
 pub(crate) struct TagLocks {
     tags: Mutex<HashSet<(String, String)>>,

@@ -43,8 +43,8 @@ impl SocketFile {
         Ok(Self { listener, path: path.to_owned(), identity: Cell::new(Some(identity)) })
     }
 
-    /// A socket that somebody else has made, and will remove unless it `is_ours` now. Must be called
-    /// within a runtime.
+    /// A socket that somebody else has made, and will remove unless it `is_ours` now. Must be
+    /// called within a runtime.
     pub(super) fn of(socket: Socket, is_ours: bool) -> io::Result<Self> {
         let path = socket.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
         let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(socket))?;
