@@ -8,11 +8,12 @@ pub(super) mod error;
 pub(super) mod files;
 pub(super) mod issued;
 mod list;
-mod name;
+pub(super) mod name;
 mod revoke;
 mod serial;
 mod server;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -20,6 +21,7 @@ use clap::Subcommand;
 use self::ca::Ca;
 use self::client::Client;
 use self::error::CertError;
+use self::name::HostName;
 use self::revoke::Revoke;
 use self::server::Server;
 use super::exit;
@@ -86,6 +88,16 @@ fn execute(command: &Cert) -> Result<String, CertError> {
         Cert::Client(command) => client::run(command),
         Cert::Revoke(command) => revoke::run(command),
     }
+}
+
+/// Does what `tidegate cert ca --out DIR` does.
+pub(super) fn make_ca(folder: &Path) -> Result<(), CertError> {
+    ca::run(&Ca::usual(folder)).map(drop)
+}
+
+/// Does what `tidegate cert server --ca DIR --out DIR NAME...` does.
+pub(super) fn make_server(ca: &Path, folder: &Path, names: Vec<HostName>) -> Result<(), CertError> {
+    server::run(&Server::usual(ca, folder, names)).map(drop)
 }
 
 #[cfg(test)]

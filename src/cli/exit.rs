@@ -14,7 +14,7 @@ pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::ReadOnlyFilesystem => {
             "the file system is read-only; in a container, mount the folder of the \
-                                          file writable, as the service `admin` of deploy/compose.yml does"
+                                          file writable, as the service `admin` of deploy/compose does"
                 .into()
         }
         ErrorKind::PermissionDenied => {

@@ -21,6 +21,8 @@ use crate::secret::Secret;
 /// The mode of a new file. A service gets access through the group.
 const NEW_MODE: u32 = 0o640;
 
+const COST: u32 = 10;
+
 /// Manage the users of an htpasswd file
 ///
 /// A running tidegate applies every change at the next request, without a restart.
@@ -49,7 +51,7 @@ enum Command {
         /// The user's name: any bytes but a colon and control characters
         user: OsString,
         /// The cost of bcrypt: each step doubles the time of a login and of every guess
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(i64::from(LOWEST_COST)..=i64::from(HIGHEST_COST)))]
+        #[arg(long, default_value_t = COST, value_parser = clap::value_parser!(u32).range(i64::from(LOWEST_COST)..=i64::from(HIGHEST_COST)))]
         cost: u32,
     },
     /// Remove a user; access ends with the next request
@@ -117,6 +119,11 @@ fn expect_order(file: &Path, user: &Path) -> Result<(), HtpasswdError> {
     Err(HtpasswdError::Usage(format!(
         "the file comes first, and then the user: write {file} {user} instead of {user} {file}"
     )))
+}
+
+/// Does what `tidegate htpasswd add FILE USER` does, without a word.
+pub(super) fn add_first(file: &Path, user: &str, password: &Secret) -> Result<(), HtpasswdError> {
+    add(file, user.as_bytes(), COST, &mut io::sink(), |_, _| Ok(password.clone()))
 }
 
 fn add(

@@ -5,6 +5,7 @@ mod check;
 mod exit;
 mod generate;
 mod health;
+mod init;
 mod record;
 mod serve;
 mod settings_file;
@@ -27,10 +28,12 @@ use crate::disk::shell_word;
 /// The front door of a container registry: TLS, passwords, access rules and tokens in one binary.
 #[derive(Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Start here: deploy/quickstart.sh sets up a registry with TLS and a password.\n\
+#[command(
+    after_help = "Start here: `tidegate init` writes settings, makes a certificate and a user, and says what is next.\n\
     Exit codes: 0 success, 64 wrong usage, 66 a file is missing, 69 the registry or tidegate does not\n\
     answer, 70 an internal failure, 71 the system refuses something, such as an address in use, 78 an\n\
-    error in the settings.")]
+    error in the settings."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -38,6 +41,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Init),
     Serve(serve::Serve),
     Check(check::Check),
     Health(health::Health),
@@ -78,6 +82,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match command {
+        Command::Init(init) => init.run(),
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Health(health) => health.run(),

@@ -18,7 +18,7 @@ pub(super) struct Variable {
 }
 
 /// Variables that are not settings, but that tidegate, its scripts and its compose file read.
-const OTHERS: [&str; 7] = ["config", "home", "port", "registry_port", "admin_port", "uid", "gid"];
+const OTHERS: [&str; 6] = ["config", "home", "name", "port", "registry_port", "admin_port"];
 
 /// What tests set, in debug builds.
 const TEST: &str = "test_";
@@ -194,7 +194,7 @@ mod tests {
             "TIDEGATE_PORT",
             "TIDEGATE_REGISTRY_PORT",
             "TIDEGATE_ADMIN_PORT",
-            "TIDEGATE_UID",
+            "TIDEGATE_NAME",
         ];
         let variables: Vec<(&str, &str)> = ours.iter().map(|name| (*name, "1")).collect();
         assert_eq!(strays(&variables), [""; 0]);

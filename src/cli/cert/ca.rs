@@ -1,6 +1,6 @@
 //! `tidegate cert ca`: a private CA.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -11,6 +11,9 @@ use super::issued::days;
 use super::list::{self, RevocationList};
 use crate::disk::shell_word;
 
+const NAME: &str = "tidegate private CA";
+const DAYS: u16 = 3650;
+
 /// The arguments of `tidegate cert ca`.
 #[derive(Debug, Args)]
 pub(crate) struct Ca {
@@ -18,10 +21,10 @@ pub(crate) struct Ca {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// The name of the CA in certificates and trust stores, at most 64 characters
-    #[arg(long, default_value = "tidegate private CA", value_parser = common_name)]
+    #[arg(long, default_value = NAME, value_parser = common_name)]
     pub name: String,
     /// How long the CA is valid; after that, every client needs a new one
-    #[arg(long, default_value_t = 3650, value_name = "DAYS", value_parser = days)]
+    #[arg(long, default_value_t = DAYS, value_name = "DAYS", value_parser = days)]
     pub days: u16,
     /// Also write ca.crl, the signed list of revoked certificates, for `tls.client.crl`
     ///
@@ -39,6 +42,14 @@ pub(crate) struct Ca {
     /// Replace an existing CA; the certificates that it signed become worthless
     #[arg(long)]
     pub force: bool,
+}
+
+impl Ca {
+    /// With the default of every option.
+    pub(super) fn usual(folder: &Path) -> Self {
+        let (out, name) = (folder.to_owned(), NAME.to_owned());
+        Self { out, name, days: DAYS, crl: false, new_list: false, force: false }
+    }
 }
 
 pub(super) fn run(command: &Ca) -> Result<String, CertError> {

@@ -1,6 +1,6 @@
 //! `tidegate cert server`: a server certificate, signed by a private CA.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rcgen::{CertificateParams, CrlDistributionPoint, ExtendedKeyUsagePurpose, SanType};
@@ -13,6 +13,7 @@ use super::name::HostName;
 
 const CERTIFICATE: &str = "domain.crt";
 const KEY: &str = "domain.key";
+const DAYS: u16 = 397;
 
 /// The arguments of `tidegate cert server`.
 #[derive(Debug, Args)]
@@ -27,7 +28,7 @@ pub(crate) struct Server {
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<HostName>,
     /// How long the certificate is valid, never longer than the CA
-    #[arg(long, default_value_t = 397, value_name = "DAYS", value_parser = days)]
+    #[arg(long, default_value_t = DAYS, value_name = "DAYS", value_parser = days)]
     pub days: u16,
     /// Where clients can get the CA's list of revoked certificates, such as
     /// http://pki.example.com/ca.crl
@@ -42,6 +43,14 @@ pub(crate) struct Server {
     /// A running tidegate notices the new certificate by itself.
     #[arg(long)]
     pub renew: bool,
+}
+
+impl Server {
+    /// With the default of every option.
+    pub(super) fn usual(ca: &Path, folder: &Path, names: Vec<HostName>) -> Self {
+        let (ca, out) = (ca.to_owned(), folder.to_owned());
+        Self { ca, out, names, days: DAYS, crl_url: None, renew: false }
+    }
 }
 
 pub(super) fn run(command: &Server) -> Result<String, CertError> {

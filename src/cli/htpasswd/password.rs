@@ -11,7 +11,7 @@ const LONGEST: usize = 72;
 /// Bytes that are read of a line.
 const LONGEST_LINE: u64 = 64 << 10;
 
-/// Asks on the terminal, twice for a new password. Reads one line if standard input is not a
+/// Asks on the terminal, twice for a new password that is not empty. Reads one line if standard input is not a
 /// terminal.
 pub(in crate::cli) fn read(user: &str, new: bool) -> Result<Secret, HtpasswdError> {
     if !io::stdin().is_terminal() {
@@ -23,14 +23,15 @@ pub(in crate::cli) fn read(user: &str, new: bool) -> Result<Secret, HtpasswdErro
         })
     };
     let password = prompt(format!("Password for {user}: "))?;
-    if new && prompt("The same password again: ".into())? != password {
+    let is_first = new && !password.expose().is_empty();
+    if is_first && prompt("The same password again: ".into())? != password {
         return Err(HtpasswdError::Usage("the two passwords differ; nothing was written".into()));
     }
     Ok(password)
 }
 
 /// The first line, without its line ending.
-pub(super) fn read_line(input: impl BufRead) -> Result<Secret, HtpasswdError> {
+pub(in crate::cli) fn read_line(input: impl BufRead) -> Result<Secret, HtpasswdError> {
     let mut line = Vec::new();
     let mut input = input.take(LONGEST_LINE);
     input.read_until(b'\n', &mut line).map_err(|error| {
@@ -43,7 +44,7 @@ pub(super) fn read_line(input: impl BufRead) -> Result<Secret, HtpasswdError> {
 }
 
 /// Refuses a new password that no client can send, or that bcrypt would cut.
-pub(super) fn check(password: &[u8]) -> Result<(), HtpasswdError> {
+pub(in crate::cli) fn check(password: &[u8]) -> Result<(), HtpasswdError> {
     let refuse = |reason: &str| Err(HtpasswdError::Usage(reason.into()));
     match password {
         [] => refuse("the password is empty"),

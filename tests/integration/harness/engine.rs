@@ -68,15 +68,24 @@ impl Engine {
         folder
     }
 
+    /// Its address, for `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.folder.path().join("socket").display())
+    }
+
     /// Runs a docker command.
     pub fn docker(&self, arguments: &[&str]) -> Run {
-        let host = format!("unix://{}", self.folder.path().join("socket").display());
-        run("docker", &[&["--host", &host], arguments].concat())
+        run("docker", &[&["--host", &self.host()], arguments].concat())
     }
 
     /// Runs another program in the namespaces.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Run {
         self.namespaces.run(program, arguments)
+    }
+
+    /// The command prefix that runs a program in the namespaces.
+    pub fn runner(&self) -> Vec<String> {
+        self.namespaces.runner()
     }
 
     pub fn path(&self) -> &Path {
