@@ -49,7 +49,7 @@ trap outcome EXIT
 
 section 'Tools'
 deploy/install-packages.sh docker-registry skopeo podman htpasswd=apache2-utils curl openssl cc=build-essential \
-    nginx haproxy caddy pebble dockerd=docker.io docker=docker.io ctr=containerd ip=iproute2 testssl=testssl.sh sslscan \
+    nginx haproxy caddy pebble dockerd=docker.io docker=docker.io docker-compose ctr=containerd ip=iproute2 testssl=testssl.sh sslscan \
     groff man=man-db zsh yamllint git jq chromium-headless-shell promtool=prometheus python3 pip3=python3-pip \
     redis-server
 PATH=$PATH:${HOME:-}/.cargo/bin

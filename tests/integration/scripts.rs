@@ -12,15 +12,18 @@ fn script(name: &str, arguments: &[&str]) -> Run {
     tools::run("bash", &[&[path.to_str().unwrap()], arguments].concat())
 }
 
-const SCRIPTS: [&str; 13] = [
+const SCRIPTS: [&str; 16] = [
     ".ci/run",
     "deploy/build.sh",
     "deploy/debian/build.sh",
+    "deploy/image/assemble.sh",
+    "deploy/image/build.sh",
     "deploy/install-packages.sh",
     "deploy/notices.sh",
     "deploy/quickstart.sh",
     "deploy/sbom.sh",
     "fuzz/run.sh",
+    "tests/compose/run.sh",
     "tests/kubernetes/validate.sh",
     "tests/package/run.sh",
     "tests/run.sh",

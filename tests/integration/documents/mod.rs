@@ -194,11 +194,11 @@ fn every_message_in_the_page_about_trouble_is_printed() {
 }
 
 #[test]
-fn the_compose_file_is_yaml_and_its_settings_load() {
+fn compose_accepts_the_compose_file() {
     let folder = tempfile::tempdir().unwrap();
-    expect_none(yaml::problems(&read("deploy/compose.yml"), folder.path()));
-    let text = format!("```toml\n{}```\n", read("deploy/proxy.toml"));
-    expect_none(act_out(&Page::parse("deploy/proxy.toml", &text)));
+    expect_none(yaml::problems(&read("deploy/compose/compose.yaml"), folder.path()));
+    let file = repository().join("deploy/compose/compose.yaml");
+    tools::succeed("docker-compose", &["--file", file.to_str().unwrap(), "config", "--quiet"]);
 }
 
 /// A user removes the first # of lines.
@@ -267,7 +267,7 @@ fn what_the_manual_makes_in_the_checkout_is_ignored() {
         "token.key",
     ];
     assert_eq!(ignored::committable(&made), [""; 0]);
-    let sources = ["src/auth/htpasswd/tests.rs", "deploy/proxy.toml", "proxy.toml.example"];
+    let sources = ["src/auth/htpasswd/tests.rs", "deploy/debian/proxy.toml", "proxy.toml.example"];
     assert_eq!(ignored::committable(&sources), sources);
 }
 
@@ -339,7 +339,7 @@ mod what_is_wrong_is_found {
             ("mkdir a && frobnicate", "unknown command \"frobnicate\""),
             ("tidegate certificate", "failed"),
             ("tidegate htpasswd add nowhere/users alice", "failed"),
-            ("docker build -f deploy/Dockerfiel .", "there is no file deploy/Dockerfiel"),
+            ("docker build -f deploy/image/Dockerfiel .", "there is no file deploy/image/Dockerfiel"),
             ("deploy/quickstart.hs", "unknown command"),
             ("cargo bench --bench fast", "cargo has no target fast"),
         ] {

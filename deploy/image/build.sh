@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+set -euo pipefail
+
+usage() {
+    cat <<'END_OF_USAGE'
+Makes the image of a program that is built already, without pulling anything.
+
+  deploy/image/build.sh PROGRAM [TAG]
+
+  cargo build --release && deploy/image/build.sh target/release/tidegate
+
+The program runs with the libraries of this machine. TAG is tidegate if it is left out.
+END_OF_USAGE
+}
+
+case ${1-} in
+    -h | --help)
+        usage
+        exit 0
+        ;;
+esac
+if (($# < 1 || $# > 2)) || [[ $1 == -* ]]; then
+    printf 'build: wrong arguments: %s\n\n' "$*" >&2
+    usage >&2
+    exit 64
+fi
+here=$(dirname "${BASH_SOURCE[0]}")
+context=$(mktemp -d)
+trap 'rm -rf "$context"' EXIT
+
+"$here/assemble.sh" "$1" "$context/image"
+# BuildKit leaves out the stages that are not needed, so that it does not pull their images.
+DOCKER_BUILDKIT=1 docker build --build-arg PROGRAM=ready --file "$here/Dockerfile" --tag "${2-tidegate}" \
+    "$context/image"
