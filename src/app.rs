@@ -6,13 +6,14 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinSet, spawn_local};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::acme;
 use crate::auth::Verifier;
@@ -23,6 +24,7 @@ use crate::handover::{Inheritance, Predecessor, Program, Successor};
 use crate::log::access::AccessLog;
 use crate::log::audit::{AuditLog, Entry, Event, Outcome};
 use crate::log::program::ProgramLog;
+use crate::metrics::Asked;
 use crate::problem::Problems;
 use crate::process::{keep_memory_private, raise_file_limit, survive_file_size_limit};
 use crate::reload::{Reloader, look_at};
@@ -34,6 +36,9 @@ use crate::state::{Shared, State};
 use crate::systemd::Manager;
 use crate::token::{OwnList, Tokens};
 use crate::upstream_check::look_after_servers;
+
+/// Longest wait for what the process tells other replicas at its end.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// Open connections of plain HTTP, which last for one answer. They are apart from the others, which
 /// a client without TLS must not crowd out.
@@ -181,7 +186,13 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
     let (wishes, settings) = watch::channel(wanted());
     let issued = Rc::new(Notify::new());
     let challenges = shared.state().tls.challenges.clone();
-    let keeper = spawn_local(acme::keep(settings, challenges, issued.clone()));
+    let (engine, is_holder) = (shared.engine.clone(), shared.is_acme_holder.clone());
+    let engine = engine.map(|engine| engine.asking(Asked::Acme));
+    if let Some(engine) = &engine {
+        challenges.share(engine.clone());
+    }
+    let common = acme::Common { engine, is_holder };
+    let mut keeper = spawn_local(acme::keep(settings, challenges, issued.clone(), common));
 
     let order_certificates = || {
         wishes.send_if_modified(|known| {
@@ -216,7 +227,12 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
         let server = &shared.state().config.server;
         (server.drain_delay, server.drain_timeout)
     };
-    keeper.abort();
+    // Then the locks of `acme.state` are free, and another replica need not wait for the lease.
+    drop(wishes);
+    if timeout(LAST_WORD, &mut keeper).await.is_err() {
+        keeper.abort();
+        _ = keeper.await;
+    }
     let stopped = async || {
         stop.received().await;
     };
@@ -230,8 +246,6 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
             sockets.leave_files();
             acceptors.shutdown().await;
             admin_acceptors.shutdown().await;
-            // Its locks are free when it has ended.
-            _ = keeper.await;
             manager.replaced_by(pid);
             match successor.go().await {
                 Ok(()) => {

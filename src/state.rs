@@ -262,6 +262,8 @@ pub(crate) struct Shared {
     pub throttle: Throttle,
     pub access_log: AccessLog,
     pub audit_log: AuditLog,
+    /// Whether this process is the one that gets certificates by ACME.
+    pub is_acme_holder: Arc<AtomicBool>,
     /// What replicas share; `None` if this process shares nothing.
     pub engine: Option<Engine>,
     /// The logins that replicas have revoked.
@@ -306,6 +308,7 @@ impl Shared {
             audit_log,
             revocations: engine.as_ref().map(SharedRevoked::new),
             engine,
+            is_acme_holder: Arc::default(),
             resolved_tags: ResolvedTags::default(),
             tag_locks: Arc::default(),
             catalog_readers: Arc::default(),

@@ -13,7 +13,7 @@ use super::schedule;
 use super::store::{Renewal, Store};
 use crate::config::Acme;
 use crate::crypto::provider;
-use crate::disk::{Content, Mode};
+use crate::disk::{self, Content, Mode};
 use crate::pki::pair;
 use crate::pki::{self, Facts, RenewedBy, ServedCertificate, SystemRoots, date};
 use crate::problem::{Problem, Problems};
@@ -104,8 +104,27 @@ pub(super) fn validity(acme: &Acme) -> Option<(OffsetDateTime, OffsetDateTime)> 
     certificates.first().map(|certificate| (certificate.facts.not_before, certificate.facts.not_after))
 }
 
-/// The stored certificate's name for its directory (RFC 9773 section 4.1). `None` if none is usable, or
-/// if it does not name its issuer's key.
+/// Whether a certificate that another replica has got is to be served instead of the one in the
+/// folder.
+pub(super) fn is_newer(acme: &Acme, pem: &Secret) -> bool {
+    let Ok((from, _)) = validate(acme, pem, OffsetDateTime::now_utc()) else { return false };
+    let is_same =
+        disk::read(&acme.files().certificate, disk::SMALL).is_ok_and(|content| content.bytes == pem.expose());
+    !is_same && validity(acme).is_none_or(|(kept, _)| from >= kept)
+}
+
+/// Whether the folder has a certificate for these settings.
+pub(super) fn is_kept(acme: &Acme) -> bool {
+    let read = disk::read(&acme.files().certificate, disk::SMALL);
+    let renewal = Store::new(&acme.state).renewal();
+    renewal.is_some_and(|renewal| renewal.matches(acme))
+        && read.is_ok_and(|content| {
+            validate(acme, &Secret::new(content.bytes), OffsetDateTime::now_utc()).is_ok()
+        })
+}
+
+/// The stored certificate's name for its directory (RFC 9773 section 4.1). `None` if none is
+/// usable, or if it does not name its issuer's key.
 pub(super) fn identifier(acme: &Acme) -> Option<CertificateIdentifier<'static>> {
     let (certificates, _) =
         pki::load(&[acme.files()], RenewedBy::Acme, OffsetDateTime::now_utc(), &|_| true).ok()?;

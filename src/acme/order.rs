@@ -34,10 +34,10 @@ pub(super) async fn obtain(
         Some(order) => order,
         None => begin(acme, store, account).await?,
     };
-    match advance(acme, &mut order, &key, challenges).await {
+    match advance(acme, store, &mut order, &key, challenges).await {
         Ok(chain) => Ok(Secret::new([chain.as_bytes(), b"\n", key.expose()].concat())),
         Err(error) if order.state().status == OrderStatus::Invalid => {
-            store.forget_order();
+            store.forget_order().await;
             // The error of an order, such as `unauthorized`, concerns a name, not the account.
             Err(IssuanceError::new(validation_errors(&mut order).await.unwrap_or(error.message)))
         }
@@ -57,7 +57,7 @@ async fn resume(
     match retry_bad_nonce(async || account.order(url.clone()).await).await {
         Ok(mut order) => {
             if order.state().status == OrderStatus::Invalid {
-                store.forget_order();
+                store.forget_order().await;
                 return Ok(None);
             }
             tracing::info!(order = url, "resuming the order");
@@ -65,7 +65,7 @@ async fn resume(
         }
         // It has expired, or belongs to an earlier account.
         Err(Error::Api(problem)) if !is_temporary(&problem) => {
-            store.forget_order();
+            store.forget_order().await;
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -131,12 +131,13 @@ fn offered_profiles(account: &Account) -> String {
 
 async fn advance(
     acme: &Acme,
+    store: &Store,
     order: &mut Order,
     key: &Secret,
     challenges: &Arc<Challenges>,
 ) -> Result<String, IssuanceError> {
     if order.state().status == OrderStatus::Pending {
-        let _offers = offer_answers(acme, order, challenges).await?;
+        let _offers = offer_answers(acme, store, order, challenges).await?;
         retry_bad_nonce(async || order.poll_ready(&POLLS).await).await?;
     }
     if order.state().status == OrderStatus::Ready {
@@ -156,6 +157,7 @@ async fn advance(
 /// Offers an answer for each name that is not validated yet, and requests its validation.
 async fn offer_answers(
     acme: &Acme,
+    store: &Store,
     order: &mut Order,
     challenges: &Arc<Challenges>,
 ) -> Result<Vec<Offer>, IssuanceError> {
@@ -178,12 +180,15 @@ async fn offer_answers(
             )));
         };
         let proof = challenge.key_authorization();
-        offers.push(match acme.challenge {
+        let offer = match acme.challenge {
             AcmeChallenge::TlsAlpn01 => challenges
                 .offer_handshake(&name, proof.digest().as_ref())
                 .map_err(|error| IssuanceError::new(format!("{name}: {error}")))?,
             AcmeChallenge::Http01 => challenges.offer_text(&challenge.token, proof.as_str()),
-        });
+        };
+        // Before the directory looks, which may be at any replica.
+        store.answer(&offer).await;
+        offers.push(offer);
         if challenge.status == ChallengeStatus::Pending {
             retry_bad_nonce(async || challenge.set_ready().await).await?;
         }

@@ -9,6 +9,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::{Access, FlockOperation, access, flock};
 use rustix::io::Errno;
@@ -18,21 +19,27 @@ use tokio::task::spawn_blocking;
 
 pub(super) use self::records::{AccountRecord, OrderRecord, Renewal};
 use super::error::IssuanceError;
+use super::lease::{Lease, Record};
 use crate::config::Acme;
 use crate::disk::{self, Staged};
 use crate::problem::Problem;
 use crate::secret::Secret;
+use crate::tls::Offer;
 
 const ACCOUNT: &str = "account.json";
 const ORDER: &str = "order.json";
 const RENEWAL: &str = "renewal.json";
+/// As in [`Acme::files`].
+const CERTIFICATE: &str = "certificate.pem";
 const LOCK: &str = "lock";
 
-/// The folder `acme.state`.
+/// The folder `acme.state`. With a lease, what is written goes to the engine first, and only while the
+/// lease lasts; see [`Lease::write`].
 pub(super) struct Store {
     folder: PathBuf,
     /// Locks the folder while it is open.
     lock: OnceCell<File>,
+    lease: Option<Rc<Lease>>,
 }
 
 /// The accounts by the URL of their directory, so that an operator who tries another directory can
@@ -41,7 +48,12 @@ type Accounts = BTreeMap<String, AccountRecord>;
 
 impl Store {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), lock: OnceCell::new() }
+        Self { folder: folder.to_owned(), lock: OnceCell::new(), lease: None }
+    }
+
+    /// A folder whose records replicas share.
+    pub(super) fn shared(folder: &Path, lease: Rc<Lease>) -> Self {
+        Self { lease: Some(lease), ..Self::new(folder) }
     }
 
     /// Returns the problem if the folder cannot be written to.
@@ -64,10 +76,65 @@ impl Store {
     /// its result is saved, the attempt is recorded as the last of `failures` consecutive failures.
     /// Success proves that the folder is writable.
     pub(super) async fn begin(&self, acme: &Acme, failures: u32) -> Result<(), IssuanceError> {
+        self.prepare()?;
+        self.save(Record::Renewal, &Renewal::in_progress(acme, failures)).await
+    }
+
+    fn prepare(&self) -> Result<(), IssuanceError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
         made.map_err(|error| write_error(&self.folder, &error))?;
-        self.lock()?;
-        self.save(RENEWAL, &Renewal::in_progress(acme, failures)).await
+        self.lock()
+    }
+
+    /// Lets every replica give this answer to the directory.
+    pub(super) async fn answer(&self, offer: &Offer) {
+        if let Some(lease) = &self.lease {
+            lease.answer(offer).await;
+        }
+    }
+
+    /// The record in the folder as replicas share it, if it is about this certificate.
+    pub(super) fn own(&self, acme: &Acme, record: Record) -> Result<Option<Secret>, IssuanceError> {
+        let text = match record {
+            Record::Account => self.account(acme)?.map(|account| json(&account)),
+            Record::Order => self.order()?.filter(|order| order.matches(acme)).map(|order| json(&order)),
+            Record::Renewal => {
+                self.renewal().filter(|renewal| renewal.matches(acme)).map(|renewal| json(&renewal))
+            }
+            Record::Certificate => {
+                let read = disk::read(&acme.files().certificate, disk::SMALL);
+                read.ok().map(|content| Ok(Secret::new(content.bytes)))
+            }
+        };
+        text.transpose().map_err(|error| write_error(&self.folder, &error))
+    }
+
+    /// Writes a record that another replica has shared, or removes it.
+    pub(super) async fn copy(
+        &self,
+        acme: &Acme,
+        record: Record,
+        content: Option<Secret>,
+    ) -> Result<(), IssuanceError> {
+        self.prepare()?;
+        let content = match (record, content) {
+            (Record::Order, None) => {
+                self.remove(ORDER);
+                return Ok(());
+            }
+            (_, None) => return Ok(()),
+            (Record::Account, Some(content)) => {
+                let mut accounts = self.accounts()?;
+                let account = serde_json::from_slice(content.expose());
+                accounts.insert(
+                    acme.directory.clone(),
+                    account.map_err(|error| write_error(&self.folder, &error.into()))?,
+                );
+                json(&accounts).map_err(|error| write_error(&self.folder, &error))?
+            }
+            (_, Some(content)) => content,
+        };
+        write(self.folder.join(file(record)), content).await
     }
 
     pub(super) fn account(&self, acme: &Acme) -> Result<Option<AccountRecord>, IssuanceError> {
@@ -96,13 +163,16 @@ impl Store {
         acme: &Acme,
         account: AccountRecord,
     ) -> Result<(), IssuanceError> {
+        let path = self.account_file();
+        let text = json(&account).map_err(|error| write_error(&path, &error))?;
+        self.share(Record::Account, Some(&text)).await;
         let mut accounts = self.accounts()?;
         accounts.insert(acme.directory.clone(), account);
-        self.save(ACCOUNT, &accounts).await
+        write(path, json(&accounts).map_err(|error| write_error(&self.folder, &error))?).await
     }
 
     pub(super) async fn save_order(&self, order: &OrderRecord) -> Result<(), IssuanceError> {
-        self.save(ORDER, order).await
+        self.save(Record::Order, order).await
     }
 
     /// Saves the renewal. An error is only logged, since the caller keeps the renewal in memory.
@@ -111,26 +181,37 @@ impl Store {
         if self.lock().is_err() {
             return;
         }
-        if let Err(failure) = self.save(RENEWAL, renewal).await {
+        if let Err(failure) = self.save(Record::Renewal, renewal).await {
             tracing::error!("{}", failure.message);
         }
     }
 
     /// Replaces the certificate and its key.
-    pub(super) async fn install(&self, path: &Path, pem: Secret) -> Result<(), IssuanceError> {
-        write(path.to_owned(), pem).await
+    pub(super) async fn install(&self, pem: Secret) -> Result<(), IssuanceError> {
+        self.share(Record::Certificate, Some(&pem)).await;
+        write(self.folder.join(CERTIFICATE), pem).await
     }
 
     /// Removes the account of this directory and the order.
     pub(super) async fn forget_account(&self, acme: &Acme) -> Result<(), IssuanceError> {
         let mut accounts = self.accounts()?;
         accounts.remove(&acme.directory);
-        self.forget_order();
-        self.save(ACCOUNT, &accounts).await
+        self.forget_order().await;
+        self.share(Record::Account, None).await;
+        let path = self.account_file();
+        write(path, json(&accounts).map_err(|error| write_error(&self.folder, &error))?).await
     }
 
-    pub(super) fn forget_order(&self) {
-        self.forget(ORDER);
+    pub(super) async fn forget_order(&self) {
+        self.share(Record::Order, None).await;
+        self.remove(ORDER);
+    }
+
+    /// Never returns once the lease is lost.
+    async fn share(&self, record: Record, content: Option<&Secret>) {
+        if let Some(lease) = &self.lease {
+            lease.write(record, content).await;
+        }
     }
 
     fn accounts(&self) -> Result<Accounts, IssuanceError> {
@@ -179,13 +260,14 @@ impl Store {
         }
     }
 
-    async fn save<T: Serialize>(&self, name: &str, record: &T) -> Result<(), IssuanceError> {
-        let path = self.folder.join(name);
-        let text = serde_json::to_vec_pretty(record).map_err(|error| write_error(&path, &error.into()))?;
-        write(path, Secret::new(text)).await
+    async fn save<T: Serialize>(&self, record: Record, content: &T) -> Result<(), IssuanceError> {
+        let path = self.folder.join(file(record));
+        let text = json(content).map_err(|error| write_error(&path, &error))?;
+        self.share(record, Some(&text)).await;
+        write(path, text).await
     }
 
-    fn forget(&self, name: &str) {
+    fn remove(&self, name: &str) {
         let path = self.folder.join(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -194,6 +276,19 @@ impl Store {
             _ => {}
         }
     }
+}
+
+fn file(record: Record) -> &'static str {
+    match record {
+        Record::Account => ACCOUNT,
+        Record::Order => ORDER,
+        Record::Renewal => RENEWAL,
+        Record::Certificate => CERTIFICATE,
+    }
+}
+
+fn json<T: Serialize>(content: &T) -> io::Result<Secret> {
+    Ok(Secret::new(serde_json::to_vec_pretty(content)?))
 }
 
 /// Writes on another thread: a sync may take long, and this thread accepts connections.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::collector::Collector;
@@ -55,7 +56,8 @@ impl Collector for Exposition {
         self.connections(&mut page)?;
         self.logins(&mut page, &state)?;
         upstream(&mut page, &state)?;
-        certificates(&mut page, &state)?;
+        let is_holder = self.shared.is_acme_holder.load(Ordering::Relaxed);
+        certificates(&mut page, &state, is_holder)?;
         self.engine(&mut page)?;
         self.settings(&mut page)
     }
@@ -195,7 +197,7 @@ fn upstreams<'a>(page: &mut Page<'_>, servers: &'a [Arc<Server>]) -> fmt::Result
     page.counters("upstream_ejections", "Times that an address was set aside after failures", ejections)
 }
 
-fn certificates(page: &mut Page<'_>, state: &State) -> fmt::Result {
+fn certificates(page: &mut Page<'_>, state: &State, is_holder: bool) -> fmt::Result {
     let ends = state.tls.certificates().map(|facts| {
         let name = facts.names().next().unwrap_or_default();
         (name, facts.not_after.unix_timestamp())
@@ -224,11 +226,7 @@ fn certificates(page: &mut Page<'_>, state: &State) -> fmt::Result {
         "Time of the next attempt to get a certificate, in Unix time",
         known.iter().map(|known| ([], known.next.unix_timestamp())),
     )?;
-    page.gauges(
-        "acme_holder",
-        "Whether this process gets the certificates",
-        [([], u64::from(state.config.acme.is_some()))],
-    )
+    page.gauges("acme_holder", "Whether this process gets the certificates", [([], u64::from(is_holder))])
 }
 
 impl Exposition {

@@ -55,10 +55,10 @@ impl Plain {
     async fn serve(self: Rc<Self>, accepted: Accepted) {
         let Accepted { socket, peer, slot, .. } = accepted;
         let time = self.shared.state().config.limits.handshake_timeout;
-        let service = service_fn(|request| {
-            let response = self.answer(&request, peer);
+        let service = service_fn(async |request| {
+            let response = self.answer(&request, peer).await;
             tracing::debug!(%peer, path = request.uri().path(), status = response.status().as_u16(), "plain HTTP");
-            async { Ok::<_, Infallible>(response) }
+            Ok::<_, Infallible>(response)
         });
         let socket = match TcpStream::from_std(socket) {
             Ok(socket) => socket,
@@ -82,12 +82,12 @@ impl Plain {
         }
     }
 
-    fn answer<B: Body>(&self, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
-        let state = self.shared.state();
+    async fn answer<B: Body>(&self, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
+        let state = self.shared.state().clone();
         let path = target::decode(request.uri().path());
         let token = path.strip_prefix(CHALLENGE);
         if let (Some(token), &Method::GET) = (token, request.method()) {
-            return challenge_response(state.tls.challenges.text(token));
+            return challenge_response(state.tls.challenges.text(token).await);
         }
         let path = request.uri().path_and_query().map_or("/", |target| target.as_str());
         gate::check_plain(request, &state, peer, |host, is_behind_proxies| {

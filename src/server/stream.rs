@@ -52,7 +52,11 @@ impl Stream {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
         };
-        let session = Session::new(choice.config, records).map_err(io::Error::other)?;
+        let answer = match &choice.place {
+            Some(place) => tls.challenges.handshake(place).await,
+            None => None,
+        };
+        let session = Session::new(answer.unwrap_or(choice.config), records).map_err(io::Error::other)?;
         let stream = Self(Rc::new(Inner { session: RefCell::new(session), meter }));
         poll_fn(|cx| stream.poll_handshake(cx)).await?;
         Ok((stream, choice.asks))

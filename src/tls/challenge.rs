@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::ServerConfig;
@@ -11,20 +11,35 @@ use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::crypto::provider;
+use crate::engine::Engine;
+use crate::secret::Secret;
 
 /// The ALPN protocol of RFC 8737, which consists of the handshake alone.
 pub(crate) const PROTOCOL: &[u8] = b"acme-tls/1";
 
+/// Bytes of SHA-256.
+const DIGEST: usize = 32;
+
 /// The answers on offer. The process has one set, which all workers share and which survives
-/// reloads.
-#[derive(Debug, Default)]
-pub(crate) struct Challenges(Mutex<HashMap<String, Answer>>);
+/// reloads. With an engine, the answers of other replicas belong to it.
+#[derive(Default)]
+pub(crate) struct Challenges {
+    own: Mutex<HashMap<Place, Answer>>,
+    engine: OnceLock<Engine>,
+}
+
+/// Where a directory looks for an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// Behind a token.
+    Token(String),
+    /// In the handshake for a server name.
+    ServerName(String),
+}
 
 #[derive(Debug, Clone)]
 enum Answer {
-    /// Offered under a token.
     Text(String),
-    /// Offered under a server name.
     Handshake(Arc<ServerConfig>),
 }
 
@@ -34,61 +49,109 @@ pub(crate) type ChallengeError = Box<dyn std::error::Error>;
 /// An answer on offer. Dropping it withdraws the answer.
 pub(crate) struct Offer {
     challenges: Arc<Challenges>,
-    key: String,
+    pub(crate) place: Place,
+    /// What other replicas need to answer too.
+    pub(crate) shared: Secret,
+}
+
+impl Place {
+    /// The name of the key under which replicas share the answer.
+    pub(crate) fn key(&self, engine: &Engine) -> String {
+        let (kind, name) = match self {
+            Self::Token(token) => ("token", token),
+            Self::ServerName(name) => ("name", name),
+        };
+        engine.key(&["acme", "answer", kind, name])
+    }
 }
 
 impl Challenges {
+    /// Asks `engine` too from now on.
+    pub(crate) fn share(&self, engine: Engine) {
+        _ = self.engine.set(engine);
+    }
+
     /// The answer to `GET /.well-known/acme-challenge/TOKEN` (RFC 8555 section 8.3).
-    pub(crate) fn text(&self, token: &str) -> Option<String> {
-        match self.find(token)? {
-            Answer::Text(text) => Some(text),
-            Answer::Handshake(_) => None,
+    pub(crate) async fn text(&self, token: &str) -> Option<String> {
+        let place = Place::Token(token.to_owned());
+        match self.find(&place) {
+            Some(Answer::Text(text)) => Some(text),
+            Some(Answer::Handshake(_)) => None,
+            None if is_token(token) => {
+                String::from_utf8(self.elsewhere(&place).await?.expose().to_vec()).ok()
+            }
+            None => None,
         }
     }
 
-    /// The configuration that answers a directory's handshake (RFC 8737 section 3). `None` for
-    /// other clients and for names without an answer; the ordinary handshake then rejects the
-    /// protocol.
-    pub(crate) fn handshake(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
+    /// The place where a directory's handshake (RFC 8737 section 3) looks. `None` for other clients.
+    pub(crate) fn asked(hello: &ClientHello<'_>) -> Option<Place> {
         let mut protocols = hello.alpn()?;
         if protocols.next() != Some(PROTOCOL) || protocols.next().is_some() {
             return None;
         }
-        match self.find(&hello.server_name()?.to_ascii_lowercase())? {
-            Answer::Handshake(config) => Some(config),
-            Answer::Text(_) => None,
+        Some(Place::ServerName(hello.server_name()?.to_ascii_lowercase()))
+    }
+
+    /// The configuration that answers such a handshake. `None` if there is no answer; the ordinary
+    /// handshake then rejects the protocol.
+    pub(crate) async fn handshake(&self, place: &Place) -> Option<Arc<ServerConfig>> {
+        match (self.find(place), place) {
+            (Some(Answer::Handshake(config)), _) => Some(config),
+            (None, Place::ServerName(_)) => {
+                let answer = self.elsewhere(place).await?;
+                let (digest, name) = answer.expose().split_at_checked(DIGEST)?;
+                handshake(str::from_utf8(name).ok()?, digest).map(Arc::new).ok()
+            }
+            _ => None,
         }
     }
 
     /// Answers `text` under `token` from now on.
     pub(crate) fn offer_text(self: &Arc<Self>, token: &str, text: &str) -> Offer {
-        self.offer(token.to_owned(), Answer::Text(text.to_owned()))
+        self.offer(Place::Token(token.to_owned()), Answer::Text(text.to_owned()), text.as_bytes().to_vec())
     }
 
-    /// Answers handshakes for `name`, a DNS name or an IP address, from now on. `digest` is SHA-256 of the key authorization.
+    /// Answers handshakes for `name`, a DNS name or an IP address, from now on. `digest` is SHA-256
+    /// of the key authorization.
     pub(crate) fn offer_handshake(
         self: &Arc<Self>,
         name: &str,
         digest: &[u8],
     ) -> Result<Offer, ChallengeError> {
         let config = handshake(name, digest)?;
-        Ok(self.offer(server_name(name), Answer::Handshake(Arc::new(config))))
+        let shared = [digest, name.as_bytes()].concat();
+        Ok(self.offer(Place::ServerName(server_name(name)), Answer::Handshake(Arc::new(config)), shared))
     }
 
-    fn offer(self: &Arc<Self>, key: String, answer: Answer) -> Offer {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), answer);
-        Offer { challenges: self.clone(), key }
+    fn offer(self: &Arc<Self>, place: Place, answer: Answer, shared: Vec<u8>) -> Offer {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), answer);
+        Offer { challenges: self.clone(), place, shared: Secret::new(shared) }
     }
 
-    fn find(&self, key: &str) -> Option<Answer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    fn find(&self, place: &Place) -> Option<Answer> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+    }
+
+    /// What another replica answers.
+    async fn elsewhere(&self, place: &Place) -> Option<Secret> {
+        let engine = self.engine.get()?;
+        let key = place.key(engine);
+        let mut command = redis::cmd("GET");
+        let sealed: Option<Vec<u8>> = engine.query(command.arg(&key)).await.ok()?;
+        engine.open(&key, &sealed?)
     }
 }
 
 impl Drop for Offer {
     fn drop(&mut self) {
-        self.challenges.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.challenges.own.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
     }
+}
+
+/// Whether it can be a token (RFC 8555 section 8.1).
+fn is_token(text: &str) -> bool {
+    text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// The name that a directory asks for in its handshake. For an IP address it is the name of the
@@ -108,7 +171,7 @@ fn server_name(name: &str) -> String {
 }
 
 fn handshake(name: &str, digest: &[u8]) -> Result<ServerConfig, ChallengeError> {
-    if digest.len() != 32 {
+    if digest.len() != DIGEST {
         return Err("the digest is not SHA-256".into());
     }
     let mut params = CertificateParams::new([name.to_owned()])?;

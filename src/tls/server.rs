@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
-use super::challenge::Challenges;
+use super::challenge::{Challenges, Place};
 use super::client::Authorities;
 use super::client_auth::ClientAuth;
 use super::files::TlsFiles;
@@ -41,6 +41,8 @@ pub(crate) struct Choice {
     pub config: Arc<ServerConfig>,
     /// Whether the session asks the client for a certificate.
     pub asks: bool,
+    /// Where an ACME directory looks for an answer, if the client is one. It replaces `config`.
+    pub place: Option<Place>,
 }
 
 impl ServerTls {
@@ -67,16 +69,16 @@ impl ServerTls {
 
     /// Chooses the configuration for a client's first message; `None` if it cannot be parsed.
     pub(crate) fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
-        if let Some(config) = hello.and_then(|hello| self.challenges.handshake(hello)) {
-            return Choice { config, asks: false };
+        if let Some(place) = hello.and_then(Challenges::asked) {
+            return Choice { config: self.config.clone(), asks: false, place: Some(place) };
         }
         // A client that sends no name may want any of them: IP addresses are never sent as names.
         let asked = |auth: &&ClientAuth| {
             hello.is_some_and(|hello| hello.server_name().is_none_or(|name| auth.covers(Host::Name(name))))
         };
         match self.client.as_ref().filter(asked) {
-            Some(auth) => Choice { config: auth.config.clone(), asks: true },
-            None => Choice { config: self.config.clone(), asks: false },
+            Some(auth) => Choice { config: auth.config.clone(), asks: true, place: None },
+            None => Choice { config: self.config.clone(), asks: false, place: None },
         }
     }
 }

@@ -33,8 +33,8 @@ async fn stored_records_can_be_read_again_but_only_by_their_owner() {
     {
         assert_eq!(fs::metadata(folder.path(path)).unwrap().permissions().mode() & 0o7777, mode, "{path}");
     }
-    store.forget_order();
-    store.forget_order();
+    store.forget_order().await;
+    store.forget_order().await;
     assert!(store.order().unwrap().is_none());
 }
 

@@ -84,6 +84,11 @@ pub fn lay_out(text: &str, folder: &Path) {
     if let Some(path) = missing(shared.get("ca"), folder) {
         place(&authority.join("ca.crt"), folder, &path);
     }
+    if let Some(path) = missing(section("acme").get("eab_key"), folder) {
+        fs::write(folder.join("hmac"), "A".repeat(64)).unwrap();
+        command::chmod(&folder.join("hmac"), 0o640);
+        place(&folder.join("hmac"), folder, &path);
+    }
     if let Some(path) = missing(token.get("key"), folder) {
         fs::create_dir_all(folder.join(&path).parent().unwrap()).unwrap();
         command::tidegate(folder, &["token", &path]);
