@@ -161,8 +161,8 @@ impl SharedRevoked {
         Ok(is_changed)
     }
 
-    /// Looks at the own list; `false` if it has not changed. One that cannot be read now stays as it
-    /// was.
+    /// Looks at the own list; `false` if it has not changed. One that cannot be read now stays as
+    /// it was.
     fn look(&self, memory: &mut Memory, list: &LiveFile<Revoked>, life: Duration) -> bool {
         let Ok(list) = list.current() else { return false };
         let is_same = |(known, of): &(Arc<Revoked>, Duration)| Arc::ptr_eq(known, &list) && *of == life;
