@@ -16,6 +16,7 @@ use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use crate::acme;
+use crate::agreement;
 use crate::auth::Verifier;
 use crate::caretaker::{Caretaker, OrderSignals, standing};
 use crate::config::{AcmeChallenge, Config};
@@ -120,6 +121,9 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
     let loaded = look_at(&config);
     let mut state = State::build(config, None).map_err(AppError::Settings)?;
     heritage.pass_to(&mut state);
+    if let Some(engine) = &engine {
+        agreement::begin(engine, &state).await;
+    }
     for warning in &state.warnings {
         tracing::warn!("{warning}");
     }
@@ -146,6 +150,9 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
     if let Some(revocations) = shared.revocations.as_ref().filter(|_| own_list(&shared).is_some()) {
         revocations.first_reading().await;
     }
+    engine_keeper.spawn_local(agreement::keep(shared.clone()));
+    let tag_locks = shared.tag_locks.clone();
+    engine_keeper.spawn_local(async move { tag_locks.keep().await });
     let reloader = Reloader::new(path, shared.clone(), loaded);
     let mut workers = start_workers(threads, &shared)?;
     // All that can fail has been done.
@@ -274,6 +281,7 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
             Err(error)
         }
     };
+    shared.tag_locks.finish().await;
     // Removes the sockets. Whoever watched until now gets the end of the answer.
     admin_acceptors.shutdown().await;
     admin_tasks.shutdown().await;

@@ -50,6 +50,7 @@ mod gate;
 // 6 connections
 mod server;
 // 7 process
+mod agreement;
 mod ping;
 mod process;
 mod reload;

@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::timeout;
 
 use crate::config::{ServerAddress, UpstreamAuthorization};
+use crate::engine::Engine;
 use crate::state::State;
 use crate::upstream::{
     Endpoint, FaultKind, Probed, Registry, Server, UpstreamError, UpstreamFault, look_up, probe,
@@ -41,6 +42,17 @@ pub(crate) fn ask(state: &State) -> Vec<Result<String, String>> {
     // Does not wait for a name lookup.
     runtime.shutdown_background();
     answers
+}
+
+/// Connects to the engine of `[shared]`, if there is one: what to say about it.
+pub(crate) fn ask_engine(state: &State) -> Option<Result<String, String>> {
+    let url = state.config.shared.url.as_ref()?;
+    let engine = Engine::new(&state.config.shared).ok().flatten()?;
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).ok()?;
+    let answer = runtime.block_on(engine.probe());
+    // Does not wait for a name lookup.
+    runtime.shutdown_background();
+    Some(answer.map(|()| format!("{url}: it can be used")).map_err(|why| format!("{url}: {why}")))
 }
 
 /// The answer of the first address that gives one, or what is wrong with one that fails.

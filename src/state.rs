@@ -6,6 +6,7 @@ mod heritage;
 mod reloads;
 mod request_ids;
 mod resolved_tags;
+mod tag_leases;
 mod tag_locks;
 mod unmatched_users;
 mod unusable_rules;
@@ -46,6 +47,7 @@ pub(crate) use heritage::Heritage;
 pub(crate) use reloads::Reloads;
 use request_ids::RequestIds;
 pub(crate) use resolved_tags::{ResolvedTags, Told};
+pub(crate) use tag_leases::NotLeased;
 pub(crate) use tag_locks::{TagLock, TagLocks};
 pub(crate) use unusable_rules::without_host;
 pub(crate) use upload_places::UploadPlaces;
@@ -307,10 +309,10 @@ impl Shared {
             access_log,
             audit_log,
             revocations: engine.as_ref().map(SharedRevoked::new),
-            engine,
             is_acme_holder: Arc::default(),
             resolved_tags: ResolvedTags::default(),
-            tag_locks: Arc::default(),
+            tag_locks: Arc::new(TagLocks::new(engine.as_ref())),
+            engine,
             catalog_readers: Arc::default(),
             request_ids: RequestIds::default(),
             warned_peers: WarnedPeers::default(),

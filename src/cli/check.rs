@@ -112,6 +112,12 @@ fn beyond_the_settings(state: &State, upstream: bool, within: Option<Duration>) 
             }
         }
     }
+    match upstream.then(|| ping::ask_engine(state)).flatten() {
+        Some(Ok(answer)) => say(&format!("shared state {answer}\n")),
+        // No replica needs it to start.
+        Some(Err(why)) => complain(&format!("warning: shared state {why}")),
+        None => {}
+    }
     code
 }
 

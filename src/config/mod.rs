@@ -201,10 +201,14 @@ impl Config {
         let names = server.as_ref().map_or(&[][..], |server| &server.names);
         let mode = auth.as_ref().map(|auth| auth.mode);
         let authorization = upstream.as_ref().map(|upstream| upstream.authorization);
-        let token = document.section("token", |section| Token::read(section, names, mode, authorization));
+        let shared = document.section("shared", Shared::read);
+        let has_balancer = server.as_ref().is_some_and(|server| !server.trusted_proxies.is_empty());
+        let is_alone = shared.as_ref().is_some_and(|shared| shared.url.is_none());
+        let token = document.section("token", |section| {
+            Token::read(section, names, mode, authorization, has_balancer && is_alone)
+        });
         let log = document.section("log", Log::read);
         let metrics = document.section("metrics", Metrics::read);
-        let shared = document.section("shared", Shared::read);
         document.finish();
         route::warn_of_unreachable(routes.as_deref().unwrap_or_default(), &mut report);
         if let Some(groups) = &groups {

@@ -36,12 +36,14 @@ const REFRESH_TTL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_ho
 
 impl Token {
     /// `names` is `server.names`, `mode` is `auth.mode`, `authorization` is
-    /// `upstream.authorization`.
+    /// `upstream.authorization`. `may_be_one_of_many` says that there are load balancers, and that
+    /// replicas share nothing.
     pub(super) fn read(
         section: &mut Section<'_, '_>,
         names: &[String],
         mode: Option<AuthMode>,
         authorization: Option<UpstreamAuthorization>,
+        may_be_one_of_many: bool,
     ) -> Option<Self> {
         let wanted = "printable ASCII without spaces, quotes and backslashes";
         let service = section.text("service", r#""""#, wanted, |text| match text {
@@ -74,6 +76,11 @@ impl Token {
                 "token.key is missing, so every start makes a new key, and the registry cannot verify the \
                  tokens that upstream.authorization = \"pass\" sends it; write key and certificate, \
                  which `tidegate token` makes",
+            )),
+            (Some(AuthMode::Token), Some(false), _) if may_be_one_of_many => Some((
+                &key_location,
+                "token.key is missing, so behind a load balancer the tokens of one replica are refused by the next; \
+                 write token.key, the same for all replicas, or [shared]",
             )),
             (Some(AuthMode::Token), Some(true), Some(false)) if has_certificate => Some((
                 &certificate_location,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, cmd};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisConnectionInfo, RedisError, cmd};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -131,12 +131,12 @@ pub(super) fn ends_it(error: &RedisError) -> bool {
 
 /// The error for the operator. It holds nothing of the question.
 pub(super) fn words(error: &RedisError) -> String {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return "it refuses user and password; correct shared.password_file, and the user in shared.url"
+            .to_owned();
+    }
     match error.code() {
-        Some("WRONGPASS" | "NOAUTH") => {
-            "it refuses user and password (WRONGPASS); correct shared.password_file, and \
-                                         the user in shared.url"
-                .to_owned()
-        }
+        Some("NOAUTH") => "it asks for a password (NOAUTH); name its file in shared.password_file".to_owned(),
         Some("NOPERM") => {
             "its access list does not permit what tidegate needs (NOPERM); see docs/shared.md".to_owned()
         }

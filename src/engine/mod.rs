@@ -3,8 +3,6 @@
 //! Everything works without it, and no request waits for it longer than [`PATIENCE`]. While it is
 //! away, questions fail at once.
 
-#![allow(dead_code, reason = "what replicas share comes part by part")]
-
 mod link;
 mod outage;
 mod seal;
@@ -17,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs, cmd};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
@@ -116,6 +114,13 @@ impl Engine {
         Engine { inner: self.inner.clone(), asked }
     }
 
+    /// Connects once, and returns why that fails.
+    pub(crate) async fn probe(&self) -> Result<(), String> {
+        let check = link::check(&self.key(&["check"]));
+        let opened = timeout(ATTEMPT, Link::open(&self.inner.target, &check)).await;
+        opened.unwrap_or_else(|_elapsed| Err(silence(ATTEMPT))).map(|_link| ())
+    }
+
     /// Connects, checks the connection and connects again, for ever. Runs on the main thread, to
     /// which the connection belongs.
     pub(crate) async fn keep(&self) -> Infallible {
@@ -175,8 +180,8 @@ impl Engine {
         key
     }
 
-    /// Asks the engine, from any thread. Takes [`PATIENCE`] at most, and no time while the engine is
-    /// known to be away. Silence makes it away.
+    /// Asks the engine, from any thread. Takes [`PATIENCE`] at most, and no time while the engine
+    /// is known to be away. Silence makes it away.
     ///
     /// # Errors
     /// The engine is away, or has refused the question.
@@ -225,10 +230,25 @@ impl Engine {
         self.inner.sealer.seal(key, plain).ok_or(Away)
     }
 
-    /// Opens what [`Engine::seal`] has sealed for the key of this name; `None` if it was sealed with
-    /// another secret, or for another key.
+    /// Opens what [`Engine::seal`] has sealed for the key of this name; `None` if it was sealed
+    /// with another secret, or for another key.
     pub(crate) fn open(&self, key: &str, sealed: &[u8]) -> Option<Secret> {
         self.inner.sealer.open(key, sealed)
+    }
+
+    /// The secret of this name that all replicas have: the one in the engine, else `ours`, which is
+    /// put there.
+    pub(crate) async fn agree(&self, name: &str, ours: &Secret) -> Result<Secret, Away> {
+        // After a change of the secret that seals, nobody could open what is there.
+        let sealed_with = self.pseudonym(&[b"sealed with"]);
+        let key = self.key(&["secret", &sealed_with, name]);
+        if let Some(sealed) = self.query::<Option<Vec<u8>>>(cmd("GET").arg(&key)).await? {
+            return self.open(&key, &sealed).ok_or(Away);
+        }
+        let sealed = self.seal(&key, ours)?;
+        self.query::<()>(cmd("SET").arg(&key).arg(sealed).arg("NX")).await?;
+        let sealed = self.query::<Option<Vec<u8>>>(cmd("GET").arg(&key)).await?;
+        sealed.and_then(|sealed| self.open(&key, &sealed)).ok_or(Away)
     }
 
     /// A name for `parts` that says nothing about them to those who do not know the secret.

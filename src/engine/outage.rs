@@ -17,6 +17,8 @@ pub(super) struct Outage {
     warned: Option<Instant>,
     /// Whether the log has a warning of this outage.
     is_known: bool,
+    /// Whether the engine has ever been there.
+    was_used: bool,
 }
 
 impl Outage {
@@ -43,8 +45,9 @@ impl Outage {
                 tracing::info!(url = %target.url(), after_s = seconds, "the shared state is used again");
             }
             Some(_) => {}
-            None => tracing::info!(url = %target.url(), "the shared state is used"),
+            None if !self.was_used => tracing::info!(url = %target.url(), "the shared state is used"),
+            None => {}
         }
-        self.is_known = false;
+        (self.is_known, self.was_used) = (false, true);
     }
 }

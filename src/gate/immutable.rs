@@ -65,8 +65,12 @@ async fn delete(tags: &ImmutableTags<'_>, tag: &str) -> Result<Vec<TagLock>, Ref
     if !tags.contain(tag) {
         return Ok(Vec::new());
     }
-    let lock = tags.lock(tag)?;
-    match tags.find(tag).await? {
+    let mut lock = tags.lock(tag)?;
+    let mut found = tags.find(tag).await?;
+    if found.is_none() && tags.lease(&mut lock, tag).await? {
+        found = tags.find(tag).await?;
+    }
+    match found {
         Some(_) => Err(Refusal::Immutable(format!(
             "tag {tag} of {} exists and is immutable; it cannot be deleted",
             tags.repository
@@ -97,8 +101,13 @@ async fn push(
             let message = format!("more than {} immutable tags at once", ImmutableTags::MOST);
             return Err(Refusal::Immutable(message));
         }
-        locks.push(tags.lock(tag)?);
-        match tags.has(tag, &manifest).await? {
+        let mut lock = tags.lock(tag)?;
+        let mut found = tags.has(tag, &manifest).await?;
+        if found.is_none() && tags.lease(&mut lock, tag).await? {
+            found = tags.has(tag, &manifest).await?;
+        }
+        locks.push(lock);
+        match found {
             None => {}
             Some(Some(digest)) => there.push(digest),
             Some(None) => {

@@ -12,7 +12,7 @@ use crate::access::Permit;
 use crate::registry::digest;
 use crate::registry::name;
 use crate::registry::pattern::TagPattern;
-use crate::state::{TagLock, TagLocks};
+use crate::state::{NotLeased, TagLock, TagLocks};
 
 /// Distribution answers 404 for a manifest whose media type is not accepted.
 const MANIFESTS: HeaderValue = HeaderValue::from_static(
@@ -62,12 +62,23 @@ impl<'a> ImmutableTags<'a> {
     }
 
     pub(super) fn lock(&self, tag: &str) -> Result<TagLock, Refusal> {
-        self.tag_locks.lock(self.repository, tag).ok_or_else(|| {
-            let repository = self.repository;
-            let message =
-                format!("tag {tag} of {repository} is being pushed at this moment and is immutable");
-            Refusal::Immutable(message)
+        self.tag_locks.lock(self.repository, tag).ok_or_else(|| self.is_being_pushed(tag))
+    }
+
+    /// Keeps other replicas from changing a tag that the registry does not have. Returns whether the
+    /// registry has to be asked once more.
+    pub(super) async fn lease(&self, lock: &mut TagLock, tag: &str) -> Result<bool, Refusal> {
+        lock.lease().await.map_err(|reason| match reason {
+            NotLeased::Held => self.is_being_pushed(tag),
+            NotLeased::Away => Refusal::Unshared,
         })
+    }
+
+    fn is_being_pushed(&self, tag: &str) -> Refusal {
+        let repository = self.repository;
+        Refusal::Immutable(format!(
+            "tag {tag} of {repository} is being pushed at this moment and is immutable"
+        ))
     }
 
     /// The head of the registry's answer about the manifest of a tag; `None` if there is none.

@@ -99,6 +99,9 @@ pub(super) enum Refusal {
     Unread,
     /// The audit log cannot be written, and `log.audit_required` is set.
     Unaudited,
+    /// The engine that replicas share is away, and only it knows whether another replica pushes the
+    /// tag.
+    Unshared,
     /// The system provides no random numbers for the signature of a token.
     Unsigned,
     /// There were too many wrong passwords: the time until the next one is checked.
@@ -159,7 +162,9 @@ impl Refusal {
             Self::Insufficient { .. } | Self::Denied { .. } | Self::ForeignOrigin => Refused::Rule,
             Self::NotOffered { .. } => Refused::ReadOnly,
             Self::Immutable(_) => Refused::Immutable,
-            Self::Busy | Self::Crowded | Self::Unread | Self::Unaudited | Self::Unsigned => Refused::Busy,
+            Self::Busy | Self::Crowded | Self::Unread | Self::Unaudited | Self::Unshared | Self::Unsigned => {
+                Refused::Busy
+            }
             Self::Throttled(_) | Self::WrongAgain(_) => Refused::Throttle,
             Self::Registry(_) | Self::BadGateway(_) | Self::NoAnswer(_) | Self::GatewayTimeout => {
                 return None;

@@ -268,6 +268,12 @@ fn row(refusal: Refusal) -> Row {
             "nothing can be changed while the audit log cannot be written; try again later, or tell the operator",
         )
         .header(RETRY_AFTER, SOON),
+        R::Unshared => Row::new(
+            S::SERVICE_UNAVAILABLE,
+            C::Unavailable,
+            "whether another replica pushes this immutable tag is not known now; try again in a few seconds",
+        )
+        .header(RETRY_AFTER, SOON),
         R::Throttled(left) => Row::new(
             S::TOO_MANY_REQUESTS,
             C::TooManyRequests,

@@ -40,7 +40,7 @@ impl Shared {
                 .into_iter()
                 .map(|(period, key)| (period, Carried(key)))
                 .collect(),
-            token_key: state.tokens.as_ref().and_then(|tokens| tokens.fresh_key()).cloned().map(Carried),
+            token_key: state.tokens.as_ref().and_then(|tokens| tokens.fresh_key()).map(Carried),
             upload_places: state.upload_places.secrets().iter().cloned().map(Carried).collect(),
             tag_locks: Some(Carried(self.tag_locks.family().clone())),
         }
@@ -49,7 +49,7 @@ impl Shared {
     /// Has the locks on immutable tags in common with the process before.
     pub(crate) fn take_over_locks(&mut self, heritage: &Heritage) {
         if let Some(Carried(family)) = &heritage.tag_locks {
-            self.tag_locks = Arc::new(TagLocks::of(family.clone()));
+            self.tag_locks = Arc::new(TagLocks::of(family.clone(), self.engine.as_ref()));
         }
     }
 }
@@ -59,7 +59,7 @@ impl Heritage {
     pub(crate) fn pass_to(&self, state: &mut State) {
         let tickets = self.tickets.iter().map(|(period, Carried(key))| (*period, key.clone()));
         state.tls.take_over_ticket_keys(tickets);
-        if let (Some(Carried(key)), Some(tokens)) = (&self.token_key, &mut state.tokens) {
+        if let (Some(Carried(key)), Some(tokens)) = (&self.token_key, &state.tokens) {
             tokens.take_over_key(key);
         }
         state.upload_places.accept(self.upload_places.iter().map(|Carried(secret)| secret.clone()));

@@ -67,6 +67,16 @@ impl ServerTls {
         self.tickets.take_over(keys);
     }
 
+    /// The secret of the tickets that all replicas should have; `None` if `tls.ticket_keys` has it.
+    pub(crate) fn proposed_ticket_secret(&self) -> Option<Secret> {
+        self.tickets.proposed()
+    }
+
+    /// Uses the secret that replicas have agreed upon for tickets.
+    pub(crate) fn agree_on_tickets(&self, secret: Secret) {
+        self.tickets.agree(secret);
+    }
+
     /// Chooses the configuration for a client's first message; `None` if it cannot be parsed.
     pub(crate) fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
         if let Some(place) = hello.and_then(Challenges::asked) {

@@ -19,6 +19,8 @@ use crate::secret::Secret;
 #[derive(Debug)]
 pub(crate) struct TicketKeys {
     secret: Option<Secret>,
+    /// The secret that replicas have agreed upon, if the settings have none.
+    agreed: Mutex<Option<Secret>>,
     /// The keys of at most three periods: the previous, the current and the next.
     known: Mutex<Vec<PeriodKey>>,
 }
@@ -46,7 +48,7 @@ impl TicketKeys {
     }
 
     fn new(secret: Option<Secret>) -> Self {
-        Self { secret, known: Mutex::default() }
+        Self { secret, agreed: Mutex::default(), known: Mutex::default() }
     }
 
     /// These keys if they were made of `secret`, else new ones made of it.
@@ -57,6 +59,30 @@ impl TicketKeys {
     /// The secret that the keys are made of; `None` if they are random.
     pub(super) fn secret(&self) -> Option<&Secret> {
         self.secret.as_ref()
+    }
+
+    /// The secret that replicas have agreed upon, or one to propose to them. `None` if the settings
+    /// have one.
+    pub(super) fn proposed(&self) -> Option<Secret> {
+        if self.secret.is_some() {
+            return None;
+        }
+        let mut agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if agreed.is_none() {
+            agreed = random();
+        }
+        agreed
+    }
+
+    /// Makes the keys from now on of the secret that replicas have agreed upon, unless the settings
+    /// have one. Sessions so far are not resumed.
+    pub(super) fn agree(&self, secret: Secret) {
+        let mut known = self.known();
+        let mut agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.secret.is_none() && agreed.as_ref() != Some(&secret) {
+            *agreed = Some(secret);
+            known.clear();
+        }
     }
 
     /// Returns period, nonce, ciphertext and tag. `None` if the ticket would be too long, or if the
@@ -85,14 +111,16 @@ impl TicketKeys {
 
     /// The key of `period` if it is valid in the period `now`. Forgets the keys that are not.
     fn key(&self, now: u64, period: u64) -> Option<Arc<RandomizedNonceKey>> {
-        let last = if self.secret.is_some() { now.saturating_add(1) } else { now };
-        let valid = now.saturating_sub(1)..=last;
         let mut known = self.known();
+        let agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let secret = self.secret.as_ref().or(agreed.as_ref());
+        let last = if secret.is_some() { now.saturating_add(1) } else { now };
+        let valid = now.saturating_sub(1)..=last;
         known.retain(|known| valid.contains(&known.period));
         if let Some(known) = known.iter().find(|known| known.period == period) {
             return Some(known.key.clone());
         }
-        let bytes = match &self.secret {
+        let bytes = match secret {
             _ if !valid.contains(&period) => return None,
             Some(secret) => derived(secret, period),
             None if period == now => random()?,

@@ -10,6 +10,7 @@ use jsonwebtoken::Header;
 use serde::Serialize;
 
 use super::claims::{ACCESS, Access, Claims};
+use super::key::Key;
 use super::tokens::Tokens;
 use super::unix_time::seconds;
 use crate::header::credentials::MAX_BEARER;
@@ -43,7 +44,7 @@ impl Tokens {
     /// Whether signing takes milliseconds, as with RSA. Do not sign on a thread that serves
     /// requests then.
     pub fn are_slow(&self) -> bool {
-        self.key.is_slow()
+        self.key.load().is_slow()
     }
 
     /// An access token for `service` that allows `scopes` to `subject`, which is empty for an
@@ -69,8 +70,9 @@ impl Tokens {
         most: usize,
     ) -> Result<Vec<Scope>, NotIssued> {
         let AskedScopes { scopes, newest } = asked;
-        let bare = self.unsigned(ACCESS, &self.claims(subject, service, &[], SystemTime::now())?)?;
-        let signature = 1 + self.key.signature_length().saturating_mul(4).div_ceil(3);
+        let key = self.key.load();
+        let bare = unsigned(&key, ACCESS, &self.claims(subject, service, &[], SystemTime::now())?)?;
+        let signature = 1 + key.signature_length().saturating_mul(4).div_ceil(3);
         // Base64 makes four bytes of three.
         let mut room = most.min(MAX_BEARER).saturating_sub(bare.len() + signature) / 4 * 3;
         let mut kept = vec![false; scopes.len()];
@@ -108,8 +110,9 @@ impl Tokens {
     }
 
     pub(crate) fn sign(&self, kind: &str, claims: &impl Serialize) -> Result<Secret, NotIssued> {
-        let mut token = self.unsigned(kind, claims)?;
-        let signature = self.key.sign(token.as_bytes()).ok_or(NotIssued::Unsigned)?;
+        let key = self.key.load();
+        let mut token = unsigned(&key, kind, claims)?;
+        let signature = key.sign(token.as_bytes()).ok_or(NotIssued::Unsigned)?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         if token.len() > MAX_BEARER {
@@ -117,14 +120,14 @@ impl Tokens {
         }
         Ok(Secret::new(token.into_bytes()))
     }
+}
 
-    fn unsigned(&self, kind: &str, claims: &impl Serialize) -> Result<String, NotIssued> {
-        let mut header = Header::new(self.key.algorithm);
-        header.typ = Some(kind.to_owned());
-        header.kid = Some(self.key.id.clone());
-        header.x5c = Some(self.key.chain.clone()).filter(|chain| !chain.is_empty());
-        Ok(format!("{}.{}", part(&header)?, part(claims)?))
-    }
+fn unsigned(key: &Key, kind: &str, claims: &impl Serialize) -> Result<String, NotIssued> {
+    let mut header = Header::new(key.algorithm);
+    header.typ = Some(kind.to_owned());
+    header.kid = Some(key.id.clone());
+    header.x5c = Some(key.chain.clone()).filter(|chain| !chain.is_empty());
+    Ok(format!("{}.{}", part(&header)?, part(claims)?))
 }
 
 fn part(content: &impl Serialize) -> Result<String, NotIssued> {

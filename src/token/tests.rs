@@ -95,8 +95,8 @@ fn a_token_of_each_kind_of_key_in_each_form_is_taken() {
             let verified = tokens.verify(&token, SERVICE, now).unwrap();
             assert_eq!((verified.subject.as_ref(), &verified.scopes), (Some(&alice()), &scopes()));
         }
-        assert!(same.key.is_bound(&tokens.key.bind(&[b"a", b"b"]), &[b"a", b"b"]));
-        assert!(!same.key.is_bound(&tokens.key.bind(&[b"ab", b""]), &[b"a", b"b"]));
+        assert!(same.key.load().is_bound(&tokens.key.load().bind(&[b"a", b"b"]), &[b"a", b"b"]));
+        assert!(!same.key.load().is_bound(&tokens.key.load().bind(&[b"ab", b""]), &[b"a", b"b"]));
     }
 }
 
@@ -177,15 +177,31 @@ fn dates_count_at_each_use_of_a_token_that_is_remembered() {
 
 #[test]
 fn a_signature_is_checked_once() {
-    let mut tokens = built(&settings(None));
+    let tokens = built(&settings(None));
     let now = SystemTime::now();
     let (first, second) = (given(&tokens, now), given(&tokens, now));
     assert!(tokens.verify(&first, SERVICE, now).is_ok());
-    tokens.key = Arc::new(Key::fresh().unwrap());
+    tokens.key.store(Arc::new(Key::fresh().unwrap()));
     assert!(tokens.verify(&first, SERVICE, now).is_ok());
     assert_eq!(tokens.verify(&second, SERVICE, now), Err(Invalid::Foreign));
     let reloaded = Tokens::build(&settings(None), Some(&tokens)).unwrap();
     assert_eq!(reloaded.verify(&first, SERVICE, now), Err(Invalid::Foreign), "nothing outlives its key");
+}
+
+#[test]
+fn the_key_of_another_process_is_taken_over_and_tokens_so_far_stay_valid() {
+    let (ours, theirs) = (built(&settings(None)), built(&settings(None)));
+    let now = SystemTime::now();
+    let (first, second) = (given(&ours, now), given(&theirs, now));
+    assert_eq!(ours.verify(&second, SERVICE, now), Err(Invalid::Foreign));
+    ours.take_over_key(&theirs.fresh_key().unwrap());
+    let reloaded = Tokens::build(&settings(None), Some(&ours)).unwrap();
+    for tokens in [&ours, &reloaded] {
+        assert!(tokens.verify(&first, SERVICE, now).is_ok() && tokens.verify(&second, SERVICE, now).is_ok());
+        assert!(theirs.verify(&given(tokens, now), SERVICE, now).is_ok());
+        assert_eq!(tokens.fresh_key(), theirs.fresh_key());
+    }
+    assert_eq!(theirs.verify(&first, SERVICE, now), Err(Invalid::Foreign));
 }
 
 #[test]

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::key::Key;
 use super::revoked::{self, Revoked};
@@ -18,7 +21,9 @@ use crate::secret::Secret;
 /// Issues and verifies tokens with one key, as one issuer. A reload makes a new value, and with it
 /// an empty memory of verified tokens.
 pub struct Tokens {
-    pub(super) key: Arc<Key>,
+    pub(super) key: ArcSwap<Key>,
+    /// The key before it, whose tokens are still valid.
+    pub(super) former: ArcSwapOption<Former>,
     /// The revoked logins. `None` if the key is in no file: it ends with the process, so there are
     /// no identity tokens.
     pub(super) revoked: Option<Arc<LiveFile<Revoked>>>,
@@ -28,6 +33,12 @@ pub struct Tokens {
     pub(super) verified: VerifiedTokens,
 }
 
+/// A key with which nothing is signed any more.
+pub(super) struct Former {
+    pub(super) key: Arc<Key>,
+    pub(super) until: Instant,
+}
+
 impl Tokens {
     /// Reads the key. Without a key file, the key of `before` is kept, so that its tokens stay
     /// valid.
@@ -35,10 +46,12 @@ impl Tokens {
     /// # Errors
     /// Everything that is wrong with the key, its certificate and the list of revoked logins.
     pub fn build(settings: &config::Token, before: Option<&Tokens>) -> Result<Tokens, Problems> {
-        let key = match (Key::read(settings)?, before) {
-            (Some(key), _) => Arc::new(key),
-            (None, Some(before)) if before.settings.key.is_none() => before.key.clone(),
-            (None, _) => Arc::new(Key::fresh().ok_or_else(no_key)?),
+        let (key, former) = match (Key::read(settings)?, before) {
+            (Some(key), _) => (Arc::new(key), None),
+            (None, Some(before)) if before.settings.key.is_none() => {
+                (before.key.load_full(), before.former.load_full())
+            }
+            (None, _) => (Arc::new(Key::fresh().ok_or_else(no_key)?), None),
         };
         let revoked = match (&settings.key, before.and_then(|before| before.revoked.clone())) {
             (None, _) => None,
@@ -53,18 +66,33 @@ impl Tokens {
             }
         }
         let recorded = AtomicBool::new(recorded);
-        Ok(Tokens { key, revoked, recorded, settings: settings.clone(), verified: VerifiedTokens::default() })
+        let (key, former) = (ArcSwap::new(key), ArcSwapOption::new(former));
+        Ok(Tokens {
+            key,
+            former,
+            revoked,
+            recorded,
+            settings: settings.clone(),
+            verified: VerifiedTokens::default(),
+        })
     }
 
-    /// The key that is in no file, for a process that takes over.
-    pub(crate) fn fresh_key(&self) -> Option<&Secret> {
-        self.key.fresh.as_ref()
+    /// The key that is in no file, for another process.
+    pub(crate) fn fresh_key(&self) -> Option<Secret> {
+        self.key.load().fresh.clone()
     }
 
-    /// Goes on with the key of the process before, unless a file has the key.
-    pub(crate) fn take_over_key(&mut self, key: &Secret) {
-        if let (None, Some(key)) = (&self.settings.key, Key::of_memory(key)) {
-            self.key = Arc::new(key);
+    /// Goes on with the key of another process, unless a file has the key. The tokens so far stay
+    /// valid.
+    pub(crate) fn take_over_key(&self, key: &Secret) {
+        let own = self.key.load_full();
+        if self.settings.key.is_some() || own.fresh.as_ref() == Some(key) {
+            return;
+        }
+        if let Some(key) = Key::of_memory(key) {
+            let until = Instant::now() + self.settings.ttl;
+            self.former.store(Some(Arc::new(Former { key: own, until })));
+            self.key.store(Arc::new(key));
         }
     }
 
@@ -120,7 +148,7 @@ impl Tokens {
 
     /// Settings that work but need the operator's attention.
     pub fn warnings(&self) -> Vec<Problem> {
-        let mut warnings = self.key.warnings.clone();
+        let mut warnings = self.key.load().warnings.clone();
         if let (Some(certificate), None) = (&self.settings.certificate, &self.settings.service) {
             let message = format!(
                 "is not set, so a token is valid for whatever host the client asked for, even another \

@@ -3,12 +3,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use jsonwebtoken::Validation;
 use serde::de::DeserializeOwned;
 
 use super::claims::{ACCESS, Access, Claims};
+use super::key::Key;
 use super::tokens::Tokens;
 use super::unix_time::seconds;
 use super::verified::Verified;
@@ -83,17 +84,25 @@ impl Tokens {
         if token.expose().len() > MAX_BEARER {
             return Err(Invalid::Foreign);
         }
-        let mut validation = Validation::new(self.key.algorithm);
-        validation.required_spec_claims = HashSet::new();
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        let data = jsonwebtoken::decode(token.expose(), &self.key.verifying, &validation)
-            .map_err(|_| Invalid::Foreign)?;
-        if data.header.typ.as_deref() != Some(kind) || data.header.crit.is_some() {
-            return Err(Invalid::Foreign);
-        }
-        Ok(data.claims)
+        let key = self.key.load();
+        let former = self.former.load();
+        let former =
+            former.as_deref().filter(|former| Instant::now() < former.until).map(|former| &former.key);
+        open(&key, token, kind).or_else(|invalid| former.map_or(Err(invalid), |key| open(key, token, kind)))
     }
+}
+
+fn open<T: DeserializeOwned>(key: &Key, token: &Secret, kind: &str) -> Result<T, Invalid> {
+    let mut validation = Validation::new(key.algorithm);
+    validation.required_spec_claims = HashSet::new();
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    let data =
+        jsonwebtoken::decode(token.expose(), &key.verifying, &validation).map_err(|_| Invalid::Foreign)?;
+    if data.header.typ.as_deref() != Some(kind) || data.header.crit.is_some() {
+        return Err(Invalid::Foreign);
+    }
+    Ok(data.claims)
 }
 
 /// Refuses a time outside `begins..expires`, with [`LEEWAY`] on both sides.

@@ -39,3 +39,21 @@ fn roots_without_tls_are_reported() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].message.starts_with("shared.ca has no effect unless"), "{warnings:?}");
 }
+
+#[test]
+fn tokens_of_one_replica_that_the_next_refuses_are_reported() {
+    let warnings = |more: &str| {
+        let text =
+            format!("{PAIR}[server]\ntrusted_proxies = ['10.0.0.0/8']\n[auth]\nmode = 'token'\n{more}");
+        let warnings = parse(&text).unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let told = warnings("[token]\nttl = '5m'\n");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("proxy.toml:8:1: token.key is missing, so behind a load balancer"),
+        "{told:?}"
+    );
+    assert_eq!(warnings("[token]\nkey = 'token.key'\n"), [""; 0]);
+    assert_eq!(warnings("[shared]\nurl = 'redis://valkey'\nsecret_file = 's'\n"), [""; 0]);
+}

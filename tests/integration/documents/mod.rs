@@ -141,6 +141,8 @@ fn what_needs_a_restart_says_so() {
             ("format", _) => r#""json""#,
             ("access", _) => r#""off""#,
             ("access_format", _) => r#""combined""#,
+            ("url", _) => r#""redis://valkey""#,
+            ("password_file" | "ca" | "secret_file", _) => r#""server.key""#,
             (_, default) if default.starts_with('"') => r#""77s""#,
             _ => "77",
         };

@@ -93,6 +93,16 @@ pub fn lay_out(text: &str, folder: &Path) {
         fs::create_dir_all(folder.join(&path).parent().unwrap()).unwrap();
         command::tidegate(folder, &["token", &path]);
     }
+    for key in ["password_file", "secret_file"] {
+        if let Some(path) = missing(section("shared").get(key), folder) {
+            fs::write(folder.join("engine"), "A".repeat(64)).unwrap();
+            command::chmod(&folder.join("engine"), 0o640);
+            place(&folder.join("engine"), folder, &path);
+        }
+    }
+    if let Some(path) = missing(section("shared").get("ca"), folder) {
+        place(&authority.join("ca.crt"), folder, &path);
+    }
     if let Some(path) = missing(section("admin").get("htpasswd"), folder) {
         lay_out_users(&settings, folder, &path);
     }

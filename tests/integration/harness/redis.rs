@@ -1,5 +1,5 @@
-//! The engine that replicas share: Debian's `redis-server` on a free port, with a password, and with
-//! nothing on disk.
+//! The engine that replicas share: Debian's `redis-server` on a free port, with a password, and
+//! with nothing on disk.
 
 use std::fs;
 use std::net::TcpListener;

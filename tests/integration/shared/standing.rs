@@ -1,32 +1,20 @@
 //! Whether the engine can be used, and who is told.
 
 use std::fs;
-use std::time::Duration;
 
-use crate::harness::admin::{self, Answer, ask, wait_for};
+use super::{SOON, is_used, says};
+use crate::harness::admin::{self, ask, wait_for};
 use crate::harness::http1::Client;
 use crate::harness::redis::{ENGINE_PASSWORD, Redis};
 use crate::harness::registry::Registry;
 use crate::harness::tidegate::Tidegate;
 use crate::harness::{USER, basic};
 
-fn is_used(answer: &Answer) -> bool {
-    answer.json()["checks"]["shared"] == "ok"
-}
-
-fn says(words: &'static str) -> impl Fn(&Answer) -> bool {
-    move |answer| answer.json()["checks"]["shared"].as_str().unwrap().contains(words)
-}
-
 fn metric(tidegate: &Tidegate, name: &str) -> f64 {
     let page = ask(tidegate, "GET /metrics", &[]).body;
     let line = page.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{page}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
-
-/// The time after which an engine that is back must be used: a second, and as much again because
-/// the machine may be busy.
-const SOON: Duration = Duration::from_secs(2);
 
 #[test]
 fn an_engine_that_comes_and_goes_is_noticed() {
@@ -53,7 +41,9 @@ fn an_engine_that_comes_and_goes_is_noticed() {
         let back = wait_for(&tidegate, "GET /readyz", is_used);
         assert!(back < SOON, "{back:?}");
         assert_eq!(ask(&tidegate, "GET /api/status", &[]).json()["shared"]["up"], true);
-        assert!(metric(&tidegate, "tidegate_shared_failures_total{asked=\"secrets\"}") >= 1.0);
+        let asked = ["secrets", "tag_locks"]
+            .map(|asked| format!("tidegate_shared_failures_total{{asked=\"{asked}\"}}"));
+        assert!(asked.iter().map(|name| metric(&tidegate, name)).sum::<f64>() >= 1.0);
 
         let log = tidegate.log.so_far();
         let warnings: Vec<_> = log.iter().filter(|line| line.contains("the shared state is away")).collect();
@@ -80,7 +70,7 @@ fn an_engine_that_refuses_the_login_is_named_with_a_remedy() {
 #[test]
 fn a_user_of_the_engine_needs_what_the_manual_says_and_no_more() {
     let acl = "user door on >engine-password-of-the-tests resetkeys ~tidegate:* resetchannels &tidegate:* +@read +@write \
-               +@scripting +@connection +@pubsub +time";
+               +@scripting +@connection +@pubsub +time +info";
     let (registry, engine) = (Registry::start(), Redis::start_with(acl));
     let settings = engine.shared_by(admin::settings(&registry.url()));
     let url = engine.url().replace("localhost", "door@localhost");
