@@ -3,7 +3,7 @@
 set -euo pipefail
 
 login=alice:correct-horse
-blob=/var/tmp/blob
+blob=/var/tmp/package-test/blob
 # 128 MiB, at 4 MiB/s: longer than an upgrade takes.
 size=128
 
@@ -11,12 +11,13 @@ ask() { curl --silent --show-error --cacert /etc/tidegate/ca/ca.crt --user "$log
 
 case $1 in
     configure)
-        printf '%s\n' 'version: 0.1' 'storage: {filesystem: {rootdirectory: /var/tmp/registry}}' \
-            'http: {addr: "127.0.0.1:5001"}' >/var/tmp/registry.yml
-        systemd-run --quiet --unit package-test docker-registry serve /var/tmp/registry.yml
-        (umask 077 && printf '%s\n' "${login#*:}" >/var/tmp/password)
+        mkdir /var/tmp/package-test
+        printf '%s\n' 'version: 0.1' 'storage: {filesystem: {rootdirectory: /var/tmp/package-test/registry}}' \
+            'http: {addr: "127.0.0.1:5001"}' >/var/tmp/package-test/registry.yml
+        systemd-run --quiet --unit package-test docker-registry serve /var/tmp/package-test/registry.yml
+        (umask 077 && printf '%s\n' "${login#*:}" >/var/tmp/package-test/password)
         tidegate init --yes --name localhost --certificate private --registry http://127.0.0.1:5001 \
-            --user "${login%:*}" --password-file /var/tmp/password --listen 0.0.0.0:443 /etc/tidegate
+            --user "${login%:*}" --password-file /var/tmp/package-test/password --listen 0.0.0.0:443 /etc/tidegate
         # All of it belongs to the service.
         find /etc/tidegate -user root | { ! grep .; }
         runuser -u tidegate -- tidegate check --config /etc/tidegate/proxy.toml
@@ -41,10 +42,10 @@ case $1 in
         shift
         bash "$0" pull 4M &
         pull=$!
-        touch /var/tmp/asking
+        touch /var/tmp/package-test/asking
         (
             count=0
-            while [[ -e /var/tmp/asking ]]; do
+            while [[ -e /var/tmp/package-test/asking ]]; do
                 status=$(ask --max-time 5 --output /dev/null --write-out '%{http_code}' https://localhost/v2/) || true
                 [[ $status == 200 ]] || { echo "request $count: $status" >&2; exit 1; }
                 count=$((count + 1))
@@ -56,14 +57,14 @@ case $1 in
         "$@"
         kill -0 "$pull" || { echo 'the pull ended too early to say anything' >&2; exit 1; }
         wait "$pull"
-        rm /var/tmp/asking
+        rm /var/tmp/package-test/asking
         wait "$asking"
         ;;
     manual)
         for page in tidegate tidegate-serve tidegate.toml; do
-            text=$(MANWIDTH=100 man "$page" 2>/var/tmp/man | col -b)
+            text=$(MANWIDTH=100 man "$page" 2>/var/tmp/package-test/man | col -b)
             [[ $text == *NAME*DESCRIPTION* || $text == *NAME*SYNOPSIS* ]] || { echo "man $page: $text" >&2; exit 1; }
-            [[ ! -s /var/tmp/man ]] || { cat /var/tmp/man >&2; exit 1; }
+            [[ ! -s /var/tmp/package-test/man ]] || { cat /var/tmp/package-test/man >&2; exit 1; }
         done
         man --whatis tidegate tidegate.toml
         ;;
@@ -97,9 +98,9 @@ END
         ;;
     removed)
         [[ ! -e /usr/bin/tidegate && -e /etc/tidegate/proxy.toml && -e /etc/tidegate/certs ]]
-        ! pgrep tidegate
+        ! systemctl --quiet is-active tidegate.service tidegate.socket
         ! ask --max-time 5 https://localhost/v2/ 2>/dev/null
         systemctl stop package-test
-        rm -rf /var/tmp/*
+        rm -rf /var/tmp/package-test
         ;;
 esac
