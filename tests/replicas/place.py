@@ -151,7 +151,7 @@ class Place:
 listen only-{name}
     bind {BALANCER}:{4431 + index}
     server {name} {address(name)}:443 send-proxy-v2""" for index, name in enumerate(REPLICAS))
-        directory = "\n".join(f"    server {name} {address(name)}:443 send-proxy-v2" for name in REPLICAS)
+        directory = "\n".join(f"    server {name} {address(name)}:443 send-proxy-v2 check port 9443" for name in REPLICAS)
         # No redispatch and no retry: they would hide what a replica loses.
         self.write("haproxy.cfg", f"""
 global
@@ -179,6 +179,8 @@ backend tidegate
 {servers}
 # While there is no certificate yet, no replica is ready; the directory must reach one all the same.
 backend directory
+    option httpchk GET /healthz
+    default-server inter 200ms fall 1 rise 1
 {directory}
 {single}
 """)
