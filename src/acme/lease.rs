@@ -158,8 +158,8 @@ impl Lease {
         self.engine.open(&self.record_key(record), sealed)
     }
 
-    /// Writes a record, or removes it. Never returns once the lease is lost: whoever has it then may
-    /// have written already. The caller is dropped when [`Lease::hold`] returns.
+    /// Writes a record, or removes it. Never returns once the lease is lost: whoever has it then
+    /// may have written already. The caller is dropped when [`Lease::hold`] returns.
     pub(super) async fn write(&self, record: Record, content: Option<&Secret>) {
         self.write_for(KEPT, &self.record_key(record), content).await;
     }

@@ -1,5 +1,5 @@
-//! One of several replicas with a common certificate. It copies what the others have until it is the
-//! one that asks the directory.
+//! One of several replicas with a common certificate. It copies what the others have until it is
+//! the one that asks the directory.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -103,7 +103,8 @@ impl<'a> Replica<'a> {
         matches!(self.store.own(self.acme, Record::Account), Ok(Some(_)))
     }
 
-    /// Copies the records that have changed in the engine. Returns whether it knows the certificate.
+    /// Copies the records that have changed in the engine. Returns whether the engine knows this
+    /// certificate.
     async fn look(&mut self, issued: &Notify) -> Result<bool, Away> {
         let records = self.lease.records().await?;
         let [_, _, renewal, certificate] = &records;
@@ -145,7 +146,8 @@ impl<'a> Replica<'a> {
     }
 
     /// Brings this replica, which has the lease now, and the engine to the same records. What the
-    /// engine does not have comes from the folder: `[shared]` may be new, or the engine has lost it.
+    /// engine does not have comes from the folder: `[shared]` may be new, or the engine has lost
+    /// it.
     async fn adopt(&mut self, issued: &Notify) {
         // An error is ignored: the lease is lost then.
         let Ok(is_known) = self.look(issued).await else { return };

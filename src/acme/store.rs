@@ -33,8 +33,8 @@ const RENEWAL: &str = "renewal.json";
 const CERTIFICATE: &str = "certificate.pem";
 const LOCK: &str = "lock";
 
-/// The folder `acme.state`. With a lease, what is written goes to the engine first, and only while the
-/// lease lasts; see [`Lease::write`].
+/// The folder `acme.state`. With a lease, what is written goes to the engine first, and only while
+/// the lease lasts; see [`Lease::write`].
 pub(super) struct Store {
     folder: PathBuf,
     /// Locks the folder while it is open.

@@ -84,7 +84,8 @@ impl Challenges {
         }
     }
 
-    /// The place where a directory's handshake (RFC 8737 section 3) looks. `None` for other clients.
+    /// The place where a directory's handshake (RFC 8737 section 3) looks. `None` for other
+    /// clients.
     pub(crate) fn asked(hello: &ClientHello<'_>) -> Option<Place> {
         let mut protocols = hello.alpn()?;
         if protocols.next() != Some(PROTOCOL) || protocols.next().is_some() {

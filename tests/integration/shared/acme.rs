@@ -215,3 +215,26 @@ fn no_certificate_is_ordered_while_the_engine_is_away() {
     wait_for_certificate(tidegate, start);
     assert_eq!(pebble.orders(), 2);
 }
+
+#[test]
+fn a_replica_that_loses_the_lease_writes_nothing_more() {
+    let (recorder, pebble, engine) = (Recorder::start(), Pebble::start(), Redis::start());
+    let folder = TempDir::new().unwrap();
+    let replicas = replicas(1, (&recorder, &pebble, &engine, &folder), |settings| settings);
+    let tidegate = &replicas[0];
+    tidegate.log.wait_for("the answers on offer", |line| line.contains("ready for validation"));
+    let lease = engine.cli(&["KEYS", "*:lease"]);
+    let held = engine.cli(&["GET", &lease]);
+    engine.cli(&["SET", &lease, "another", "PX", "60000"]);
+    open_to(&pebble, &replicas);
+    tidegate.log.wait_for("the loss", |line| line.contains("another replica may get the certificates"));
+    assert!(tidegate.log.so_far().iter().all(|line| !line.contains("certificate issued")));
+    assert!(!folder.path().join("replica-0/certificate.pem").exists());
+    assert!(!is_holder(tidegate));
+
+    let start = tidegate.log.len();
+    engine.cli(&["DEL", &lease]);
+    tidegate.log.wait_after(start, "the order", |line| line.contains("resuming the order"));
+    wait_for_certificate(tidegate, start);
+    assert_eq!((pebble.orders(), engine.cli(&["GET", &lease])), (1, held));
+}
