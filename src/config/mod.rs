@@ -3,8 +3,8 @@
 //! Each section has a file with its struct, its keys and their defaults, and its printer, which
 //! also says how changes take effect: `server`, `limits`, `tls`, `client`, `acme`, `upstream`,
 //! `route`, `auth`, `user_agents`, `groups`, `access`, `policy`, `cors`, `token`, `log`, `admin`,
-//! `metrics` and `shared`. The other files are their tools: `document`, `section`, `list` and `syntax` find
-//! all mistakes in one pass, and `disk` checks that the named files can be read.
+//! `metrics` and `shared`. The other files are their tools: `document`, `section`, `list` and
+//! `syntax` find all mistakes in one pass, and `disk` checks that the named files can be read.
 
 use std::path::{Path, PathBuf};
 

@@ -65,8 +65,8 @@ impl<'a> ImmutableTags<'a> {
         self.tag_locks.lock(self.repository, tag).ok_or_else(|| self.is_being_pushed(tag))
     }
 
-    /// Keeps other replicas from changing a tag that the registry does not have. Returns whether the
-    /// registry has to be asked once more.
+    /// Keeps other replicas from changing a tag that the registry does not have. Returns whether
+    /// the registry has to be asked once more.
     pub(super) async fn lease(&self, lock: &mut TagLock, tag: &str) -> Result<bool, Refusal> {
         lock.lease().await.map_err(|reason| match reason {
             NotLeased::Held => self.is_being_pushed(tag),
