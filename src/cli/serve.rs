@@ -8,7 +8,7 @@ use clap::Args;
 use super::exit::OS_ERROR;
 use super::settings_file::SettingsFile;
 use crate::app::{self, AppError};
-use crate::handover::{OPTION, tell_failure};
+use crate::handover::{APART, OPTION, set_apart, tell_failure};
 use crate::log::program::ProgramLog;
 use crate::server::StopError;
 use crate::sockets::Sockets;
@@ -29,10 +29,22 @@ pub(super) struct Serve {
     /// Whether another process passes on its work, at standard input.
     #[arg(long = OPTION, hide = true)]
     take_over: bool,
+    /// Whether this is no child of that process any more.
+    #[arg(long = APART, hide = true, requires = "take_over")]
+    apart: bool,
 }
 
 impl Serve {
     pub(super) fn run(self) -> ExitCode {
+        if self.take_over && !self.apart {
+            return match set_apart() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    tell_failure(&error.to_string());
+                    ExitCode::from(OS_ERROR)
+                }
+            };
+        }
         // First: there must be no other thread yet.
         let sockets = match Sockets::of_systemd() {
             Ok(sockets) => sockets,

@@ -24,6 +24,8 @@ const MOST: usize = 250;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Word {
+    /// The one that the old one has started: this process takes over.
+    Started(u32),
     /// The old one: this passes over, and the descriptors with it.
     Take(Estate),
     /// The new one: it can serve.

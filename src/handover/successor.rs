@@ -1,19 +1,19 @@
 //! The process that takes over from this one.
 
 use std::env;
-use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::channel::{Channel, Word};
 use super::estate::Estate;
-use super::predecessor::OPTION;
+use super::predecessor::{OPTION, with_options};
 use super::program::Program;
 use crate::sockets::Sockets;
 use crate::state::Shared;
@@ -37,6 +37,8 @@ pub(crate) enum HandoverError {
     Refused(String),
     #[error("it ended before it was ready ({0}); its messages are in the log before this one")]
     Ended(ExitStatus),
+    #[error("it ended before it was ready; its messages are in the log before this one")]
+    Gone,
     #[error("it was not ready within {0:?}")]
     Late(Duration),
     #[error("it did not answer as tidegate does: {0}")]
@@ -52,7 +54,9 @@ pub(crate) enum HandoverError {
 /// A process that is ready to take over.
 #[derive(Debug)]
 pub(crate) struct Successor {
-    child: Running,
+    process: Running,
+    /// Whether it goes on when this is dropped.
+    is_free: bool,
     channel: Channel,
 }
 
@@ -76,35 +80,53 @@ impl Successor {
         let estate = Estate { listening, counts_lines: numbers.is_some(), heritage: shared.heritage() };
         let (channel, theirs) = Channel::pair()?;
         let mut command = Command::new(&program.path);
-        command.arg0(&program.name).args(arguments(env::args_os().skip(1))).stdin(theirs);
+        command.arg0(&program.name).args(with_options(env::args_os().skip(1), &[OPTION])).stdin(theirs);
         for variable in OWN {
             command.env_remove(variable);
         }
         let child = command.spawn().map_err(|error| HandoverError::Start(program.path.clone(), error))?;
         // Closes our copy of its end.
         drop(command);
-        let mut successor = Self { child: Running(Some(child)), channel };
+        let mut successor = Self { process: Running::Child(child), is_free: false, channel };
         let patience = patience();
         let result = timeout(patience, successor.prepare(estate, &descriptors)).await;
         result.unwrap_or(Err(HandoverError::Late(patience))).map(|()| successor)
     }
 
     async fn prepare(&mut self, estate: Estate, descriptors: &[BorrowedFd<'_>]) -> Result<(), HandoverError> {
-        // Fails if it has ended; the reason is in the answer, or in how it ended.
-        let sent = self.channel.send(&Word::Take(estate), descriptors).await;
+        self.find_process().await?;
+        // Fails if it has ended; the reason is in the answer.
+        _ = self.channel.send(&Word::Take(estate), descriptors).await;
         match self.channel.receive().await? {
             Some((Word::Ready, _)) => Ok(()),
             Some((Word::Failed(reason), _)) => Err(HandoverError::Refused(reason)),
-            Some(_) => Err(io::Error::other("it says something else").into()),
-            None => match self.child.end().await {
-                Some(status) => Err(HandoverError::Ended(status)),
-                None => Err(sent.err().unwrap_or_else(|| io::Error::other("it has closed its input")).into()),
-            },
+            Some(_) => Err(unexpected()),
+            None => Err(HandoverError::Gone),
+        }
+    }
+
+    /// The child starts the process that takes over, and ends.
+    async fn find_process(&mut self) -> Result<(), HandoverError> {
+        let word = self.channel.receive().await?;
+        let status = self.process.end().await;
+        match word {
+            Some((Word::Started(pid), _)) => {
+                self.process.kill();
+                self.process = Running::apart(pid).map_err(|_| HandoverError::Gone)?;
+                Ok(())
+            }
+            Some((Word::Failed(reason), _)) => Err(HandoverError::Refused(reason)),
+            Some(_) => Err(unexpected()),
+            None => Err(status
+                .map_or_else(|| io::Error::other("it has closed its input").into(), HandoverError::Ended)),
         }
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.0.as_ref().map_or(0, Child::id)
+        match &self.process {
+            Running::Child(child) => child.id(),
+            Running::Apart(pid, _) => *pid,
+        }
     }
 
     /// Lets it serve. From now on it goes on without this process.
@@ -113,8 +135,7 @@ impl Successor {
     /// It has ended.
     pub(crate) async fn go(&mut self) -> io::Result<()> {
         self.channel.send(&Word::Go, &[]).await?;
-        // Not reaped: when this process has ended, its manager sees how this one did.
-        self.child.0 = None;
+        self.is_free = true;
         Ok(())
     }
 
@@ -137,14 +158,35 @@ fn patience() -> Duration {
     for_a_test.and_then(|seconds| seconds.parse().ok()).map_or(PATIENCE, Duration::from_secs)
 }
 
-/// A child that is killed when it is dropped.
+fn unexpected() -> HandoverError {
+    io::Error::other("it says something else").into()
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if !self.is_free {
+            self.process.kill();
+        }
+    }
+}
+
 #[derive(Debug)]
-struct Running(Option<Child>);
+enum Running {
+    /// What this process has started.
+    Child(Child),
+    /// What the child has started. It is another one's child when that has ended.
+    Apart(u32, OwnedFd),
+}
 
 impl Running {
-    /// How it has ended; `None` if it goes on.
+    fn apart(pid: u32) -> io::Result<Self> {
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self::Apart(pid, pidfd_open(number, PidfdFlags::empty())?))
+    }
+
+    /// How the child has ended; `None` if it goes on.
     async fn end(&mut self) -> Option<ExitStatus> {
-        let child = self.0.as_mut()?;
+        let Self::Child(child) = self else { return None };
         let deadline = Instant::now() + END;
         while Instant::now() < deadline {
             if let Ok(Some(status)) = child.try_wait() {
@@ -154,35 +196,15 @@ impl Running {
         }
         None
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            _ = child.kill();
-            // It takes no time after that.
-            _ = child.wait();
+    fn kill(&mut self) {
+        match self {
+            Self::Child(child) => {
+                _ = child.kill();
+                // It takes no time after that.
+                _ = child.wait();
+            }
+            Self::Apart(_, process) => _ = pidfd_send_signal(process, Signal::KILL),
         }
-    }
-}
-
-/// The arguments of this process, with the option to take over after the name of the command.
-fn arguments(own: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let option = OsString::from(format!("--{OPTION}"));
-    let mut arguments: Vec<OsString> = own.filter(|argument| *argument != option).collect();
-    arguments.insert(arguments.len().min(1), option);
-    arguments
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_option_is_given_once_and_is_no_value_of_another() {
-        let arguments = |own: &[&str]| arguments(own.iter().map(OsString::from));
-        assert_eq!(arguments(&["serve", "-c", "p"]), ["serve", "--take-over", "-c", "p"]);
-        assert_eq!(arguments(&["serve", "--take-over", "p"]), ["serve", "--take-over", "p"]);
-        assert_eq!(arguments(&["serve", "--", "p"]), ["serve", "--take-over", "--", "p"]);
     }
 }

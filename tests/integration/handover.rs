@@ -38,6 +38,10 @@ impl Heir {
         let told = manager.wait_for("the handover", |message| message.starts_with("MAINPID="));
         assert!(told.ends_with("\nREADY=1\nSTATUS=serving"), "{told}");
         let pid = told.lines().next().unwrap().strip_prefix("MAINPID=").unwrap().parse().unwrap();
+        // systemd gives time to end only to its own children.
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap();
+        assert_ne!(fs::read_to_string(format!("/proc/{parent}/comm")).unwrap(), "tidegate\n");
         let heir = Heir(pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap());
         // It speaks for itself from now on.
         manager.wait_for("the new process", |message| message == "READY=1\nSTATUS=serving");

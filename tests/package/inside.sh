@@ -60,6 +60,15 @@ case $1 in
         rm /var/tmp/package-test/asking
         wait "$asking"
         ;;
+    # The unit is stopped, which lets a pull end.
+    leaving)
+        shift
+        bash "$0" pull 8M &
+        pull=$!
+        sleep 2
+        "$@"
+        wait "$pull"
+        ;;
     manual)
         for page in tidegate tidegate-serve tidegate.toml; do
             text=$(MANWIDTH=100 man "$page" 2>/var/tmp/package-test/man | col -b)

@@ -153,8 +153,8 @@ for tree in "${trees[@]}"; do
     [[ $(show MainPID) != "$second" ]] || fail 'the former program is still the main process'
     [[ $(show NRestarts) == 0 && $(show ActiveState) == active ]] || fail 'the unit was restarted'
 
-    step 'remove'
-    inside apt-get -q -y remove tidegate
+    step 'remove, during a pull'
+    inside bash /test/inside.sh leaving apt-get -q -y remove tidegate
     inside bash /test/inside.sh removed
 
     step 'purge'
