@@ -16,8 +16,8 @@ use super::exit;
 /// Write man pages and shell completions into a folder
 ///
 /// For packages: man/tidegate.1, a page for each command, man/tidegate.toml.5, and
-/// completions/SHELL/FILE for bash, zsh and fish, where FILE is the name under which the shell finds
-/// it. Existing files are replaced.
+/// completions/SHELL/FILE for bash, zsh and fish, where FILE is the name under which the shell
+/// finds it. Existing files are replaced.
 #[derive(Args, Debug)]
 pub(super) struct Generate {
     /// The folder; it is created if missing

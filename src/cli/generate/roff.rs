@@ -13,7 +13,7 @@ pub(super) fn escape(text: &str) -> String {
     for char in text.chars() {
         match char {
             '\\' => escaped.push_str("\\e"),
-            // A hyphen would be printed as another character, and nobody could search for an option.
+            // A hyphen would be printed as another character, and no search would find an option.
             '-' => escaped.push_str("\\-"),
             '\'' => escaped.push_str("\\(aq"),
             '`' => escaped.push_str("\\(ga"),

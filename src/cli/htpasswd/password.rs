@@ -11,8 +11,8 @@ const LONGEST: usize = 72;
 /// Bytes that are read of a line.
 const LONGEST_LINE: u64 = 64 << 10;
 
-/// Asks on the terminal, twice for a new password that is not empty. Reads one line if standard input is not a
-/// terminal.
+/// Asks on the terminal, twice for a new password that is not empty. Reads one line if standard
+/// input is not a terminal.
 pub(in crate::cli) fn read(user: &str, new: bool) -> Result<Secret, HtpasswdError> {
     if !io::stdin().is_terminal() {
         return read_line(io::stdin().lock());
