@@ -84,7 +84,7 @@ fn usual(transfers: u32) -> Value {
     let reasons = [(403, "this user may not do this", "bob"), (401, "the password is wrong", "ci-runner")];
     json!({
         "time": "2026-11-29T15:00:00.000Z", "started": "2026-11-26T08:00:00.000Z", "uptime": 284_400.0,
-        "version": "0.1.0", "revision": "unknown", "node": "door-1", "ready": true, "draining": false,
+        "version": "0.2.0", "revision": "unknown", "node": "door-1", "ready": true, "draining": false,
         "checks": {"upstream": "ok", "certificate": "ok", "draining": false},
         "connections": {"open": 12 + transfers, "limit": 10000},
         "requests": {"running": transfers, "total": 182_734, "client_errors": 1204, "server_errors": 3, "refused": 97},

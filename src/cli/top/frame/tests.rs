@@ -13,7 +13,7 @@ fn sample() -> Value {
     let mut chart = vec![0; 300];
     chart.extend((0..60).map(|slot| slot * 10_000_000_u64));
     json!({
-        "time": "2026-11-29T15:00:00.000Z", "uptime": 285_000.4, "version": "0.1.0", "node": "door-1",
+        "time": "2026-11-29T15:00:00.000Z", "uptime": 285_000.4, "version": "0.2.0", "node": "door-1",
         "ready": true, "draining": false, "checks": {"upstream": "ok", "certificate": "ok", "draining": false},
         "connections": {"open": 12, "limit": 10000},
         "requests": {"running": 3, "total": 1234, "client_errors": 20, "server_errors": 1, "refused": 7},
@@ -54,7 +54,7 @@ fn a_narrow_terminal_cuts_no_percentage() {
 #[test]
 fn a_terminal_of_80_by_24_shows_everything() {
     let expected = "
-tidegate door-1  version 0.1.0, up 3 d 7 h                                 READY
+tidegate door-1  version 0.2.0, up 3 d 7 h                                 READY
 sending   52.3 MB/s   receiving 11.4 MB/s   connections 12/10000    logins 0/64
 sent      912 GB      received  41.2 GB     requests    1234        refused 7
 registry  http://127.0.0.1:5000 up   certificate registry.example.com 33 days
