@@ -189,7 +189,7 @@ fn a_file_without_a_setting_is_filled_in_and_the_owner_stays() {
             let found = folder.path().join(name).metadata().unwrap();
             (found.uid(), found.gid())
         };
-        for name in ["ca", "ca/ca.key", "certs/domain.key", "auth", "auth/htpasswd"] {
+        for name in ["proxy.toml", "ca", "ca/ca.key", "certs/domain.key", "auth", "auth/htpasswd"] {
             assert_eq!(owner(name), (4242, 4243), "{name}");
         }
     }

@@ -58,7 +58,9 @@ impl Made {
         if !rustix::process::geteuid().is_root() || (uid, gid) == (0, 0) {
             return Ok(());
         }
-        self.files.iter().chain(&self.folders).try_for_each(|path| chown(path, Some(uid), Some(gid)))
+        let replaced = self.replaced.iter().map(|(file, _)| file);
+        let mut all = self.files.iter().chain(&self.folders).chain(replaced);
+        all.try_for_each(|path| chown(path, Some(uid), Some(gid)))
     }
 
     /// The files so far.
