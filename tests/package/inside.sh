@@ -18,8 +18,8 @@ case $1 in
         (umask 077 && printf '%s\n' "${login#*:}" >/var/tmp/package-test/password)
         tidegate init --yes --name localhost --certificate self --registry http://127.0.0.1:5001 \
             --user "${login%:*}" --password-file /var/tmp/package-test/password --listen 0.0.0.0:443 /etc/tidegate
-        # All that it has made belongs to the service; dpkg had made the settings.
-        find /etc/tidegate -user root ! -name proxy.toml | { ! grep .; }
+        # All of it belongs to the service.
+        if find /etc/tidegate -user root | grep .; then exit 1; fi
         runuser -u tidegate -- tidegate check --config /etc/tidegate/proxy.toml
         ;;
     push)
@@ -107,8 +107,9 @@ END
         ;;
     removed)
         [[ ! -e /usr/bin/tidegate && -e /etc/tidegate/proxy.toml && -e /etc/tidegate/certs ]]
-        ! systemctl --quiet is-active tidegate.service tidegate.socket
-        ! ask --max-time 5 https://localhost/v2/ 2>/dev/null
+        # One of them is enough to succeed, and so is an answer.
+        if systemctl --quiet is-active tidegate.service tidegate.socket; then exit 1; fi
+        if ask --max-time 5 https://localhost/v2/ 2>/dev/null; then exit 1; fi
         systemctl stop package-test
         rm -rf /var/tmp/package-test
         ;;
