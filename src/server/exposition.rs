@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::slots::Slots;
 use crate::acme;
+use crate::engine::Engine;
 use crate::metrics::{
     Action, Asked, Count, Direction, Grant, HandshakeFault, Label, Login, LoginResult, Metrics, Observed,
     OfOperation, Process, Refused, ReloadCause, Side, TlsSession, code,
@@ -283,7 +284,7 @@ impl Exposition {
         )
     }
 
-    /// What replicas share; without series if this process shares nothing.
+    /// What replicas share.
     fn engine(&self, page: &mut Page<'_>) -> fmt::Result {
         let engine = self.shared.engine.as_ref();
         page.gauges(
@@ -291,10 +292,8 @@ impl Exposition {
             "Whether the engine of the shared state can be used",
             engine.map(|engine| ([], u64::from(engine.standing().is_up))),
         )?;
-        let failures = engine.iter().flat_map(|engine| {
-            let counts = engine.failures();
-            Asked::ALL.map(|asked| ([("asked", asked.as_str())], counts[asked.index()]))
-        });
+        let counts = engine.map_or_else(Default::default, Engine::failures);
+        let failures = Asked::ALL.map(|asked| ([("asked", asked.as_str())], counts[asked.index()]));
         page.counters(
             "shared_failures",
             "Questions to the engine of the shared state that failed, by what they were for",
