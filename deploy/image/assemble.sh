@@ -36,7 +36,7 @@ die() {
     printf 'assemble: %s\n' "$*" >&2
     exit 1
 }
-[[ -f $program ]] || die "there is no program $program; cargo build --release makes it"
+[[ -f $program ]] || die "there is no program $program; deploy/build.sh makes one"
 [[ ! -e $folder ]] || die "$folder exists; remove it, or name another folder"
 
 mkdir -p "$root/usr/bin" "$root/etc/ssl/certs" "$folder/settings"

@@ -7,7 +7,7 @@ Makes the image of a program that is built already, without pulling anything.
 
   deploy/image/build.sh PROGRAM [TAG]
 
-  cargo build --release && deploy/image/build.sh target/release/tidegate
+  deploy/build.sh && deploy/image/build.sh target/release-build/release/tidegate
 
 The program runs with the libraries of this machine. TAG is tidegate if it is left out.
 END_OF_USAGE

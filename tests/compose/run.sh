@@ -8,7 +8,7 @@ Starts deploy/compose with a real Docker engine and Compose, and uses it as peop
   tests/compose/run.sh TREE [PROGRAM]
 
   debootstrap --variant=minbase trixie /srv/trixie      such a tree, of Debian 13 or newer
-  cargo build --release                                 target/release/tidegate, the default PROGRAM
+  deploy/build.sh                                       makes the default PROGRAM
 
 In a copy of the tree it installs the engine, makes the images without pulling anything, and runs
 `docker compose up` in a copy of the checkout. Then it logs in, pushes and pulls, and restarts each
@@ -32,7 +32,7 @@ if (($# < 1 || $# > 2)) || [[ $1 == -* ]]; then
 fi
 tree=$(realpath "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-program=$(realpath "${2-target/release/tidegate}")
+program=$(realpath "${2-target/release-build/release/tidegate}")
 if ((EUID != 0)); then
     printf 'tests/compose/run.sh: only root can start an engine in a tree\n' >&2
     exit 1
