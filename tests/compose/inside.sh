@@ -4,6 +4,7 @@ set -euo pipefail
 
 cd /checkout
 log=/var/log/dockerd.log
+client=$(mktemp -d) # what the client keeps: password, CA, settings
 started=$SECONDS
 
 step() { printf -- '-- %s\n' "$*"; }
@@ -67,14 +68,14 @@ up() {
     [[ $(docker inspect --format '{{.State.Health.Status}}' "$(compose ps --quiet tidegate)") == healthy ]] ||
         die 'tidegate is not healthy'
     printf 'up and healthy after %d s\n' $((SECONDS - before))
-    compose cp tidegate:/etc/tidegate/auth/password /root/password 2>/dev/null
-    [[ $(stat -c %a /root/password) == 600 ]] || die 'others may read the password'
-    compose cp tidegate:/etc/tidegate/ca/ca.crt /root/ca.crt 2>/dev/null
-    ! compose logs 2>&1 | grep -F "$(</root/password)" || die 'the password is in a log'
+    compose cp tidegate:/etc/tidegate/auth/password "$client/password" 2>/dev/null
+    [[ $(stat -c %a "$client/password") == 600 ]] || die 'others may read the password'
+    compose cp tidegate:/etc/tidegate/ca/ca.crt "$client/ca.crt" 2>/dev/null
+    ! compose logs 2>&1 | grep -F "$(<"$client/password")" || die 'the password is in a log'
 }
 
 use() { # host
-    docker login --username admin --password-stdin "$1" </root/password
+    docker login --username admin --password-stdin "$1" <"$client/password"
     docker tag test "$1/team/app:one"
     docker push --quiet "$1/team/app:one"
     docker rmi "$1/team/app:one" >/dev/null
@@ -99,14 +100,14 @@ printf 'of bob, whom admin added\n' | docker login --username bob --password-std
 before=$(compose exec -T tidegate tidegate check --dump | sha256sum)
 compose up --detach 2>&1 | tail -n 4
 [[ $(compose exec -T tidegate tidegate check --dump | sha256sum) == "$before" ]] || die 'a second start changed the settings'
-compose cp tidegate:/etc/tidegate/proxy.toml /root/proxy.toml 2>/dev/null
-sed -i 's/^# names = .*/names = ["localhost"]/' /root/proxy.toml
-compose cp /root/proxy.toml init:/etc/tidegate/proxy.toml 2>/dev/null
+compose cp tidegate:/etc/tidegate/proxy.toml "$client/proxy.toml" 2>/dev/null
+sed -i 's/^# names = .*/names = ["localhost"]/' "$client/proxy.toml"
+compose cp "$client/proxy.toml" init:/etc/tidegate/proxy.toml 2>/dev/null
 for ((i = 0; i < 20; i++)); do
-    [[ $(curl --silent --cacert /root/ca.crt --output /dev/null --write-out '%{http_code}' https://127.0.0.1/v2/) != 421 ]] || break
+    [[ $(curl --silent --cacert "$client/ca.crt" --output /dev/null --write-out '%{http_code}' https://127.0.0.1/v2/) != 421 ]] || break
     sleep 0.5
 done
-[[ $(curl --silent --cacert /root/ca.crt --output /dev/null --write-out '%{http_code}' https://127.0.0.1/v2/) == 421 ]] ||
+[[ $(curl --silent --cacert "$client/ca.crt" --output /dev/null --write-out '%{http_code}' https://127.0.0.1/v2/) == 421 ]] ||
     die 'changed settings are not taken up'
 
 step 'restarts while a client pulls'
@@ -115,10 +116,10 @@ pull() {
     local tries=0
     docker rmi localhost/team/app:one >/dev/null 2>&1 || true
     docker rmi test >/dev/null 2>&1 || true
-    until docker pull --quiet localhost/team/app:one >/dev/null 2>/root/pull; do
+    until docker pull --quiet localhost/team/app:one >/dev/null 2>"$client/pull"; do
         tries=$((tries + 1)) again=$((again + 1))
-        ((tries < 10)) || die "a pull failed ten times: $(</root/pull)"
-        cat /root/pull
+        ((tries < 10)) || die "a pull failed ten times: $(<"$client/pull")"
+        cat "$client/pull"
         sleep 1
     done
     pulls=$((pulls + 1))
@@ -143,7 +144,7 @@ echo '192.0.2.1 registry.example.test' >>/etc/hosts
 export TIDEGATE_NAME=registry.example.test TIDEGATE_PORT=5043
 up
 compose logs init | tail -n 12
-install -D -m 644 /root/ca.crt /etc/docker/certs.d/registry.example.test:5043/ca.crt
+install -D -m 644 "$client/ca.crt" /etc/docker/certs.d/registry.example.test:5043/ca.crt
 docker build --quiet --tag test - >/dev/null <<<'FROM scratch
 LABEL some=thing'
 use registry.example.test:5043

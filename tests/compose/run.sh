@@ -77,6 +77,6 @@ unshare --mount --net --pid --fork --kill-child bash -euo pipefail -c '
     cd "$0"
     pivot_root . mnt/before
     umount --lazy /mnt/before
-    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 bash /checkout/tests/compose/inside.sh
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LANG=C.UTF-8 bash /checkout/tests/compose/inside.sh
 ' "$root"
 printf '\ntests/compose/run.sh: everything passed (%d s)\n' "$SECONDS"

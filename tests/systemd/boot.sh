@@ -103,7 +103,7 @@ inside() {
         return 1
     }
     nsenter --target "$first" --mount --uts --ipc --net --pid --cgroup --root --wd \
-        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
 halt() {
