@@ -13,18 +13,8 @@ Takes some minutes.
 END
 }
 
-case "$*" in
-    '') ;;
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    *)
-        printf 'deploy/build.sh: unknown arguments: %s\n\n' "$*" >&2
-        usage >&2
-        exit 64
-        ;;
-esac
+. "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
+check_arguments 0 0 "$@"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:${HOME:-}/.cargo/bin
 

@@ -12,18 +12,8 @@ they are after `cargo build`. Needs cargo and jq.
 END
 }
 
-case "$*" in
-    '') ;;
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    *)
-        printf 'deploy/notices.sh: unknown arguments: %s\n\n' "$*" >&2
-        usage >&2
-        exit 64
-        ;;
-esac
+. "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
+check_arguments 0 0 "$@"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 work=$(mktemp -d)

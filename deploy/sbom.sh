@@ -13,17 +13,8 @@ that of the last commit, so the same source gives the same bytes. Needs cargo an
 END
 }
 
-case ${1-} in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-esac
-if (($# > 1)) || [[ ${1-} == -* ]]; then
-    printf 'deploy/sbom.sh: unknown arguments: %s\n\n' "$*" >&2
-    usage >&2
-    exit 64
-fi
+. "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
+check_arguments 0 1 "$@"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=${1:-$(rustc -vV | sed -n 's/^host: //p')}
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}

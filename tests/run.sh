@@ -16,18 +16,8 @@ section that failed. For a part of the tests:
 END
 }
 
-case "$*" in
-    '') ;;
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    *)
-        printf 'tests/run.sh: unknown arguments: %s\n\n' "$*" >&2
-        usage >&2
-        exit 64
-        ;;
-esac
+. "$(dirname "${BASH_SOURCE[0]}")/../deploy/arguments.sh"
+check_arguments 0 0 "$@"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 section() {

@@ -15,18 +15,8 @@ source gives the same bytes. Build on the oldest Debian that the package is for.
 END
 }
 
-case "$*" in
-    '') ;;
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    *)
-        printf 'deploy/debian/build.sh: unknown arguments: %s\n\n' "$*" >&2
-        usage >&2
-        exit 64
-        ;;
-esac
+. "$(dirname "${BASH_SOURCE[0]}")/../arguments.sh"
+check_arguments 0 0 "$@"
 program=${TIDEGATE:+$(realpath "$TIDEGATE")}
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 PATH=$PATH:${HOME:-}/.cargo/bin

@@ -18,17 +18,8 @@ Needs objcopy and ldd. deploy/image/Dockerfile and deploy/image/build.sh call it
 END_OF_USAGE
 }
 
-case ${1-} in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-esac
-if (($# != 2)) || [[ $1 == -* ]]; then
-    printf 'assemble: wrong arguments: %s\n\n' "$*" >&2
-    usage >&2
-    exit 64
-fi
+. "$(dirname "${BASH_SOURCE[0]}")/../arguments.sh"
+check_arguments 2 2 "$@"
 program=$1 folder=$2
 root=$folder/root
 

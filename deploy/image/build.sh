@@ -13,17 +13,8 @@ The program runs with the libraries of this machine. TAG is tidegate if it is le
 END_OF_USAGE
 }
 
-case ${1-} in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-esac
-if (($# < 1 || $# > 2)) || [[ $1 == -* ]]; then
-    printf 'build: wrong arguments: %s\n\n' "$*" >&2
-    usage >&2
-    exit 64
-fi
+. "$(dirname "${BASH_SOURCE[0]}")/../arguments.sh"
+check_arguments 1 2 "$@"
 here=$(dirname "${BASH_SOURCE[0]}")
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT

@@ -19,17 +19,8 @@ it stays in target/compose-test, and the next run uses it again.
 END_OF_USAGE
 }
 
-case ${1-} in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-esac
-if (($# < 1 || $# > 2)) || [[ $1 == -* ]]; then
-    printf 'tests/compose/run.sh: wrong arguments: %s\n\n' "$*" >&2
-    usage >&2
-    exit 64
-fi
+. "$(dirname "${BASH_SOURCE[0]}")/../../deploy/arguments.sh"
+check_arguments 1 2 "$@"
 tree=$(realpath "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 program=$(realpath "${2-target/release-build/release/tidegate}")

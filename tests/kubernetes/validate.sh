@@ -14,18 +14,8 @@ minute. The examples are of kinds that clusters add themselves, so only their fo
 END
 }
 
-case "$*" in
-    '') ;;
-    -h | --help)
-        usage
-        exit 0
-        ;;
-    *)
-        printf 'tests/kubernetes/validate.sh: unknown arguments: %s\n\n' "$*" >&2
-        usage >&2
-        exit 64
-        ;;
-esac
+. "$(dirname "${BASH_SOURCE[0]}")/../../deploy/arguments.sh"
+check_arguments 0 0 "$@"
 kubectl=${KUBECTL:-kubectl}
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 deploy/install-packages.sh yamllint python3 pip3=python3-pip

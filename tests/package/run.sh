@@ -20,17 +20,8 @@ KEEP=1 they stay in target/package-test.
 END
 }
 
-case ${1-} in
-    -h | --help)
-        usage
-        exit 0
-        ;;
-esac
-if (($# < 2)) || [[ $1 == -* ]]; then
-    printf 'tests/package/run.sh: wrong arguments: %s\n\n' "$*" >&2
-    usage >&2
-    exit 64
-fi
+. "$(dirname "${BASH_SOURCE[0]}")/../../deploy/arguments.sh"
+check_arguments 2 99 "$@"
 package=$(realpath "$1")
 shift
 mapfile -t trees < <(realpath "$@")
