@@ -6,28 +6,27 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::engine::{Away, Engine};
 use crate::state::{Shared, State};
 
-/// How long a start waits for the engine.
-const START: Duration = Duration::from_secs(2);
 /// Between two looks at what the others have.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Agrees with the others before the first connection. If the engine is away, the process begins
-/// with secrets of its own.
-pub(crate) async fn begin(engine: &Engine, state: &State) {
+/// Agrees with the others before the first connection. If the engine is away until `until`, the
+/// process begins with secrets of its own.
+pub(crate) async fn begin(engine: &Engine, state: &State, until: Instant) {
     let mut connections = engine.connections();
-    let begun = timeout(START, async {
+    let begun = timeout_at(until, async {
         // Fails only without an engine.
         _ = connections.wait_for(|number| *number > 0).await;
         agree(engine, state).await
     });
     if !matches!(begun.await, Ok(Ok(()))) {
         tracing::warn!(
-            "the shared state is away at the start; until it is there, other replicas refuse the tokens of this one"
+            "the shared state is away at the start; until it is there, this replica has a key of tokens and of tickets of its \
+             own where the settings name none"
         );
     }
 }

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinSet, spawn_local};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::acme;
 use crate::agreement;
@@ -121,8 +121,9 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
     let loaded = look_at(&config);
     let mut state = State::build(config, None).map_err(AppError::Settings)?;
     heritage.pass_to(&mut state);
+    let until = Instant::now() + engine::AT_START;
     if let Some(engine) = &engine {
-        agreement::begin(engine, &state).await;
+        agreement::begin(engine, &state, until).await;
     }
     for warning in &state.warnings {
         tracing::warn!("{warning}");
@@ -148,7 +149,7 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
         engine_keeper.spawn_local(keep_revocations(shared.clone()));
     }
     if let Some(revocations) = shared.revocations.as_ref().filter(|_| own_list(&shared).is_some()) {
-        revocations.first_reading().await;
+        revocations.first_reading(until).await;
     }
     engine_keeper.spawn_local(agreement::keep(shared.clone()));
     let tag_locks = shared.tag_locks.clone();

@@ -31,6 +31,7 @@ impl Caretaker<'_> {
     /// Reloads after SIGHUP, after a file has changed and after a certificate was issued, then
     /// calls `reloaded`. Reloads run one by one on a thread for blocking work, because disks may be
     /// slow.
+    ///
     /// After SIGUSR2, and after SIGHUP if another program is on the disk, starts the program there;
     /// returns the new process when it is ready. An error is the panic of a reload.
     pub(crate) async fn keep_reloading(

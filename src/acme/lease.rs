@@ -33,8 +33,6 @@ return 1";
 /// Keeps the lease. The same arguments.
 const KEEP: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
-const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0";
 /// Writes a record, or removes it if it is empty. Arguments: holder, record, seconds.
 const WRITE: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[2])
@@ -105,7 +103,7 @@ impl Lease {
 
     /// Lets another replica take it at once. An engine that is away forgets the lease by itself.
     pub(super) async fn release(&self) {
-        _ = self.with_lease(RELEASE).await;
+        _ = self.engine.release(&self.key("lease"), &self.holder).await;
     }
 
     async fn renew(&self) {

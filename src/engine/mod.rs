@@ -10,7 +10,7 @@ mod seal;
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -29,6 +29,8 @@ use crate::secret::Secret;
 
 /// The longest that a question may take.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
+/// The longest that a start waits for what the engine has.
+pub(crate) const AT_START: Duration = Duration::from_secs(2);
 /// The longest that a connection may take, with the first answer. Also how soon the engine is used
 /// again after it was silent.
 const ATTEMPT: Duration = Duration::from_millis(900);
@@ -39,6 +41,10 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// What cannot stand in a part of a key. The colon separates parts.
 const NOT_IN_KEY: &AsciiSet = &CONTROLS.add(b' ').add(b':').add(b'%');
+
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
+});
 
 /// The engine that replicas share. Clones are the same one.
 #[derive(Clone)]
@@ -205,6 +211,14 @@ impl Engine {
             call.arg(argument);
         }
         self.ask(async |link| call.invoke_async(&mut link.connection()).await).await
+    }
+
+    /// Gives back the lease that is the key of this name, if `holder` has it.
+    ///
+    /// # Errors
+    /// As for [`Engine::query`].
+    pub(crate) async fn release(&self, key: &str, holder: &str) -> Result<(), Away> {
+        self.run(&RELEASE, &[key], &[holder]).await
     }
 
     async fn ask<T>(&self, question: impl AsyncFnOnce(&Link) -> RedisResult<T>) -> Result<T, Away> {

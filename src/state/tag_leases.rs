@@ -69,10 +69,6 @@ static RENEW: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-static RELEASE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0")
-});
-
 /// Why there is no lease.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NotLeased {
@@ -196,7 +192,7 @@ impl TagLeases {
     pub(super) async fn give_back(&self) {
         let ended = std::mem::take(&mut self.known().ended);
         for (key, holder, at) in ended {
-            let answer = self.engine.run::<u8>(&RELEASE, &[&key], &[&*holder]).await;
+            let answer = self.engine.release(&key, &holder).await;
             if answer.is_err() && at.elapsed() < LASTS {
                 self.known().ended.push((key, holder, at));
             }

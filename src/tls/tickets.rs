@@ -19,10 +19,15 @@ use crate::secret::Secret;
 #[derive(Debug)]
 pub(crate) struct TicketKeys {
     secret: Option<Secret>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
     /// The secret that replicas have agreed upon, if the settings have none.
-    agreed: Mutex<Option<Secret>>,
+    agreed: Option<Secret>,
     /// The keys of at most three periods: the previous, the current and the next.
-    known: Mutex<Vec<PeriodKey>>,
+    keys: Vec<PeriodKey>,
 }
 
 /// The key of one period.
@@ -48,7 +53,7 @@ impl TicketKeys {
     }
 
     fn new(secret: Option<Secret>) -> Self {
-        Self { secret, agreed: Mutex::default(), known: Mutex::default() }
+        Self { secret, known: Mutex::default() }
     }
 
     /// These keys if they were made of `secret`, else new ones made of it.
@@ -67,21 +72,15 @@ impl TicketKeys {
         if self.secret.is_some() {
             return None;
         }
-        let mut agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if agreed.is_none() {
-            agreed = random();
-        }
-        agreed
+        self.known().agreed.clone().or_else(random)
     }
 
     /// Makes the keys from now on of the secret that replicas have agreed upon, unless the settings
     /// have one. Sessions so far are not resumed.
     pub(super) fn agree(&self, secret: Secret) {
         let mut known = self.known();
-        let mut agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.secret.is_none() && agreed.as_ref() != Some(&secret) {
-            *agreed = Some(secret);
-            known.clear();
+        if self.secret.is_none() && known.agreed.as_ref() != Some(&secret) {
+            *known = Known { agreed: Some(secret), keys: Vec::new() };
         }
     }
 
@@ -112,12 +111,12 @@ impl TicketKeys {
     /// The key of `period` if it is valid in the period `now`. Forgets the keys that are not.
     fn key(&self, now: u64, period: u64) -> Option<Arc<RandomizedNonceKey>> {
         let mut known = self.known();
-        let agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Known { agreed, keys } = &mut *known;
         let secret = self.secret.as_ref().or(agreed.as_ref());
         let last = if secret.is_some() { now.saturating_add(1) } else { now };
         let valid = now.saturating_sub(1)..=last;
-        known.retain(|known| valid.contains(&known.period));
-        if let Some(known) = known.iter().find(|known| known.period == period) {
+        keys.retain(|known| valid.contains(&known.period));
+        if let Some(known) = keys.iter().find(|known| known.period == period) {
             return Some(known.key.clone());
         }
         let bytes = match secret {
@@ -128,25 +127,25 @@ impl TicketKeys {
         };
         let new = PeriodKey::new(period, bytes)?;
         let key = new.key.clone();
-        known.push(new);
+        keys.push(new);
         Some(key)
     }
 
     /// The random keys and their periods, for a process that takes over.
     pub(super) fn random_keys(&self) -> Vec<(u64, Secret)> {
         let known = self.known();
-        let random = known.iter().filter(|_| self.secret.is_none());
+        let random = known.keys.iter().filter(|_| self.secret.is_none());
         random.map(|known| (known.period, known.bytes.clone())).collect()
     }
 
     /// Takes the random keys of the process before, unless the keys are made of a secret.
     pub(super) fn take_over(&self, keys: impl Iterator<Item = (u64, Secret)>) {
         if self.secret.is_none() {
-            self.known().extend(keys.filter_map(|(period, bytes)| PeriodKey::new(period, bytes)));
+            self.known().keys.extend(keys.filter_map(|(period, bytes)| PeriodKey::new(period, bytes)));
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Vec<PeriodKey>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

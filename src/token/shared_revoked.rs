@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use redis::Script;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::revoked::{EVERYBODY, Revoked};
 use super::unix_time::milliseconds;
@@ -23,8 +23,6 @@ const EVERY: Duration = Duration::from_millis(250);
 /// How long a replica that has just started waits for the others, if there is no list: the engine
 /// may have lost it, and they will bring it back.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long a start waits for the first reading.
-const AT_START: Duration = Duration::from_secs(2);
 /// The most users that are published at once.
 const AT_ONCE: usize = 500;
 
@@ -104,10 +102,10 @@ impl SharedRevoked {
         }
     }
 
-    /// Waits until the list was read, but not long. A replica that has just started would refuse
-    /// identity tokens.
-    pub(crate) async fn first_reading(&self) {
-        _ = timeout(AT_START, self.known.subscribe().wait_for(Option::is_some)).await;
+    /// Waits until the list was read, or until `until`. A replica that has just started would
+    /// refuse identity tokens.
+    pub(crate) async fn first_reading(&self, until: Instant) {
+        _ = timeout_at(until, self.known.subscribe().wait_for(Option::is_some)).await;
     }
 
     async fn exchange(&self, memory: &mut Memory, (list, life): &OwnList) -> Result<(), Away> {
