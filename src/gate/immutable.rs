@@ -65,11 +65,7 @@ async fn delete(tags: &ImmutableTags<'_>, tag: &str) -> Result<Vec<TagLock>, Ref
     if !tags.contain(tag) {
         return Ok(Vec::new());
     }
-    let mut lock = tags.lock(tag)?;
-    let mut found = tags.find(tag).await?;
-    if found.is_none() && tags.lease(&mut lock, tag).await? {
-        found = tags.find(tag).await?;
-    }
+    let (lock, found) = tags.lock(tag, async || tags.find(tag).await).await?;
     match found {
         Some(_) => Err(Refusal::Immutable(format!(
             "tag {tag} of {} exists and is immutable; it cannot be deleted",
@@ -101,11 +97,7 @@ async fn push(
             let message = format!("more than {} immutable tags at once", ImmutableTags::MOST);
             return Err(Refusal::Immutable(message));
         }
-        let mut lock = tags.lock(tag)?;
-        let mut found = tags.has(tag, &manifest).await?;
-        if found.is_none() && tags.lease(&mut lock, tag).await? {
-            found = tags.has(tag, &manifest).await?;
-        }
+        let (lock, found) = tags.lock(tag, async || tags.has(tag, &manifest).await).await?;
         locks.push(lock);
         match found {
             None => {}

@@ -61,17 +61,25 @@ impl<'a> ImmutableTags<'a> {
             && self.patterns.iter().any(|pattern| pattern.fits(tag))
     }
 
-    pub(super) fn lock(&self, tag: &str) -> Result<TagLock, Refusal> {
-        self.tag_locks.lock(self.repository, tag).ok_or_else(|| self.is_being_pushed(tag))
-    }
-
-    /// Keeps other replicas from changing a tag that the registry does not have. Returns whether
-    /// the registry has to be asked once more.
-    pub(super) async fn lease(&self, lock: &mut TagLock, tag: &str) -> Result<bool, Refusal> {
-        lock.lease().await.map_err(|reason| match reason {
+    /// Locks a tag, and returns what `find` finds of it in the registry. Other replicas are kept
+    /// out only from a tag that is not there; then it is looked for once more, because a replica
+    /// may have pushed it meanwhile.
+    pub(super) async fn lock<T>(
+        &self,
+        tag: &str,
+        find: impl AsyncFn() -> Result<Option<T>, Refusal>,
+    ) -> Result<(TagLock, Option<T>), Refusal> {
+        let lock = self.tag_locks.lock(self.repository, tag);
+        let mut lock = lock.ok_or_else(|| self.is_being_pushed(tag))?;
+        if let Some(found) = find().await? {
+            return Ok((lock, Some(found)));
+        }
+        let is_leased = lock.lease().await.map_err(|reason| match reason {
             NotLeased::Held => self.is_being_pushed(tag),
             NotLeased::Away => Refusal::Unshared,
-        })
+        })?;
+        let found = if is_leased { find().await? } else { None };
+        Ok((lock, found))
     }
 
     fn is_being_pushed(&self, tag: &str) -> Refusal {
