@@ -32,10 +32,10 @@ mod engine;
 
 mod access;
 mod agent;
-mod auth;
+mod https;
 mod log;
 
-mod https;
+mod auth;
 mod tls;
 
 mod acme;

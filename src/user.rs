@@ -1,6 +1,7 @@
 //! Who a request is from, once that is proven: the name of a user, and what a name may be.
 
 use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -88,6 +89,38 @@ impl fmt::Debug for User {
 impl Borrow<[u8]> for User {
     fn borrow(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// The groups of a user from outside, those that rules name, cheap to clone. They are written as
+/// in rules, without the `@`: `ldap:dev`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Groups(Option<Arc<BTreeSet<String>>>);
+
+impl Groups {
+    /// Those of `named` whose names stand in `wanted` with `source` and a colon before them.
+    pub(crate) fn of<'a>(
+        source: &str,
+        named: impl IntoIterator<Item = &'a str>,
+        wanted: &BTreeSet<String>,
+    ) -> Self {
+        let full = named.into_iter().map(|name| format!("{source}:{name}"));
+        full.filter(|name| wanted.contains(name)).collect()
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.as_ref().is_some_and(|names| names.contains(name))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(|names| names.iter().map(String::as_str))
+    }
+}
+
+impl FromIterator<String> for Groups {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
+        let names: BTreeSet<String> = names.into_iter().collect();
+        Self((!names.is_empty()).then(|| names.into()))
     }
 }
 

@@ -120,7 +120,7 @@ impl Htpasswd {
 
     /// The user of this name, if there is one.
     pub(crate) fn person(&self, name: &[u8]) -> Option<Person> {
-        self.get(name).map(|(user, stored)| Person { user: user.clone(), fingerprint: *stored.fingerprint() })
+        self.get(name).map(|(user, stored)| Person::listed(user, stored))
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Option<(&User, &Arc<StoredHash>)> {

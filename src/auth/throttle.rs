@@ -49,12 +49,21 @@ pub enum Account<'a> {
     /// A token that names no user. Anybody can make up any number of these, so only this replica
     /// counts them.
     Token(&'a [u8]),
+    /// Somebody in a directory, by the directory's spelling of their name, from whatever network: a
+    /// directory locks people who have too many wrong passwords.
+    Directory(&'a [u8]),
+    /// The tokens of an issuer, by its name.
+    Issuer(&'a [u8]),
 }
 
 impl<'a> Account<'a> {
     /// What the client gave: a user, or a token.
     pub fn claimed(self) -> &'a [u8] {
-        let (Self::Password(claimed) | Self::Login(claimed) | Self::Token(claimed)) = self;
+        let (Self::Password(claimed)
+        | Self::Login(claimed)
+        | Self::Token(claimed)
+        | Self::Directory(claimed)
+        | Self::Issuer(claimed)) = self;
         claimed
     }
 }
@@ -71,8 +80,17 @@ struct Tally {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Key {
     network: Network,
-    is_login: bool,
+    kind: Kind,
     name: [u8; 32],
+}
+
+/// What is counted apart. Identity tokens count together, whether or not they name a user.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Kind {
+    Password,
+    Login,
+    Directory,
+    Issuer,
 }
 
 /// The failures since the first one.
@@ -121,6 +139,8 @@ impl Throttle {
         let kind: &[u8] = match account {
             Account::Password(_) => b"password",
             Account::Login(_) => b"login",
+            Account::Directory(_) => b"directory",
+            Account::Issuer(_) => b"issuer",
             Account::Token(_) => return Ok(None),
         };
         let name = account.claimed();
@@ -224,7 +244,13 @@ impl Key {
     fn of(network: Network, account: Account<'_>) -> Self {
         let mut name = [0; 32];
         name.copy_from_slice(digest(&SHA256, account.claimed()).as_ref());
-        Self { network, is_login: !matches!(account, Account::Password(_)), name }
+        let kind = match account {
+            Account::Password(_) => Kind::Password,
+            Account::Login(_) | Account::Token(_) => Kind::Login,
+            Account::Directory(_) => Kind::Directory,
+            Account::Issuer(_) => Kind::Issuer,
+        };
+        Self { network, kind, name }
     }
 }
 
@@ -286,7 +312,7 @@ impl Charge {
         if let Some(shared) = shared {
             shared.keep();
         }
-        if !key.is_login {
+        if key.kind == Kind::Password {
             let mut tally = throttle.tally();
             let settings = tally.settings;
             tally.crowds.count(key.network, &settings, Instant::now());

@@ -159,7 +159,7 @@ impl Asked<'_> {
     /// The verdict for a right password; an unknown user has none.
     fn right(&self, is_new: bool) -> Verdict {
         self.found.map_or(Verdict::Wrong, |(user, stored)| {
-            let person = Person { user: user.clone(), fingerprint: *stored.fingerprint() };
+            let person = Person::listed(user, stored);
             Verdict::Right { person, is_new }
         })
     }

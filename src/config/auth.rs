@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use super::client::Verify;
 use super::complaint::Complaint;
+use super::issuer::Issuer;
+use super::ldap::Ldap;
 use super::print::{Printer, quoted};
 use super::report::Location;
 use super::section::Section;
+use super::service::Service;
 use super::values::{LONGEST_WAIT, MOST_THREADS, WAIT_OR_NONE, or_share_of_cores, print_duration};
 use super::words::{Words, word};
 use crate::disk::shell_word;
@@ -35,6 +38,20 @@ pub struct Auth {
     pub hash_queue: usize,
     /// `[auth.throttle]`.
     pub throttle: Throttle,
+    /// `[auth.ldap]`.
+    pub ldap: Option<Ldap>,
+    /// `[auth.http]`; never beside `[auth.ldap]`.
+    pub http: Option<Service>,
+    /// `[[auth.issuer]]`, each name and each URL once.
+    pub issuers: Vec<Issuer>,
+}
+
+/// The sections within `[auth]`; `None` for one with a mistake.
+pub(super) struct Nested {
+    pub(super) throttle: Option<Throttle>,
+    pub(super) ldap: Option<Option<Ldap>>,
+    pub(super) http: Option<Option<Service>>,
+    pub(super) issuers: Option<Vec<Issuer>>,
 }
 
 /// How clients prove who they are.
@@ -82,7 +99,7 @@ impl Auth {
     pub(super) fn read(
         section: &mut Section<'_, '_>,
         verify: Option<Verify>,
-        throttle: Option<Throttle>,
+        Nested { throttle, ldap, http, issuers }: Nested,
     ) -> Option<Self> {
         let mode = section.word("mode", r#""basic""#, MODES);
         let wanted = "printable ASCII without quotes and backslashes";
@@ -109,6 +126,9 @@ impl Auth {
             hash_threads: or_share_of_cores(hash_threads?, 2),
             hash_queue: hash_queue?,
             throttle: throttle?,
+            ldap: ldap?,
+            http: http?,
+            issuers: issuers?,
         })
     }
 
@@ -124,6 +144,9 @@ impl Auth {
             hash_threads,
             hash_queue,
             throttle,
+            ldap,
+            http,
+            issuers,
         } = self;
         to.section("auth");
         to.reloaded("mode", quoted(word(MODES, mode)));
@@ -140,6 +163,9 @@ impl Auth {
         to.fixed("hash_threads", hash_threads);
         to.fixed("hash_queue", hash_queue);
         throttle.print(to);
+        ldap.iter().for_each(|ldap| ldap.print(to));
+        issuers.iter().for_each(|issuer| issuer.print(to));
+        http.iter().for_each(|http| http.print(to));
     }
 }
 

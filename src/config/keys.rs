@@ -4,7 +4,7 @@ use super::quote::quoted;
 use super::words::{nearest, slip};
 
 /// The sections, in the order of proxy.toml.example.
-pub(super) const SECTIONS: [&str; 19] = [
+pub(super) const SECTIONS: [&str; 22] = [
     "server",
     "limits",
     "tls",
@@ -14,6 +14,9 @@ pub(super) const SECTIONS: [&str; 19] = [
     ROUTE,
     "auth",
     "auth.throttle",
+    "auth.ldap",
+    ISSUER,
+    "auth.http",
     "user_agents",
     GROUPS,
     ACCESS,
@@ -35,8 +38,11 @@ pub(super) const ACCESS: &str = "access";
 /// The registries beside that of `[upstream]`, a list of tables.
 pub(super) const ROUTE: &str = "route";
 
+/// The issuers of ID tokens, a list of tables.
+pub(super) const ISSUER: &str = "auth.issuer";
+
 /// The sections that are lists of tables. Each is one variable of the environment.
-pub(super) const LISTS: [&str; 2] = [ROUTE, ACCESS];
+pub(super) const LISTS: [&str; 3] = [ROUTE, ISSUER, ACCESS];
 
 /// The names that other programs give to a key: section, habitual name, key. `section.key` stands
 /// for a key of another section.

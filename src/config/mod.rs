@@ -23,7 +23,9 @@ mod document;
 mod environment;
 mod expression;
 mod groups;
+mod issuer;
 mod keys;
+mod ldap;
 mod limits;
 mod list;
 mod log;
@@ -38,6 +40,7 @@ mod report;
 mod route;
 mod section;
 mod server;
+mod service;
 mod shared;
 mod spelling;
 mod syntax;
@@ -50,7 +53,7 @@ mod words;
 
 use self::document::Document;
 use self::groups::Groups;
-use self::keys::{ACCESS, GROUPS, ROUTE};
+use self::keys::{ACCESS, GROUPS, ISSUER, ROUTE};
 use self::print::Printer;
 use self::report::Report;
 use crate::problem::{Problem, Problems};
@@ -62,12 +65,15 @@ pub(crate) use admin::{Admin, AdminAddress};
 pub(crate) use auth::{Auth, AuthMode, ClientCertificate, Throttle};
 pub(crate) use client::{ClientCertificates, UserFrom, Verify};
 pub(crate) use cors::{Allowed, Cors};
+pub(crate) use issuer::{Condition, Issuer, Wanted};
+pub(crate) use ldap::{Ldap, LdapServer};
 pub(crate) use limits::Limits;
 pub(crate) use log::{AccessFormat, AccessTarget, Log, LogFormat};
 pub(crate) use metrics::Metrics;
 pub(crate) use policy::{Catalog, ImmutableTags, Policy};
 pub(crate) use route::Route;
 pub(crate) use server::{Readiness, Server};
+pub(crate) use service::{Service, ServiceAddress};
 pub(crate) use shared::{EngineUrl, Shared};
 pub(crate) use spelling::duration_option;
 pub(crate) use tls::{Alpn, CertificateFiles, Tls, TlsVersion};
@@ -190,8 +196,13 @@ impl Config {
         let served = server.as_ref().map_or(&[][..], |server| &server.names);
         let routes = document
             .entries(ROUTE, route::EXAMPLE, |section| Route::read(section, upstream.as_ref(), served));
-        let throttle = document.section("auth.throttle", Throttle::read);
-        let auth = document.section("auth", |section| Auth::read(section, verify, throttle));
+        let nested = auth::Nested {
+            throttle: document.section("auth.throttle", Throttle::read),
+            ldap: document.section("auth.ldap", Ldap::read),
+            http: document.section("auth.http", Service::read),
+            issuers: document.entries(ISSUER, issuer::EXAMPLE, Issuer::read),
+        };
+        let auth = document.section("auth", |section| Auth::read(section, verify, nested));
         let user_agents = document.section("user_agents", UserAgents::read);
         let groups = document.section(GROUPS, Groups::read);
         let access =

@@ -86,7 +86,7 @@ impl Tokens {
             iat: seconds(now),
             jti: random()?,
             given: milliseconds(now),
-            binding: self.key.load().bind(&[name.as_bytes(), &person.fingerprint]),
+            binding: self.key.load().bind(&[name.as_bytes(), &person.binding]),
         };
         self.sign(IDENTITY, &claims).map(Some)
     }
@@ -126,7 +126,7 @@ impl Tokens {
         }
         expect_current(claims.iat, claims.exp, now)?;
         let is_bound = |person: &Person| {
-            self.key.load().is_bound(&claims.binding, &[person.user.as_bytes(), &person.fingerprint])
+            self.key.load().is_bound(&claims.binding, &[person.user.as_bytes(), &person.binding])
         };
         let person = users.person(claims.sub.as_bytes()).filter(is_bound).ok_or(Ended::Password)?;
         if revoked.current()?.ends(&claims.sub, claims.given) {
