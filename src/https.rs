@@ -83,6 +83,12 @@ impl HttpsClient {
         Ok(Self { tls, limits: LIMITS })
     }
 
+    /// The same client with other limits: `total` for a whole request, and `body` bytes for the
+    /// body of an answer.
+    pub(crate) fn with_limits(self, total: Duration, body: usize) -> Self {
+        Self { limits: Limits { total, body, ..self.limits }, ..self }
+    }
+
     /// Sends a request to an absolute `https` URL and reads the whole answer, whatever its status.
     pub(crate) async fn send<B>(&self, request: Request<B>) -> Result<Response<Bytes>, HttpsError>
     where
