@@ -2,7 +2,8 @@
 //! every answer has a limit.
 
 use std::io;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::lookup_host;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -25,19 +27,33 @@ use crate::dial::dial;
 use crate::pki::{SystemRoots, client_config};
 use crate::problem::Problems;
 
-const PORT: u16 = 443;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
+/// The host of a request over a Unix socket, which has none.
+const HERE: HeaderValue = HeaderValue::from_static("localhost");
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client for HTTP/1.1 over TLS. It opens a connection for each request, so that no request fails
-/// on one that the server has just closed; TLS sessions are resumed. It does not follow redirects.
+/// A client for HTTP/1.1 over TLS, or in clear to this machine. It opens a connection for each
+/// request, so that no request fails on one that the server has just closed; TLS sessions are
+/// resumed. It does not follow redirects.
 #[derive(Clone)]
 pub(crate) struct HttpsClient {
-    tls: Arc<ClientConfig>,
+    way: Way,
     limits: Limits,
 }
 
+/// How a server is reached.
+#[derive(Clone)]
+enum Way {
+    /// `https` URLs.
+    Tls(Arc<ClientConfig>),
+    /// `http` URLs of this machine, which nobody else can listen to.
+    Loopback,
+    /// The socket at this path, whatever host the URL names.
+    Unix(PathBuf),
+}
+
+/// What a request may take.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     /// For TCP to all addresses of the host together, each of which gets an equal share.
@@ -57,6 +73,8 @@ const LIMITS: Limits =
 pub(crate) enum HttpsError {
     #[error("{0} is not an https URL")]
     NotHttps(Uri),
+    #[error("{0} is not an http URL of this machine")]
+    NotHere(Uri),
     #[error("{0} cannot be resolved")]
     Lookup(String, #[source] io::Error),
     #[error("{0} cannot be reached")]
@@ -65,7 +83,7 @@ pub(crate) enum HttpsError {
     Handshake(String, #[source] io::Error),
     #[error("the connection broke")]
     Broken(#[source] BoxError),
-    #[error("it did not answer within {} s", .0.as_secs())]
+    #[error("it did not answer within {0:?}")]
     Late(Duration),
     #[error("its answer is longer than {0} bytes")]
     TooLong(usize),
@@ -80,16 +98,27 @@ impl HttpsClient {
     pub(crate) fn new(ca: Option<&Path>, key: &str, system: &SystemRoots) -> Result<Self, Problems> {
         // HTTP/1.1 needs no ALPN.
         let tls = Arc::new(client_config(ca, key, system, &[])?);
-        Ok(Self { tls, limits: LIMITS })
+        Ok(Self { way: Way::Tls(tls), limits: LIMITS })
+    }
+
+    /// A client for `http` URLs of this machine: a loopback address, or a name of one.
+    pub(crate) fn loopback() -> Self {
+        Self { way: Way::Loopback, limits: LIMITS }
+    }
+
+    /// A client for the server behind a Unix socket. Its requests have a path for a URL.
+    pub(crate) fn unix(socket: PathBuf) -> Self {
+        Self { way: Way::Unix(socket), limits: LIMITS }
     }
 
     /// The same client with other limits: `total` for a whole request, and `body` bytes for the
     /// body of an answer.
     pub(crate) fn with_limits(self, total: Duration, body: usize) -> Self {
-        Self { limits: Limits { total, body, ..self.limits }, ..self }
+        let connect = self.limits.connect.min(total);
+        Self { limits: Limits { connect, total, body }, ..self }
     }
 
-    /// Sends a request to an absolute `https` URL and reads the whole answer, whatever its status.
+    /// Sends a request to an absolute URL and reads the whole answer, whatever its status.
     pub(crate) async fn send<B>(&self, request: Request<B>) -> Result<Response<Bytes>, HttpsError>
     where
         B: Body + Send + 'static,
@@ -97,30 +126,64 @@ impl HttpsClient {
         B::Error: Into<BoxError>,
     {
         let limit = self.limits.total;
-        timeout(limit, self.exchange(request)).await.map_err(|_elapsed| HttpsError::Late(limit))?
+        timeout(limit, self.reach(request)).await.map_err(|_elapsed| HttpsError::Late(limit))?
     }
 
-    async fn exchange<B>(&self, mut request: Request<B>) -> Result<Response<Bytes>, HttpsError>
+    async fn reach<B>(&self, mut request: Request<B>) -> Result<Response<Bytes>, HttpsError>
     where
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let Target { host, port } = prepare(&mut request)?;
-        let addresses = lookup_host((host.as_str(), port))
-            .await
-            .map_err(|error| HttpsError::Lookup(host.clone(), error))?;
-        let tcp = dial(addresses, self.limits.connect)
-            .await
-            .map_err(|error| HttpsError::Connect(host.clone(), error))?;
-        let name = ServerName::try_from(host.clone())
-            .map_err(|error| HttpsError::Handshake(host.clone(), io::Error::other(error)))?;
-        let tls = TlsConnector::from(self.tls.clone())
-            .connect(name, tcp)
-            .await
-            .map_err(|error| HttpsError::Handshake(host, error))?;
+        match &self.way {
+            Way::Tls(tls) => {
+                let target = prepare(&mut request, &Scheme::HTTPS, 443).map_err(HttpsError::NotHttps)?;
+                let Target { host, port } = target;
+                let tcp = self.connect(&host, port, |_| true).await?;
+                let name = ServerName::try_from(host.clone())
+                    .map_err(|error| HttpsError::Handshake(host.clone(), io::Error::other(error)))?;
+                let tls = TlsConnector::from(tls.clone()).connect(name, tcp).await;
+                self.exchange(tls.map_err(|error| HttpsError::Handshake(host, error))?, request).await
+            }
+            Way::Loopback => {
+                let target = prepare(&mut request, &Scheme::HTTP, 80).map_err(HttpsError::NotHere)?;
+                let tcp = self.connect(&target.host, target.port, |address| address.ip().is_loopback());
+                self.exchange(tcp.await?, request).await
+            }
+            Way::Unix(socket) => {
+                mark(&mut request, HERE);
+                let stream = UnixStream::connect(socket).await;
+                let unreached = |error| HttpsError::Connect(socket.display().to_string(), error);
+                self.exchange(stream.map_err(unreached)?, request).await
+            }
+        }
+    }
+
+    /// Connects to one of the addresses of a host that `may` be used.
+    async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        may: impl Fn(&SocketAddr) -> bool,
+    ) -> Result<TcpStream, HttpsError> {
+        let addresses =
+            lookup_host((host, port)).await.map_err(|error| HttpsError::Lookup(host.to_owned(), error))?;
+        let tcp = dial(addresses.filter(may), self.limits.connect).await;
+        tcp.map_err(|error| HttpsError::Connect(host.to_owned(), error))
+    }
+
+    async fn exchange<B>(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        request: Request<B>,
+    ) -> Result<Response<Bytes>, HttpsError>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
         let broken = |error: hyper::Error| HttpsError::Broken(error.into());
-        let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await.map_err(broken)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let answer = async {
             let (parts, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
             let body = Limited::new(body, self.limits.body).collect().await;
@@ -150,26 +213,32 @@ struct Target {
     port: u16,
 }
 
-/// Turns a request for an absolute URL into one for its server.
-fn prepare<B>(request: &mut Request<B>) -> Result<Target, HttpsError> {
+/// Turns a request for an absolute URL of this scheme into one for its server. Returns the URL if
+/// it is another.
+fn prepare<B>(request: &mut Request<B>, scheme: &Scheme, port: u16) -> Result<Target, Uri> {
     let uri = request.uri().clone();
-    let Some(authority) = uri.authority().filter(|_| uri.scheme() == Some(&Scheme::HTTPS)) else {
-        return Err(HttpsError::NotHttps(uri));
+    let Some(authority) = uri.authority().filter(|_| uri.scheme() == Some(scheme)) else {
+        return Err(uri);
     };
     // The Host header has no user information (RFC 9112 section 3.2).
     let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let (Ok(header), Ok(path)) = (HeaderValue::try_from(host_and_port), path.parse()) else {
-        return Err(HttpsError::NotHttps(uri));
+        return Err(uri);
     };
     let host = authority.host();
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let target = Target { host: host.to_owned(), port: authority.port_u16().unwrap_or(PORT) };
+    let target = Target { host: host.to_owned(), port: authority.port_u16().unwrap_or(port) };
     *request.uri_mut() = path;
-    request.headers_mut().insert(HOST, header);
+    mark(request, header);
+    Ok(target)
+}
+
+/// Sets the fields that every request has.
+fn mark<B>(request: &mut Request<B>, host: HeaderValue) {
+    request.headers_mut().insert(HOST, host);
     request.headers_mut().insert(USER_AGENT, AGENT);
     request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    Ok(target)
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http_body_util::Empty;
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
@@ -142,8 +141,55 @@ fn the_target_of_a_url() {
         ("https://user:secret@a.test/", "a.test", 443, "a.test"),
     ] {
         let mut request = get(url);
-        let target = prepare(&mut request).unwrap();
+        let target = prepare(&mut request, &Scheme::HTTPS, 443).unwrap();
         assert_eq!((target.host.as_str(), target.port), (host, port), "{url}");
         assert_eq!(request.headers()[HOST], header, "{url}");
     }
+}
+
+/// Reads the head of a request and answers with it.
+async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    stream.write_all(&[b"HTTP/1.1 200 OK\r\n\r\n", &head[..]].concat()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_of_this_machine_is_asked_in_clear() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { echo(listener.accept().await.unwrap().0).await });
+    let answer = HttpsClient::loopback().send(get(&format!("http://{address}/a?b"))).await.unwrap();
+    let head = String::from_utf8(answer.into_body().to_vec()).unwrap().to_lowercase();
+    assert!(
+        head.starts_with("get /a?b http/1.1\r\n") && head.contains(&format!("host: {address}")),
+        "{head}"
+    );
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn no_other_machine_is_asked_in_clear() {
+    let ask = async |url: &str| HttpsClient::loopback().send(get(url)).await;
+    // Of the documentation prefix of RFC 5737.
+    let refused = ask("http://192.0.2.1/").await;
+    let Err(HttpsError::Connect(_, cause)) = refused else { panic!("{refused:?}") };
+    assert_eq!(cause.kind(), io::ErrorKind::AddrNotAvailable);
+    assert!(matches!(ask("https://127.0.0.1/").await, Err(HttpsError::NotHere(_))));
+}
+
+#[tokio::test]
+async fn a_server_behind_a_socket_is_asked() {
+    let folder = Folder::new();
+    let socket = folder.path("service.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let server = tokio::spawn(async move { echo(listener.accept().await.unwrap().0).await });
+    let answer = HttpsClient::unix(socket.clone()).send(get("/")).await.unwrap();
+    let head = String::from_utf8(answer.into_body().to_vec()).unwrap().to_lowercase();
+    assert!(head.starts_with("get / http/1.1\r\n") && head.contains("host: localhost\r\n"), "{head}");
+    server.await.unwrap();
+    let gone = HttpsClient::unix(folder.path("none")).send(get("/")).await;
+    assert!(matches!(gone, Err(HttpsError::Connect(..))), "{gone:?}");
 }
