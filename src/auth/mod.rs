@@ -3,6 +3,7 @@
 //! [`open`] follows an htpasswd file on disk, [`Verifier`] checks passwords, [`Throttle`] limits
 //! failed attempts, and [`edit`] changes such a file for the `htpasswd` command.
 
+mod admission;
 mod apr1;
 mod crypt64;
 pub(crate) mod edit;
@@ -15,6 +16,7 @@ mod person;
 mod pool;
 pub(crate) mod service;
 mod sha_crypt;
+mod share;
 pub(crate) mod throttle;
 pub(crate) mod verifier;
 

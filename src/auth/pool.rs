@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use super::share::Share;
 use crate::metrics::{Histogram, Observed};
 use crate::network::Network;
 use crate::turns::{Queued, Ticket, Turns};
@@ -33,24 +34,8 @@ struct Jobs {
 }
 
 struct Queue {
-    turns: Turns<Group, Network, Job>,
+    turns: Turns<Share, Network, Job>,
     is_closed: bool,
-}
-
-/// Networks that count for at most four, however many they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Group {
-    /// Those of one site, without failures.
-    Site(Network),
-    /// Those with about as many failures: the binary logarithm of the number. All the addresses of
-    /// a flood together have four turns while somebody who comes for the first time has one.
-    Failing(u32),
-}
-
-impl Group {
-    fn of(network: Network, failures: usize) -> Self {
-        failures.checked_ilog2().map_or(Self::Site(network.site()), Self::Failing)
-    }
 }
 
 impl Pool {
@@ -73,7 +58,7 @@ impl Pool {
     /// # Errors
     /// The job itself, if no network has more.
     pub(super) fn submit(&self, network: Network, failures: usize, job: Job) -> Result<Queued<Job>, Job> {
-        let queued = self.0.queue().turns.push(Group::of(network, failures), network, job)?;
+        let queued = self.0.queue().turns.push(Share::of(network, failures), network, job)?;
         self.0.changed.notify_one();
         Ok(queued)
     }
