@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::environment::Environment;
-use super::keys;
+use super::keys::{self, in_capitals};
 use super::quote::{describe, quoted};
 use super::report::{Location, Report};
 use super::section::Section;
@@ -47,7 +47,8 @@ impl<'r, 'i> Document<'r, 'i> {
     }
 
     /// Reads a section that is a list of tables, `[[name]]`, and may be absent. In the environment
-    /// the section is one variable in TOML, such as `example`.
+    /// the section is one variable in TOML, such as `example`. A list within another section has to
+    /// be read before that.
     pub(super) fn entries<T>(
         &mut self,
         name: &'static str,
@@ -59,14 +60,15 @@ impl<'r, 'i> Document<'r, 'i> {
         let whole = variables.remove("").map(|variable| (name.to_owned(), variable));
         for variable in variables.into_values() {
             let message =
-                format!("all of [[{name}]] is one variable, TIDEGATE_{}; write {list}", name.to_uppercase());
+                format!("all of [[{name}]] is one variable, TIDEGATE_{}; write {list}", in_capitals(name));
             self.report.wrong(&Location::Environment(variable.name), message);
         }
         let wanted = match &whole {
             Some(_) => list,
             None => format!("[[{name}]] above the keys of each entry, or {list}"),
         };
-        let table = self.table.remove_entry(name).into_iter().collect();
+        let written = self.remove(name).map(|value| (Spanned::new(value.span(), name.into()), value));
+        let table = written.into_iter().collect();
         let header = Location::File(0);
         let mut section =
             Section { name: "", header, table, variables: whole.into_iter().collect(), report: self.report };

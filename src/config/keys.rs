@@ -174,7 +174,8 @@ impl Keys {
         }
         let inner = SECTIONS.iter().filter_map(|inner| inner.strip_prefix(section)?.strip_prefix('.'));
         if let Some(near) = nearest(name, inner) {
-            return format!("did you mean [{section}.{near}]?");
+            let inner = format!("{section}.{near}");
+            return format!("did you mean {}?", header(&inner));
         }
         let here = self.0.iter().filter(|key| key.section == section);
         if let Some(near) = nearest(name, here.map(|key| key.name.as_str())) {
@@ -198,11 +199,11 @@ impl Keys {
     /// its name after `TIDEGATE_`, in lower case.
     pub(super) fn variable(&self, rest: &str) -> Option<String> {
         let mut names: Vec<String> = self.0.iter().filter_map(Key::variable).collect();
-        names.extend(LISTS.into_iter().chain([CONFIG]).map(str::to_owned));
+        names.extend(LISTS.into_iter().chain([CONFIG]).map(underlined));
         let file = rest.starts_with(CONFIG).then(|| CONFIG.to_owned());
         let exact = self.0.iter().find(|key| key.name == rest).and_then(Key::variable);
         let group = rest.strip_prefix("group_").map(|name| format!("{GROUPS}_{name}"));
-        let part = SECTIONS.iter().find(|section| section.replace('.', "_") == rest);
+        let part = SECTIONS.iter().find(|section| underlined(section) == rest);
         let in_part = part.and_then(|part| self.0.iter().find(|key| key.section == *part)?.variable());
         let near = || nearest(rest, names.iter().map(String::as_str)).map(str::to_owned);
         let meant = exact.or(group).or(in_part).or(file).or_else(near)?;
@@ -213,11 +214,8 @@ impl Keys {
     /// because of a slip.
     pub(super) fn misspelt_variable(&self, name: &str) -> Option<String> {
         let name = name.to_uppercase();
-        let names = self
-            .0
-            .iter()
-            .filter_map(Key::variable)
-            .chain(LISTS.into_iter().chain([CONFIG]).map(str::to_owned));
+        let names =
+            self.0.iter().filter_map(Key::variable).chain(LISTS.into_iter().chain([CONFIG]).map(underlined));
         let mut names = names.map(|rest| format!("TIDEGATE_{}", rest.to_uppercase()));
         let meant = names.find(|meant| strsim::damerau_levenshtein(&name, meant) <= SLIPS)?;
         Some(format!("unknown variable; did you mean {meant}?"))
@@ -229,8 +227,17 @@ impl Key {
     fn variable(&self) -> Option<String> {
         let section =
             SECTIONS.into_iter().find(|section| *section == self.section && !LISTS.contains(section))?;
-        Some(format!("{}_{}", section.replace('.', "_"), self.name))
+        Some(format!("{}_{}", underlined(section), self.name))
     }
+}
+
+/// The section as the name of a variable has it, after `TIDEGATE_`.
+pub(super) fn in_capitals(section: &str) -> String {
+    underlined(section).to_uppercase()
+}
+
+fn underlined(section: &str) -> String {
+    section.replace('.', "_")
 }
 
 /// The header of the section in the file.

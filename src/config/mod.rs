@@ -15,6 +15,7 @@ mod acme;
 mod address;
 mod admin;
 mod auth;
+mod claim;
 mod client;
 mod complaint;
 mod cors;
@@ -63,6 +64,7 @@ pub(crate) use acme::{Acme, AcmeChallenge, ExternalAccount};
 pub(crate) use address::ServerAddress;
 pub(crate) use admin::{Admin, AdminAddress};
 pub(crate) use auth::{Auth, AuthMode, ClientCertificate, Throttle};
+pub(crate) use claim::{Claim, Part, Template};
 pub(crate) use client::{ClientCertificates, UserFrom, Verify};
 pub(crate) use cors::{Allowed, Cors};
 pub(crate) use issuer::{Condition, Issuer, Wanted};
@@ -222,6 +224,7 @@ impl Config {
         let metrics = document.section("metrics", Metrics::read);
         document.finish();
         route::warn_of_unreachable(routes.as_deref().unwrap_or_default(), &mut report);
+        issuer::refuse_repetitions(auth.as_ref().map_or(&[], |auth| &auth.issuers), &mut report);
         if let Some(groups) = &groups {
             groups.warn_of_unused(&mut report);
         }
