@@ -20,8 +20,8 @@ use rustls::crypto::cipher::{AeadKey, Iv, MessageEncrypter, OutboundChunks, Outb
 use rustls::{CipherSuite, ContentType, ProtocolVersion, SupportedCipherSuite};
 
 use tidegate::bench::{
-    Caller, Config, Htpasswd, Identity, Operation, Rights, Rules, Scope, Secret, Tokens, User, Verdict,
-    Verifier, decide, forwarded, hop, provider, target,
+    Caller, Config, Htpasswd, Identity, Judge, Operation, Rights, Rules, Scope, Secret, Tokens, User,
+    Verdict, Verifier, decide, forwarded, hop, provider, target,
 };
 
 /// The same allocator as the program.
@@ -91,7 +91,7 @@ fn access_decision(criterion: &mut Criterion) {
         }
     }
     let rules = Rules::new(&Config::parse(Path::new("proxy.toml"), &text, &[]).unwrap());
-    let caller = Caller { identity: Identity::User(User::local("alice").unwrap()), token: None };
+    let caller = Caller { identity: Identity::from(User::local("alice").unwrap()), token: None };
     let target = target::parse(&Method::GET, "/v2/team-4/project/app/manifests/v1.2.3");
     criterion.bench_function("access decision", |bencher| {
         bencher.iter_batched(
@@ -107,7 +107,12 @@ fn tokens(criterion: &mut Criterion) {
     let settings = Config::parse(Path::new("proxy.toml"), text, &[]).unwrap().token;
     let tokens = Tokens::build(&settings, None).unwrap();
     let (scopes, now) = ([Scope::repository("team/project/app", Rights::PULL)], SystemTime::now());
-    let give = || tokens.issue("alice", "registry.example.com", &scopes, now).unwrap().token;
+    let give = || {
+        tokens
+            .issue(&Identity::from(User::local("alice").unwrap()), "registry.example.com", &scopes, now)
+            .unwrap()
+            .token
+    };
     let mut group = criterion.benchmark_group("token");
     group.bench_function("given", |bencher| bencher.iter(give));
     group.bench_function("taken the first time", |bencher| {

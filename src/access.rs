@@ -4,15 +4,15 @@ use crate::config::{AccessRule, AuthMode, Config, Subject};
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
-use crate::user::User;
+use crate::user::{Groups, User};
 
 /// Who sent a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// A client without proven identity.
     Anonymous,
-    /// One who has proven who they are.
-    User(User),
+    /// One who has proven who they are, and their groups.
+    User(User, Groups),
 }
 
 /// A user whose name is not UTF-8, and so cannot be the subject of a token.
@@ -32,14 +32,29 @@ impl Identity {
     pub(crate) fn user(&self) -> Option<&User> {
         match self {
             Self::Anonymous => None,
-            Self::User(user) => Some(user),
+            Self::User(user, _) => Some(user),
         }
+    }
+
+    /// The user's groups, which an anonymous client has none of.
+    pub(crate) fn groups(&self) -> Groups {
+        match self {
+            Self::Anonymous => Groups::default(),
+            Self::User(_, groups) => groups.clone(),
+        }
+    }
+}
+
+/// A user without groups.
+impl From<User> for Identity {
+    fn from(user: User) -> Self {
+        Self::User(user, Groups::default())
     }
 }
 
 impl From<Option<User>> for Identity {
     fn from(user: Option<User>) -> Self {
-        user.map_or(Self::Anonymous, Self::User)
+        user.map_or(Self::Anonymous, Self::from)
     }
 }
 
@@ -117,7 +132,8 @@ impl Rules {
 
     /// The rights in every repository when there are no rules; `None` when there are.
     fn everything(&self, identity: &Identity) -> Option<Rights> {
-        let known = self.open || *identity != Identity::Anonymous;
+        let is_job = || identity.user().is_some_and(|user| user.issuer().is_some());
+        let known = self.open || *identity != Identity::Anonymous && !is_job();
         self.rules.is_empty().then_some(if known { Rights::ALL } else { Rights::NONE })
     }
 }
@@ -125,9 +141,13 @@ impl Rules {
 /// Whether a rule applies to an identity. Rules for anonymous clients apply to every user too.
 fn is_meant(rule: &AccessRule, identity: &Identity) -> bool {
     rule.subjects.iter().any(|subject| match (subject, identity) {
-        (Subject::Anonymous, _) | (Subject::EveryUser, Identity::User(_)) => true,
-        (Subject::User(wanted), Identity::User(user)) => wanted == user,
-        (Subject::EveryUser | Subject::User(_), Identity::Anonymous) => false,
+        (Subject::Anonymous, _) => true,
+        (_, Identity::Anonymous) => false,
+        // Jobs and other machines are meant only if they are named: everybody can have one.
+        (Subject::EveryUser, Identity::User(user, _)) => user.issuer().is_none(),
+        (Subject::Issuer(wanted), Identity::User(user, _)) => user.issuer() == Some(wanted.as_bytes()),
+        (Subject::User(wanted), Identity::User(user, _)) => wanted == user,
+        (Subject::Group(wanted), Identity::User(_, groups)) => groups.contains(wanted),
     })
 }
 

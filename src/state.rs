@@ -25,7 +25,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::access::Rules;
 use crate::acme;
-use crate::auth::{self, Htpasswd, Throttle, Verifier};
+use crate::auth::{self, Htpasswd, Sources, Throttle, Verifier};
 use crate::config::{AdminAddress, AuthMode, ClientCertificate, Config, ServerAddress, Verify};
 use crate::disk::{Mode, shell_word};
 use crate::engine::Engine;
@@ -56,8 +56,8 @@ pub(crate) use warned_peers::WarnedPeers;
 /// Everything made from the settings and the files they name. It is never changed, only replaced.
 pub(crate) struct State {
     pub config: Config,
-    /// The users; `None` if `auth.mode` is `off`.
-    pub users: Option<LiveFile<Htpasswd>>,
+    /// Where users come from; `None` if `auth.mode` is `off`.
+    pub sources: Option<Sources>,
     /// Those who may see metrics and traffic, if `admin.htpasswd` names a file.
     pub admin_users: Option<LiveFile<Htpasswd>>,
     /// Issues and verifies tokens, if `auth.mode` is `token`.
@@ -113,10 +113,12 @@ impl State {
                 problems.take(Tokens::build(&config.token, before))
             }
         };
-        let users = match config.auth.mode {
+        let sources = match config.auth.mode {
             AuthMode::Off => None,
             AuthMode::Basic | AuthMode::Token => {
-                problems.take(auth::open(&config.auth.htpasswd, config.auth.legacy_hashes))
+                let before = before.and_then(|before| before.sources.as_ref());
+                let groups = config.groups_elsewhere();
+                problems.take(Sources::build(&config.auth, &groups, &system, before))
             }
         };
         let admin_users = config.admin.htpasswd.as_ref();
@@ -132,16 +134,15 @@ impl State {
         let mut warnings = config.warnings.clone();
         warnings.append(&mut tls_warnings);
         warnings.append(&mut tls.warnings);
-        let mut files: Vec<&Path> = users.iter().chain(&admin_users).map(LiveFile::path).collect();
+        let users = sources.as_ref().and_then(|sources| sources.file.as_ref());
+        let mut files: Vec<&Path> = users.into_iter().chain(&admin_users).map(LiveFile::path).collect();
         files.dedup();
         files.retain(|file| Mode::at(file).is_ok_and(Mode::is_readable_by_others));
         warnings.extend(files.into_iter().map(readable));
         warnings.extend(open_to_others(&config));
         warnings.extend(unserved_name(&config));
-        warnings.extend(unmatched_users::warnings(
-            &config,
-            users.as_ref().and_then(|users| users.current().ok()).as_deref(),
-        ));
+        let listed = sources.as_ref().and_then(|sources| sources.listed().ok());
+        warnings.extend(unmatched_users::warnings(&config, listed.as_deref()));
         let rules = Rules::new(&config);
         let certified: Vec<String> = tls.certificates().flat_map(Facts::names).collect();
         warnings.extend(unusable_rules::warnings(&config, &rules, &certified));
@@ -159,7 +160,7 @@ impl State {
             default_host: default_host(&config.server.names, &tls),
             challenge: challenge::basic(&config.auth.realm),
             rules,
-            users,
+            sources,
             admin_users,
             tokens,
             tls,

@@ -61,6 +61,12 @@ impl User {
         }
     }
 
+    /// The issuer of a user of somebody else: what stands before the first colon.
+    pub(crate) fn issuer(&self) -> Option<&[u8]> {
+        let colon = self.0.iter().position(|byte| *byte == b':')?;
+        self.0.get(..colon)
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -24,7 +24,7 @@ fn rules(rules: &[AccessRule]) -> Rules {
 }
 
 fn user(name: &str) -> Identity {
-    Identity::User(User::local(name).unwrap())
+    Identity::from(User::local(name).unwrap())
 }
 
 fn known(name: &str) -> Caller {
@@ -70,7 +70,7 @@ fn rules_add_up() {
         (Identity::Anonymous, "public/x", PULL),
         (Identity::Anonymous, "team/app", Rights::NONE),
         (Identity::Anonymous, "anonymous/app", Rights::NONE),
-        (Identity::User(User::local(b"\xff").unwrap()), "team/app", PULL),
+        (Identity::from(User::local(b"\xff").unwrap()), "team/app", PULL),
     ] {
         assert_eq!(rules.rights(&identity, repository), rights, "{identity:?} {repository}");
     }

@@ -17,13 +17,17 @@ mod pool;
 pub(crate) mod service;
 mod sha_crypt;
 mod share;
+mod sources;
 pub(crate) mod throttle;
 pub(crate) mod verifier;
 
 pub(crate) use hash::{HIGHEST_COST, LOWEST_COST, StoredHash};
 pub use htpasswd::Htpasswd;
 pub(crate) use htpasswd::open;
+pub(crate) use issuer::{Issuers, RefusedToken};
 pub(crate) use judgement::{Attempt, Judgement};
+pub(crate) use ldap::Unavailable;
 pub(crate) use person::{Person, Source};
+pub(crate) use sources::{Judge, Remote, Sources};
 pub(crate) use throttle::{Account, Throttle};
 pub use verifier::{Verdict, Verifier};

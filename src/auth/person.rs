@@ -1,5 +1,6 @@
 //! A user who has proven who they are, and who has judged that.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -46,11 +47,18 @@ pub enum Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Htpasswd => "htpasswd",
-            Self::Ldap => "ldap",
-            Self::Http => "http",
-            Self::Issuer(name) => name,
-        })
+        f.write_str(&self.text())
+    }
+}
+
+impl Source {
+    /// As it is logged.
+    pub(crate) fn text(&self) -> Cow<'static, str> {
+        match self {
+            Self::Htpasswd => "htpasswd".into(),
+            Self::Ldap => "ldap".into(),
+            Self::Http => "http".into(),
+            Self::Issuer(name) => name.to_string().into(),
+        }
     }
 }

@@ -26,20 +26,25 @@ use crate::metrics::{LoginResult, Observed};
 use crate::network::Network;
 use crate::secret::Secret;
 
-use super::hash::{Fingerprint, StoredHash};
+use super::hash::Fingerprint;
 use super::htpasswd::Htpasswd;
+use super::judgement::{Attempt, Judgement};
 use super::person::Person;
-use super::pool::Pool;
+use super::pool::{Job, Pool};
+use super::sources::Judge;
 use super::throttle::{Account, Charge, Throttle};
 use crate::cache::{Cache, Key};
 use crate::turns::{Queued, Ticket};
-use crate::user::User;
 use asking::{Asker, Asking, Heard, Leave, Listener, Part};
 use check::check;
 use known::Known;
 
 /// How long a wrong password is remembered: enough for a client that retries at once.
 const WRONG_LIFE: Duration = Duration::from_secs(3);
+/// The same for one that a directory or a service has refused, which may count them.
+const REFUSED_LIFE: Duration = Duration::from_secs(30);
+/// Why a password of the file was not right.
+const WRONG: &str = "wrong user or password";
 /// How many wrong passwords are remembered.
 const WRONG_SIZE: usize = 1024;
 /// How often a request waits for a check of the same password against another stored hash. That
@@ -57,10 +62,12 @@ pub enum Verdict {
         /// request alone hears that.
         is_new: bool,
     },
-    /// It is not the user's password, or there is no such user.
-    Wrong,
+    /// It is not the user's password, or there is no such user: the reason, for the log alone.
+    Wrong(&'static str),
     /// The same, from a network with many wrong passwords: the answer has to wait for this time.
-    WrongAgain(Duration),
+    WrongAgain(Duration, &'static str),
+    /// Whoever judges it cannot be asked now.
+    Unavailable,
     /// It could not be checked now; try again later.
     Busy,
     /// It was not checked, after too many wrong passwords; try again after this time.
@@ -72,8 +79,9 @@ impl Verdict {
     pub(crate) fn result(&self) -> LoginResult {
         match self {
             Self::Right { .. } => LoginResult::Ok,
-            Self::Wrong | Self::WrongAgain(_) => LoginResult::Wrong,
+            Self::Wrong(_) | Self::WrongAgain(..) => LoginResult::Wrong,
             Self::Busy => LoginResult::Busy,
+            Self::Unavailable => LoginResult::Unavailable,
             Self::Throttled(_) => LoginResult::Throttled,
         }
     }
@@ -115,6 +123,8 @@ struct Shared {
 struct State {
     right: Cache<Known>,
     wrong: Cache<Option<Fingerprint>>,
+    /// Those that were wrong elsewhere, with the reason.
+    refused: Cache<(Option<Fingerprint>, &'static str)>,
     running: HashMap<Key, Running>,
     /// Passwords that were answered from memory.
     hits: u64,
@@ -126,10 +136,11 @@ struct State {
 struct Running {
     network: Network,
     against: Option<Fingerprint>,
-    ticket: Ticket,
+    /// Its place in the queue of the hashing threads. A check elsewhere has none.
+    ticket: Option<Ticket>,
     /// The requests that wait for it.
     waiting: usize,
-    outcome: watch::Sender<Option<bool>>,
+    outcome: watch::Sender<Option<Judgement>>,
 }
 
 /// A request that waits for a check. If it leaves and nobody else waits, the check is taken out of
@@ -137,9 +148,9 @@ struct Running {
 struct Waiter<'a> {
     verifier: &'a Verifier,
     key: Key,
-    ticket: Ticket,
+    ticket: Option<Ticket>,
     against: Option<Fingerprint>,
-    outcome: watch::Receiver<Option<bool>>,
+    outcome: watch::Receiver<Option<Judgement>>,
 }
 
 /// One request for a check.
@@ -148,20 +159,16 @@ struct Asked<'a> {
     name: &'a [u8],
     password: &'a Secret,
     key: Key,
-    found: Option<(&'a User, &'a Arc<StoredHash>)>,
+    judge: Judge<'a>,
 }
 
 impl Asked<'_> {
+    /// What the password is checked against: the stored hash, or the settings of a source.
     fn against(&self) -> Option<Fingerprint> {
-        self.found.map(|(_, stored)| *stored.fingerprint())
-    }
-
-    /// The verdict for a right password; an unknown user has none.
-    fn right(&self, is_new: bool) -> Verdict {
-        self.found.map_or(Verdict::Wrong, |(user, stored)| {
-            let person = Person::listed(user, stored);
-            Verdict::Right { person, is_new }
-        })
+        match self.judge {
+            Judge::File(users) => users.get(self.name).map(|(_, stored)| *stored.fingerprint()),
+            Judge::Remote(remote) => Some(*remote.digest()),
+        }
     }
 }
 
@@ -186,6 +193,7 @@ impl Verifier {
         let state = State {
             right: Cache::new(settings.cache_size, settings.cache_ttl),
             wrong: Cache::new(WRONG_SIZE, WRONG_LIFE),
+            refused: Cache::new(WRONG_SIZE, REFUSED_LIFE),
             running: HashMap::new(),
             hits: 0,
             misses: 0,
@@ -217,23 +225,37 @@ impl Verifier {
         Work { hits: state.hits, misses: state.misses, queued, queue_limit, seconds: self.pool.seconds() }
     }
 
+    /// Checks a password against a file alone; see [`Self::verify_with`].
+    pub async fn verify(&self, users: &Htpasswd, from: IpAddr, name: &[u8], password: &Secret) -> Verdict {
+        self.verify_with(Judge::File(users), from, name, password).await
+    }
+
     /// Checks the password of the user `name`, sent from the address `from`. What is remembered
-    /// applies only while the stored hash in `users` is the same; after a change the password is
-    /// checked again.
+    /// applies only while the stored hash, or the settings of the source, are the same; after a
+    /// change the password is checked again.
     ///
     /// Works on any runtime. The future may be dropped at any time: a check that has begun is
-    /// finished and remembered, and one that still waits loses its place. For bcrypt, only the
-    /// first 72 bytes of the password are used.
-    pub async fn verify(&self, users: &Htpasswd, from: IpAddr, name: &[u8], password: &Secret) -> Verdict {
-        if password.expose().contains(&0) {
-            return Verdict::Wrong;
+    /// finished and remembered, and one that still waits for a hashing thread loses its place. For
+    /// bcrypt, only the first 72 bytes of the password are used.
+    pub(crate) async fn verify_with(
+        &self,
+        judge: Judge<'_>,
+        from: IpAddr,
+        name: &[u8],
+        password: &Secret,
+    ) -> Verdict {
+        let is_remote = matches!(judge, Judge::Remote(_));
+        // An empty password would be an anonymous login at a directory, which succeeds (RFC 4513,
+        // section 5.1.2).
+        if password.expose().contains(&0) || is_remote && (password.expose().is_empty() || name.is_empty()) {
+            return Verdict::Wrong(WRONG);
         }
         let key = self.key(name, password);
-        let asked = Asked { network: Network::of(from), name, password, key, found: users.get(name) };
+        let asked = Asked { network: Network::of(from), name, password, key, judge };
         let (mut leave, mut asker) = (Leave::None, None::<Asker>);
         let until = Instant::now() + PATIENCE;
         for _ in 0..TURNS {
-            let step = self.step(&asked, users.highest_cost(), mem::take(&mut leave));
+            let step = self.step(&asked, mem::take(&mut leave));
             // Whoever listens finds what this step has begun.
             if let Some(asker) = asker.take() {
                 asker.tell(Ok(()));
@@ -263,12 +285,14 @@ impl Verifier {
             };
             // An error means that the check has panicked or lost its place in the queue.
             let outcome =
-                waiter.outcome.wait_for(Option::is_some).await.map(|outcome| *outcome).ok().flatten();
+                waiter.outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone()).ok().flatten();
             if waiter.against == asked.against() {
                 return match outcome {
-                    Some(true) => asked.right(self.is_new(&asked)),
-                    Some(false) => self.wrong(asked.network),
-                    None => Verdict::Busy,
+                    Some(Judgement::Right(person)) => Verdict::Right { person, is_new: self.is_new(&asked) },
+                    Some(Judgement::Wrong(reason)) => self.wrong(asked.network, reason),
+                    Some(Judgement::Throttled(left)) => Verdict::Throttled(left),
+                    Some(Judgement::Unavailable) => Verdict::Unavailable,
+                    Some(Judgement::Busy) | None => Verdict::Busy,
                 };
             }
         }
@@ -283,8 +307,11 @@ impl Verifier {
     }
 
     /// The verdict for a password that was found to be wrong just now.
-    fn wrong(&self, network: Network) -> Verdict {
-        self.throttle.answer_delay(network, Instant::now()).map_or(Verdict::Wrong, Verdict::WrongAgain)
+    fn wrong(&self, network: Network, reason: &'static str) -> Verdict {
+        match self.throttle.answer_delay(network, Instant::now()) {
+            Some(delay) => Verdict::WrongAgain(delay, reason),
+            None => Verdict::Wrong(reason),
+        }
     }
 
     /// Identifies a pair of name and password. The lengths distinguish `a`, `bc` from `ab`, `c`.
@@ -306,20 +333,25 @@ impl Verifier {
     /// Otherwise a throttled attacker could test guesses for free against a password known from
     /// elsewhere. The delay may be that of another replica, so the engine has to give `leave`
     /// before.
-    fn step(&self, asked: &Asked<'_>, cost: u32, leave: Leave) -> Step<'_> {
-        let Asked { network, name, password, key, found } = *asked;
+    fn step(&self, asked: &Asked<'_>, leave: Leave) -> Step<'_> {
+        let Asked { network, name, key, .. } = *asked;
         let (account, against) = (Account::Password(name), asked.against());
         let now = Instant::now();
         let mut state = self.shared.state();
-        let State { right, wrong, running, hits, misses } = &mut *state;
+        let State { right, wrong, refused, running, hits, misses } = &mut *state;
         let mut known = right.get_mut(&key, now).filter(|known| Some(known.stored) == against);
         if let Some(known) = known.as_mut().filter(|known| known.is_from(network)) {
             *hits += 1;
-            return Step::Answered(asked.right(mem::take(&mut known.is_new)));
+            let is_new = mem::take(&mut known.is_new);
+            return Step::Answered(Verdict::Right { person: known.person.clone(), is_new });
         }
         if wrong.get(&key, now) == Some(&against) {
             *hits += 1;
-            return Step::Answered(Verdict::Wrong);
+            return Step::Answered(Verdict::Wrong(WRONG));
+        }
+        if let Some((_, reason)) = refused.get(&key, now).filter(|(stored, _)| *stored == against) {
+            *hits += 1;
+            return Step::Answered(Verdict::Wrong(reason));
         }
         let mut same = running.get_mut(&key);
         if let Some(running) = same.as_mut().filter(|running| running.network == network) {
@@ -340,7 +372,7 @@ impl Verifier {
             known.remember(network);
             known.is_new = false;
             *hits += 1;
-            return Step::Answered(asked.right(true));
+            return Step::Answered(Verdict::Right { person: known.person.clone(), is_new: true });
         }
         if let Some(running) = same {
             return Step::Wait(self.join(key, running));
@@ -362,21 +394,14 @@ impl Verifier {
             key,
             network,
             against,
-            right: None,
+            is_remote: matches!(asked.judge, Judge::Remote(_)),
+            judgement: None,
             charge: Some(charge),
             outcome: outcome.clone(),
         };
-        let (stored, password) = (found.map(|(_, stored)| stored.clone()), password.clone());
-        let job = move || {
-            let checked = check(stored.as_deref(), cost, password.expose());
-            #[cfg(test)]
-            completion.shared.computed.lock().unwrap().push(checked.work);
-            completion.computed(checked.right);
-        };
         // The lock is still held, so the check cannot end before it is listed as running.
-        let failures = self.throttle.failures(network, now);
-        let (step, dropped) = match self.pool.submit(network, failures, Box::new(job)) {
-            Ok(Queued { ticket, displaced }) => {
+        let (step, dropped) = match self.begin(asked, completion, now) {
+            Ok((ticket, displaced)) => {
                 let mut begun = Running { network, against, ticket, waiting: 0, outcome };
                 let step = Step::Wait(self.join(key, &mut begun));
                 running.insert(key, begun);
@@ -391,6 +416,44 @@ impl Verifier {
         step
     }
 
+    /// Begins a check: queues a hash, or asks a source in a task of its own. Returns the place in
+    /// the queue, and the job that has lost its place for it.
+    ///
+    /// # Errors
+    /// The job, if the queue is full.
+    fn begin(
+        &self,
+        asked: &Asked<'_>,
+        completion: Completion,
+        now: Instant,
+    ) -> Result<(Option<Ticket>, Option<Job>), Job> {
+        let Asked { network, name, password, .. } = *asked;
+        let password = password.clone();
+        let users = match asked.judge {
+            Judge::File(users) => users,
+            Judge::Remote(remote) => {
+                let (remote, throttle) = (remote.clone(), self.throttle.clone());
+                let attempt = Attempt { network, name: name.to_owned(), password, throttle };
+                tokio::spawn(async move { completion.judged(remote.judge(attempt).await) });
+                return Ok((None, None));
+            }
+        };
+        let cost = users.highest_cost();
+        let found = users.get(name).map(|(user, stored)| (user.clone(), stored.clone()));
+        let job = move || {
+            let checked = check(found.as_ref().map(|(_, stored)| &**stored), cost, password.expose());
+            #[cfg(test)]
+            completion.shared.computed.lock().unwrap().push(checked.work);
+            completion.judged(match found {
+                Some((user, stored)) if checked.right => Judgement::Right(Person::listed(&user, &stored)),
+                _ => Judgement::Wrong(WRONG),
+            });
+        };
+        let failures = self.throttle.failures(network, now);
+        let Queued { ticket, displaced } = self.pool.submit(network, failures, Box::new(job))?;
+        Ok((Some(ticket), displaced))
+    }
+
     fn join(&self, key: Key, running: &mut Running) -> Waiter<'_> {
         running.waiting += 1;
         let Running { ticket, against, .. } = *running;
@@ -400,11 +463,13 @@ impl Verifier {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
+        // A check elsewhere goes on: its result counts there.
+        let Some(ticket) = self.ticket else { return };
         let mut state = self.verifier.shared.state();
         let running = state.running.get_mut(&self.key).filter(|running| running.ticket == self.ticket);
         let Some(running) = running else { return };
         running.waiting -= 1;
-        let withdrawn = if running.waiting == 0 { self.verifier.pool.withdraw(self.ticket) } else { None };
+        let withdrawn = if running.waiting == 0 { self.verifier.pool.withdraw(ticket) } else { None };
         if withdrawn.is_some() {
             // Whoever joined it would be told that it was not computed.
             state.running.remove(&self.key);
@@ -428,39 +493,44 @@ struct Completion {
     key: Key,
     network: Network,
     against: Option<Fingerprint>,
-    right: Option<bool>,
+    /// Whether a directory or a service judges.
+    is_remote: bool,
+    judgement: Option<Judgement>,
     charge: Option<Charge>,
-    outcome: watch::Sender<Option<bool>>,
+    outcome: watch::Sender<Option<Judgement>>,
 }
 
 impl Completion {
     /// Takes the result. A job that calls this owns the whole completion and not only its result.
-    fn computed(mut self, right: bool) {
-        self.right = Some(right);
+    fn judged(mut self, judgement: Judgement) {
+        self.judgement = Some(judgement);
     }
 }
 
 impl Drop for Completion {
     fn drop(&mut self) {
         match self.charge.take() {
-            Some(charge) if self.right == Some(false) => charge.keep(),
+            Some(charge) if matches!(self.judgement, Some(Judgement::Wrong(_))) => charge.keep(),
             charge => drop(charge),
         }
         let now = Instant::now();
         let mut state = self.shared.state();
-        match (self.right, self.against) {
-            (Some(true), Some(stored)) => {
-                state.right.insert(self.key, Known::new(stored, self.network), now);
+        match (&self.judgement, self.against) {
+            (Some(Judgement::Right(person)), Some(against)) => {
+                state.right.insert(self.key, Known::new(against, person.clone(), self.network), now);
             }
-            (Some(false), against) => state.wrong.insert(self.key, against, now),
-            (Some(true), None) | (None, _) => (),
+            (Some(Judgement::Wrong(reason)), against) if self.is_remote => {
+                state.refused.insert(self.key, (against, reason), now);
+            }
+            (Some(Judgement::Wrong(_)), against) => state.wrong.insert(self.key, against, now),
+            _ => (),
         }
         let ended = |running: &Running| running.outcome.same_channel(&self.outcome);
         if state.running.get(&self.key).is_some_and(ended) {
             state.running.remove(&self.key);
         }
         drop(state);
-        self.outcome.send_replace(self.right);
+        self.outcome.send_replace(self.judgement.take());
     }
 }
 

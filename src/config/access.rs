@@ -1,16 +1,16 @@
 //! `[[access]]`: which users have which rights in which repositories.
 
 use super::complaint::Complaint;
-use super::groups::Groups;
+use super::groups::{Groups, Member};
 use super::keys::ACCESS;
 use super::list::values;
-use super::mention::{Mention, user};
+use super::mention::Mention;
 use super::print::{Printer, list, quoted};
 use super::report::Location;
 use super::section::Section;
+use super::subject::{Sources, Subject};
 use crate::registry::pattern::Pattern;
 use crate::registry::rights::Rights;
-use crate::user::User;
 
 /// An example of an entry, for messages.
 pub(super) const EXAMPLE: &str =
@@ -41,37 +41,31 @@ impl PartialEq for AccessRule {
 
 impl Eq for AccessRule {}
 
-/// The users that a rule applies to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// `anonymous`: everyone, authenticated or not.
-    Anonymous,
-    /// `*`: every authenticated user.
-    EveryUser,
-    User(User),
-}
-
 /// An entry of `access.users`.
 #[derive(PartialEq)]
 enum Written {
-    Everybody(Subject),
+    One(Subject),
     /// The name and the members. The name distinguishes groups with the same members.
-    Group(String, Vec<Mention>),
-    User(User),
+    Group(String, Vec<Member>),
 }
 
 impl AccessRule {
-    /// Without `groups`, or after a syntax error, every group name is accepted.
-    pub(super) fn read(section: &mut Section<'_, '_>, groups: Option<&Groups>) -> Option<Self> {
+    /// Without `groups` and `sources`, or after a syntax error, every name of one is accepted.
+    pub(super) fn read(
+        section: &mut Section<'_, '_>,
+        groups: Option<&Groups>,
+        sources: Option<&Sources>,
+    ) -> Option<Self> {
         let place = section.report.describe(&section.header);
         let groups = groups.filter(|_| !section.report.is_truncated());
+        let sources = sources.filter(|_| !section.report.is_truncated());
         let parse = |text: &str| match (text, text.strip_prefix('@')) {
-            ("anonymous", _) => Ok(Written::Everybody(Subject::Anonymous)),
-            ("*", _) => Ok(Written::Everybody(Subject::EveryUser)),
-            (_, Some(name)) => groups
+            ("anonymous", _) => Ok(Written::One(Subject::Anonymous)),
+            ("*", _) => Ok(Written::One(Subject::EveryUser)),
+            (_, Some(name)) if !name.contains(':') => groups
                 .map_or(Ok(Vec::new()), |groups| groups.members(name))
                 .map(|members| Written::Group(name.to_owned(), members)),
-            _ => user(text).map(Written::User),
+            _ => Subject::member(text, sources).map(Written::One),
         };
         let wanted = r#"the name of a user, a group such as "@developers", "*" for every user, or "anonymous" for everybody"#;
         let users = required(section, "users", wanted, r#"["alice"]"#, parse);
@@ -104,13 +98,8 @@ impl AccessRule {
     /// Prints groups as their members.
     pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self { place: _, subjects, repositories, rights, mentions: _ } = self;
-        let users = subjects.iter().map(|subject| match subject {
-            Subject::Anonymous => quoted("anonymous"),
-            Subject::EveryUser => quoted("*"),
-            Subject::User(user) => quoted(user.to_string()),
-        });
         to.section(ACCESS);
-        to.reloaded("users", list(users));
+        to.reloaded("users", list(subjects.iter().map(quoted)));
         to.reloaded("repositories", list(repositories.iter().map(quoted)));
         to.reloaded("actions", list(rights.names().map(quoted)));
     }
@@ -147,22 +136,28 @@ fn resolve(
     let (mut subjects, mut mentions) = (Vec::new(), Vec::new());
     for (location, written) in users {
         match written {
-            Written::Everybody(subject) => subjects.push(subject),
-            Written::Group(_, members) => mentions.extend(members),
-            Written::User(name) => {
+            Written::One(Subject::User(name)) => {
                 let instead = groups.and_then(|groups| instead(&name.to_string(), groups));
                 let place = section.report.describe(&location);
+                subjects.push(Subject::User(name.clone()));
                 mentions.push(Mention { place, key: format!("{ACCESS}.users"), name, instead });
+            }
+            Written::One(subject) => subjects.push(subject),
+            Written::Group(_, members) => {
+                for Member { subject, mention } in members {
+                    subjects.push(subject);
+                    mentions.extend(mention);
+                }
             }
         }
     }
-    for mention in &mentions {
-        let subject = Subject::User(mention.name.clone());
-        if !subjects.contains(&subject) {
-            subjects.push(subject);
+    let mut distinct: Vec<Subject> = Vec::new();
+    for subject in subjects {
+        if !distinct.contains(&subject) {
+            distinct.push(subject);
         }
     }
-    (subjects, mentions)
+    (distinct, mentions)
 }
 
 /// The entry to suggest instead of a user's name.

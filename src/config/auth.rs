@@ -4,14 +4,16 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::access::AccessRule;
 use super::client::Verify;
 use super::complaint::Complaint;
 use super::issuer::Issuer;
 use super::ldap::Ldap;
 use super::print::{Printer, quoted};
-use super::report::Location;
+use super::report::{Location, Report};
 use super::section::Section;
 use super::service::Service;
+use super::subject::Sources;
 use super::values::{LONGEST_WAIT, MOST_THREADS, WAIT_OR_NONE, or_share_of_cores, print_duration};
 use super::words::{Words, word};
 use crate::disk::shell_word;
@@ -21,8 +23,9 @@ pub struct Auth {
     pub mode: AuthMode,
     /// The realm of the challenge: printable ASCII without quotes and backslashes.
     pub realm: String,
-    /// Users and password hashes. Checked to exist unless `mode` is off.
-    pub htpasswd: PathBuf,
+    /// Users and password hashes; `None` only if there is another source of users. Checked to exist
+    /// unless `mode` is off.
+    pub htpasswd: Option<PathBuf>,
     /// Also accept the older hashes of Apache and crypt(3).
     pub legacy_hashes: bool,
     /// Whether a client's certificate replaces the password.
@@ -101,10 +104,22 @@ impl Auth {
         verify: Option<Verify>,
         Nested { throttle, ldap, http, issuers }: Nested,
     ) -> Option<Self> {
+        let mode_location = section.location("mode");
         let mode = section.word("mode", r#""basic""#, MODES);
         let wanted = "printable ASCII without quotes and backslashes";
         let realm = section.text("realm", r#""registry.localhost""#, wanted, realm);
-        let htpasswd = htpasswd(section, mode);
+        let others = Others::of(&ldap, &http, &issuers);
+        let htpasswd = htpasswd(section, mode, &others);
+        if mode == Some(AuthMode::Off) && others != Others::None {
+            let message = "auth.mode: \"off\" asks nobody who they are, so [auth.ldap], [auth.http] and [[auth.issuer]] have no \
+                           effect; write \"basic\" or \"token\", or remove them";
+            section.report.wrong(&mode_location, message);
+        }
+        if let (Some(Some(_)), Some(Some(_))) = (&ldap, &http) {
+            let message = "auth: [auth.ldap] and [auth.http] cannot both judge a password, as each would see those of the \
+                           other's users; remove one of them";
+            section.report.wrong(&section.header.clone(), message);
+        }
         let legacy_hashes = section.flag("legacy_hashes", "false");
         let location = section.location("client_certificate");
         let client_certificate = section.word("client_certificate", r#""either""#, CLIENT_CERTIFICATE);
@@ -132,6 +147,26 @@ impl Auth {
         })
     }
 
+    /// Reports issuers that nobody limits: without rules, every user may do everything.
+    pub(super) fn expect_rules(&self, rules: &[AccessRule], report: &mut Report) {
+        let Some(issuer) = self.issuers.first().filter(|_| rules.is_empty()) else { return };
+        let message = format!(
+            "auth.issuer: there is no [[access]] rule, so every job would be allowed everything; add one, such as users = \
+             [\"{name}:*\"] with repositories = [\"${{user}}/**\"] and actions = [\"pull\", \"push\"]",
+            name = issuer.name
+        );
+        report.forgotten(&Location::File(0), message);
+    }
+
+    /// Where users and groups may come from, beside the htpasswd file.
+    pub(super) fn sources(&self) -> Sources {
+        let remote = [self.ldap.as_ref().map(|_| "ldap"), self.http.as_ref().map(|_| "http")];
+        Sources {
+            remote: remote.into_iter().flatten().next(),
+            issuers: self.issuers.iter().map(|issuer| issuer.name.clone()).collect(),
+        }
+    }
+
     pub(super) fn print(&self, to: &mut Printer<'_>) {
         let Self {
             mode,
@@ -151,11 +186,9 @@ impl Auth {
         to.section("auth");
         to.reloaded("mode", quoted(word(MODES, mode)));
         to.reloaded("realm", quoted(realm));
-        to.reloaded("htpasswd", to.path(htpasswd));
+        to.reloaded("htpasswd", htpasswd.as_ref().map_or_else(|| quoted(""), |file| to.path(file)));
         // An edit takes effect without a reload, which only repeats the warnings about the file.
-        if *mode != AuthMode::Off {
-            to.watched.push(htpasswd.clone());
-        }
+        to.watched.extend(htpasswd.clone().filter(|_| *mode != AuthMode::Off));
         to.reloaded("legacy_hashes", legacy_hashes);
         to.reloaded("client_certificate", quoted(word(CLIENT_CERTIFICATE, client_certificate)));
         to.fixed("cache_ttl", quoted(print_duration(*cache_ttl)));
@@ -191,15 +224,55 @@ fn realm(text: &str) -> Result<String, Complaint> {
     if is_printable && !text.is_empty() { Ok(text.to_owned()) } else { Err(Complaint::Shape) }
 }
 
-fn htpasswd(section: &mut Section<'_, '_>, mode: Option<AuthMode>) -> Option<PathBuf> {
+/// The sources of users beside the file.
+#[derive(PartialEq)]
+enum Others {
+    None,
+    Some,
+    /// One of the sections has a mistake.
+    Unknown,
+}
+
+impl Others {
+    fn of(
+        ldap: &Option<Option<Ldap>>,
+        http: &Option<Option<Service>>,
+        issuers: &Option<Vec<Issuer>>,
+    ) -> Self {
+        match (ldap, http, issuers) {
+            (Some(None), Some(None), Some(issuers)) if issuers.is_empty() => Self::None,
+            (Some(_), Some(_), Some(_)) => Self::Some,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// `None` inside for "".
+fn htpasswd(
+    section: &mut Section<'_, '_>,
+    mode: Option<AuthMode>,
+    others: &Others,
+) -> Option<Option<PathBuf>> {
     let location = section.location("htpasswd");
     // The text lost to a syntax error may have named another path, or another mode.
     let is_certain = section.is_written("htpasswd") || !section.report.is_truncated();
     let wanted = r#"the path of a file, such as "auth/htpasswd""#;
-    let file = section.path("htpasswd", r#""auth/htpasswd""#, wanted)?;
-    if matches!(mode, Some(AuthMode::Basic | AuthMode::Token)) && is_certain {
-        let remedy = format!("make it with `tidegate htpasswd add {} USER`", shell_word(&file));
-        section.needs_file("htpasswd", &file, &location, &remedy);
+    let file = section.path_or_none("htpasswd", r#""auth/htpasswd""#, wanted)?;
+    let is_needed = matches!(mode, Some(AuthMode::Basic | AuthMode::Token)) && is_certain;
+    match &file {
+        Some(file) if is_needed => {
+            let mut remedy = format!("make it with `tidegate htpasswd add {} USER`", shell_word(file));
+            if *others == Others::Some {
+                remedy.push_str(", or write htpasswd = \"\" in [auth] if all users come from elsewhere");
+            }
+            section.needs_file("htpasswd", file, &location, &remedy);
+        }
+        None if is_needed && *others == Others::None => {
+            let message = "auth.htpasswd: found \"\", and there is no other source of users; write the path of a file, such as \
+                           \"auth/htpasswd\", or add [auth.ldap], [auth.http] or [[auth.issuer]]";
+            section.report.wrong(&location, message);
+        }
+        _ => {}
     }
     Some(file)
 }

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::complaint::Complaint;
 use super::keys::GROUPS;
-use super::mention::{Mention, user};
+use super::mention::Mention;
 use super::report::{Location, Report};
 use super::section::Section;
+use super::subject::{Sources, Subject};
 use super::words::nearest;
+use crate::user::User;
 
 /// The groups by their names.
 pub(super) struct Groups(BTreeMap<String, Group>);
@@ -16,13 +18,23 @@ pub(super) struct Groups(BTreeMap<String, Group>);
 struct Group {
     location: Location,
     /// Empty if the list is wrong.
-    users: Vec<Mention>,
+    members: Vec<Member>,
     is_used: Cell<bool>,
 }
 
+/// A member of a group: a user, or all users of a group or an issuer from outside.
+#[derive(Clone, PartialEq)]
+pub(super) struct Member {
+    pub(super) subject: Subject,
+    /// Where the name of a user is written.
+    pub(super) mention: Option<Mention>,
+}
+
 impl Groups {
-    /// Reads a section whose keys the operator chooses.
-    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+    /// Reads a section whose keys the operator chooses. Without `sources`, or after a syntax error,
+    /// every source of users is accepted.
+    pub(super) fn read(section: &mut Section<'_, '_>, sources: Option<&Sources>) -> Option<Self> {
+        let sources = sources.filter(|_| !section.report.is_truncated());
         if let Some(variable) = section.variables.remove("") {
             let message = "each group has its own variable; for one called developers, write \
                            TIDEGATE_GROUPS_DEVELOPERS=alice,bob";
@@ -30,18 +42,18 @@ impl Groups {
         }
         let in_file = section.table.keys().map(|key| key.get_ref().to_string());
         let names: BTreeSet<String> = in_file.chain(section.variables.keys().cloned()).collect();
-        Some(Self(names.into_iter().map(|name| Group::read(section, &name)).collect()))
+        Some(Self(names.into_iter().map(|name| Group::read(section, &name, sources)).collect()))
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// The users of a group. Marks the group as used.
-    pub(super) fn members(&self, name: &str) -> Result<Vec<Mention>, Complaint> {
+    /// The members of a group. Marks the group as used.
+    pub(super) fn members(&self, name: &str) -> Result<Vec<Member>, Complaint> {
         if let Some(group) = self.0.get(name) {
             group.is_used.set(true);
-            return Ok(group.users.clone());
+            return Ok(group.members.clone());
         }
         let advice = match nearest(name, self.0.keys().map(String::as_str)) {
             Some(near) => format!("did you mean {:?}?", format!("@{near}")),
@@ -62,7 +74,7 @@ impl Groups {
 }
 
 impl Group {
-    fn read(section: &mut Section<'_, '_>, name: &str) -> (String, Self) {
+    fn read(section: &mut Section<'_, '_>, name: &str, sources: Option<&Sources>) -> (String, Self) {
         let location = section.location(name);
         if let Some(bare) = name.strip_prefix('@') {
             let message =
@@ -70,14 +82,18 @@ impl Group {
             section.report.wrong(&location, message);
         }
         let wanted = r#"the name of a user, such as "alice""#;
-        let users = section.several(name, None, wanted, user, |_| false);
-        let mention = |(location, user)| Mention {
-            place: section.report.describe(&location),
-            key: format!("{GROUPS}.{name}"),
-            name: user,
-            instead: None,
+        let members = section.several(name, None, wanted, |text| Subject::member(text, sources), |_| false);
+        let member = |(location, subject)| {
+            let mention = |user: &User| Mention {
+                place: section.report.describe(&location),
+                key: format!("{GROUPS}.{name}"),
+                name: user.clone(),
+                instead: None,
+            };
+            let mention = if let Subject::User(user) = &subject { Some(mention(user)) } else { None };
+            Member { subject, mention }
         };
-        let users = users.into_iter().flatten().map(mention).collect();
-        (name.trim_start_matches('@').to_owned(), Self { location, users, is_used: Cell::new(false) })
+        let members = members.into_iter().flatten().map(member).collect();
+        (name.trim_start_matches('@').to_owned(), Self { location, members, is_used: Cell::new(false) })
     }
 }

@@ -20,14 +20,19 @@ pub struct Mention {
 }
 
 impl Mention {
-    /// The problem that no user in `file` has this name. `users` are the users in the file.
-    pub fn unknown<'u>(&self, file: &Path, users: impl Iterator<Item = &'u str>) -> Problem {
+    /// The problem that no user in `file` has this name, or that there is no file. `users` are the
+    /// users in it.
+    pub fn unknown<'u>(&self, file: Option<&Path>, users: impl Iterator<Item = &'u str>) -> Problem {
         let Self { place, key, name, instead } = self;
         let advice = match instead.as_deref().or_else(|| nearest(name.as_str()?, users)) {
             Some(near) => format!("did you mean {near:?}?"),
             None => "nobody can log in with this name".to_owned(),
         };
-        Problem::new(place, format!("{key}: {name:?} is not in {}; {advice}", file.display()))
+        let missing = match file {
+            Some(file) => format!("is not in {}", file.display()),
+            None => "can have no password without auth.htpasswd".to_owned(),
+        };
+        Problem::new(place, format!("{key}: {name:?} {missing}; {advice}"))
     }
 }
 

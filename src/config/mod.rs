@@ -6,6 +6,7 @@
 //! `metrics` and `shared`. The other files are their tools: `document`, `section`, `list` and
 //! `syntax` find all mistakes in one pass, and `disk` checks that the named files can be read.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -44,6 +45,7 @@ mod server;
 mod service;
 mod shared;
 mod spelling;
+mod subject;
 mod syntax;
 mod tls;
 mod token;
@@ -59,7 +61,7 @@ use self::print::Printer;
 use self::report::Report;
 use crate::problem::{Problem, Problems};
 
-pub(crate) use access::{AccessRule, Subject};
+pub(crate) use access::AccessRule;
 pub(crate) use acme::{Acme, AcmeChallenge, ExternalAccount};
 pub(crate) use address::ServerAddress;
 pub(crate) use admin::{Admin, AdminAddress};
@@ -78,6 +80,7 @@ pub(crate) use server::{Readiness, Server};
 pub(crate) use service::{Service, ServiceAddress};
 pub(crate) use shared::{EngineUrl, Shared};
 pub(crate) use spelling::duration_option;
+pub(crate) use subject::Subject;
 pub(crate) use tls::{Alpn, CertificateFiles, Tls, TlsVersion};
 pub(crate) use token::Token;
 pub(crate) use upstream::{Balance, Upstream, UpstreamAuthorization};
@@ -206,9 +209,11 @@ impl Config {
         };
         let auth = document.section("auth", |section| Auth::read(section, verify, nested));
         let user_agents = document.section("user_agents", UserAgents::read);
-        let groups = document.section(GROUPS, Groups::read);
-        let access =
-            document.entries(ACCESS, access::EXAMPLE, |section| AccessRule::read(section, groups.as_ref()));
+        let sources = auth.as_ref().map(Auth::sources);
+        let groups = document.section(GROUPS, |section| Groups::read(section, sources.as_ref()));
+        let access = document.entries(ACCESS, access::EXAMPLE, |section| {
+            AccessRule::read(section, groups.as_ref(), sources.as_ref())
+        });
         let policy = document.section("policy", Policy::read);
         let cors = document.section("cors", Cors::read);
         let names = server.as_ref().map_or(&[][..], |server| &server.names);
@@ -223,6 +228,9 @@ impl Config {
         let log = document.section("log", Log::read);
         let metrics = document.section("metrics", Metrics::read);
         document.finish();
+        if let (Some(auth), Some(access)) = (&auth, &access) {
+            auth.expect_rules(access, &mut report);
+        }
         route::warn_of_unreachable(routes.as_deref().unwrap_or_default(), &mut report);
         issuer::refuse_repetitions(auth.as_ref().map_or(&[], |auth| &auth.issuers), &mut report);
         if let Some(groups) = &groups {
@@ -252,6 +260,16 @@ impl Config {
             })
         };
         (config(), report)
+    }
+
+    /// The groups from outside that rules name, such as `ldap:dev`.
+    pub(crate) fn groups_elsewhere(&self) -> BTreeSet<String> {
+        let subjects = self.access.iter().flat_map(|rule| &rule.subjects);
+        let names = subjects.filter_map(|subject| match subject {
+            Subject::Group(name) => Some(name.clone()),
+            _ => None,
+        });
+        names.collect()
     }
 
     /// All settings as a proxy.toml that parses to the same settings at the same path, except for

@@ -30,13 +30,24 @@ impl Section<'_, '_> {
         self.text(key, default, wanted, |text| path(text, &base))
     }
 
-    /// A file that has to exist if it is named. `""` names none.
-    pub(super) fn optional_file(&mut self, key: &str, wanted: &str, remedy: &str) -> Option<Option<PathBuf>> {
-        let (location, base) = (self.location(key), self.report.base().to_owned());
-        let file = self.text(key, r#""""#, wanted, |text| match text {
+    /// The same, where `""` names none.
+    pub(super) fn path_or_none(
+        &mut self,
+        key: &str,
+        default: &'static str,
+        wanted: &str,
+    ) -> Option<Option<PathBuf>> {
+        let base = self.report.base().to_owned();
+        self.text(key, default, wanted, |text| match text {
             "" => Ok(None),
             text => path(text, &base).map(Some),
-        })?;
+        })
+    }
+
+    /// A file that has to exist if it is named. `""` names none.
+    pub(super) fn optional_file(&mut self, key: &str, wanted: &str, remedy: &str) -> Option<Option<PathBuf>> {
+        let location = self.location(key);
+        let file = self.path_or_none(key, r#""""#, wanted)?;
         if let Some(path) = &file {
             self.needs_file(key, path, &location, remedy);
         }

@@ -59,7 +59,7 @@ fn the_smallest_file_means_the_defaults() {
     assert_eq!(config.upstream.authorization, UpstreamAuthorization::User);
     assert_eq!(config.auth.mode, AuthMode::Basic);
     assert_eq!(config.auth.realm, "registry.localhost");
-    assert_eq!(config.auth.htpasswd, Path::new("/etc/tidegate/auth/htpasswd"));
+    assert_eq!(config.auth.htpasswd.as_deref(), Some(Path::new("/etc/tidegate/auth/htpasswd")));
     assert!(config.auth.hash_threads >= 1);
     let minute = Duration::from_mins(1);
     assert_eq!(config.auth.throttle, Throttle { failures: 10, window: minute, delay: minute });

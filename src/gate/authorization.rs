@@ -67,8 +67,7 @@ impl RequestContext<'_> {
     /// A token for what was permitted, and no more.
     fn issued(&self, tokens: &Tokens, permit: &Permit, purpose: Purpose<'_>) -> Result<HeaderValue, Refusal> {
         let scopes = scopes(self.target, purpose, &self.route.renaming);
-        let subject = permit.identity().subject()?;
-        let issued = tokens.issue(subject, &self.service(tokens), &scopes, SystemTime::now())?;
+        let issued = tokens.issue(permit.identity(), &self.service(tokens), &scopes, SystemTime::now())?;
         HeaderValue::try_from([b"Bearer ", issued.token.expose()].concat()).map_err(|_| Refusal::Unsigned)
     }
 }
@@ -76,8 +75,10 @@ impl RequestContext<'_> {
 /// A registry without authentication names the user of a Basic field in its events. It never needs
 /// the password.
 fn user(identity: &Identity) -> Option<HeaderValue> {
-    let Identity::User(user) = identity else { return None };
-    let encoded = STANDARD.encode([user.as_bytes(), b":"].concat());
+    // A colon would end the name there.
+    let name: Vec<u8> =
+        identity.user()?.as_bytes().iter().map(|b| if *b == b':' { b'/' } else { *b }).collect();
+    let encoded = STANDARD.encode([&name, &b":"[..]].concat());
     HeaderValue::try_from(format!("Basic {encoded}")).ok()
 }
 
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_user_without_a_password() {
-        let field = user(&Identity::User(User::local("alice").unwrap())).unwrap();
+        let field = user(&Identity::from(User::local("alice").unwrap())).unwrap();
         assert_eq!(field, format!("Basic {}", STANDARD.encode("alice:")).as_str());
         assert_eq!(user(&Identity::Anonymous), None);
     }

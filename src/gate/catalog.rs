@@ -94,7 +94,7 @@ pub(super) async fn filtered<B>(
 pub(super) async fn place(context: &RequestContext<'_>, permit: &Permit) -> Result<CatalogPlace, Refusal> {
     let readers = context.gate.shared.catalog_readers.clone();
     let network = Network::of(context.client.address);
-    let entry = readers.enter(permit.identity(), network, context.state.users.is_some());
+    let entry = readers.enter(permit.identity(), network, context.state.sources.is_some());
     timeout(PATIENCE, entry).await.ok().flatten().ok_or(Refusal::Crowded)
 }
 

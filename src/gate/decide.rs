@@ -1,5 +1,9 @@
 //! The decision about a request, and the 401s that tell the client what to come back with.
 
+use std::borrow::Cow;
+
+use http::HeaderValue;
+
 use super::context::RequestContext;
 use super::refusal::{DENIED, Refusal};
 use crate::access::{self, Caller, Denied, Identity, Permit};
@@ -9,8 +13,6 @@ use crate::token::Invalid;
 
 /// What the access log says of a request without credentials.
 pub(super) const NO_CREDENTIALS: &str = "no credentials";
-/// What the access log says of a password that was not accepted.
-pub(super) const WRONG_PASSWORD: &str = "wrong user or password";
 
 impl RequestContext<'_> {
     /// Decides whether the caller may do this. The only way to a [`Permit`].
@@ -29,29 +31,41 @@ impl RequestContext<'_> {
 
     /// The client has not sent usable credentials.
     pub(super) fn unauthorized(&self, reason: &'static str) -> Refusal {
-        Refusal::Unauthorized {
-            reason,
-            client_message: self.log_in(reason),
-            challenge: self.challenge(None),
-            is_routine: reason == NO_CREDENTIALS,
-        }
+        self.refuse(reason, self.challenge(None))
     }
 
-    /// The password is wrong, or there is no such user.
-    pub(super) fn wrong_password(&self, user: &[u8]) -> Refusal {
-        Refusal::Unauthorized {
-            reason: WRONG_PASSWORD,
-            client_message: self.wrong_password_of(user),
-            challenge: self.challenge(None),
-            is_routine: false,
-        }
+    /// The same, with another `challenge`.
+    pub(super) fn refuse(
+        &self,
+        reason: impl Into<Cow<'static, str>>,
+        challenge: Option<HeaderValue>,
+    ) -> Refusal {
+        let reason = reason.into();
+        let is_routine = reason == NO_CREDENTIALS;
+        Refusal::Unauthorized { client_message: self.log_in(&reason), reason, challenge, is_routine }
+    }
+
+    /// The password is wrong, or there is no such user: `reason` is for the log alone.
+    pub(super) fn wrong_password(
+        &self,
+        reason: &'static str,
+        user: &[u8],
+        challenge: Option<HeaderValue>,
+    ) -> Refusal {
+        let client_message = self.wrong_password_of(user);
+        Refusal::Unauthorized { reason: reason.into(), client_message, challenge, is_routine: false }
     }
 
     /// The client's token is not valid.
     pub(super) fn invalid(&self, invalid: Invalid) -> Refusal {
         let reason = invalid.reason();
         let challenge = self.challenge(Some((BearerError::InvalidToken, reason)));
-        Refusal::Unauthorized { reason, client_message: reason.to_owned(), challenge, is_routine: true }
+        Refusal::Unauthorized {
+            reason: reason.into(),
+            client_message: reason.to_owned(),
+            challenge,
+            is_routine: true,
+        }
     }
 
     /// The valid token of `bearer` does not allow the request. Answered with 401 too: clients then

@@ -9,18 +9,17 @@ use super::decide::NO_CREDENTIALS;
 use super::peer::Peer;
 use super::refusal::{NO_CERTIFICATE, Refusal};
 use crate::access::{Caller, Identity};
-use crate::auth::{Htpasswd, Verdict};
+use crate::auth::{Htpasswd, Issuers, Sources};
 use crate::config::{AuthMode, ClientCertificate, Verify};
 use crate::header::challenge::BearerError;
 use crate::header::credentials::{self, Basic, Credentials};
-use crate::live_file::LiveFile;
 use crate::log::audit::Authentication;
 use crate::metrics::{Login, LoginResult};
 use crate::registry::target::Operation;
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tls::CertificateRejection;
-use crate::token::{Kind, Tokens};
+use crate::token::Kind;
 use crate::user::User;
 
 impl RequestContext<'_> {
@@ -73,29 +72,21 @@ impl RequestContext<'_> {
         let credentials = credentials::read(headers)?;
         let by_certificate = |user: Option<User>| {
             if user.is_some() {
+                self.log.vouched("certificate");
                 self.log.trail().authenticated(Authentication::Certificate);
             }
             Ok(by_name(user.into()))
         };
-        let Some(users) = &self.state.users else { return by_certificate(certificate_user) };
+        let Some(sources) = &self.state.sources else { return by_certificate(certificate_user) };
         match (credentials, certificate_user) {
-            (Credentials::Bearer(token), _) => match &self.state.tokens {
-                Some(tokens) => self.bearer(tokens, &token),
-                None => Err(self.unauthorized("malformed credentials")),
-            },
+            (Credentials::Bearer(token), _) => self.bearer(sources, &token, is_login).await,
             (Credentials::Basic(basic), _) if is_empty(&basic) && allows_anonymous(self.state) => {
                 Ok(by_name(Identity::Anonymous))
             }
-            (Credentials::Basic(basic), _) if self.kind_of(&basic.password).is_some() => {
-                Err(self.refuse_as_password(users, &basic).await)
+            (Credentials::Basic(basic), _) => {
+                let proven = self.log_in_with(sources, &basic, is_login, self.challenge(None)).await?;
+                Ok(by_name(proven.identity))
             }
-            (Credentials::Basic(basic), _) => match self.check_password(users, &basic, is_login).await? {
-                Verdict::Right { person, .. } => Ok(by_name(Identity::User(person.user))),
-                Verdict::Wrong => Err(self.wrong_password(&basic.user)),
-                Verdict::WrongAgain(delay) => Err(Refusal::WrongAgain(delay)),
-                Verdict::Busy => Err(Refusal::Busy),
-                Verdict::Throttled(left) => Err(Refusal::Throttled(left)),
-            },
             (Credentials::Absent, certificate_user @ Some(_)) if !needs_both(self.state) => {
                 by_certificate(certificate_user)
             }
@@ -103,30 +94,6 @@ impl RequestContext<'_> {
             (Credentials::Absent, _) => Err(self.unauthorized(NO_CREDENTIALS)),
             (Credentials::Malformed, _) => Err(self.unauthorized("malformed credentials")),
         }
-    }
-
-    /// Checks a password. If it is not accepted, the log gets the user that it was sent for. The
-    /// audit log gets a login if it `is_login`, or if the password is new.
-    pub(super) async fn check_password(
-        &self,
-        users: &LiveFile<Htpasswd>,
-        basic: &Basic,
-        is_login: bool,
-    ) -> Result<Verdict, Refusal> {
-        let Basic { user, password } = basic;
-        let users = users.current()?;
-        let verdict = self.gate.shared.verifier.verify(&users, self.client.address, user, password).await;
-        self.flow.counts().logins[Login::Password][verdict.result()].add(1);
-        match &verdict {
-            Verdict::Right { person, is_new } => {
-                self.log.trail().authenticated(Authentication::Password);
-                if is_login || *is_new {
-                    self.log.login(&person.user);
-                }
-            }
-            _ => self.log_claimed(user, &users),
-        }
-        Ok(verdict)
     }
 
     /// Counts a proof that was judged.
@@ -142,19 +109,29 @@ impl RequestContext<'_> {
         }
     }
 
-    fn bearer(&self, tokens: &Tokens, token: &Secret) -> Result<Caller, Refusal> {
+    /// A token of ours, or of an issuer: those are accepted as they are, with all rights of their
+    /// user, for clients that keep no login.
+    async fn bearer(&self, sources: &Sources, token: &Secret, is_login: bool) -> Result<Caller, Refusal> {
+        let kind = self.kind_of(token);
+        if kind.is_none() && !sources.issuers.is_empty() && Issuers::is_token(token) {
+            let proven = self.id_token(sources, token, is_login, self.challenge(None)).await?;
+            return Ok(Caller { identity: proven.identity, token: None });
+        }
+        let Some(tokens) = &self.state.tokens else {
+            return Err(self.unauthorized("malformed credentials"));
+        };
         let verified = tokens.verify(token, &self.service(tokens), SystemTime::now());
         self.count_login(Login::Token, &verified);
-        let verified = verified.map_err(|invalid| match self.kind_of(token) {
+        let verified = verified.map_err(|invalid| match kind {
             Some(Kind::Identity) => {
                 let error = (BearerError::InvalidToken, "the token is not for requests");
                 self.misplaced_login(self.challenge(Some(error)))
             }
             _ => self.invalid(invalid),
         })?;
-        let identity = verified.subject.clone().into();
+        self.log.vouched("token");
         self.log.trail().authenticated(Authentication::Token);
-        Ok(Caller { identity, token: Some(verified.scopes.clone()) })
+        Ok(Caller { identity: verified.identity.clone(), token: Some(verified.scopes.clone()) })
     }
 }
 

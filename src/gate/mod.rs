@@ -22,6 +22,7 @@ mod mount;
 mod needed;
 mod outward;
 mod own_token;
+mod password;
 mod peer;
 mod policy;
 mod recent;

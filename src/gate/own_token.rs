@@ -7,9 +7,10 @@ use http::HeaderValue;
 
 use super::context::RequestContext;
 use super::refusal::Refusal;
-use crate::auth::{Account, Htpasswd};
+use crate::access::Identity;
+use crate::auth::{Account, Sources, Unavailable};
 use crate::header::credentials::Basic;
-use crate::live_file::LiveFile;
+use crate::log::audit::Authentication;
 use crate::metrics::Login;
 use crate::network::Network;
 use crate::secret::Secret;
@@ -32,10 +33,10 @@ impl RequestContext<'_> {
     /// The token is not valid, or is an access token; `challenge` is that of the response.
     pub(super) async fn returning(
         &self,
-        users: &LiveFile<Htpasswd>,
+        sources: &Sources,
         token: &Secret,
         challenge: Option<HeaderValue>,
-    ) -> Result<User, Refusal> {
+    ) -> Result<Identity, Refusal> {
         let Some(tokens) = &self.state.tokens else {
             let account = Account::Token(token.expose());
             return Err(self.log_in_again(Ended::NotKept.reason(), account, challenge).await);
@@ -47,12 +48,23 @@ impl RequestContext<'_> {
                 access.map_or_else(|invalid| invalid.reason(), |_| "an access token does not prove a login");
             return Err(self.log_in_again(reason, Account::Token(token.expose()), challenge).await);
         }
-        let users = users.current()?;
+        let listed = sources.listed()?;
         let replicas = self.gate.shared.revocations.as_ref();
-        let verified = tokens.verify_login(token, &service, &users, replicas, now);
+        let verified = match tokens.open_login(token, &service, replicas, now) {
+            Ok(login) => {
+                let person = sources.person(&listed, &login.user, &login.groups).await;
+                let person = person.map_err(|Unavailable| Refusal::NoSource)?;
+                person.filter(|person| tokens.is_bound(&login, person)).ok_or_else(|| login.replaced())
+            }
+            Err(refused) => Err(refused),
+        };
         self.count_login(Login::Refresh, &verified);
         let refused = match verified {
-            Ok(user) => return Ok(user),
+            Ok(person) => {
+                self.log.vouched("token");
+                self.log.trail().authenticated(Authentication::Token);
+                return Ok(Identity::User(person.user, person.groups));
+            }
             Err(refused) if refused.ended == Ended::Unread => return Err(Refusal::Unread),
             Err(refused) => refused,
         };
@@ -64,42 +76,43 @@ impl RequestContext<'_> {
             Some(user) => Account::Login(user.as_bytes()),
             None => Account::Token(token.expose()),
         };
-        self.log_claimed(account.claimed(), &users);
+        self.log_claimed(account.claimed(), &listed);
         Err(self.log_in_again(refused.ended.reason(), account, challenge).await)
     }
 
-    /// The user of an identity token that is sent as their password, or as that of `<token>`.
+    /// The user of an identity token that is sent as their password, or as that of `<token>`. Some
+    /// clients keep passwords only: for them it is a key that expires and can be revoked.
     ///
     /// # Errors
     /// As in [`Self::returning`], or the token is not theirs.
     pub(super) async fn returning_with_password(
         &self,
-        users: &LiveFile<Htpasswd>,
+        sources: &Sources,
         basic: &Basic,
         challenge: Option<HeaderValue>,
-    ) -> Result<User, Refusal> {
-        let user = self.returning(users, &basic.password, challenge.clone()).await?;
-        if basic.user == user.as_bytes() || basic.user == ANY_USER {
-            Ok(user)
+    ) -> Result<Identity, Refusal> {
+        let identity = self.returning(sources, &basic.password, challenge.clone()).await?;
+        let owns = |user: &User| {
+            // A name with a colon cannot be sent with a password.
+            basic.user == user.as_bytes() || basic.user == ANY_USER || user.issuer().is_some()
+        };
+        if identity.user().is_some_and(owns) {
+            Ok(identity)
         } else {
             let account = Account::Login(&basic.user);
             Err(self.log_in_again("the login is that of another user", account, challenge).await)
         }
     }
 
-    /// Refuses a token of ours as the password of a request that is not for a token. Clients whose
-    /// identity token is valid follow the challenge and get an access token with it.
-    pub(super) async fn refuse_as_password(&self, users: &LiveFile<Htpasswd>, basic: &Basic) -> Refusal {
-        match self.returning_with_password(users, basic, self.challenge(None)).await {
-            Err(refusal) => refusal,
-            Ok(_) => self.misplaced_login(self.challenge(None)),
-        }
-    }
-
     /// An identity token was sent where only an access token or a password counts.
     pub(super) fn misplaced_login(&self, challenge: Option<HeaderValue>) -> Refusal {
         let reason = "an identity token is accepted only by /auth/token";
-        Refusal::Unauthorized { reason, client_message: reason.to_owned(), challenge, is_routine: true }
+        Refusal::Unauthorized {
+            reason: reason.into(),
+            client_message: reason.to_owned(),
+            challenge,
+            is_routine: true,
+        }
     }
 
     /// Charges a failed login to `account`.
@@ -114,6 +127,6 @@ impl RequestContext<'_> {
             Ok(charge) => charge.keep(),
             Err(left) => return Refusal::Throttled(left),
         }
-        Refusal::Unauthorized { reason, client_message: self.log_in(reason), challenge, is_routine: false }
+        self.refuse(reason, challenge)
     }
 }

@@ -1,5 +1,6 @@
 //! The latest refusals, for those who watch.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -32,7 +33,7 @@ pub(crate) struct RecentRefusal {
     pub status: u16,
     /// As in the metric `tidegate_refusals_total`.
     pub kind: &'static str,
-    pub reason: Option<&'static str>,
+    pub reason: Option<Cow<'static, str>>,
     pub user_agent: String,
 }
 
@@ -52,7 +53,7 @@ impl RecentRefusals {
             operation: record.operation,
             status,
             kind: kind.as_str(),
-            reason: record.reason,
+            reason: record.reason.clone(),
             user_agent: shown(&record.user_agent),
         });
     }

@@ -1,11 +1,11 @@
 //! The reasons for which a request is refused.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::access::NotUtf8;
 use crate::body::ClientFault;
 use crate::header::credentials::TwoAuthorizations;
 use crate::live_file::Unread;
@@ -63,7 +63,7 @@ pub(super) enum Refusal {
     TooManyRanges,
     /// The client is not authenticated. `reason` is for the log, `client_message` for the client.
     Unauthorized {
-        reason: &'static str,
+        reason: Cow<'static, str>,
         client_message: String,
         challenge: Option<HeaderValue>,
         /// Whether sessions begin or go on like this: the client comes again with its password or
@@ -106,8 +106,11 @@ pub(super) enum Refusal {
     Unsigned,
     /// There were too many wrong passwords: the time until the next one is checked.
     Throttled(Duration),
-    /// The password is wrong, and so were many from this network: the time until the answer.
-    WrongAgain(Duration),
+    /// The password is wrong, and so were many from this network: the time until the answer, and the
+    /// reason for the log.
+    WrongAgain(Duration, &'static str),
+    /// The directory, service or issuer that judges the login cannot be asked now.
+    NoSource,
     /// Too many requests are under way.
     Crowded,
     /// The body exceeds the limit for its kind.
@@ -162,10 +165,14 @@ impl Refusal {
             Self::Insufficient { .. } | Self::Denied { .. } | Self::ForeignOrigin => Refused::Rule,
             Self::NotOffered { .. } => Refused::ReadOnly,
             Self::Immutable(_) => Refused::Immutable,
-            Self::Busy | Self::Crowded | Self::Unread | Self::Unaudited | Self::Unshared | Self::Unsigned => {
-                Refused::Busy
-            }
-            Self::Throttled(_) | Self::WrongAgain(_) => Refused::Throttle,
+            Self::Busy
+            | Self::NoSource
+            | Self::Crowded
+            | Self::Unread
+            | Self::Unaudited
+            | Self::Unshared
+            | Self::Unsigned => Refused::Busy,
+            Self::Throttled(_) | Self::WrongAgain(..) => Refused::Throttle,
             Self::Registry(_) | Self::BadGateway(_) | Self::NoAnswer(_) | Self::GatewayTimeout => {
                 return None;
             }
@@ -176,9 +183,10 @@ impl Refusal {
     /// in every session, and for what says nothing about a user or a rule.
     pub(super) fn event(&self) -> Option<(Event, Outcome)> {
         match self {
-            Self::Unauthorized { is_routine: false, .. } | Self::WrongAgain(_) | Self::Busy => {
-                Some((Event::Login, Outcome::Failure))
-            }
+            Self::Unauthorized { is_routine: false, .. }
+            | Self::WrongAgain(..)
+            | Self::Busy
+            | Self::NoSource => Some((Event::Login, Outcome::Failure)),
             Self::Throttled(_) => Some((Event::Login, Outcome::Denied)),
             Self::Certificate(_, NO_CERTIFICATE) => None,
             Self::Certificate(..)
@@ -215,13 +223,10 @@ impl From<NotIssued> for Refusal {
         match reason {
             NotIssued::TooLong => Self::BadTokenRequest("the scopes are more than one token can hold"),
             NotIssued::Unsigned => Self::Unsigned,
+            NotIssued::NotUtf8 => {
+                Self::BadTokenRequest("no token can be made for a user whose name is not UTF-8")
+            }
         }
-    }
-}
-
-impl From<NotUtf8> for Refusal {
-    fn from(_: NotUtf8) -> Self {
-        Self::BadTokenRequest("no token can be made for a user whose name is not UTF-8")
     }
 }
 

@@ -26,6 +26,8 @@ const DELAY: Duration = Duration::from_millis(20);
 const BUSY_DELAY: Duration = Duration::from_secs(1);
 /// Seconds after which a client may retry when tidegate is busy.
 const SOON: HeaderValue = HeaderValue::from_static("2");
+/// The same when a directory, a service or an issuer cannot be asked.
+const SOURCE_BACK: HeaderValue = HeaderValue::from_static("5");
 
 /// How long the response is held back. A 429 is delayed, so that a client that retries in a loop
 /// leaves time and room for the others.
@@ -33,7 +35,7 @@ pub(super) fn delay(refusal: &Refusal) -> Duration {
     match refusal {
         Refusal::Throttled(_) => DELAY,
         Refusal::Busy | Refusal::Crowded => BUSY_DELAY,
-        Refusal::WrongAgain(delay) => *delay,
+        Refusal::WrongAgain(delay, _) => *delay,
         _ => Duration::ZERO,
     }
 }
@@ -50,7 +52,7 @@ pub(super) fn respond(
     log.trail().refused(&refusal);
     let (kind, is_routine) = (refusal.kind(), refusal.is_routine());
     let row = row(refusal);
-    log.reason(row.reason);
+    log.reason(row.reason.clone());
     if let Some(kind) = kind {
         log.refused(kind);
         if !is_routine {
@@ -96,7 +98,7 @@ struct Row {
     /// Whether an HTTP/1.1 connection ends with this response.
     closes: bool,
     /// For the access log, whose line has user and repository in fields of their own.
-    reason: &'static str,
+    reason: Cow<'static, str>,
     /// The registry's own answer, sent in place of all the above.
     answer: Option<Box<Response<Bytes>>>,
 }
@@ -107,14 +109,18 @@ impl Row {
         Self {
             status,
             code,
-            message: message.into(),
+            message: Cow::Borrowed(message),
             detail: None,
             header: None,
             warns: true,
             closes: false,
-            reason: message,
+            reason: message.into(),
             answer: None,
         }
+    }
+
+    fn reason(self, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason: reason.into(), ..self }
     }
 
     fn message(self, message: impl Into<Cow<'static, str>>) -> Self {
@@ -217,7 +223,8 @@ fn row(refusal: Refusal) -> Row {
         // podman goes on with fewer.
         .warning_unless(true),
         R::Unauthorized { reason, client_message, challenge, is_routine } => {
-            Row::new(S::UNAUTHORIZED, C::Unauthorized, reason)
+            Row::new(S::UNAUTHORIZED, C::Unauthorized, "")
+                .reason(reason)
                 .message(client_message)
                 .header(WWW_AUTHENTICATE, challenge)
                 .warning_unless(is_routine)
@@ -256,6 +263,12 @@ fn row(refusal: Refusal) -> Row {
             "tidegate has no free descriptor to read its users or revocations; try again in a few seconds",
         )
         .header(RETRY_AFTER, SOON),
+        R::NoSource => Row::new(
+            S::SERVICE_UNAVAILABLE,
+            C::Unavailable,
+            "who you are cannot be checked now; try again in a few seconds, or tell the operator",
+        )
+        .header(RETRY_AFTER, SOURCE_BACK),
         R::Unsigned => Row::new(
             S::SERVICE_UNAVAILABLE,
             C::Unavailable,
@@ -284,11 +297,12 @@ fn row(refusal: Refusal) -> Row {
             whole_seconds(left)
         ))
         .header(RETRY_AFTER, HeaderValue::from(whole_seconds(left))),
-        R::WrongAgain(delay) => Row::new(
+        R::WrongAgain(delay, reason) => Row::new(
             S::TOO_MANY_REQUESTS,
             C::TooManyRequests,
             "wrong user or password, after too many failed logins from your address; try again later",
         )
+        .reason(reason)
         .header(RETRY_AFTER, HeaderValue::from(whole_seconds(delay))),
         R::Crowded => Row::new(
             S::TOO_MANY_REQUESTS,

@@ -1,5 +1,6 @@
 //! The record of one request for the access log.
 
+use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::recent::RecentRefusals;
 use super::trail::Trail;
 use super::transfers::Listed;
 use crate::access::Identity;
+use crate::auth::Source;
 use crate::body::Flow;
 use crate::header::authority::Authority;
 use crate::header::forwarded::Client;
@@ -60,6 +62,7 @@ impl RequestLog {
             peer: peer.address,
             client: peer.client,
             user: None,
+            source: None,
             claimed: None,
             certificate: None,
             method: request.method().to_string(),
@@ -165,9 +168,19 @@ impl RequestLog {
     }
 
     pub(super) fn user(&self, identity: &Identity) {
-        if let Identity::User(user) = identity {
+        if let Identity::User(user, _) = identity {
             self.record.borrow_mut().user = Some(user.to_string());
         }
+    }
+
+    /// Who has judged the client's credentials.
+    pub(super) fn source(&self, source: &Source) {
+        self.vouched(source.text());
+    }
+
+    /// The same, for what tidegate vouches for itself.
+    pub(super) fn vouched(&self, by: impl Into<Cow<'static, str>>) {
+        self.record.borrow_mut().source = Some(by.into());
     }
 
     /// A user that the client has named without proof.
@@ -192,8 +205,8 @@ impl RequestLog {
     }
 
     /// The reason for which the request is refused, here or by the registry.
-    pub(super) fn reason(&self, reason: &'static str) {
-        self.record.borrow_mut().reason = Some(reason);
+    pub(super) fn reason(&self, reason: impl Into<Cow<'static, str>>) {
+        self.record.borrow_mut().reason = Some(reason.into());
     }
 
     /// The request is refused here.
@@ -225,10 +238,10 @@ impl RequestLog {
     }
 
     /// A password was right, and this is a login for the audit log.
-    pub(super) fn login(&self, user: &User) {
-        let (record, name) = (self.record.borrow(), user.to_string());
+    pub(super) fn login(&self, user: &User, source: &Source) {
+        let (record, name, source) = (self.record.borrow(), user.to_string(), source.text());
         let login = self.trail.event(&record, Event::Login, Outcome::Success, self.flow.age());
-        self.shared.audit_log.write(&Entry { user: Some(&name), ..login });
+        self.shared.audit_log.write(&Entry { user: Some(&name), source: Some(&source), ..login });
     }
 
     /// A token was issued for these scopes.
@@ -242,6 +255,7 @@ impl RequestLog {
         self.shared.audit_log.write(&Entry {
             authentication: match grant {
                 Grant::Password => Some(Authentication::Password),
+                Grant::IdToken => Some(Authentication::IdToken),
                 Grant::Refresh => Some(Authentication::Token),
                 Grant::Certificate => Some(Authentication::Certificate),
                 Grant::Anonymous => None,

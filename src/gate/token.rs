@@ -14,9 +14,9 @@ use tokio::time::timeout;
 
 use super::context::RequestContext;
 use super::early_body;
+use super::password::LoggedIn;
 use super::refusal::Refusal;
 use super::reply::Source;
-use super::token_requester::TokenRequester;
 use crate::access::{Identity, Rules};
 use crate::body::{ClientBody, ClientFault, Limits, UnreadBody};
 use crate::header::credentials;
@@ -50,7 +50,7 @@ pub(super) async fn answer(
     let requester = context.token_requester(asked.proof, is_login, credentials, certificate_user).await?;
     context.log.user(&requester.identity);
     let most = longest_token(context.state.config.limits.header_bytes);
-    let asked_last = tokens.fitting(requester.identity.subject()?, &service, asked.asked, most)?;
+    let asked_last = tokens.fitting(&requester.identity, &service, asked.asked, most)?;
     let scopes = granted(&context.state.rules, &requester.identity, asked_last);
     if tokens.are_slow() {
         // Anonymous clients too may ask for a hundred tokens at once.
@@ -135,15 +135,15 @@ struct TokenResponse<'a> {
 /// The body of the response: a token for `scopes`, and an identity token if `offline`.
 fn issue(
     tokens: &Tokens,
-    requester: &TokenRequester,
+    requester: &LoggedIn,
     service: &str,
     scopes: &[Scope],
     offline: bool,
 ) -> Result<Bytes, Refusal> {
     let now = SystemTime::now();
-    let issued = tokens.issue(requester.identity.subject()?, service, scopes, now)?;
-    let refresh = match &requester.login {
-        Some(person) if offline => tokens.issue_login(person, service, now)?,
+    let issued = tokens.issue(&requester.identity, service, scopes, now)?;
+    let refresh = match &requester.keep {
+        Some((person, life)) if offline => tokens.issue_login(person, *life, service, now)?,
         _ => None,
     };
     let token = text(&issued.token);

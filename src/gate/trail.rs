@@ -189,7 +189,7 @@ impl Trail {
             },
             status: Some(status),
             rule: due.rule.as_deref(),
-            reason: record.reason.or(ended),
+            reason: record.reason.as_deref().or(ended),
             ..self.event(record, due.event, outcome, duration)
         }
     }
@@ -207,6 +207,7 @@ impl Trail {
             user: record.user.as_deref(),
             claimed: record.claimed.as_deref(),
             authentication: self.authentication.get(),
+            source: record.source.as_deref(),
             certificate: record.certificate.as_deref(),
             client: Some(record.client),
             peer: Some(record.peer),

@@ -8,10 +8,12 @@ use thiserror::Error;
 
 use crate::secret::Secret;
 
-/// Longest user and password together, in bytes, with the colon.
-const MAX_BASIC: usize = 4096;
 /// Longest token, in bytes.
 pub(crate) const MAX_BEARER: usize = 16 * 1024;
+/// Longest user and password together, in bytes, with the colon.
+const MAX_PASSWORD: usize = 4096;
+/// The same if the password is a token.
+const MAX_BASIC: usize = MAX_BEARER + 256;
 
 /// The standard alphabet, with or without padding, because clients differ.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -31,12 +33,18 @@ pub(crate) struct Basic {
 }
 
 impl Basic {
-    /// `None` if both, with the colon between them, are longer than 4 KiB, or hold a control
-    /// character: bcrypt implementations end or repeat a password there.
+    /// `None` if both, with the colon between them, are longer than a token and a name, or hold a
+    /// control character: bcrypt implementations end or repeat a password there.
     pub(crate) fn new(user: Vec<u8>, password: Secret) -> Option<Basic> {
         let mut whole = user.iter().chain(password.expose());
         let fits = user.len() + 1 + password.expose().len() <= MAX_BASIC;
         (fits && !whole.any(u8::is_ascii_control)).then_some(Basic { user, password })
+    }
+
+    /// Whether both, with the colon between them, are longer than 4 KiB: too long for a password
+    /// that is not a token.
+    pub(crate) fn is_long(&self) -> bool {
+        self.user.len() + 1 + self.password.expose().len() > MAX_PASSWORD
     }
 }
 

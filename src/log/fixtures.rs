@@ -14,6 +14,7 @@ pub(super) fn record() -> Record {
         peer: "10.0.0.1".parse().unwrap(),
         client: "2001:db8::1".parse().unwrap(),
         user: Some("alice".to_owned()),
+        source: None,
         claimed: None,
         certificate: None,
         method: "PATCH".to_owned(),

@@ -27,6 +27,7 @@ impl Record {
             line.text("client", &address_text(self.client));
         }
         line.text_if_known("user", self.user.as_deref().map(clean));
+        line.text_if_known("source", self.source.as_deref());
         line.text_if_known("claimed", self.claimed.as_deref().map(clean));
         line.text_if_known("certificate", self.certificate.as_deref().map(clean));
         line.text("method", &clean(&self.method));
@@ -58,7 +59,7 @@ impl Record {
         }
         line.text_if_known("user_agent", Some(clean(&self.user_agent)).filter(|agent| !agent.is_empty()));
         line.text_if_known("cut", self.truncated.map(Truncated::as_str));
-        line.text_if_known("reason", self.reason);
+        line.text_if_known("reason", self.reason.as_deref());
         line.end()
     }
 

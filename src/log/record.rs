@@ -1,5 +1,6 @@
 //! What is logged about one request.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,6 +26,9 @@ pub(crate) struct Record {
     pub client: IpAddr,
     /// The authenticated user.
     pub user: Option<String>,
+    /// Who has judged the credentials: `htpasswd`, `ldap`, `http`, the name of an issuer,
+    /// `certificate` or `token`.
+    pub source: Option<Cow<'static, str>>,
     /// The user that the client named without proof. Only the name of a user that exists: any other
     /// text may be a password.
     pub claimed: Option<String>,
@@ -72,7 +76,7 @@ pub(crate) struct Record {
     /// The end that cut the transfer short.
     pub truncated: Option<Truncated>,
     /// Why tidegate refused the request or left out a part of it, or why the registry refused it.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Cow<'static, str>>,
 }
 
 /// The end that cut a transfer short.

@@ -79,9 +79,34 @@ label! {
     /// How a caller proves who they are.
     Login {
         Password = "password",
+        Ldap = "ldap",
+        Http = "http",
+        IdToken = "id_token",
         Certificate = "certificate",
         Token = "token",
         Refresh = "refresh",
+    }
+}
+
+impl Login {
+    /// What the caller has sent.
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Self::Password | Self::Ldap | Self::Http => "password",
+            _ => self.as_str(),
+        }
+    }
+
+    /// Who has judged it.
+    pub(crate) fn source(self) -> &'static str {
+        match self {
+            Self::Password => "htpasswd",
+            Self::Ldap => "ldap",
+            Self::Http => "http",
+            Self::IdToken => "issuer",
+            Self::Certificate => "certificate",
+            Self::Token | Self::Refresh => "token",
+        }
     }
 }
 
@@ -92,6 +117,7 @@ label! {
         Wrong = "wrong",
         Throttled = "throttled",
         Busy = "busy",
+        Unavailable = "unavailable",
     }
 }
 
@@ -99,6 +125,7 @@ label! {
     /// What a token was given for.
     Grant {
         Password = "password",
+        IdToken = "id_token",
         Refresh = "refresh",
         Certificate = "certificate",
         Anonymous = "anonymous",

@@ -6,14 +6,14 @@ use std::str::FromStr;
 use super::name;
 use crate::user::User;
 
-/// Stands for the name of the requesting user, within one component.
+/// Stands for the name of the requesting user.
 const USER: &str = "${user}";
 /// Bytes of a pattern; repository names are not longer.
 const LONGEST: usize = 255;
 
 /// A pattern of repositories: components between slashes. `**` stands for any number of components,
 /// also none. Within a component, `*` stands for any run of characters and `${user}` for the user's
-/// name.
+/// name, of a user `source:name` for what follows the colon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -30,9 +30,15 @@ enum Piece {
 
 impl Pattern {
     /// Whether `repository` matches for `user`. A pattern with `${user}` matches nothing without a
-    /// user, or if the name is not one component.
+    /// user, or if the name of a local user is not one component. The name of a job, for example,
+    /// may be several: that of `gitlab:team/app` is the path of its project.
     pub fn fits(&self, repository: &str, user: Option<&User>) -> bool {
-        let user = user.and_then(User::as_str).filter(|user| !user.contains('/'));
+        let user = user.and_then(short_name);
+        if let Some(path) = user.filter(|user| user.contains('/'))
+            && self.names_user()
+        {
+            return self.with_path(path).fits(repository, None);
+        }
         wild(
             self.components.iter().map(Option::as_ref),
             repository.as_bytes().split(|byte| *byte == b'/'),
@@ -43,9 +49,35 @@ impl Pattern {
     /// A repository that matches for `user`, and few other patterns. `None` if there is none, as
     /// for [`Pattern::fits`].
     pub fn example(&self, user: Option<&User>) -> Option<String> {
-        let name = user.and_then(User::as_str).unwrap_or_default();
+        let name = user.and_then(short_name).unwrap_or_default();
         let text = self.text.replace("**", "x/y").replace('*', "x").replace(USER, name);
         (name::is_repository(&text) && self.fits(&text, user)).then_some(text)
+    }
+
+    /// The pattern with a user's name of several components.
+    fn with_path(&self, path: &str) -> Self {
+        let literal = |text: &str| Piece::Literal(text.to_owned());
+        let mut components = Vec::new();
+        for component in &self.components {
+            let Some(pieces) = component else {
+                components.push(None);
+                continue;
+            };
+            let mut current = Vec::new();
+            for piece in pieces {
+                let Piece::User = piece else {
+                    current.push(piece.clone());
+                    continue;
+                };
+                let mut parts = path.split('/');
+                current.extend(parts.next().map(literal));
+                for part in parts {
+                    components.push(Some(std::mem::replace(&mut current, vec![literal(part)])));
+                }
+            }
+            components.push(Some(current));
+        }
+        Self { text: self.text.clone(), components }
     }
 
     /// The pattern as it is written.
@@ -118,6 +150,15 @@ impl FromStr for TagPattern {
 impl fmt::Display for TagPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// What `${user}` stands for.
+fn short_name(user: &User) -> Option<&str> {
+    let name = user.as_str()?;
+    match name.split_once(':') {
+        Some((_source, name)) => Some(name),
+        None => Some(name).filter(|name| !name.contains('/')),
     }
 }
 
@@ -270,6 +311,39 @@ mod tests {
         }
         assert!(own.names_user() && !own.is_everything());
         assert!("**/**".parse::<Pattern>().unwrap().is_everything());
+    }
+
+    #[test]
+    fn the_name_of_a_job_may_be_several_components() {
+        let fits = |pattern: &str, user: &str, repository: &str| {
+            pattern.parse::<Pattern>().unwrap().fits(repository, Some(&User::parse(user).unwrap()))
+        };
+        for (pattern, repository) in [
+            ("${user}/**", "team/app"),
+            ("${user}/**", "team/app/web"),
+            ("ci/${user}", "ci/team/app"),
+            ("ci-${user}-x/*", "ci-team/app-x/web"),
+            ("**/${user}", "a/b/team/app"),
+        ] {
+            assert!(fits(pattern, "gitlab:team/app", repository), "{pattern} {repository}");
+        }
+        for (pattern, user, repository) in [
+            ("${user}/**", "gitlab:team/app", "team/apps"),
+            ("${user}/**", "gitlab:team/app", "team"),
+            ("${user}/**", "gitlab:team/*", "team/app"),
+            ("${user}/**", "gitlab:**/app", "team/app"),
+            ("${user}/**", "gitlab:team//app", "team/app"),
+            ("${user}/**", "gitlab:/", "team"),
+            ("${user}/**", "gitlab:", "team"),
+            ("${user}/**", "team/app", "team/app"),
+            ("${user}/**", "kubernetes:a:b", "b"),
+        ] {
+            assert!(!fits(pattern, user, repository), "{pattern} {user} {repository}");
+        }
+        assert!(fits("${user}/*", "ci:app", "app/web"));
+        let own: Pattern = "${user}/*".parse().unwrap();
+        let job = User::parse("gitlab:team/app").unwrap();
+        assert_eq!(own.example(Some(&job)).as_deref(), Some("team/app/x"));
     }
 
     #[test]

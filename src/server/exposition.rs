@@ -257,7 +257,7 @@ impl Exposition {
         let logins = Login::ALL.iter().flat_map(|login| {
             LoginResult::ALL.map(|result| {
                 let count = metrics.sum(|worker| worker.logins[*login][result].get());
-                ([("method", login.as_str()), ("result", result.as_str())], count)
+                ([("method", login.method()), ("source", login.source()), ("result", result.as_str())], count)
             })
         });
         page.counters("logins", "Credentials that were judged", logins)?;
@@ -271,7 +271,7 @@ impl Exposition {
         page.counters("password_cache_misses", "Passwords that had to be checked", [([], work.misses)])?;
         page.gauges("hash_queue", "Passwords that wait for their check", [([], work.queued as u64)])?;
         page.gauges("hash_queue_limit", "Most passwords that may wait", [([], work.queue_limit as u64)])?;
-        let users = state.users.as_ref();
+        let users = state.sources.as_ref().and_then(|sources| sources.file.as_ref());
         page.gauges(
             "htpasswd_users",
             "Users in auth.htpasswd",

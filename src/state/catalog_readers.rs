@@ -104,7 +104,7 @@ mod tests {
     type Entry = Pin<Box<dyn Future<Output = Option<CatalogPlace>>>>;
 
     fn user(name: &str) -> Identity {
-        Identity::User(User::parse(name).unwrap())
+        Identity::from(User::parse(name).unwrap())
     }
 
     fn enter(readers: &Arc<CatalogReaders>, identity: &Identity, host: u8) -> Entry {

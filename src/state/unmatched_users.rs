@@ -14,6 +14,8 @@ pub(super) fn warnings(config: &Config, users: Option<&Htpasswd>) -> Vec<Problem
         None if !has_certificates && config.auth.mode == AuthMode::Off => {
             config.access.iter().filter_map(without_names).collect()
         }
+        // A directory or a service knows users that no file lists.
+        Some(_) if config.auth.ldap.is_some() || config.auth.http.is_some() => Vec::new(),
         // The CA may name users that no file lists.
         Some(_) if has_certificates && config.auth.client_certificate == ClientCertificate::Either => {
             Vec::new()
@@ -35,9 +37,11 @@ fn unknown(config: &Config, users: &Htpasswd) -> Vec<Problem> {
     // A group may be in several rules.
     let mut reported = BTreeSet::new();
     let mentions = config.access.iter().flat_map(|rule| &rule.mentions);
-    let unknown = mentions.filter(|mention| !names.contains(&mention.name));
+    // An issuer vouches for names of its own.
+    let unknown =
+        mentions.filter(|mention| mention.name.issuer().is_none() && !names.contains(&mention.name));
     let new = unknown.filter(|mention| reported.insert((&mention.place, &mention.name)));
-    new.map(|mention| mention.unknown(&config.auth.htpasswd, readable())).collect()
+    new.map(|mention| mention.unknown(config.auth.htpasswd.as_deref(), readable())).collect()
 }
 
 #[cfg(test)]

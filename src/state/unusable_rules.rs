@@ -74,14 +74,21 @@ fn anonymous_without_tokens(config: &Config) -> Option<Problem> {
 /// pattern.
 fn push_without_pull(rule: &AccessRule, rules: &Rules) -> Option<Problem> {
     let lacking = rule.subjects.iter().find_map(|subject| {
-        let (user, name) = match subject {
-            Subject::Anonymous => (None, "anonymous".to_owned()),
-            Subject::EveryUser => (User::local("some-user").ok(), "\"*\"".to_owned()),
-            Subject::User(user) => (Some(user.clone()), user.to_string()),
+        let (identity, name) = match subject {
+            Subject::Anonymous => (Identity::Anonymous, "anonymous".to_owned()),
+            Subject::EveryUser => (User::local("some-user").ok().into(), "\"*\"".to_owned()),
+            Subject::Issuer(name) => {
+                (User::parse(format!("{name}:some-job")).ok().into(), format!("\"{name}:*\""))
+            }
+            Subject::Group(name) => {
+                let user = User::local("some-user").ok()?;
+                (Identity::User(user, [name.clone()].into_iter().collect()), format!("\"@{name}\""))
+            }
+            Subject::User(user) => (user.clone().into(), user.to_string()),
         };
         let pattern = rule.repositories.iter().find(|pattern| {
-            pattern.example(user.as_ref()).is_some_and(|repository| {
-                let rights = rules.rights(&Identity::from(user.clone()), &repository);
+            pattern.example(identity.user()).is_some_and(|repository| {
+                let rights = rules.rights(&identity, &repository);
                 rights.contains(Rights::PUSH) && !rights.contains(Rights::PULL)
             })
         })?;

@@ -25,6 +25,10 @@ pub(super) struct Claims {
     pub(super) iat: u64,
     pub(super) jti: String,
     pub(super) access: Vec<Access>,
+    /// The user's groups that rules name, as in [`crate::user::Groups`]. A claim of ours, which
+    /// registries ignore.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) groups: Vec<String>,
 }
 
 /// One resource, and what the user may do with it.
@@ -69,6 +73,9 @@ pub(super) struct IdentityClaims {
     /// When it was issued, in milliseconds since 1970, so that a login in the second of a
     /// revocation but after it is not ended.
     pub(super) given: u64,
-    /// Ties the token to the user's password at that time.
+    /// Ties the token to the user's password at that time, or to the settings of the issuer.
     pub(super) binding: String,
+    /// The groups of a user whose issuer cannot be asked again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) groups: Vec<String>,
 }

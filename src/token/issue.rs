@@ -13,6 +13,7 @@ use super::claims::{ACCESS, Access, Claims};
 use super::key::Key;
 use super::tokens::Tokens;
 use super::unix_time::seconds;
+use crate::access::{Identity, NotUtf8};
 use crate::header::credentials::MAX_BEARER;
 use crate::registry::grant::AskedScopes;
 use crate::registry::scope::Scope;
@@ -38,6 +39,14 @@ pub enum NotIssued {
     TooLong,
     /// The cryptographic library refuses.
     Unsigned,
+    /// The user's name is not UTF-8.
+    NotUtf8,
+}
+
+impl From<NotUtf8> for NotIssued {
+    fn from(_: NotUtf8) -> Self {
+        Self::NotUtf8
+    }
 }
 
 impl Tokens {
@@ -47,16 +56,15 @@ impl Tokens {
         self.key.load().is_slow()
     }
 
-    /// An access token for `service` that allows `scopes` to `subject`, which is empty for an
-    /// anonymous client.
+    /// An access token for `service` that allows `scopes` to `identity`.
     pub fn issue(
         &self,
-        subject: &str,
+        identity: &Identity,
         service: &str,
         scopes: &[Scope],
         now: SystemTime,
     ) -> Result<AccessToken, NotIssued> {
-        let claims = self.claims(subject, service, scopes, now)?;
+        let claims = self.claims(identity, service, scopes, now)?;
         Ok(AccessToken { token: self.sign(ACCESS, &claims)?, expires_in: self.settings.ttl.as_secs() })
     }
 
@@ -64,14 +72,14 @@ impl Tokens {
     /// ones requested last, and at least one.
     pub(crate) fn fitting(
         &self,
-        subject: &str,
+        identity: &Identity,
         service: &str,
         asked: AskedScopes,
         most: usize,
     ) -> Result<Vec<Scope>, NotIssued> {
         let AskedScopes { scopes, newest } = asked;
         let key = self.key.load();
-        let bare = unsigned(&key, ACCESS, &self.claims(subject, service, &[], SystemTime::now())?)?;
+        let bare = unsigned(&key, ACCESS, &self.claims(identity, service, &[], SystemTime::now())?)?;
         let signature = 1 + key.signature_length().saturating_mul(4).div_ceil(3);
         // Base64 makes four bytes of three.
         let mut room = most.min(MAX_BEARER).saturating_sub(bare.len() + signature) / 4 * 3;
@@ -91,7 +99,7 @@ impl Tokens {
 
     fn claims(
         &self,
-        subject: &str,
+        identity: &Identity,
         service: &str,
         scopes: &[Scope],
         now: SystemTime,
@@ -99,13 +107,14 @@ impl Tokens {
         let now = seconds(now);
         Ok(Claims {
             iss: self.settings.issuer.clone(),
-            sub: subject.to_owned(),
+            sub: identity.subject()?.to_owned(),
             aud: service.to_owned(),
             exp: now + self.settings.ttl.as_secs(),
             nbf: now - DATED_BACK.min(now),
             iat: now - DATED_BACK.min(now),
             jti: random()?,
             access: scopes.iter().map(Access::from).collect(),
+            groups: identity.groups().iter().map(str::to_owned).collect(),
         })
     }
 

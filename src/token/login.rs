@@ -1,9 +1,10 @@
 //! Identity tokens: what `docker login` keeps in place of a password.
 //!
 //! An identity token ends when it expires or is revoked, when the user's password changes, and when
-//! the user is removed.
+//! the user is removed. One that was given for the token of an issuer ends with the settings of the
+//! issuer instead.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::claims::{IDENTITY, IdentityClaims};
 use super::issue::{NotIssued, random};
@@ -11,10 +12,10 @@ use super::shared_revoked::SharedRevoked;
 use super::tokens::Tokens;
 use super::unix_time::{milliseconds, seconds};
 use super::verify::{Invalid, expect_current};
-use crate::auth::{Htpasswd, Person};
+use crate::auth::{Person, Source};
 use crate::live_file::Unread;
 use crate::secret::Secret;
-use crate::user::User;
+use crate::user::{Groups, User};
 
 /// Why a login is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,22 @@ impl From<Unread> for Ended {
     }
 }
 
+/// An identity token that is signed with our key, current, and not revoked.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub user: User,
+    /// The groups at the time of the login, of a user whose issuer cannot be asked again.
+    pub groups: Groups,
+    binding: String,
+}
+
+impl Login {
+    /// The login is not bound to the user as they are now.
+    pub(crate) fn replaced(&self) -> RefusedLogin {
+        RefusedLogin { ended: Ended::Password, user: self.user.as_str().map(str::to_owned) }
+    }
+}
+
 /// A refused identity token.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RefusedLogin {
@@ -67,14 +84,17 @@ pub(crate) struct RefusedLogin {
 }
 
 impl Tokens {
-    /// An identity token for a user whose password was right; `None` if this tidegate issues none,
-    /// or if the name is not UTF-8.
+    /// An identity token for a user who has proven who they are. It lasts for `life`, or for
+    /// `token.refresh_ttl` if that is `None`. `None` if this tidegate issues none, or if the name is
+    /// not UTF-8.
     pub fn issue_login(
         &self,
         person: &Person,
+        life: Option<Duration>,
         service: &str,
         now: SystemTime,
     ) -> Result<Option<Secret>, NotIssued> {
+        let life = life.unwrap_or(self.settings.refresh_ttl);
         let Some(name) = person.user.as_str().filter(|_| self.has_identities()) else {
             return Ok(None);
         };
@@ -82,41 +102,51 @@ impl Tokens {
             iss: self.settings.issuer.clone(),
             sub: name.to_owned(),
             aud: audience(service),
-            exp: seconds(now) + self.settings.refresh_ttl.as_secs(),
+            exp: seconds(now) + life.as_secs(),
             iat: seconds(now),
             jti: random()?,
             given: milliseconds(now),
             binding: self.key.load().bind(&[name.as_bytes(), &person.binding]),
+            groups: match &person.source {
+                Source::Issuer(_) => person.groups.iter().map(str::to_owned).collect(),
+                _ => Vec::new(),
+            },
         };
         self.sign(IDENTITY, &claims).map(Some)
     }
 
-    /// The user whose login `token` proves at `service`. They must still be among `users`, with the
-    /// password that the token was issued for, and no replica may have revoked it.
-    pub(crate) fn verify_login(
+    /// The login that `token` proves at `service`, unless a replica has revoked it. Whether it still
+    /// belongs to the user's password is for [`Self::is_bound`] to say.
+    pub(crate) fn open_login(
         &self,
         token: &Secret,
         service: &str,
-        users: &Htpasswd,
         replicas: Option<&SharedRevoked>,
         now: SystemTime,
-    ) -> Result<User, RefusedLogin> {
+    ) -> Result<Login, RefusedLogin> {
         let claims = self.open::<IdentityClaims>(token, IDENTITY).map_err(|invalid| RefusedLogin {
             ended: if self.has_identities() { invalid.into() } else { Ended::NotKept },
             user: None,
         })?;
-        self.check_login(&claims, service, users, replicas, now)
-            .map_err(|ended| RefusedLogin { ended, user: Some(claims.sub) })
+        self.check_login(&claims, service, replicas, now).map_err(|ended| claims.refused(ended))?;
+        let user = User::parse(&claims.sub).map_err(|_| claims.refused(Invalid::Foreign.into()))?;
+        let IdentityClaims { groups, binding, .. } = claims;
+        Ok(Login { user, groups: groups.into_iter().collect(), binding })
+    }
+
+    /// Whether the login is one of `person` as they are now: with the same password, or by the
+    /// same settings of an issuer.
+    pub(crate) fn is_bound(&self, login: &Login, person: &Person) -> bool {
+        self.key.load().is_bound(&login.binding, &[person.user.as_bytes(), &person.binding])
     }
 
     fn check_login(
         &self,
         claims: &IdentityClaims,
         service: &str,
-        users: &Htpasswd,
         replicas: Option<&SharedRevoked>,
         now: SystemTime,
-    ) -> Result<User, Ended> {
+    ) -> Result<(), Ended> {
         let revoked = self.revoked.as_ref().filter(|_| self.has_identities()).ok_or(Ended::NotKept)?;
         if claims.iss != self.settings.issuer {
             return Err(Invalid::Issuer.into());
@@ -125,10 +155,6 @@ impl Tokens {
             return Err(Invalid::Service.into());
         }
         expect_current(claims.iat, claims.exp, now)?;
-        let is_bound = |person: &Person| {
-            self.key.load().is_bound(&claims.binding, &[person.user.as_bytes(), &person.binding])
-        };
-        let person = users.person(claims.sub.as_bytes()).filter(is_bound).ok_or(Ended::Password)?;
         if revoked.current()?.ends(&claims.sub, claims.given) {
             return Err(Ended::Revoked);
         }
@@ -137,7 +163,13 @@ impl Tokens {
         {
             return Err(Ended::Revoked);
         }
-        Ok(person.user)
+        Ok(())
+    }
+}
+
+impl IdentityClaims {
+    fn refused(&self, ended: Ended) -> RefusedLogin {
+        RefusedLogin { ended, user: Some(self.sub.clone()) }
     }
 }
 

@@ -65,7 +65,7 @@ fn scopes() -> Vec<Scope> {
 }
 
 fn given(tokens: &Tokens, now: SystemTime) -> Secret {
-    tokens.issue("alice", SERVICE, &scopes(), now).unwrap().token
+    tokens.issue(&alice().into(), SERVICE, &scopes(), now).unwrap().token
 }
 
 /// The header and claims of a token.
@@ -93,7 +93,7 @@ fn a_token_of_each_kind_of_key_in_each_form_is_taken() {
         assert_eq!((&header["alg"], &header["typ"]), (&json!(algorithm), &json!("JWT")));
         for tokens in [&tokens, &same] {
             let verified = tokens.verify(&token, SERVICE, now).unwrap();
-            assert_eq!((verified.subject.as_ref(), &verified.scopes), (Some(&alice()), &scopes()));
+            assert_eq!((&verified.identity, &verified.scopes), (&alice().into(), &scopes()));
         }
         assert!(same.key.load().is_bound(&tokens.key.load().bind(&[b"a", b"b"]), &[b"a", b"b"]));
         assert!(!same.key.load().is_bound(&tokens.key.load().bind(&[b"ab", b""]), &[b"a", b"b"]));
@@ -246,7 +246,7 @@ fn a_token_that_would_not_fit_is_not_given() {
     let scopes: Vec<Scope> = (0..64)
         .map(|number| Scope::repository(&format!("{}{number}", "a".repeat(250)), Rights::ALL))
         .collect();
-    let asked = built(&settings(None)).issue("alice", SERVICE, &scopes, SystemTime::now());
+    let asked = built(&settings(None)).issue(&alice().into(), SERVICE, &scopes, SystemTime::now());
     assert_eq!(asked.err(), Some(NotIssued::TooLong));
 }
 
@@ -284,8 +284,21 @@ fn ended(result: Result<User, RefusedLogin>) -> Result<User, Ended> {
     })
 }
 
+/// The user whose login the token proves.
+fn verified(
+    tokens: &Tokens,
+    token: &Secret,
+    service: &str,
+    users: &Htpasswd,
+    now: SystemTime,
+) -> Result<User, RefusedLogin> {
+    let login = tokens.open_login(token, service, None, now)?;
+    let person = users.person(login.user.as_bytes()).filter(|person| tokens.is_bound(&login, person));
+    person.map(|person| person.user).ok_or_else(|| login.replaced())
+}
+
 fn login(tokens: &Tokens, users: &Htpasswd, now: SystemTime) -> Secret {
-    tokens.issue_login(&users.person(b"alice").unwrap(), SERVICE, now).unwrap().unwrap()
+    tokens.issue_login(&users.person(b"alice").unwrap(), None, SERVICE, now).unwrap().unwrap()
 }
 
 #[test]
@@ -295,9 +308,8 @@ fn a_login_lasts_until_the_password_changes_or_its_time_is_over() {
     let token = login(&tokens, &users_now, now);
     let after_restart = built(&settings(Some(folder.path("token.key"))));
     for tokens in [&tokens, &after_restart] {
-        let check = |users: &Htpasswd, service: &str, now| {
-            ended(tokens.verify_login(&token, service, users, None, now))
-        };
+        let check =
+            |users: &Htpasswd, service: &str, now| ended(verified(tokens, &token, service, users, now));
         assert_eq!(check(&users_now, SERVICE, now), Ok(alice()));
         assert_eq!(check(&users(false), SERVICE, now), Err(Ended::Password));
         let nobody = Htpasswd::parse(b"", false).unwrap();
@@ -315,7 +327,7 @@ fn a_login_is_no_token_and_a_token_is_no_login() {
     let (token, login) = (given(&tokens, now), login(&tokens, &users, now));
     assert_eq!(tokens.verify(&login, SERVICE, now), Err(Invalid::Foreign));
     assert_eq!(tokens.verify(&login, &format!("refresh:{SERVICE}"), now), Err(Invalid::Foreign));
-    let taken = tokens.verify_login(&token, SERVICE, &users, None, now);
+    let taken = verified(&tokens, &token, SERVICE, &users, now);
     assert_eq!(taken, Err(RefusedLogin { ended: Ended::Invalid(Invalid::Foreign), user: None }));
 }
 
@@ -324,7 +336,7 @@ fn a_revocation_counts_at_once_and_stays_when_its_file_vanishes() {
     let (folder, tokens) = with_key(&made(&PKCS_ECDSA_P256_SHA256).serialize_pem());
     let (now, users) = (SystemTime::now(), users(true));
     let token = login(&tokens, &users, now);
-    let check = |tokens: &Tokens, token| ended(tokens.verify_login(token, SERVICE, &users, None, now));
+    let check = |tokens: &Tokens, token| ended(verified(tokens, token, SERVICE, &users, now));
     assert!(check(&tokens, &token).is_ok());
     let file = revoked::beside(&folder.path("token.key"));
     fs::write(&file, revoked::revoke("", &["bob".to_owned()], now)).unwrap();
@@ -347,9 +359,9 @@ fn without_a_key_that_lasts_there_are_no_logins() {
     let (token, alice) = (login(&tokens, &users, now), users.person(b"alice").unwrap());
     tokens.settings.refresh_ttl = Duration::ZERO;
     let refused = RefusedLogin { ended: Ended::NotKept, user: Some("alice".to_owned()) };
-    assert_eq!(tokens.verify_login(&token, SERVICE, &users, None, now), Err(refused));
+    assert_eq!(verified(&tokens, &token, SERVICE, &users, now), Err(refused));
     for tokens in [tokens, built(&settings(None))] {
-        assert_eq!(tokens.issue_login(&alice, SERVICE, now), Ok(None));
+        assert_eq!(tokens.issue_login(&alice, None, SERVICE, now), Ok(None));
     }
 }
 
@@ -362,15 +374,19 @@ fn the_last_scopes_that_a_token_has_room_for() {
         let (_folder, tokens) = with_key(&made(algorithm).serialize_pem());
         let fitting = |count: usize, most: usize| -> Vec<Scope> {
             let asked = AskedScopes { scopes: many(count), newest: (0..count).rev().collect() };
-            tokens.fitting("alice", SERVICE, asked, most).unwrap()
+            tokens.fitting(&alice().into(), SERVICE, asked, most).unwrap()
         };
         assert_eq!(fitting(10, 8000), many(10));
         let all: Vec<Scope> = many(1000);
         for most in [3000, 4000, 5001, 16 * 1024, usize::MAX] {
             let kept = fitting(1000, most);
             assert!(kept.len() > 10 && kept == all[1000 - kept.len()..], "{most}");
-            let length =
-                tokens.issue("alice", SERVICE, &kept, SystemTime::now()).unwrap().token.expose().len();
+            let length = tokens
+                .issue(&alice().into(), SERVICE, &kept, SystemTime::now())
+                .unwrap()
+                .token
+                .expose()
+                .len();
             let room = most.min(16 * 1024);
             assert!(length <= room && length + 200 > room, "{length} of {room}");
         }
@@ -379,7 +395,7 @@ fn the_last_scopes_that_a_token_has_room_for() {
         assert_eq!(fitting(0, 0), []);
         let asked =
             AskedScopes { scopes: many(1000), newest: [0].into_iter().chain((1..1000).rev()).collect() };
-        let kept = tokens.fitting("alice", SERVICE, asked, 4000).unwrap();
+        let kept = tokens.fitting(&alice().into(), SERVICE, asked, 4000).unwrap();
         assert_eq!((&kept[0], &kept[1..]), (&all[0], &all[1001 - kept.len()..]), "the first was asked again");
     }
 }

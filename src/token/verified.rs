@@ -6,10 +6,10 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use tokio::time::Instant;
 
+use crate::access::Identity;
 use crate::cache::{Cache, Key};
 use crate::registry::scope::Scope;
 use crate::secret::Secret;
-use crate::user::User;
 
 /// How many tokens are remembered.
 const CAPACITY: usize = 4096;
@@ -21,8 +21,8 @@ const MEMORY: Duration = Duration::from_mins(5);
 /// The content of an access token whose signature is right.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The user; `None` for an anonymous client.
-    pub subject: Option<User>,
+    /// Who it was issued to.
+    pub identity: Identity,
     /// What the token allows.
     pub scopes: Vec<Scope>,
     pub(super) service: String,

@@ -13,6 +13,7 @@ use super::key::Key;
 use super::tokens::Tokens;
 use super::unix_time::seconds;
 use super::verified::Verified;
+use crate::access::Identity;
 use crate::header::credentials::MAX_BEARER;
 use crate::secret::Secret;
 use crate::user::User;
@@ -65,12 +66,15 @@ impl Tokens {
         if claims.iss != self.settings.issuer {
             return Err(Invalid::Issuer);
         }
-        let subject = match claims.sub.as_str() {
-            "" => None,
-            name => Some(User::parse(name).map_err(|_| Invalid::Foreign)?),
+        let identity = match claims.sub.as_str() {
+            "" => Identity::Anonymous,
+            name => {
+                let user = User::parse(name).map_err(|_| Invalid::Foreign)?;
+                Identity::User(user, claims.groups.into_iter().collect())
+            }
         };
         Ok(Verified {
-            subject,
+            identity,
             scopes: claims.access.iter().filter_map(Access::scope).collect(),
             service: claims.aud,
             begins: claims.nbf,

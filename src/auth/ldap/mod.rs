@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::hash::Fingerprint;
 use super::judgement::{Attempt, Judgement};
 use super::person::Person;
 use crate::config;
+use crate::pki::SystemRoots;
 use crate::problem::Problems;
 use crate::user::User;
 
@@ -20,7 +22,8 @@ pub(crate) struct Ldap {
 pub(crate) struct Unavailable;
 
 impl Ldap {
-    /// `wanted` are the groups that rules name, such as `ldap:dev`. Connections, and what has been
+    /// `wanted` are the groups that rules name, such as `ldap:dev`. At most `queue` logins wait, and
+    /// [`Self::person`] remembers for `memory`. Connections, and what has been
     /// counted, are taken over from `before` where the settings are the same. Connects to nothing.
     ///
     /// # Errors
@@ -28,7 +31,9 @@ impl Ldap {
     pub(crate) fn build(
         _settings: &config::Ldap,
         _queue: usize,
+        _memory: Duration,
         _wanted: &BTreeSet<String>,
+        _system: &SystemRoots,
         _before: Option<&Arc<Ldap>>,
     ) -> Result<Arc<Ldap>, Problems> {
         Ok(Arc::new(Self { digest: [0; 32] }))

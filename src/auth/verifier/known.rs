@@ -1,6 +1,7 @@
 //! Right passwords that are remembered.
 
 use super::super::hash::Fingerprint;
+use super::super::person::Person;
 use crate::network::Network;
 
 /// How many networks are remembered for a right password. From these it is accepted during a delay.
@@ -8,7 +9,9 @@ const KNOWN_NETWORKS: usize = 64;
 
 /// A right password.
 pub(super) struct Known {
+    /// What it was checked against.
     pub(super) stored: Fingerprint,
+    pub(super) person: Person,
     /// The networks that have sent it, the latest last.
     networks: Vec<Network>,
     /// No request has heard yet that it is right.
@@ -17,8 +20,8 @@ pub(super) struct Known {
 
 impl Known {
     /// No request has heard of it yet.
-    pub(super) fn new(stored: Fingerprint, network: Network) -> Self {
-        Self { stored, networks: vec![network], is_new: true }
+    pub(super) fn new(stored: Fingerprint, person: Person, network: Network) -> Self {
+        Self { stored, person, networks: vec![network], is_new: true }
     }
 
     /// Whether this network has sent it before.

@@ -1,5 +1,7 @@
 mod throttled;
 
+use super::super::hash::StoredHash;
+use super::super::htpasswd::Htpasswd;
 use super::*;
 use std::future::Future;
 use std::path::Path;
@@ -63,8 +65,9 @@ async fn verify_from(verifier: &Verifier, users: &Htpasswd, host: u8, user: &str
             assert_eq!(Some(person), users.person(user.as_bytes()));
             Answer::Right
         }
-        Verdict::Wrong => Answer::Wrong,
-        Verdict::WrongAgain(delay) => Answer::WrongAgain(delay),
+        Verdict::Wrong(_) => Answer::Wrong,
+        Verdict::WrongAgain(delay, _) => Answer::WrongAgain(delay),
+        Verdict::Unavailable => panic!("nobody else was asked"),
         Verdict::Busy => Answer::Busy,
         Verdict::Throttled(left) => Answer::Throttled(left),
     }
@@ -348,14 +351,15 @@ async fn a_flood_from_many_networks_keeps_no_new_network_waiting() {
 async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
     let (verifier, users) = (verifier(), users(&[("alice", "secret")]));
     let key = verifier.key(b"alice", &Secret::new(*b"secret"));
-    let against = users.person(b"alice").map(|person| person.fingerprint);
+    let against = users.person(b"alice").map(|person| person.binding);
     let (network, outcome) = (network(1), watch::Sender::new(None));
     let completion = Completion {
         shared: Arc::clone(&verifier.shared),
         key,
         network,
         against,
-        right: None,
+        is_remote: false,
+        judgement: None,
         charge: None,
         outcome: outcome.clone(),
     };
@@ -364,7 +368,7 @@ async fn a_check_that_panics_is_busy_and_can_be_tried_again() {
         let _completion = completion;
         panic!("on purpose");
     };
-    let ticket = verifier.pool.submit(network, 0, Box::new(job)).ok().unwrap().ticket;
+    let ticket = Some(verifier.pool.submit(network, 0, Box::new(job)).ok().unwrap().ticket);
     verifier.shared.state().running.insert(key, Running { network, against, ticket, waiting: 0, outcome });
     let mut waiting = pin!(verify(&verifier, &users, "alice", "secret"));
     assert!(poll_once(waiting.as_mut()).is_pending());

@@ -29,7 +29,7 @@ pub(super) struct Answer {
 pub(super) fn answer(state: &State, user: &str, repository: &str) -> Result<Answer, BadName> {
     let identity = match user {
         ANONYMOUS => Identity::Anonymous,
-        name => Identity::User(User::parse(name)?),
+        name => Identity::from(User::parse(name)?),
     };
     let rights = state.rules.rights(&identity, repository);
     let mut text = if state.config.access.is_empty() {
@@ -103,20 +103,24 @@ fn doubt(state: &State, user: &str, repository: &str) -> Option<String> {
 fn doubtful_user(state: &State, user: &str, repository: &str) -> Option<String> {
     let has_certificates = state.config.tls.client.verify != Verify::Off;
     let is_known = |name: &str| {
-        let users = state.users.as_ref().and_then(|users| users.current().ok());
+        let users = state.sources.as_ref().and_then(|sources| sources.listed().ok());
         users.is_some_and(|users| users.person(name.as_bytes()).is_some())
     };
-    match &state.users {
+    let file = || match &state.config.auth.htpasswd {
+        Some(file) => format!("is not in {}", file.display()),
+        None => "has no password, as there is no auth.htpasswd".to_owned(),
+    };
+    match &state.sources {
         _ if user == ANONYMOUS || is_known(user) => None,
         Some(_) if repository == ANONYMOUS || is_known(repository) => {
             Some(format!("the user comes first, and then the repository: write --as {repository} {user}"))
         }
+        Some(sources) if sources.remote.is_some() || user.contains(':') => None,
         Some(_) if user.starts_with('@') => Some(format!("{user} is a group; ask about one of its members")),
-        Some(_) if has_certificates => Some(format!(
-            "{user} is not in {}; only a client certificate can prove this name",
-            state.config.auth.htpasswd.display()
-        )),
-        Some(_) => Some(format!("{user} is not in {}", state.config.auth.htpasswd.display())),
+        Some(_) if has_certificates => {
+            Some(format!("{user} {}; only a client certificate can prove this name", file()))
+        }
+        Some(_) => Some(format!("{user} {}", file())),
         None if has_certificates => None,
         None => Some(format!("auth.mode is \"off\", so every client is anonymous; ask about {ANONYMOUS}")),
     }

@@ -74,6 +74,8 @@ pub(crate) enum Authentication {
     Password,
     Token,
     Certificate,
+    /// A token of an issuer.
+    IdToken,
 }
 
 impl Authentication {
@@ -82,6 +84,7 @@ impl Authentication {
             Self::Password => "password",
             Self::Token => "token",
             Self::Certificate => "certificate",
+            Self::IdToken => "id_token",
         }
     }
 }
@@ -97,6 +100,8 @@ pub(crate) struct Entry<'a> {
     /// The user that a client named without proof, if there is such a user.
     pub claimed: Option<&'a str>,
     pub authentication: Option<Authentication>,
+    /// Who has judged that, as in the access log.
+    pub source: Option<&'a str>,
     /// The name in the client's certificate; for [`Event::Certificate`], in tidegate's.
     pub certificate: Option<&'a str>,
     /// The client behind trusted proxies, else the peer.
@@ -128,6 +133,7 @@ impl Entry<'_> {
             user: None,
             claimed: None,
             authentication: None,
+            source: None,
             certificate: None,
             client: None,
             peer: None,
@@ -155,6 +161,7 @@ impl Entry<'_> {
         line.text_or_null("user", self.user.map(cut));
         line.text_or_null("claimed", self.claimed.map(cut));
         line.text_or_null("authentication", self.authentication.map(Authentication::as_str));
+        line.text_or_null("source", self.source);
         line.text_or_null("certificate", self.certificate.map(cut));
         line.text_or_null("client", self.client.map(|address| address.to_string()));
         line.text_or_null("peer", self.peer.map(|address| address.to_string()));
@@ -193,7 +200,7 @@ mod tests {
     #[test]
     fn every_key_is_there_in_a_fixed_order() {
         let empty = Entry::new(Event::Start, Outcome::Success).rest_of_line("door-1");
-        let expected = r#"{"node":"door-1","id":null,"event":"start","outcome":"success","user":null,"claimed":null,"authentication":null,"certificate":null,"client":null,"peer":null,"user_agent":null,"repository":null,"tag":null,"digest":null,"from":null,"media_type":null,"bytes":null,"status":null,"rule":null,"reason":null,"duration_ms":null}"#;
+        let expected = r#"{"node":"door-1","id":null,"event":"start","outcome":"success","user":null,"claimed":null,"authentication":null,"source":null,"certificate":null,"client":null,"peer":null,"user_agent":null,"repository":null,"tag":null,"digest":null,"from":null,"media_type":null,"bytes":null,"status":null,"rule":null,"reason":null,"duration_ms":null}"#;
         assert_eq!(empty, expected);
         let full = Entry {
             id: Some("2a"),

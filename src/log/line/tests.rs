@@ -21,7 +21,7 @@ fn bare() -> Record {
         user_agent: String::new(),
         truncated: None,
         bytes_out: 0,
-        reason: Some("bad Host"),
+        reason: Some("bad Host".into()),
         operation: "other",
         ..record()
     }
@@ -80,7 +80,7 @@ fn the_manual_explains_each_field_and_names_it_in_other_schemas() {
         certificate: Some("ci".to_owned()),
         digest: Some("sha256:00".to_owned()),
         trace_id: TraceId::of(&trace()),
-        reason: Some("bad Host"),
+        reason: Some("bad Host".into()),
         ..record()
     };
     for key in parsed(&everything).as_object().unwrap().keys() {

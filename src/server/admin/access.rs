@@ -89,12 +89,12 @@ async fn check_password(
     shared.metrics.of_main_thread().logins[Login::Password][verdict.result()].add(1);
     match verdict {
         Verdict::Right { .. } => Ok(()),
-        Verdict::Wrong => Err(unauthorized()),
-        Verdict::WrongAgain(delay) => {
+        Verdict::Wrong(_) => Err(unauthorized()),
+        Verdict::WrongAgain(delay, _) => {
             sleep(delay).await;
             Err(unauthorized())
         }
-        Verdict::Busy => {
+        Verdict::Busy | Verdict::Unavailable => {
             sleep(BUSY_DELAY).await;
             Err(later(StatusCode::TOO_MANY_REQUESTS, Duration::ZERO))
         }
