@@ -38,12 +38,12 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
         missing: missing(),
         is_stranger,
         is_routine: false,
-        reason: "reason",
+        reason: "reason".into(),
         client_message: "message".to_owned(),
         challenge: challenge(),
     };
     let unauthorized = |challenge| Refusal::Unauthorized {
-        reason: "reason",
+        reason: "reason".into(),
         client_message: "message".to_owned(),
         challenge,
         is_routine: false,
@@ -93,7 +93,14 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
             false,
         ),
         (Refusal::Throttled(Duration::ZERO), 429, Code::TooManyRequests, "retry-after: 1", false),
-        (Refusal::WrongAgain(Duration::from_secs(3)), 429, Code::TooManyRequests, "retry-after: 3", false),
+        (
+            Refusal::WrongAgain(Duration::from_secs(3), "wrong"),
+            429,
+            Code::TooManyRequests,
+            "retry-after: 3",
+            false,
+        ),
+        (Refusal::NoSource, 503, Code::Unavailable, "retry-after: 5", false),
         (Refusal::Crowded, 429, Code::TooManyRequests, "retry-after: 2", false),
         (Refusal::BodyTooLarge, 413, Code::SizeInvalid, NO_HEADER, false),
         (Refusal::Client(ClientFault::TooSlow), 408, Code::Unknown, NO_HEADER, true),
@@ -137,7 +144,7 @@ fn the_client_does_not_learn_what_is_for_the_log() {
         Refusal::BadGateway("secret".to_owned()),
         Refusal::Certificate(StatusCode::FORBIDDEN, "secret"),
         Refusal::Unauthorized {
-            reason: "secret",
+            reason: "secret".into(),
             client_message: "no".to_owned(),
             challenge: None,
             is_routine: false,
@@ -174,7 +181,7 @@ fn an_answer_of_the_registry_stays_as_it_is() {
 #[test]
 fn a_session_that_goes_well_prints_no_warning() {
     let begins = Refusal::Unauthorized {
-        reason: "no credentials",
+        reason: "no credentials".into(),
         client_message: "no credentials; log in".to_owned(),
         challenge: None,
         is_routine: true,
@@ -183,7 +190,7 @@ fn a_session_that_goes_well_prints_no_warning() {
         missing: Scope::repository("team/app", Rights::PUSH),
         is_stranger: false,
         is_routine: true,
-        reason: "reason",
+        reason: "reason".into(),
         client_message: "message".to_owned(),
         challenge: None,
     };
