@@ -20,8 +20,8 @@ use rustls::crypto::cipher::{AeadKey, Iv, MessageEncrypter, OutboundChunks, Outb
 use rustls::{CipherSuite, ContentType, ProtocolVersion, SupportedCipherSuite};
 
 use tidegate::bench::{
-    Caller, Config, Htpasswd, Identity, Judge, Operation, Rights, Rules, Scope, Secret, Tokens, User,
-    Verdict, Verifier, decide, forwarded, hop, provider, target,
+    Caller, Config, Htpasswd, Identity, Operation, Rights, Rules, Scope, Secret, Tokens, User, Verdict,
+    Verifier, decide, forwarded, hop, provider, target,
 };
 
 /// The same allocator as the program.

@@ -16,6 +16,7 @@ use crate::registry::rights::Rights;
 use crate::registry::scope::Scope;
 use crate::secret::Secret;
 use crate::token::Tokens;
+use crate::user::User;
 
 const SERVICE: &str = "registry.example.com";
 
@@ -37,7 +38,8 @@ impl Issued {
         };
         let tokens = Tokens::build(&settings, None).ok()?;
         let scopes = [Scope::repository("team/app", Rights::ALL)];
-        let token = tokens.issue("alice", SERVICE, &scopes, SystemTime::now()).ok()?.token;
+        let token =
+            tokens.issue(&User::local("alice").ok()?.into(), SERVICE, &scopes, SystemTime::now()).ok()?.token;
         Some(Issued { token: token.expose().to_vec(), tokens })
     }
 
