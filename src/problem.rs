@@ -84,6 +84,17 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+/// Formats an error with its causes. Skips a cause that the text already contains.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string);
+    causes.fold(
+        error.to_string(),
+        |text, cause| {
+            if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+        },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

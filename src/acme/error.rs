@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use instant_acme::{Error, Problem};
 use time::OffsetDateTime;
 
-use crate::problem::Problems;
+use crate::problem::{Problems, with_causes};
 
 /// The longest message, in characters.
 const LONGEST: usize = 2000;
@@ -79,17 +79,6 @@ impl From<Problems> for IssuanceError {
 /// Returns the type of an ACME problem (RFC 8555 section 6.7) without its prefix.
 pub(super) fn kind(problem: &Problem) -> Option<&str> {
     problem.r#type.as_deref()?.strip_prefix("urn:ietf:params:acme:error:")
-}
-
-/// Formats an error with its causes. Skips a cause that the text already contains.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string);
-    causes.fold(
-        error.to_string(),
-        |text, cause| {
-            if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-        },
-    )
 }
 
 /// Formats a problem document.

@@ -18,6 +18,7 @@ mod log;
 mod overrides;
 mod problems;
 mod route;
+mod service;
 mod shared;
 mod token;
 mod upstream;
