@@ -179,6 +179,7 @@ async fn run(path: &Path, config: Config, mut sockets: Sockets, takes_over: bool
     }
     let admin = AdminServer::new(shared.clone(), workers.view(), slots);
     let (mut admin_tasks, mut admin_acceptors) = (JoinSet::new(), JoinSet::new());
+    admin_tasks.spawn_local(keep_issuer_keys(shared.clone()));
     admin_tasks.spawn_local(look_after_servers(shared.clone(), !admin_listeners.is_empty()));
     if !admin_listeners.is_empty() {
         admin_tasks.spawn_local(admin.clone().keep_chart());
@@ -314,6 +315,24 @@ enum End {
     /// By this signal.
     Asked(&'static str),
     Replaced(Successor),
+}
+
+/// Fetches the keys of the issuers of the current settings at intervals.
+async fn keep_issuer_keys(shared: Arc<Shared>) {
+    let mut replaced = shared.replaced.subscribe();
+    loop {
+        let state = shared.state().clone();
+        let keep = async {
+            match &state.sources {
+                Some(sources) => sources.issuers.keep_keys().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = keep => return,
+            _ = replaced.changed() => {}
+        }
+    }
 }
 
 /// Tells the service manager that the process works, as long as every worker does.

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
 use time::OffsetDateTime;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::access::Rules;
 use crate::acme;
@@ -285,7 +285,7 @@ pub(crate) struct Shared {
     /// Whose connections the log has lately said to be closed for want of a PROXY header.
     pub warned_peers: WarnedPeers,
     /// Tells when the state was replaced.
-    pub replaced: Notify,
+    pub replaced: watch::Sender<()>,
     /// Tells the workers when a request waits for a connection.
     pub connections_wanted: watch::Sender<()>,
     draining: AtomicBool,
@@ -317,7 +317,7 @@ impl Shared {
             catalog_readers: Arc::default(),
             request_ids: RequestIds::default(),
             warned_peers: WarnedPeers::default(),
-            replaced: Notify::new(),
+            replaced: watch::Sender::default(),
             connections_wanted: watch::Sender::default(),
             draining: AtomicBool::new(false),
         }
@@ -332,7 +332,7 @@ impl Shared {
     pub(crate) fn replace(&self, state: State) {
         self.throttle.set(state.config.auth.throttle);
         self.state.store(Arc::new(state));
-        self.replaced.notify_one();
+        self.replaced.send_replace(());
     }
 
     /// Records that the process has been asked to stop.

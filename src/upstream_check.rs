@@ -25,6 +25,7 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) async fn look_after_servers(shared: Arc<Shared>, always: bool) {
     let mut kept: Vec<Arc<Server>> = Vec::new();
     let mut tasks = JoinSet::new();
+    let mut replaced = shared.replaced.subscribe();
     loop {
         let state = shared.state().clone();
         for server in &state.routes.servers() {
@@ -34,7 +35,7 @@ pub(crate) async fn look_after_servers(shared: Arc<Shared>, always: bool) {
             }
         }
         tokio::select! {
-            () = shared.replaced.notified() => {}
+            _ = replaced.changed() => {}
             Some(Ok(gone)) = tasks.join_next() => kept.retain(|kept| !Arc::ptr_eq(kept, &gone)),
         }
     }

@@ -155,7 +155,7 @@ impl Auth {
              [\"{name}:*\"] with repositories = [\"${{user}}/**\"] and actions = [\"pull\", \"push\"]",
             name = issuer.name
         );
-        report.forgotten(&Location::File(0), message);
+        report.forgotten(&issuer.header, message);
     }
 
     /// Where users and groups may come from, beside the htpasswd file.

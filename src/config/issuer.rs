@@ -31,7 +31,7 @@ const LONGEST: usize = 1024;
 pub struct Issuer {
     /// Where the entry stands, for messages.
     pub place: String,
-    header: Location,
+    pub(super) header: Location,
     /// `a-z`, `0-9` and `-`. Users are `name:…`, groups `@name:…`.
     pub name: String,
     /// The `iss` of its tokens, byte by byte; https.

@@ -18,7 +18,7 @@ mod verify;
 
 pub(crate) use self::form::Kind;
 pub(crate) use self::issue::NotIssued;
-pub(crate) use self::login::{Ended, Login};
+pub(crate) use self::login::Ended;
 pub(crate) use self::shared_revoked::{OwnList, SharedRevoked};
 pub use self::tokens::Tokens;
 pub(crate) use self::verify::Invalid;
