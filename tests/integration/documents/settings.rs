@@ -7,6 +7,10 @@ use toml::{Table, Value};
 
 use super::command;
 
+/// The key of RFC 7517, appendix A.1, as an issuer publishes it.
+const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","kid":"1","alg":"ES256",
+    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
 /// A part of a file: the header of the section, as written, and its text with the header.
 fn sections(text: &str) -> Vec<(String, String)> {
     let mut sections = vec![(String::new(), String::new())];
@@ -89,6 +93,25 @@ pub fn lay_out(text: &str, folder: &Path) {
         command::chmod(&folder.join("hmac"), 0o640);
         place(&folder.join("hmac"), folder, &path);
     }
+    let nested = |name: &str| auth.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
+    let (ldap, http) = (nested("ldap"), nested("http"));
+    let issuers = auth.get("issuer").and_then(Value::as_array).into_iter().flatten();
+    let issuers: Vec<&Table> = issuers.filter_map(Value::as_table).collect();
+    for source in issuers.iter().copied().chain([&ldap, &http]) {
+        if let Some(path) = missing(source.get("ca"), folder) {
+            place(&authority.join("ca.crt"), folder, &path);
+        }
+    }
+    for path in [ldap.get("bind_password"), http.get("secret")].iter().filter_map(|key| missing(*key, folder))
+    {
+        fs::write(folder.join("line"), "A".repeat(64)).unwrap();
+        command::chmod(&folder.join("line"), 0o640);
+        place(&folder.join("line"), folder, &path);
+    }
+    for path in issuers.iter().filter_map(|issuer| missing(issuer.get("keys"), folder)) {
+        fs::write(folder.join("jwks"), JWKS).unwrap();
+        place(&folder.join("jwks"), folder, &path);
+    }
     if let Some(path) = missing(token.get("key"), folder) {
         fs::create_dir_all(folder.join(&path).parent().unwrap()).unwrap();
         command::tidegate(folder, &["token", &path]);
@@ -122,6 +145,8 @@ fn lay_out_users(settings: &Table, folder: &Path, file: &str) {
     let lists = groups.chain(rules.filter_map(|rule| rule.get("users")));
     let users = lists.flat_map(|list| strings(Some(list)));
     let users = users.filter(|user| user != "*" && user != "anonymous" && !user.starts_with('@'));
+    // Such a name is a job's.
+    let users = users.filter(|user| !user.contains(':'));
     let path = folder.join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     for user in users.chain(["alice".to_owned()]) {
