@@ -14,6 +14,7 @@ mod acme_of_today;
 mod admin;
 mod architecture;
 mod audit_log;
+mod auth_service;
 mod catalog;
 mod certificates;
 mod chains;

@@ -88,6 +88,12 @@ pub fn lay_out(text: &str, folder: &Path) {
     if let Some(path) = missing(shared.get("ca"), folder) {
         place(&authority.join("ca.crt"), folder, &path);
     }
+    let service = auth.get("http").and_then(Value::as_table).cloned().unwrap_or_default();
+    if let Some(path) = missing(service.get("secret"), folder) {
+        fs::write(folder.join("line"), "A".repeat(32)).unwrap();
+        command::chmod(&folder.join("line"), 0o640);
+        place(&folder.join("line"), folder, &path);
+    }
     if let Some(path) = missing(section("acme").get("eab_key"), folder) {
         fs::write(folder.join("hmac"), "A".repeat(64)).unwrap();
         command::chmod(&folder.join("hmac"), 0o640);

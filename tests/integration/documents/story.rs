@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::command::{self, Place};
 use super::markdown::{Block, Page};
 use super::{ignored, output, settings, yaml};
-use crate::harness::tools;
+use crate::harness::{service, tools};
 
 /// Where a page is acted out.
 struct Stage<'a> {
@@ -57,6 +57,8 @@ impl Stage<'_> {
             "console" => self.session(&block.text),
             "yaml" => yaml::problems(&block.text, self.complete.path()),
             "haproxy" => haproxy(&block.text),
+            "nginx" => nginx(&block.text),
+            "caddy" => caddy(&block.text),
             "json" => json(&block.text),
             "text" => output::problems(&block.text, self.repository),
             language => vec![format!("a block of unknown kind {language:?}: nothing would check it")],
@@ -151,6 +153,25 @@ fn haproxy(text: &str) -> Vec<String> {
     let file = folder.path().join("haproxy.cfg");
     fs::write(&file, text).unwrap();
     let checked = tools::run(crate::harness::haproxy::PROGRAM, &["-c", "-f", file.to_str().unwrap()]);
+    if checked.success { Vec::new() } else { vec![checked.stderr] }
+}
+
+/// What nginx says against a server of its settings.
+fn nginx(text: &str) -> Vec<String> {
+    let folder = TempDir::new().unwrap();
+    let file = service::nginx_settings(text, folder.path());
+    let arguments = ["-t", "-e", "stderr", "-c", file.to_str().unwrap()];
+    let checked = tools::run(service::NGINX, &arguments);
+    if checked.success { Vec::new() } else { vec![checked.stderr] }
+}
+
+/// What caddy says against its settings. It does not open the files that they name.
+fn caddy(text: &str) -> Vec<String> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("Caddyfile");
+    fs::write(&file, text).unwrap();
+    let arguments = ["adapt", "--adapter", "caddyfile", "--config", file.to_str().unwrap()];
+    let checked = tools::run("caddy", &arguments);
     if checked.success { Vec::new() } else { vec![checked.stderr] }
 }
 

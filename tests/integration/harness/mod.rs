@@ -26,6 +26,7 @@ pub mod prometheus;
 pub mod recorder;
 pub mod redis;
 pub mod registry;
+pub mod service;
 pub mod signer;
 pub mod strict;
 pub mod tidegate;
