@@ -21,6 +21,7 @@ mod user;
 mod disk;
 // 1 formats
 mod header;
+mod ldap;
 mod registry;
 // 2 settings
 mod config;

@@ -14,6 +14,7 @@ mod effects;
 mod example;
 mod files;
 mod keys;
+mod ldap;
 mod log;
 mod overrides;
 mod problems;
