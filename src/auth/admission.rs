@@ -28,8 +28,8 @@ impl Admission {
         Arc::new(Self(Mutex::new(Table { free: at_once.max(1), waiting: Turns::new(most) })))
     }
 
-    /// Waits until a login from a network with so many `failures` lately may be judged. The wait has
-    /// no limit of its own; the future may be dropped.
+    /// Waits until a login from a network with so many `failures` lately may be judged. The wait
+    /// has no limit of its own; the future may be dropped.
     ///
     /// # Errors
     /// The queue is full, or the place in it went to a network with less.

@@ -62,8 +62,8 @@ enum Failure {
 }
 
 impl Service {
-    /// `wanted` are the groups that rules name, such as `http:dev`. `queue` logins wait beside those
-    /// that the service judges. Connects to nothing.
+    /// `wanted` are the groups that rules name, such as `http:dev`. `queue` logins wait beside
+    /// those that the service judges. Connects to nothing.
     ///
     /// # Errors
     /// A file that the settings name cannot be used.
