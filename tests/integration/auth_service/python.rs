@@ -4,6 +4,7 @@ use super::{SECRET, ask, line, login, settings};
 use crate::harness::recorder::Recorder;
 use crate::harness::service::{Place, Service};
 use crate::harness::tidegate::Tidegate;
+use crate::harness::tools;
 use crate::harness::{PASSWORD, USER};
 
 const USERS: &str = "alice:open: sesame:dev,ops\nbob:secret:\nj\u{f6}rg:gr\u{fc}n:x, dev\n";
@@ -71,4 +72,14 @@ fn a_service_that_was_away_is_asked_again_at_once() {
     assert_eq!(login(&tidegate, USER, PASSWORD).status, 200, "a user of the file");
     service.restart();
     assert_eq!(login(&tidegate, "bob", "secret").status, 200);
+}
+
+#[test]
+fn the_example_says_how_it_is_started() {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/auth-service.py");
+    let help = tools::succeed("python3", &[program, "--help"]);
+    assert!(help.contains("\n  deploy/auth-service.py ADDRESS USERS [SECRET]\n"), "{help}");
+    for wrong in [&["--hlep"][..], &["0"], &["0", "users", "secret", "more"]] {
+        assert_eq!(tools::run("python3", &[&[program], wrong].concat()).code, Some(64), "{wrong:?}");
+    }
 }
