@@ -272,9 +272,14 @@ def logins(dc):
     dc.tool("group", "addmembers", "staff", "dev")
     wait_until(lambda: granted(alice), 10, "a group does not come back")
 
+    # As a password it is a key, for its own user only.
+    dc.get("/v2/", "alice", alice).expect(200, user="alice")
+    dc.get("/v2/", "bob", alice).expect(401, user=None)
+
     dc.set_password("alice", "Another passw0rd")
     note(f"a new password ends it after {wait_until(lambda: ended(alice), 10, 'it does not end'):.1f} s")
     dc.get("/v2/", "alice", "Another passw0rd").expect(200)
+    dc.get("/v2/", "alice", alice).expect(401, user=None)
     # The controller itself accepts the old one for an hour, unless it is told otherwise.
     note(f"with the old password: {dc.get('/v2/', 'alice', password('alice')).status}")
     dc.set_password("alice", "A third passw0rd")
