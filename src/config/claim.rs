@@ -23,7 +23,7 @@ pub struct Template(Vec<Part>);
 
 /// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// A text that stands for itself.
     Text(String),
     /// The place of a claim.

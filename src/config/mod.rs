@@ -66,7 +66,7 @@ pub(crate) use acme::{Acme, AcmeChallenge, ExternalAccount};
 pub(crate) use address::ServerAddress;
 pub(crate) use admin::{Admin, AdminAddress};
 pub(crate) use auth::{Auth, AuthMode, ClientCertificate, Throttle};
-pub(crate) use claim::{Claim, Part, Template};
+pub(crate) use claim::{Claim, Part};
 pub(crate) use client::{ClientCertificates, UserFrom, Verify};
 pub(crate) use cors::{Allowed, Cors};
 pub(crate) use issuer::{Condition, Issuer, Wanted};

@@ -13,6 +13,7 @@ mod admin;
 mod effects;
 mod example;
 mod files;
+mod issuer;
 mod keys;
 mod ldap;
 mod log;

@@ -58,12 +58,11 @@ impl Discovery {
         Self { client: client.with_limits(TOTAL, LONGEST), url: url.to_owned() }
     }
 
-    /// The keys, and the text that they were read from.
-    pub(super) async fn fetch(&self) -> Result<(KeySet, Bytes), NoKeys> {
+    pub(super) async fn fetch(&self) -> Result<KeySet, NoKeys> {
         timeout(TOTAL, self.ask()).await.map_err(|_elapsed| NoKeys::Late)?
     }
 
-    async fn ask(&self) -> Result<(KeySet, Bytes), NoKeys> {
+    async fn ask(&self) -> Result<KeySet, NoKeys> {
         // The slash that an issuer may end with is left out (section 4.1).
         let url = format!("{}{PATH}", self.url.strip_suffix('/').unwrap_or(&self.url));
         let url: Uri = url.parse().map_err(|_| NoKeys::Address)?;
@@ -78,10 +77,7 @@ impl Discovery {
             return Err(NoKeys::Address);
         }
         let text = self.get(&url).await?;
-        match KeySet::parse(&text) {
-            Ok(keys) => Ok((keys, text)),
-            Err(bad) => Err(NoKeys::Set { url, bad }),
-        }
+        KeySet::parse(&text).map_err(|bad| NoKeys::Set { url, bad })
     }
 
     async fn get(&self, url: &Uri) -> Result<Bytes, NoKeys> {

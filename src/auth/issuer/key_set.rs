@@ -1,5 +1,6 @@
 //! The keys of an issuer: a JSON Web Key Set (RFC 7517, section 5).
 
+use aws_lc_rs::digest::{SHA256, digest};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
@@ -7,6 +8,7 @@ use serde_json::Value;
 
 use super::flaw::Flaw;
 use super::jws::Jws;
+use crate::auth::hash::Fingerprint;
 
 /// Bytes of a set.
 pub(super) const LONGEST: usize = 256 << 10;
@@ -24,7 +26,10 @@ const RSA_ALGORITHMS: &[Algorithm] = &[
 ];
 
 /// The usable keys of a set: at least one.
-pub(super) struct KeySet(Vec<PublicKey>);
+pub(super) struct KeySet {
+    keys: Vec<PublicKey>,
+    fingerprint: Fingerprint,
+}
 
 /// A key that signatures are verified with.
 struct PublicKey {
@@ -63,12 +68,22 @@ impl KeySet {
             return Err(BadSet::Many);
         }
         let keys: Vec<PublicKey> = keys.into_iter().filter_map(PublicKey::read).collect();
-        if keys.is_empty() { Err(BadSet::Useless) } else { Ok(Self(keys)) }
+        if keys.is_empty() {
+            return Err(BadSet::Useless);
+        }
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest(&SHA256, text).as_ref());
+        Ok(Self { keys, fingerprint })
+    }
+
+    /// Identifies the text of the set.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// How many keys can be used.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Checks the signature with the key that the token names. A token that names none is of the
@@ -78,7 +93,8 @@ impl KeySet {
     /// [`Flaw::UnknownKey`] if another set may have the key.
     pub(super) fn verify(&self, jws: &Jws<'_>) -> Result<(), Flaw> {
         let is_named = jws.key_id.is_some();
-        let named: Vec<&PublicKey> = self.0.iter().filter(|key| !is_named || key.id == jws.key_id).collect();
+        let named: Vec<&PublicKey> =
+            self.keys.iter().filter(|key| !is_named || key.id == jws.key_id).collect();
         if named.is_empty() {
             return Err(Flaw::UnknownKey);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use tokio::time::Instant;
 
-use super::key_set::KeySet;
+use crate::auth::hash::Fingerprint;
 use crate::auth::person::Person;
 use crate::cache::{Cache, Key};
 use crate::secret::Secret;
@@ -26,8 +26,8 @@ pub(super) struct Remembered {
     pub(super) person: Person,
     /// `exp`
     pub(super) expires: u64,
-    /// The keys that have verified it: it counts for as long as they do.
-    pub(super) keys: Arc<KeySet>,
+    /// The set of keys that has verified it: it counts for as long as they do.
+    pub(super) keys: Fingerprint,
 }
 
 impl Memory {

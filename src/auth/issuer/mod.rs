@@ -153,7 +153,7 @@ impl Issuers {
         let remembered = self.memory.get(token)?;
         let issuer = self.named(&remembered.issuer)?;
         let holds =
-            claims::expect_current(remembered.expires, now).is_ok() && issuer.has_keys(&remembered.keys);
+            claims::expect_current(remembered.expires, now).is_ok() && issuer.has_keys(remembered.keys);
         holds.then_some((issuer, remembered))
     }
 

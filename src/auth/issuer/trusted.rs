@@ -110,12 +110,12 @@ impl Issuer {
             binding: self.digest,
             source: Source::Issuer(Arc::clone(&self.name)),
         };
-        Ok(Remembered { issuer: Arc::clone(&self.name), person, expires, keys })
+        Ok(Remembered { issuer: Arc::clone(&self.name), person, expires, keys: keys.fingerprint() })
     }
 
-    /// Whether `keys` are the keys of now.
-    pub(super) fn has_keys(&self, keys: &Arc<KeySet>) -> bool {
-        self.keys().is_some_and(|current| Arc::ptr_eq(&current, keys))
+    /// Whether the keys of now are the set with this fingerprint.
+    pub(super) fn has_keys(&self, fingerprint: Fingerprint) -> bool {
+        self.keys().is_some_and(|keys| keys.fingerprint() == fingerprint)
     }
 
     /// Whoever keeps the keys, unless they are in a file.

@@ -19,7 +19,7 @@ fn advice_names_the_nearest_or_the_section() {
         ),
         ("policy", "users", "it belongs to [[access]]"),
         ("auth", "access", "[[access]] is a separate section"),
-        ("access", "name", "[[access]] has users, repositories, actions"),
+        ("access", "weight", "[[access]] has users, repositories, actions"),
         ("upstream", "server", r#"did you mean "servers"?"#),
         ("upstream", "url", r#"did you mean "servers"?"#),
         ("admin", "listen", r#"did you mean "admin" of [server]?"#),
