@@ -42,6 +42,7 @@ mod http2_bodies;
 mod http2_floods;
 mod immutable_tags;
 mod init;
+mod issuers;
 mod kills;
 mod limits;
 mod location;

@@ -31,6 +31,7 @@ pub mod signer;
 pub mod strict;
 pub mod tidegate;
 pub mod tls;
+pub mod token_issuer;
 pub mod tools;
 pub mod two_machines;
 pub mod workstation;
