@@ -111,11 +111,15 @@ impl Rules {
             || self.rules.iter().any(|rule| is_meant(rule, identity) && whole(rule))
     }
 
+    /// The rules that are for `identity`, in the order of the file.
+    pub fn meant_for(&self, identity: &Identity) -> impl Iterator<Item = &AccessRule> {
+        self.rules.iter().filter(move |rule| is_meant(rule, identity))
+    }
+
     /// The rules that grant `identity` rights in `repository`, in the order of the file.
     pub fn granting(&self, identity: &Identity, repository: &str) -> impl Iterator<Item = &AccessRule> {
-        self.rules.iter().filter(move |rule| {
-            is_meant(rule, identity)
-                && rule.repositories.iter().any(|pattern| pattern.fits(repository, identity.user()))
+        self.meant_for(identity).filter(move |rule| {
+            rule.repositories.iter().any(|pattern| pattern.fits(repository, identity.user()))
         })
     }
 

@@ -1,23 +1,29 @@
 //! `tidegate check`
 
 mod expiry;
+mod login;
 mod rights;
+mod sources;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::exit::{USAGE, complain, say};
+use super::exit::{OS_ERROR, USAGE, complain, say};
+use super::htpasswd::password;
 use super::settings_file::SettingsFile;
 use crate::config::duration_option;
 use crate::pki::date;
 use crate::registry::name;
 use crate::state::State;
 use crate::{app, ping};
+use sources::Answers;
 
-/// `--as`: the user has no right to the repository.
+/// `--as`: the user has no right to the repository. `--login`: the login is refused.
 const DENIED: u8 = 1;
+/// sysexits(3): the settings cannot be used.
+const CONFIGURATION: u8 = 78;
 /// `--expires-within`: a certificate ends too soon.
 const EXPIRES: u8 = 1;
 /// sysexits(3): a service is unavailable; here, the registry.
@@ -27,7 +33,8 @@ const UNAVAILABLE: u8 = 69;
 ///
 /// Does everything that `serve` does before it listens. Errors and warnings are printed as
 /// file:line:column: message. Exits with 0 if there is no error, with 66 if the only errors are
-/// missing files, else with 78. The registry is not asked, unless with --upstream.
+/// missing files, else with 78. The registry is not asked, unless with --upstream. Those who judge
+/// logins beside the htpasswd file are asked: a directory, a service, and issuers for their keys.
 #[derive(Args)]
 pub(super) struct Check {
     #[command(flatten)]
@@ -55,6 +62,13 @@ pub(super) struct Check {
     /// Example: tidegate check --as alice team/app
     #[arg(long = "as", num_args = 2, value_names = ["USER", "REPOSITORY"], conflicts_with = "dump")]
     caller: Vec<String>,
+    /// Log in as USER, and show who that is: source, DN, name, groups, and the rules that apply
+    ///
+    /// Asks for the password, or reads it as a line of standard input; an ID token is accepted too.
+    /// The login counts at a directory like any other. Exits with 1 if it is refused, and with 69 if
+    /// nobody can judge it now. Example: tidegate check --login alice
+    #[arg(long, value_name = "USER", conflicts_with_all = ["dump", "caller", "upstream", "expires_within"])]
+    login: Option<String>,
 }
 
 impl Check {
@@ -68,6 +82,9 @@ impl Check {
                 if let [user, repository] = &*self.caller {
                     return rights(&state, user, repository);
                 }
+                if let Some(user) = &self.login {
+                    return log_in(&state, user);
+                }
                 if self.dump {
                     say(&state.config.to_toml());
                 } else {
@@ -77,6 +94,9 @@ impl Check {
                             certificate.listed_names(),
                             date(certificate.not_after)
                         ));
+                    }
+                    if !those_who_judge(&state) {
+                        return ExitCode::from(CONFIGURATION);
                     }
                     if let Some(code) = beyond_the_settings(&state, self.upstream, self.expires_within) {
                         return ExitCode::from(code);
@@ -89,6 +109,37 @@ impl Check {
                 complain(&problems.to_string());
                 ExitCode::from(problems.exit_code())
             }
+        }
+    }
+}
+
+/// Asks the sources of users. Prints the answers; `false` if the settings do not fit them.
+fn those_who_judge(state: &State) -> bool {
+    let Answers { told, warnings, mistakes } = sources::ask(state);
+    for line in told {
+        say(&format!("{line}\n"));
+    }
+    for line in warnings {
+        complain(&format!("warning: {line}"));
+    }
+    for line in &mistakes {
+        complain(&format!("error: {line}"));
+    }
+    mistakes.is_empty()
+}
+
+fn log_in(state: &State, user: &str) -> ExitCode {
+    let answer = password::read(user, false)
+        .map_err(|error| (OS_ERROR, error.to_string()))
+        .and_then(|password| login::answer(state, user, &password).map_err(|why| (UNAVAILABLE, why)));
+    match answer {
+        Ok(answer) => {
+            say(&answer.text);
+            if answer.is_in { ExitCode::SUCCESS } else { ExitCode::from(DENIED) }
+        }
+        Err((code, why)) => {
+            complain(&format!("error: {why}"));
+            ExitCode::from(code)
         }
     }
 }
