@@ -46,7 +46,7 @@ pub(super) const LISTS: [&str; 3] = [ROUTE, ISSUER, ACCESS];
 
 /// The names that other programs give to a key: section, habitual name, key. `section.key` stands
 /// for a key of another section.
-pub(super) const HABITS: [(&str, &str, &str); 30] = [
+pub(super) const HABITS: [(&str, &str, &str); 40] = [
     ("server", "address", "listen"),
     ("server", "bind", "listen"),
     ("server", "port", "listen"),
@@ -64,6 +64,16 @@ pub(super) const HABITS: [(&str, &str, &str); 30] = [
     ("upstream", "url", "servers"),
     ("auth", "file", "htpasswd"),
     ("auth", "type", "mode"),
+    ("auth.http", "address", "url"),
+    ("auth.http", "endpoint", "url"),
+    ("auth.issuer", "audiences", "audience"),
+    ("auth.issuer", "claims", "require"),
+    ("auth.issuer", "issuer", "url"),
+    ("auth.issuer", "jwks", "keys"),
+    ("auth.ldap", "address", "servers"),
+    ("auth.ldap", "base_dn", "base"),
+    ("auth.ldap", "host", "servers"),
+    ("auth.ldap", "url", "servers"),
     ("log", "audit_file", "audit"),
     ("log", "audit_log", "audit"),
     ("admin", "address", "server.admin"),
@@ -80,7 +90,7 @@ pub(super) const HABITS: [(&str, &str, &str); 30] = [
 ];
 
 /// The names that other programs give to a section: habitual name, section.
-pub(super) const SECTION_HABITS: [(&str, &str); 20] = [
+pub(super) const SECTION_HABITS: [(&str, &str); 25] = [
     ("access_log", "log"),
     ("audit", "log"),
     ("audit_log", "log"),
@@ -89,7 +99,12 @@ pub(super) const SECTION_HABITS: [(&str, &str); 20] = [
     ("health", "upstream"),
     ("http", "server"),
     ("https", "server"),
+    ("issuer", ISSUER),
+    ("jwt", ISSUER),
+    ("ldap", "auth.ldap"),
     ("logging", "log"),
+    ("oidc", ISSUER),
+    ("openid", ISSUER),
     ("prometheus", "metrics"),
     ("proxy", "upstream"),
     ("redis", "shared"),

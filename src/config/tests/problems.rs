@@ -276,7 +276,7 @@ fn values_of_the_wrong_type_or_out_of_range() {
         ("[auth]\nrealm = 'a\"b'", r#"5:9: auth.realm: found "a"b"; write printable ASCII"#),
         (
             "[auth]\nhtpasswd = \"\"",
-            r#"5:12: auth.htpasswd: found "" (it is empty); write the path of a file"#,
+            r#"5:12: auth.htpasswd: found "", and there is no other source of users; write"#,
         ),
         (
             "[auth.throttle]\nfailures = 1001",
