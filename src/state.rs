@@ -300,6 +300,7 @@ impl Shared {
         engine: Option<Engine>,
     ) -> Self {
         let metrics = Metrics::new(state.config.server.threads);
+        share(&state, engine.as_ref());
         let state = ArcSwap::from_pointee(state);
         Self {
             state,
@@ -331,6 +332,7 @@ impl Shared {
     /// Replaces the state for new requests; running requests keep theirs.
     pub(crate) fn replace(&self, state: State) {
         self.throttle.set(state.config.auth.throttle);
+        share(&state, self.engine.as_ref());
         self.state.store(Arc::new(state));
         self.replaced.send_replace(());
     }
@@ -343,6 +345,13 @@ impl Shared {
     /// Whether the process has been asked to stop.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// What a new state counts together with other replicas.
+fn share(state: &State, engine: Option<&Engine>) {
+    if let (Some(sources), Some(engine)) = (&state.sources, engine) {
+        sources.share(engine);
     }
 }
 

@@ -13,6 +13,7 @@ use super::ldap::{Ldap, Unavailable};
 use super::person::{Person, Source};
 use super::service::Service;
 use crate::config;
+use crate::engine::Engine;
 use crate::live_file::{LiveFile, Unread};
 use crate::pki::SystemRoots;
 use crate::problem::Problems;
@@ -75,6 +76,13 @@ impl Sources {
         let remote = ldap.map(Remote::Ldap).or(http.map(Remote::Http));
         let issuers = issuers.filter(|_| problems.0.is_empty()).ok_or(problems)?;
         Ok(Self { file, remote, issuers })
+    }
+
+    /// Counts wrong passwords of a directory together with the replicas that share the engine.
+    pub(crate) fn share(&self, engine: &Engine) {
+        if let Some(Remote::Ldap(ldap)) = &self.remote {
+            ldap.share(engine);
+        }
     }
 
     /// The users of the file as it is now; nobody if there is none.

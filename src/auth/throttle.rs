@@ -112,11 +112,6 @@ impl Throttle {
         self.shared = Some(SharedCount::new(engine));
     }
 
-    /// These failures, counted together with the replicas that `other` counts with.
-    pub(super) fn shared_as(&self, other: &Throttle) -> Throttle {
-        Throttle { tally: self.tally.clone(), shared: other.shared.clone() }
-    }
-
     /// Changes the limits. Failures counted so far remain.
     pub fn set(&self, settings: config::Throttle) {
         self.tally().settings = settings;

@@ -120,12 +120,6 @@ impl Issuers {
         }
     }
 
-    /// The name of the issuer that the token claims to be from, for the throttle and the log,
-    /// before it is verified; `None` if it is not one of ours.
-    pub(crate) fn claimed(&self, token: &Secret) -> Option<Arc<str>> {
-        self.issuer_of(token).map(|issuer| Arc::clone(&issuer.name))
-    }
-
     /// The issuer of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&Arc<Issuer>> {
         self.all.iter().find(|issuer| *issuer.name == *name)
