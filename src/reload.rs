@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use crate::config::Config;
 use crate::disk::Signature;
 use crate::log::audit::{Entry, Event, Outcome};
 use crate::metrics::ReloadCause;
 use crate::pki::date;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::state::{Shared, State};
 
 /// A failed reload is retried after this many looks, because its cause may lie outside the watched
@@ -25,6 +27,9 @@ pub(crate) struct Reloader {
     seen: Vec<Option<Signature>>,
     /// The problems of the last reload if it failed, and the number of looks since.
     failed: Option<(String, u32)>,
+    /// A directory has refused the new account that searches. It would lock an account that is
+    /// tried again and again.
+    refused: Option<Problem>,
 }
 
 /// Files with their signatures at one moment; `None` for a file that does not exist.
@@ -35,7 +40,7 @@ impl Reloader {
     /// [`look_at`] before that.
     pub(crate) fn new(path: &Path, shared: Arc<Shared>, loaded: Looks) -> Self {
         let seen = signatures(&loaded);
-        Self { path: path.to_owned(), shared, loaded, seen, failed: None }
+        Self { path: path.to_owned(), shared, loaded, seen, failed: None, refused: None }
     }
 
     /// Checks the watched files; to be called at intervals. Reloads if a file has changed and then
@@ -60,7 +65,7 @@ impl Reloader {
 
     /// Reads all settings and files. After an error the running state stays and the log says why.
     pub(crate) fn reload(&mut self, cause: ReloadCause) {
-        match self.build() {
+        match self.build(cause) {
             Ok(state) => self.adopt(state, cause),
             Err(problems) => self.report(problems, cause),
         }
@@ -85,13 +90,18 @@ impl Reloader {
 
     /// Takes the signatures of the files before reading them, so that the next look notices a
     /// change in between.
-    fn build(&mut self) -> Result<State, Problems> {
+    fn build(&mut self, cause: ReloadCause) -> Result<State, Problems> {
         self.loaded = look_at(&self.shared.state().config);
         let settings = self.loaded[0].clone();
         let config = Config::load(&self.path)?;
         self.loaded = look_at(&config);
         self.loaded[0] = settings;
-        State::build(config, Some(&self.shared.state()))
+        let before = self.shared.state().clone();
+        let state = State::build(config, Some(&before))?;
+        if cause != ReloadCause::Retry || self.refused.is_none() {
+            self.refused = refused_account(&state, &before);
+        }
+        self.refused.clone().map_or(Ok(state), |refused| Err(refused.into()))
     }
 
     fn adopt(&mut self, state: State, cause: ReloadCause) {
@@ -143,6 +153,12 @@ impl Reloader {
         self.shared.reloads.record(cause, Some(text.clone()));
         self.failed = Some((text, 0));
     }
+}
+
+/// Whether a directory refuses another account that is to search: nobody could log in any more.
+fn refused_account(state: &State, before: &State) -> Option<Problem> {
+    let runtime = Handle::try_current().ok()?;
+    runtime.block_on(state.sources.as_ref()?.refused_account(before.sources.as_ref()))
 }
 
 fn words(cause: ReloadCause) -> &'static str {

@@ -16,7 +16,7 @@ use crate::config;
 use crate::engine::Engine;
 use crate::live_file::{LiveFile, Unread};
 use crate::pki::SystemRoots;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::user::{Groups, User};
 
 /// The sources of one configuration.
@@ -76,6 +76,14 @@ impl Sources {
         let remote = ldap.map(Remote::Ldap).or(http.map(Remote::Http));
         let issuers = issuers.filter(|_| problems.0.is_empty()).ok_or(problems)?;
         Ok(Self { file, remote, issuers })
+    }
+
+    /// Why a directory that is new since `before` refuses the account that searches. A directory that
+    /// cannot be reached may come back, and refuses nothing.
+    pub(crate) async fn refused_account(&self, before: Option<&Sources>) -> Option<Problem> {
+        let ldap = self.remote.as_ref().and_then(Remote::ldap)?;
+        let before = before.and_then(|before| before.remote.as_ref()).and_then(Remote::ldap);
+        ldap.refuses_account(before).await
     }
 
     /// Counts wrong passwords of a directory together with the replicas that share the engine.

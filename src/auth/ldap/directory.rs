@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::connection::{Connection, Found};
 use super::failure::{Broken, Failure};
 use super::kept::Kept;
+use super::reason::{Said, said};
 use super::server::open;
 use crate::config::{self, LdapServer};
 use crate::disk;
@@ -149,6 +150,22 @@ impl Directory {
             }
         }
         Err(Failure::Unreachable(causes.join("; ")))
+    }
+
+    /// Whether the servers refuse the search account. What else is wrong may be over soon.
+    pub(super) async fn refuses_account(&self, deadline: Instant) -> Option<Failure> {
+        let mut connection = self.connect(deadline).await.ok()?;
+        match self.sign_in(&mut connection).await {
+            Ok(()) => {
+                self.searching.keep(connection);
+                None
+            }
+            Err(failure) => {
+                let is_refusal = |outcome| matches!(said(outcome), Said::Wrong(_));
+                let is_refused = matches!(&failure, Failure::Account { outcome, .. } if is_refusal(outcome));
+                is_refused.then_some(failure)
+            }
+        }
     }
 
     /// Makes a new connection one of the search account, if there is one.

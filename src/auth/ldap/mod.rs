@@ -44,7 +44,7 @@ use crate::config;
 use crate::engine::Engine;
 use crate::network::Network;
 use crate::pki::SystemRoots;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 use crate::user::{Groups, User};
 
@@ -175,6 +175,23 @@ impl Ldap {
         let person = self.in_time(deadline, found).await?;
         self.persons().insert(key, person.clone(), Instant::now());
         Ok(person)
+    }
+
+    /// Why the directory refuses the account that searches, unless it is the directory of `before`.
+    /// Waits for `auth.ldap.timeout` at most.
+    pub(crate) async fn refuses_account(&self, before: Option<&Arc<Ldap>>) -> Option<Problem> {
+        if before.is_some_and(|before| Arc::ptr_eq(&before.directory, &self.directory)) {
+            return None;
+        }
+        let deadline = self.deadline();
+        let refused = timeout_at(deadline, self.directory.refuses_account(deadline)).await;
+        let failure = refused.ok().flatten()?;
+        let message = format!("{failure}; check auth.ldap.bind_dn and the file");
+        let file = self.directory.settings.bind_password.as_deref();
+        Some(file.map_or_else(
+            || Problem::new("auth.ldap.bind_dn", &*message),
+            |file| Problem::at(file, &*message),
+        ))
     }
 
     /// Logs in like a client, and tells everything that was found, for `tidegate check --login`.
