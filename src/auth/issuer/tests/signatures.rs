@@ -151,7 +151,6 @@ async fn issuer_mix_up() {
         let refused = issuers.verify(&token, now()).await.unwrap_err();
         let reason = "its signature is wrong".to_owned();
         assert_eq!(refused, RefusedToken::Invalid { issuer: issuer.into(), reason });
-        assert_eq!(issuers.claimed(&token).as_deref(), Some(issuer));
     }
     for iss in [
         json!("https://gitlab.example.com/"),
@@ -166,7 +165,7 @@ async fn issuer_mix_up() {
     ] {
         let token = first.sign(&but(json!({ "iss": iss.clone() })));
         assert_eq!(issuers.verify(&token, now()).await, Err(RefusedToken::Untrusted), "{iss}");
-        assert!(Issuers::is_token(&token) && issuers.claimed(&token).is_none());
+        assert!(Issuers::is_token(&token));
     }
 }
 
