@@ -8,7 +8,7 @@ use crate::harness::fake::Fake;
 use crate::harness::http1::Client;
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::Tidegate;
-use crate::harness::{PASSWORD, USER, basic};
+use crate::harness::{PASSWORD, USER, basic, tools};
 
 /// A service for which one password is right, and the heads of its requests.
 fn service() -> (Fake, Arc<Mutex<Vec<Vec<String>>>>) {
@@ -125,4 +125,25 @@ fn a_reload_asks_the_new_service() {
     tidegate.log.wait_for("the reload", |line| line.contains("reloaded"));
     assert_eq!(login(&tidegate, "alice", "secret").status, 200);
     assert_eq!((heads.lock().unwrap().len(), later.lock().unwrap().len()), (1, 1));
+}
+
+/// The answer of `tidegate check` for a service that always answers alike.
+fn check(status: &str) -> tools::Run {
+    let fake = Fake::scripted(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"), true);
+    let settings = settings("http://127.0.0.1:1", &fake.url());
+    std::fs::write(settings.file(), settings.toml()).unwrap();
+    tools::run(env!("CARGO_BIN_EXE_tidegate"), &["check", "--config", settings.file().to_str().unwrap()])
+}
+
+#[test]
+fn a_service_that_lets_in_everybody_is_found_before_it_matters() {
+    let judging = check("401 Unauthorized");
+    let told = judging.stdout + &judging.stderr;
+    assert!(
+        judging.success && told.contains("it answers 401 Unauthorized to a request without a password"),
+        "{told}"
+    );
+    let open = check("200 OK");
+    let told = open.stdout + &open.stderr;
+    assert!(told.contains("so it lets in everybody"), "{told}");
 }

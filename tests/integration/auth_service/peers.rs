@@ -46,7 +46,10 @@ fn caddy_judges_under_tls() {
     let (_, after) = rest.split_once('\n').unwrap();
     let service = Service::of_caddy(&format!("{before}alice {hash}\n{after}"), &authority);
     let recorder = Recorder::start();
-    let trusting = settings(&recorder.url(), &service.url).set("auth.http.ca", r#""service.crt""#);
+    // For users that it does not know, caddy computes a hash of its usual cost.
+    let trusting = settings(&recorder.url(), &service.url)
+        .set("auth.http.ca", r#""service.crt""#)
+        .set("auth.http.timeout", r#""30s""#);
     fs::write(trusting.path().join("service.crt"), authority.pem()).unwrap();
     judges(&Tidegate::start(trusting), "by-caddy/1");
 
