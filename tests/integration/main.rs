@@ -44,6 +44,7 @@ mod immutable_tags;
 mod init;
 mod issuers;
 mod kills;
+mod ldap;
 mod limits;
 mod location;
 mod metrics;

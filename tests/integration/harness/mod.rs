@@ -28,6 +28,7 @@ pub mod redis;
 pub mod registry;
 pub mod service;
 pub mod signer;
+pub mod slapd;
 pub mod strict;
 pub mod tidegate;
 pub mod tls;
