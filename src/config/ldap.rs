@@ -43,7 +43,8 @@ pub struct Ldap {
     pub timeout: Duration,
     /// Logins at once.
     pub connections: usize,
-    /// Wrong passwords of one person that the directory is asked within the window; 0 means no limit.
+    /// Wrong passwords of one person that the directory is asked within the window; 0 means no
+    /// limit.
     pub failures: usize,
     pub window: Duration,
 }
@@ -285,7 +286,7 @@ fn optional_dn(text: &str) -> Result<Option<String>, Complaint> {
     match text {
         "" => Ok(None),
         _ if text.contains(char::is_control) => Err("it holds a control character".into()),
-        // Active Directory takes other names too, but the DN of each user is compared with this one.
+        // Active Directory takes other names too, but each user's DN is compared with this one.
         _ if !text.contains('=') => Err("it is not a DN".into()),
         _ => Ok(Some(text.to_owned())),
     }

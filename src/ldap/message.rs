@@ -17,14 +17,15 @@ const EXTENDED_ANSWER: u8 = 0x78;
 /// The password of a bind (section 4.2), and the name of an extended operation (section 4.12).
 const CONTEXT_0: u8 = 0x80;
 const VERSION: u32 = 3;
+/// RFC 4511, section 4.5.1.2.
+const SUBTREE: u32 = 2;
 /// RFC 4511, section 4.14.1.
 const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 
-/// A search.
+/// A search in the whole tree below an entry.
 #[derive(Clone, Debug)]
 pub(crate) struct Search<'a> {
     pub(crate) base: &'a str,
-    pub(crate) scope: Scope,
     /// The most entries that the server may send.
     pub(crate) size_limit: u32,
     /// In seconds.
@@ -32,12 +33,6 @@ pub(crate) struct Search<'a> {
     /// As [`super::Filter`] writes it.
     pub(crate) filter: Vec<u8>,
     pub(crate) attributes: &'a [&'a str],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    Base,
-    Subtree,
 }
 
 /// What a server says to the request `id`; 0 is to none.
@@ -91,15 +86,11 @@ pub(crate) fn bind(id: u32, dn: &str, password: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn search(id: u32, search: &Search<'_>) -> Vec<u8> {
-    let Search { base, scope, size_limit, time_limit, filter, attributes } = search;
-    let scope = match scope {
-        Scope::Base => 0,
-        Scope::Subtree => 2,
-    };
+    let Search { base, size_limit, time_limit, filter, attributes } = search;
     let attributes = attributes.iter().map(|name| element(OCTETS, name.as_bytes()));
     let content = [
         element(OCTETS, base.as_bytes()),
-        number(ENUMERATED, scope),
+        number(ENUMERATED, SUBTREE),
         // Aliases are not followed.
         number(ENUMERATED, 0),
         number(INTEGER, *size_limit),
@@ -197,7 +188,6 @@ mod tests {
             3,
             &Search {
                 base: "o=x",
-                scope: Scope::Subtree,
                 size_limit: 2,
                 time_limit: 3,
                 filter: vec![0x87, 1, b'u'],

@@ -9,5 +9,5 @@ mod message;
 pub(crate) use self::dn::normal as normal_dn;
 pub(crate) use self::filter::{Filter, is_attribute};
 pub(crate) use self::message::{
-    Answer, Entry, Malformed, Message, Outcome, Scope, Search, bind, frame, search, start_tls,
+    Answer, Entry, Malformed, Message, Outcome, Search, bind, frame, search, start_tls,
 };

@@ -194,8 +194,8 @@ pub(super) async fn login(ldap: &Ldap, name: &str, password: &str) -> Result<Str
     }
 }
 
-/// A server at a socket that answers each request, by the tag of its operation and its id. `None` is
-/// silence.
+/// A server at a socket that answers each request, by the tag of its operation and its id. `None`
+/// is silence.
 pub(super) fn server(
     answer: impl Fn(u8, u8) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> (Folder, LdapServer) {

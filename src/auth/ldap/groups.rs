@@ -8,7 +8,7 @@ use super::connection::Found;
 use super::directory::Directory;
 use super::failure::Failure;
 use super::lookup::{Account, REFERRAL, SIZE_LIMIT_EXCEEDED, SUCCESS, seconds};
-use crate::ldap::{Entry, Scope, Search, normal_dn};
+use crate::ldap::{Entry, Search, normal_dn};
 
 /// Groups of one user, with those in which they are.
 const MOST: usize = 200;
@@ -38,7 +38,6 @@ pub(super) async fn groups(
         };
         let search = Search {
             base,
-            scope: Scope::Subtree,
             size_limit: u32::try_from(left).unwrap_or(u32::MAX),
             time_limit: seconds(deadline),
             filter,

@@ -7,7 +7,7 @@ use super::connection::Found;
 use super::directory::Directory;
 use super::failure::Failure;
 use crate::auth::hash::Fingerprint;
-use crate::ldap::{Entry, Scope, Search, normal_dn};
+use crate::ldap::{Entry, Search, normal_dn};
 use crate::user::User;
 
 /// Two tell that one is not the only one.
@@ -44,7 +44,6 @@ pub(super) async fn account(
         [settings.user_attribute.as_str()].into_iter().chain(IDS).chain(PASSWORD_CHANGES).collect();
     let search = Search {
         base: &settings.base,
-        scope: Scope::Subtree,
         size_limit: MOST,
         time_limit: seconds(deadline),
         filter: settings.filter.of(name, ""),

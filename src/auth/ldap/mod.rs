@@ -76,9 +76,9 @@ pub(crate) struct Ldap {
 pub(crate) struct Unavailable;
 
 impl Ldap {
-    /// `wanted` are the groups that rules name, such as `ldap:dev`. `queue` logins wait beside those
-    /// at the directory, and persons are remembered for `cache_ttl`. Connections are taken over
-    /// from `before` where the settings are the same, and so is what has been counted. Connects
+    /// `wanted` are the groups that rules name, such as `ldap:dev`. `queue` logins wait beside
+    /// those at the directory, and persons are remembered for `cache_ttl`. Connections are taken
+    /// over from `before` where the settings are the same, and so is what has been counted. Connects
     /// to nothing.
     ///
     /// # Errors

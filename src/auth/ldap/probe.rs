@@ -10,7 +10,7 @@ use super::directory::Directory;
 use super::failure::{Failure, words};
 use super::lookup::{SIZE_LIMIT_EXCEEDED, SUCCESS, seconds};
 use super::server::certificate;
-use crate::ldap::{Filter, Scope, Search};
+use crate::ldap::{Filter, Search};
 use crate::pki::{Facts, date};
 
 /// A certificate that ends before that is told.
@@ -128,7 +128,7 @@ async fn search(
 ) -> Result<Found, Failure> {
     let deadline = deadline(directory);
     let (size_limit, time_limit) = (1, seconds(deadline));
-    let wanted = Search { base, scope: Scope::Subtree, size_limit, time_limit, filter, attributes };
+    let wanted = Search { base, size_limit, time_limit, filter, attributes };
     let found = tokio::time::timeout_at(deadline, directory.search(&wanted, deadline)).await;
     found.unwrap_or_else(|_elapsed| Err(Failure::Late { server: directory.current() }))
 }

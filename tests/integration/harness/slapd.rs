@@ -18,7 +18,6 @@ use super::{DEADLINE, child};
 
 pub struct Slapd {
     pub folder: TempDir,
-    pub authority: Authority,
     /// What its operations were.
     pub log: Lines,
     /// For `ldap://` and `ldaps://`.
@@ -62,7 +61,7 @@ impl Slapd {
         loop {
             let ports = (free_port(), free_port());
             if let Some((child, log)) = serve(&folder, ports) {
-                return Slapd { folder, authority, log, ports, child };
+                return Slapd { folder, log, ports, child };
             }
         }
     }
