@@ -17,8 +17,9 @@ const HERE: [&str; 6] = ["tidegate", "mkdir", "chmod", "openssl", "umask", "expo
 
 /// What needs a daemon, a cluster, another machine or a long build. Such a line is not run, but
 /// the files and targets that it names must exist.
-const ELSEWHERE: [&str; 14] = [
+const ELSEWHERE: [&str; 15] = [
     "docker",
+    "curl",
     "kubectl",
     "cp",
     "systemctl",
