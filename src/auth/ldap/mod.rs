@@ -78,8 +78,8 @@ pub(crate) struct Unavailable;
 impl Ldap {
     /// `wanted` are the groups that rules name, such as `ldap:dev`. `queue` logins wait beside
     /// those at the directory, and persons are remembered for `cache_ttl`. Connections are taken
-    /// over from `before` where the settings are the same, and so is what has been counted. Connects
-    /// to nothing.
+    /// over from `before` where the settings are the same, and so is what has been counted.
+    /// Connects to nothing.
     ///
     /// # Errors
     /// A file that the settings name cannot be used.
