@@ -13,6 +13,9 @@ mod credentials;
 mod door;
 mod forwarded_fields;
 mod htpasswd;
+mod id_tokens;
+mod ldap_filters;
+mod ldap_messages;
 mod locations;
 mod pieces;
 mod proxy_headers;
@@ -33,13 +36,16 @@ mod whole_gate;
 pub type Target = fn(&[u8]);
 
 /// The functions by their names, which are those of the folders of `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("certificate_files", certificate_files::certificate_files),
     ("challenges", challenges::challenges),
     ("client_chains", client_chains::client_chains),
     ("credentials", credentials::credentials),
     ("forwarded_fields", forwarded_fields::forwarded_fields),
     ("htpasswd", htpasswd::htpasswd),
+    ("id_tokens", id_tokens::id_tokens),
+    ("ldap_filters", ldap_filters::ldap_filters),
+    ("ldap_messages", ldap_messages::ldap_messages),
     ("locations", locations::locations),
     ("proxy_headers", proxy_headers::proxy_headers),
     ("repository_patterns", repository_patterns::repository_patterns),
