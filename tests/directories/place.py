@@ -224,6 +224,52 @@ mode = "{mode}"
         body += f"&scope={scope}" if scope else ""
         return self.request("POST", "/auth/token", {"Content-Type": "application/x-www-form-urlencoded"}, body)
 
+    # Clients.
+
+    def trust_in_docker(self):
+        run("mount", "-t", "tmpfs", "tmpfs", "/etc/docker")
+        certificates = pathlib.Path("/etc/docker/certs.d") / HOST
+        certificates.mkdir(parents=True)
+        shutil.copy(self.work / "ca/ca.crt", certificates / "ca.crt")
+
+    def environment(self, client):
+        home = self.work / "home"
+        home.mkdir(exist_ok=True)
+        own = {"HOME": str(home), "REGISTRY_AUTH_FILE": str(home / "auth.json")}
+        if client == "docker":
+            # In a folder that the others do not look into: they refuse a login where docker keeps an
+            # identity token.
+            own |= {"DOCKER_CONFIG": str(home / "docker"), "DOCKER_HOST": f"unix://{self.work}/docker.sock"}
+        return os.environ | own
+
+    def client(self, *command, text=None):
+        """Whether a client succeeds, and what it says."""
+        done = subprocess.run([str(word) for word in command], input=text, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, env=self.environment(command[0]), cwd=self.work, timeout=120)
+        return done.returncode == 0, done.stdout
+
+    def must(self, *command, text=None):
+        good, said = self.client(*command, text=text)
+        expect(good, f"{' '.join(map(str, command))}: {said[-800:]}")
+        return said
+
+    def podman(self, *command):
+        own = ["--root", self.work / "storage", "--runroot", self.work / "state", "--storage-driver", "vfs",
+               "--events-backend", "none"]
+        return ["podman", *own, *command]
+
+    def start_docker(self):
+        if "dockerd" in self.children:
+            return
+        self.start("dockerd", ["dockerd", "--data-root", self.work / "data", "--exec-root", self.work / "exec",
+                               "--pidfile", self.work / "pid", "--host", f"unix://{self.work}/docker.sock",
+                               "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs"])
+        wait_until(lambda: "API listen on" in self.log("dockerd"), 60, "the Docker engine does not start")
+        self.write("noise", base64.b64encode(os.urandom(1 << 20)).decode())
+        run("tar", "--create", "--file", "layer.tar", "noise", cwd=self.work)
+        self.must("docker", "import", "layer.tar", f"{HOST}/team/app:1")
+        self.must("docker", "tag", f"{HOST}/team/app:1", f"{HOST}/elsewhere/app:1")
+
 
 class Answer:
     def __init__(self, place, name, status, headers, text):
