@@ -78,8 +78,8 @@ impl Sources {
         Ok(Self { file, remote, issuers })
     }
 
-    /// Why a directory that is new since `before` refuses the account that searches. A directory that
-    /// cannot be reached may come back, and refuses nothing.
+    /// Why a directory that is new since `before` refuses the account that searches. A directory
+    /// that cannot be reached may come back, and refuses nothing.
     pub(crate) async fn refused_account(&self, before: Option<&Sources>) -> Option<Problem> {
         let ldap = self.remote.as_ref().and_then(Remote::ldap)?;
         let before = before.and_then(|before| before.remote.as_ref()).and_then(Remote::ldap);
@@ -102,6 +102,12 @@ impl Sources {
             Some(file) => file.current(),
             None => Ok(NOBODY.clone()),
         }
+    }
+
+    /// Whether a source elsewhere calls somebody by the name of a user of the file, whom rules mean
+    /// by that name. It depends on how a directory spells the names that clients send.
+    pub(crate) fn is_taken(listed: &Htpasswd, person: &Person) -> bool {
+        person.source != Source::Htpasswd && listed.get(person.user.as_bytes()).is_some()
     }
 
     /// Whether passwords that are tokens are judged by issuers, or refused. The file alone may hold

@@ -4,9 +4,11 @@
 //! that timing does not reveal which users exist. All state shared by requests is behind one lock,
 //! which is held briefly and never across an await.
 
+mod asked;
 mod asking;
 mod check;
 mod known;
+mod verdict;
 
 use std::collections::HashMap;
 use std::io;
@@ -22,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::engine::{Engine, PATIENCE};
-use crate::metrics::{LoginResult, Observed};
+use crate::metrics::Observed;
 use crate::network::Network;
 use crate::secret::Secret;
 
@@ -35,9 +37,11 @@ use super::sources::Judge;
 use super::throttle::{Account, Charge, Throttle};
 use crate::cache::{Cache, Key};
 use crate::turns::{Queued, Ticket};
+use asked::Asked;
 use asking::{Asker, Asking, Heard, Leave, Listener, Part};
 use check::check;
 use known::Known;
+pub use verdict::Verdict;
 
 /// How long a wrong password is remembered: enough for a client that retries at once.
 const WRONG_LIFE: Duration = Duration::from_secs(3);
@@ -50,42 +54,6 @@ const WRONG_SIZE: usize = 1024;
 /// How often a request waits for a check of the same password against another stored hash. That
 /// takes an edit of the file in between; more than a few in a row are an attack.
 const TURNS: usize = 8;
-
-/// The answer to a password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is the password of this user.
-    Right {
-        /// The user.
-        person: Person,
-        /// Whether it was computed, or comes from a network that has not sent it before. One
-        /// request alone hears that.
-        is_new: bool,
-    },
-    /// It is not the user's password, or there is no such user: the reason, for the log alone.
-    Wrong(&'static str),
-    /// The same, from a network with many wrong passwords: the answer has to wait for this time.
-    WrongAgain(Duration, &'static str),
-    /// Whoever judges it cannot be asked now.
-    Unavailable,
-    /// It could not be checked now; try again later.
-    Busy,
-    /// It was not checked, after too many wrong passwords; try again after this time.
-    Throttled(Duration),
-}
-
-impl Verdict {
-    /// What it counts as.
-    pub(crate) fn result(&self) -> LoginResult {
-        match self {
-            Self::Right { .. } => LoginResult::Ok,
-            Self::Wrong(_) | Self::WrongAgain(..) => LoginResult::Wrong,
-            Self::Busy => LoginResult::Busy,
-            Self::Unavailable => LoginResult::Unavailable,
-            Self::Throttled(_) => LoginResult::Throttled,
-        }
-    }
-}
 
 /// Checks passwords for the whole process, shared by all workers.
 pub struct Verifier {
@@ -151,25 +119,6 @@ struct Waiter<'a> {
     ticket: Option<Ticket>,
     against: Option<Fingerprint>,
     outcome: watch::Receiver<Option<Judgement>>,
-}
-
-/// One request for a check.
-struct Asked<'a> {
-    network: Network,
-    name: &'a [u8],
-    password: &'a Secret,
-    key: Key,
-    judge: Judge<'a>,
-}
-
-impl Asked<'_> {
-    /// What the password is checked against: the stored hash, or the settings of a source.
-    fn against(&self) -> Option<Fingerprint> {
-        match self.judge {
-            Judge::File(users) => users.get(self.name).map(|(_, stored)| *stored.fingerprint()),
-            Judge::Remote(remote) => Some(*remote.digest()),
-        }
-    }
 }
 
 /// The next step of a request, decided from the shared state.

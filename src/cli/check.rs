@@ -65,8 +65,8 @@ pub(super) struct Check {
     /// Log in as USER, and show who that is: source, DN, name, groups, and the rules that apply
     ///
     /// Asks for the password, or reads it as a line of standard input; an ID token is accepted too.
-    /// The login counts at a directory like any other. Exits with 1 if it is refused, and with 69 if
-    /// nobody can judge it now. Example: tidegate check --login alice
+    /// The login counts at a directory like any other. Exits with 1 if it is refused, and with 69
+    /// if nobody can judge it now. Example: tidegate check --login alice
     #[arg(long, value_name = "USER", conflicts_with_all = ["dump", "caller", "upstream", "expires_within"])]
     login: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! What arrives where a password belongs: a password, a token of ours, or the ID token of an issuer.
-//! What it is decides who judges it, and nobody else sees it.
+//! What arrives where a password belongs: a password, a token of ours, or the ID token of an
+//! issuer. What it is decides who judges it, and nobody else sees it.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +18,9 @@ use crate::secret::Secret;
 /// What the log says of a token whose issuer is none of ours.
 const UNTRUSTED: &str = "token of an issuer that is not trusted here";
 
+/// What the log says of somebody from elsewhere who has the name of a user of the htpasswd file.
+const TAKEN: &str = "the name at the source is that of a user in auth.htpasswd";
+
 /// Who has logged in.
 pub(super) struct LoggedIn {
     pub(super) identity: Identity,
@@ -34,8 +37,8 @@ impl LoggedIn {
 }
 
 impl RequestContext<'_> {
-    /// The user of these credentials. `challenge` is that of a 401. The audit log gets a login if it
-    /// `is_login`, or if the password is new.
+    /// The user of these credentials. `challenge` is that of a 401. The audit log gets a login if
+    /// it `is_login`, or if the password is new.
     pub(super) async fn log_in_with(
         &self,
         sources: &Sources,
@@ -80,7 +83,11 @@ impl RequestContext<'_> {
     ) -> Verdict {
         let Basic { user, password } = basic;
         let judge = sources.judge(listed, user);
-        let verdict = self.gate.shared.verifier.verify_with(judge, self.client.address, user, password).await;
+        let mut verdict =
+            self.gate.shared.verifier.verify_with(judge, self.client.address, user, password).await;
+        if matches!(&verdict, Verdict::Right { person, .. } if Sources::is_taken(listed, person)) {
+            verdict = Verdict::Wrong(TAKEN);
+        }
         let login = match judge.source() {
             Source::Ldap => Login::Ldap,
             Source::Http => Login::Http,

@@ -106,8 +106,8 @@ pub(super) enum Refusal {
     Unsigned,
     /// There were too many wrong passwords: the time until the next one is checked.
     Throttled(Duration),
-    /// The password is wrong, and so were many from this network: the time until the answer, and the
-    /// reason for the log.
+    /// The password is wrong, and so were many from this network: the time until the answer, and
+    /// the reason for the log.
     WrongAgain(Duration, &'static str),
     /// The directory, service or issuer that judges the login cannot be asked now.
     NoSource,

@@ -85,8 +85,8 @@ pub(crate) struct RefusedLogin {
 
 impl Tokens {
     /// An identity token for a user who has proven who they are. It lasts for `life`, or for
-    /// `token.refresh_ttl` if that is `None`. `None` if this tidegate issues none, or if the name is
-    /// not UTF-8.
+    /// `token.refresh_ttl` if that is `None`. `None` if this tidegate issues none, or if the name
+    /// is not UTF-8.
     pub fn issue_login(
         &self,
         person: &Person,
@@ -115,8 +115,8 @@ impl Tokens {
         self.sign(IDENTITY, &claims).map(Some)
     }
 
-    /// The login that `token` proves at `service`, unless a replica has revoked it. Whether it still
-    /// belongs to the user's password is for [`Self::is_bound`] to say.
+    /// The login that `token` proves at `service`, unless a replica has revoked it. Whether it
+    /// still belongs to the user's password is for [`Self::is_bound`] to say.
     pub(crate) fn open_login(
         &self,
         token: &Secret,

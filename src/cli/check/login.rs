@@ -72,6 +72,13 @@ async fn log_in(state: &State, sources: &Sources, name: &str, password: &Secret)
                 let groups = Groups::of("ldap", found.groups.iter().map(String::as_str), &named);
                 identity = Some(Identity::User(found.user, groups));
             }
+            let is_taken = |identity: &Identity| {
+                identity.user().is_some_and(|user| listed.person(user.as_bytes()).is_some())
+            };
+            if identity.as_ref().is_some_and(is_taken) {
+                facts.push(("refused", "the name is that of a user in auth.htpasswd".to_owned()));
+                identity = None;
+            }
             if let Some(reason) = shown.refused {
                 facts.push(("refused", reason.to_owned()));
                 identity = None;
@@ -83,6 +90,9 @@ async fn log_in(state: &State, sources: &Sources, name: &str, password: &Secret)
             let verifier = Verifier::new(&state.config.auth).map_err(|error| error.to_string())?;
             let from = IpAddr::from(Ipv4Addr::LOCALHOST);
             match verifier.verify_with(judge, from, name.as_bytes(), password).await {
+                Verdict::Right { person, .. } if Sources::is_taken(&listed, &person) => {
+                    Ok(refused(&source, "the name is that of a user in auth.htpasswd"))
+                }
                 Verdict::Right { person, .. } => {
                     Ok(accepted(&source, Identity::User(person.user, person.groups)))
                 }
@@ -95,7 +105,8 @@ async fn log_in(state: &State, sources: &Sources, name: &str, password: &Secret)
     }
 }
 
-/// What `--login` says to an ID token in place of a password. The name that comes with it is ignored.
+/// What `--login` says to an ID token in place of a password. The name that comes with it is
+/// ignored.
 async fn by_token(sources: &Sources, token: &Secret) -> Result<Login, String> {
     match sources.issuers.verify(token, SystemTime::now()).await {
         Ok(accepted_token) => {
