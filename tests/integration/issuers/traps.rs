@@ -145,6 +145,25 @@ fn a_rule_for_every_user_grants_jobs_nothing() {
 }
 
 #[test]
+fn who_is_called_like_a_user_of_the_htpasswd_has_nothing_of_theirs() {
+    let (issuer, recorder) = (TokenIssuer::start(), Recorder::start());
+    let rule = "\n[[access]]\nusers = [\"testuser\"]\nrepositories = [\"own/**\"]\nactions = [\"pull\"]\n";
+    let rest = "require = { project_path = \"team/**\" }\nuser = \"${sub}\"";
+    let tidegate = Tidegate::start(settings(&issuer, &recorder.url(), rest).tables(rule));
+    let path = "/v2/own/x/manifests/v1";
+    let user = format!("Authorization: {}", crate::harness::BASIC);
+    assert_eq!(get(&tidegate, path, &user).status, 200);
+    for name in ["testuser", ":testuser", "*", "anonymous", "@testuser"] {
+        let token = issuer.sign(&issuer.claims_but(&json!({ "sub": name })));
+        for authorization in [password(&token), bearer(&token)] {
+            assert_eq!(get(&tidegate, path, &authorization).status, 403, "{name}");
+        }
+        let authorization = format!("Authorization: {}", basic("testuser", &token));
+        assert_eq!(get(&tidegate, path, &authorization).status, 403, "{name}");
+    }
+}
+
+#[test]
 fn wrong_tokens_of_one_network_are_throttled_and_right_ones_are_not() {
     let (issuer, recorder) = (TokenIssuer::start(), Recorder::start());
     let tidegate =
