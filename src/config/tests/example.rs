@@ -1,6 +1,6 @@
 //! proxy.toml.example is correct: it parses, it has every key, and it shows the real defaults.
 
-use super::super::keys::{ACCESS, Key, LISTS, ROUTE, Standing};
+use super::super::keys::{ACCESS, ISSUER, Key, LISTS, ROUTE, Standing};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../proxy.toml.example");
@@ -76,5 +76,10 @@ fn its_rules_routes_and_groups_hold_every_key_and_mean_what_they_say() {
     for key in known().0.iter().filter(|key| key.section == ROUTE) {
         let mut routes = shown.split("\n[[").filter(|entry| entry.starts_with(ROUTE));
         assert!(routes.any(|route| route.contains(&format!("\n{} = ", key.name))), "{key:?}");
+    }
+    assert_eq!(config.auth.issuers.len(), 2, "{shown}");
+    for key in known().0.iter().filter(|key| key.section == ISSUER) {
+        let mut issuers = shown.split("\n[[").filter(|entry| entry.starts_with(ISSUER));
+        assert!(issuers.any(|issuer| issuer.contains(&format!("\n{} = ", key.name))), "{key:?}");
     }
 }

@@ -9,13 +9,12 @@ use regex::Regex;
 use super::markdown::Page;
 
 /// The sections that are lists of tables.
-const LISTS: [&str; 2] = ["access", "route"];
+const LISTS: [&str; 3] = ["access", "auth.issuer", "route"];
 
 /// A key of a section and the text of its default.
 pub type Keys = BTreeMap<(String, String), String>;
 
-/// The keys that proxy.toml.example shows. Those of `[[access]]` and `[[route]]` have no default
-/// there.
+/// The keys that proxy.toml.example shows. Those of lists of tables have no default there.
 pub fn example(text: &str) -> Keys {
     let pair = Regex::new(r"^#?\s*([a-z_]+) = (.*)$").unwrap();
     let header = Regex::new(r"^\[+([a-z_.]+)\]+$").unwrap();
