@@ -102,3 +102,16 @@ fn the_name_in_the_answer_is_the_user_and_other_names_are_theirs_alone() {
     assert_eq!(ask(&tidegate, "GET /v2/", "bob", "secret", &["User-Agent: named/1"]).status, 200);
     assert_eq!(line(&tidegate, "named/1")["user"], "alice");
 }
+
+#[test]
+fn nobody_from_a_service_takes_the_name_of_a_local_user() {
+    let local = crate::harness::USER;
+    let fake = answering(&format!("200 OK\r\nRemote-User: {local}"));
+    let (_recorder, tidegate) = start(&fake);
+    let agent = "User-Agent: impostor";
+    let response = ask(&tidegate, "GET /v2/", &local.to_uppercase(), "secret", &[agent]);
+    assert_eq!(response.status, 401);
+    let why = "the name at the source is that of a user in auth.htpasswd";
+    assert_eq!(line(&tidegate, "impostor")["reason"], why);
+    assert_eq!(login(&tidegate, local, crate::harness::PASSWORD).status, 200);
+}
