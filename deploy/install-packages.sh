@@ -66,7 +66,7 @@ fi
 
 # Debian starts a service when it installs one of these, on a port of all addresses. Nobody asked
 # for those services, so they are disabled. The node exporter comes with Prometheus.
-for service in docker-registry prometheus prometheus-node-exporter redis-server; do
+for service in docker-registry prometheus prometheus-node-exporter redis-server slapd; do
     if [[ " ${packages[*]} " == *" ${service%-node-exporter} "* && -d /run/systemd/system ]]; then
         "${as_root[@]}" systemctl --quiet disable --now "$service.service" || true
     fi

@@ -41,7 +41,7 @@ section 'Tools'
 deploy/install-packages.sh docker-registry skopeo podman htpasswd=apache2-utils curl openssl cc=build-essential \
     nginx haproxy caddy pebble dockerd=docker.io docker=docker.io docker-compose ctr=containerd ip=iproute2 testssl=testssl.sh sslscan \
     groff man=man-db zsh yamllint git jq chromium-headless-shell promtool=prometheus python3 pip3=python3-pip \
-    redis-server
+    redis-server slapd ldapsearch=ldap-utils
 PATH=$PATH:${HOME:-}/.cargo/bin
 if ! command -v cargo >/dev/null; then
     printf 'cargo is missing. Get Rust from https://rustup.rs, then run this again.\n' >&2
