@@ -212,6 +212,12 @@ def groups(dc):
         answer.expect(404 if allowed else 403, user="alice")
         dc.get("/v2/staff/app/tags/list", "bob", password("bob")).expect(403, user="bob")
         dc.get("/v2/alice/app/tags/list", "ALICE", password("alice")).expect(404, user="alice")
+    shown = dc.command("check", "--config", "proxy.toml", "--login", "ALICE", text=password("alice"))
+    note(f"tidegate check --login ALICE:\n{shown.strip()}")
+    expect("CN=alice,CN=Users,DC=ad,DC=test" in shown and "dev" in shown, "it does not show entry and groups")
+    dc.start_with()
+    shown = dc.command("check", "--config", "proxy.toml", text="")
+    note(f"tidegate check: {shown.strip()}")
 
 
 def refusals(dc):

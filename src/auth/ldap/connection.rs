@@ -9,6 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use super::failure::Broken;
 use crate::ldap::{Answer, Entry, Message, Outcome, Search, bind, frame, search};
 
+/// There are more entries than were asked for.
+pub(super) const SIZE_LIMIT_EXCEEDED: u32 = 4;
+
 /// Bytes of all that a server sends for one operation.
 const LONGEST_ANSWER: usize = 1 << 20;
 
@@ -27,6 +30,8 @@ pub(super) struct Connection {
     latest: u32,
     /// What has arrived behind the latest message.
     arrived: Vec<u8>,
+    /// Nobody reads the rest of the latest answer.
+    is_spent: bool,
 }
 
 /// What a search has found.
@@ -39,12 +44,15 @@ pub(super) struct Found {
 impl Connection {
     /// `latest` is the id of the last request that was sent before.
     pub(super) fn new(stream: Box<dyn Stream>, server: usize, latest: u32) -> Self {
-        Self { stream, server, latest, arrived: Vec::new() }
+        Self { stream, server, latest, arrived: Vec::new(), is_spent: false }
     }
 
     /// Whether the server has neither closed the connection nor sent anything since the last
     /// operation. The bytes of TLS itself, such as a session ticket, do not count.
     pub(super) fn is_idle(&mut self) -> bool {
+        if self.is_spent {
+            return false;
+        }
         let mut byte = [0];
         let mut context = Context::from_waker(Waker::noop());
         let read = Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut byte));
@@ -60,8 +68,8 @@ impl Connection {
         }
     }
 
-    /// Searches. References to other servers are not followed. More entries than `size_limit`
-    /// are an error of the server.
+    /// Searches. References to other servers are not followed. Samba knows no size limit: the search
+    /// ends here with the first entry too many, and so does the use of the connection.
     pub(super) async fn search(&mut self, wanted: &Search<'_>) -> Result<Found, Broken> {
         self.send(search(self.latest + 1, wanted)).await?;
         let (mut entries, mut read) = (Vec::new(), 0);
@@ -70,7 +78,12 @@ impl Connection {
                 Answer::Entry(entry) if entries.len() < wanted.size_limit as usize => entries.push(entry),
                 Answer::Reference => {}
                 Answer::Searched(outcome) => return Ok(Found { entries, outcome }),
-                Answer::Entry(_) | Answer::Bound(_) | Answer::Extended(_) => {
+                Answer::Entry(_) => {
+                    self.is_spent = true;
+                    let outcome = Outcome { code: SIZE_LIMIT_EXCEEDED, text: String::new() };
+                    return Ok(Found { entries, outcome });
+                }
+                Answer::Bound(_) | Answer::Extended(_) => {
                     return Err(crate::ldap::Malformed.into());
                 }
             }

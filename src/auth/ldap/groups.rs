@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
-use super::connection::Found;
+use super::connection::{Found, SIZE_LIMIT_EXCEEDED};
 use super::directory::Directory;
 use super::failure::Failure;
-use super::lookup::{Account, REFERRAL, SIZE_LIMIT_EXCEEDED, SUCCESS, seconds};
+use super::lookup::{Account, REFERRAL, SUCCESS, seconds};
 use crate::ldap::{Entry, Search, normal_dn};
 
 /// Groups of one user, with those in which they are.

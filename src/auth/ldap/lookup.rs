@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use tokio::time::Instant;
 
-use super::connection::Found;
+use super::connection::{Found, SIZE_LIMIT_EXCEEDED};
 use super::directory::Directory;
 use super::failure::Failure;
 use crate::auth::hash::Fingerprint;
@@ -64,7 +64,6 @@ pub(super) async fn account(
 }
 
 pub(super) const SUCCESS: u32 = 0;
-pub(super) const SIZE_LIMIT_EXCEEDED: u32 = 4;
 pub(super) const REFERRAL: u32 = 10;
 
 /// The time limit of a search that has to be over then.

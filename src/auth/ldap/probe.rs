@@ -5,10 +5,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::connection::Found;
+use super::connection::{Found, SIZE_LIMIT_EXCEEDED};
 use super::directory::Directory;
 use super::failure::{Failure, words};
-use super::lookup::{SIZE_LIMIT_EXCEEDED, SUCCESS, seconds};
+use super::lookup::{SUCCESS, seconds};
 use super::server::certificate;
 use crate::ldap::{Filter, Search};
 use crate::pki::{Facts, date};

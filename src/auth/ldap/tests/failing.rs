@@ -94,19 +94,26 @@ async fn silence_is_unavailable() {
 #[tokio::test]
 async fn what_is_not_ldap_and_what_is_too_long_are_unavailable() {
     let endless = [&b"\x30\x84\x7f\xff\xff\xff"[..], &[0; 3000]].concat();
-    let entry = b"\x30\x0a\x02\x01\x01\x64\x05\x04\x01x\x30\x00".to_vec();
-    let entries = entry.repeat(3);
     let notice = b"\x30\x0c\x02\x01\x00\x78\x07\x0a\x01\x34\x04\x00\x04\x00".to_vec();
-    for answer in [
-        b"HTTP/1.1 400 Bad Request\r\n".to_vec(),
-        endless,
-        entries,
-        notice,
-        ended(BIND, 1, 0),
-        ended(SEARCH, 9, 0),
-    ] {
+    for answer in
+        [b"HTTP/1.1 400 Bad Request\r\n".to_vec(), endless, notice, ended(BIND, 1, 0), ended(SEARCH, 9, 0)]
+    {
         let (_folder, server) = server(move |_, _| Some(answer.clone()));
         is_unavailable(settings(vec![server])).await;
+    }
+}
+
+/// Samba sends all entries, whatever the size limit is.
+#[tokio::test]
+async fn a_server_that_knows_no_size_limit_is_read_no_further() {
+    let (_folder, server) = server(|tag, id| {
+        let entry = [0x30, 10, 2, 1, id, 0x64, 5, 4, 1, b'x', 0x30, 0];
+        let entries = if tag == SEARCH { entry.repeat(3) } else { Vec::new() };
+        Some([entries, ended(tag, id, if tag == SEARCH { 0 } else { 49 })].concat())
+    });
+    let people = ldap(&settings(vec![server]), &[]);
+    for _ in 0..2 {
+        assert_eq!(login(&people, "alice", "x").await, Err(Judgement::Wrong(TWO_ENTRIES)));
     }
 }
 
