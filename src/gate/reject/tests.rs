@@ -38,7 +38,7 @@ fn table() -> Vec<(Refusal, u16, Code, &'static str, bool)> {
         missing: missing(),
         is_stranger,
         is_routine: false,
-        reason: "reason".into(),
+        reason: "reason",
         client_message: "message".to_owned(),
         challenge: challenge(),
     };
@@ -190,7 +190,7 @@ fn a_session_that_goes_well_prints_no_warning() {
         missing: Scope::repository("team/app", Rights::PUSH),
         is_stranger: false,
         is_routine: true,
-        reason: "reason".into(),
+        reason: "reason",
         client_message: "message".to_owned(),
         challenge: None,
     };
