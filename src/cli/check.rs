@@ -123,7 +123,7 @@ fn those_who_judge(state: &State) -> bool {
         complain(&format!("warning: {line}"));
     }
     for line in &mistakes {
-        complain(&format!("error: {line}"));
+        complain(&format!("error: {}: {line}", state.config.path.display()));
     }
     mistakes.is_empty()
 }

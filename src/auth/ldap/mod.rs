@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use self::directory::Directory;
 use self::failure::Failure;
@@ -38,7 +38,7 @@ use super::admission::Admission;
 use super::hash::Fingerprint;
 use super::judgement::{Attempt, Judgement};
 use super::person::{Person, Source};
-use super::throttle::{Account, Throttle};
+use super::throttle::{Account, Charge, Throttle};
 use crate::cache::{Cache, Key};
 use crate::config;
 use crate::engine::Engine;
@@ -53,6 +53,9 @@ pub(crate) use self::show::Shown;
 
 /// How rules name the groups: `ldap:dev`.
 const SOURCE: &str = "ldap";
+
+/// How long the answer to a bind still counts as a wrong password.
+const LATE: Duration = Duration::from_secs(30);
 
 /// Persons that are remembered for identity tokens.
 const REMEMBERED: usize = 4096;
@@ -250,17 +253,23 @@ impl Ldap {
             Err(left) => return Ok(Login::Throttled(left)),
         };
         let begun = Instant::now();
-        let outcome = self.directory.bind(&entry.dn, &attempt.password, deadline).await?;
+        let (directory, dn) = (self.directory.clone(), entry.dn.clone());
+        let password = attempt.password.clone();
+        // Goes on when this login is given up: the directory may count what it has been sent.
+        let bind = tokio::spawn(async move {
+            let late = |_elapsed| Err(Failure::Late { server: directory.current() });
+            let bound = timeout(LATE, directory.bind(&dn, &password, deadline)).await.unwrap_or_else(late);
+            if matches!(&bound, Ok(outcome) if matches!(said(outcome), Said::Wrong(_))) {
+                [Some(by_person), by_network].into_iter().flatten().for_each(Charge::keep);
+            }
+            bound
+        });
+        let late = |_panic| Err(Failure::Late { server: self.directory.current() });
+        let outcome = bind.await.unwrap_or_else(late)?;
         self.pace.note(begun.elapsed());
         match said(&outcome) {
             Said::Right => Ok(Login::Right(self.person_of(&entry, deadline).await?)),
-            Said::Wrong(reason) => {
-                by_person.keep();
-                if let Some(charge) = by_network {
-                    charge.keep();
-                }
-                Ok(Login::Wrong(reason, begun))
-            }
+            Said::Wrong(reason) => Ok(Login::Wrong(reason, begun)),
             Said::Nothing => Err(Failure::Bind { server: self.directory.current(), outcome }),
         }
     }

@@ -33,7 +33,10 @@ pub(super) async fn probe<'g>(directory: &Directory, wanted: impl Iterator<Item 
     match users(directory).await {
         Ok(found) => findings.extend(found),
         Err(failure) => {
-            findings.push(Finding::Mistake(format!("auth.ldap: no user can be searched: {failure}")));
+            let text = format!("auth.ldap: no user can be searched: {failure}");
+            let is_answer = matches!(failure, Failure::Account { .. } | Failure::Search { .. });
+            // What cannot be reached may be there tomorrow.
+            findings.push(if is_answer { Finding::Mistake(text) } else { Finding::Warning(text) });
             return findings;
         }
     }

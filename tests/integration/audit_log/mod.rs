@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::harness::tidegate::{Settings, Tidegate};
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "time",
     "seq",
     "node",
@@ -22,6 +22,7 @@ const KEYS: [&str; 23] = [
     "user",
     "claimed",
     "authentication",
+    "source",
     "certificate",
     "client",
     "peer",
