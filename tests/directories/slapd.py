@@ -6,9 +6,10 @@
 Cases: docker (login, push, pull; rules for groups; STARTTLS; no TLS, no password on the wire), spellings,
 refused (nothing is sent for an empty password), binds (one for a push, and what a login costs), locked
 (100 guesses lock nobody), away (stopped and silent), groups (posixGroup, nested, a circle), revoked (what
-ends an identity token), beside (the time of those who are in, beside what goes wrong).
+ends an identity token), reload (with a wrong password of the account that searches), key (an identity token
+as the password of podman), beside (the time of those who are in, beside what goes wrong).
 
-Needs root, slapd, ldap-utils, docker-registry, docker and tcpdump. Everything that it starts belongs to
+Needs root, slapd, ldap-utils, docker-registry, docker, podman and tcpdump. Everything that it starts belongs to
 namespaces and ends with them. After a failure the logs stay in the folder that it names.
 """
 
@@ -344,6 +345,44 @@ def revoked(place):
     note(f"a new group counts after {took:.1f} s")
 
 
+def reload(place):
+    """A wrong password of the account that searches keeps what runs, and is not tried again and again."""
+    place.start_with()
+    place.write("searcher", "another password", 0o600)
+    wait_until(lambda: "not reloaded" in place.log("tidegate"), 15, "the file is not noticed")
+    before = place.asked("err=49")
+    place.get("/v2/", "user3", password("user3")).expect(200)
+    time.sleep(25)  # longer than the pause between two attempts to reload
+    expect(place.asked("err=49") == before, "the account is tried again")
+    place.get("/v2/", "user4", password("user4")).expect(200)
+    said = [line for line in place.log("tidegate").splitlines() if "refused" in line][-1]
+    note(f"a wrong bind_password keeps what runs: {said[:300]}")
+    place.write("searcher", SEARCHER, 0o600)
+    wait_until(lambda: "reloaded" in place.log("tidegate").rsplit("not reloaded", 1)[1], 15, "it is not reloaded")
+    place.get("/v2/", "user5", password("user5")).expect(200)
+
+
+def key(place):
+    """An identity token is a password for clients that keep passwords, and ends at once when it is revoked."""
+    place.start_with()
+    identity = place.token("alice", password("alice")).expect(200).json()["refresh_token"]
+    place.start_docker()
+    place.must("docker", "login", "-u", "alice", "--password-stdin", HOST, text=password("alice"))
+    place.must("docker", "push", f"{HOST}/team/app:1")
+    place.must("docker", "logout", HOST)
+    place.must(*place.podman("login", "-u", "alice", "--password-stdin", HOST),
+               text=identity)
+    pull = place.podman("pull", f"{HOST}/team/app:1")
+    place.must(*pull)
+    place.get("/v2/team/app/tags/list", "alice", identity).expect(200, user="alice", source="token")
+    place.get("/v2/", "bob", identity).expect(401)
+    place.command("token", "revoke", "token.key", "alice")
+    place.get("/v2/", "alice", identity).expect(401, reason="revoked")
+    good, said = place.client(*pull)
+    expect(not good and "revoked" in said, f"podman goes on: {said}")
+    note(f"podman with an identity token as its password; revoked, it says: {said.strip().splitlines()[-1][:200]}")
+
+
 def beside(place):
     """p99 of one who is in, by itself and beside each trouble. Requests come at a steady rate."""
     place.start_with('timeout = "3s"')
@@ -430,8 +469,8 @@ class Kept:
 
 
 CASES = {"docker": docker, "spellings": spellings, "refused": refused, "binds": binds, "locked": locked,
-         "away": away, "groups": groups, "revoked": revoked, "beside": beside}
+         "away": away, "groups": groups, "revoked": revoked, "reload": reload, "key": key, "beside": beside}
 
 if __name__ == "__main__":
     main(__file__, __doc__, Directory, CASES,
-         ["slapd", "ldapsearch=ldap-utils", "docker-registry", "docker=docker.io", "tcpdump", "ip=iproute2"])
+         ["slapd", "ldapsearch=ldap-utils", "docker-registry", "docker=docker.io", "podman", "tcpdump", "ip=iproute2"])

@@ -68,8 +68,8 @@ impl Connection {
         }
     }
 
-    /// Searches. References to other servers are not followed. Samba knows no size limit: the search
-    /// ends here with the first entry too many, and so does the use of the connection.
+    /// Searches. References to other servers are not followed. Samba knows no size limit: the
+    /// search ends here with the first entry too many, and so does the use of the connection.
     pub(super) async fn search(&mut self, wanted: &Search<'_>) -> Result<Found, Broken> {
         self.send(search(self.latest + 1, wanted)).await?;
         let (mut entries, mut read) = (Vec::new(), 0);

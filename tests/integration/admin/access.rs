@@ -92,7 +92,9 @@ fn a_password_is_asked_of_others_where_there_is_a_file_of_users() {
     assert_eq!(guess(5).all("retry-after").len(), 1);
     let metrics = ask(&tidegate, "GET /metrics", &[]).body;
     for (result, count) in [("ok", 3), ("wrong", 6), ("throttled", 2)] {
-        let series = format!("tidegate_logins_total{{method=\"password\",result=\"{result}\"}} {count}\n");
+        let series = format!(
+            "tidegate_logins_total{{method=\"password\",source=\"htpasswd\",result=\"{result}\"}} {count}\n"
+        );
         assert!(metrics.contains(&series), "no {series} in {metrics}");
     }
 }

@@ -69,7 +69,7 @@ fn a_valid_login_gets_tokens_for_its_own_user_and_no_other() {
         let response = get(&mut client, "", Some((user, &kept)));
         assert!(refusal(&response).contains("the login is that of another user"), "{user}");
     }
-    // Clients that keep passwords send it with each request, some before they are asked for a token.
+    // Clients that keep passwords send it with each request.
     for (user, status) in [("alice", 200), ("<token>", 200), ("bob", 401), ("Alice", 401)] {
         let response = client.exchange("GET /v2/", &[&authorization((user, &kept))]);
         assert_eq!(response.status, status, "{user}");
