@@ -302,7 +302,7 @@ fn row(refusal: Refusal) -> Row {
             C::TooManyRequests,
             "wrong user or password, after too many failed logins from your address; try again later",
         )
-        .reason(reason)
+        .reason(format!("{reason}, after too many failed logins from your address"))
         .header(RETRY_AFTER, HeaderValue::from(whole_seconds(delay))),
         R::Crowded => Row::new(
             S::TOO_MANY_REQUESTS,
