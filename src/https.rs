@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use hyper::client::conn::http1;
@@ -32,6 +33,13 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("tidegate/", env!("C
 const HERE: HeaderValue = HeaderValue::from_static("localhost");
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Whatever a request brings along.
+pub(crate) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// What carries the bytes of a connection: TLS, TCP or a Unix socket.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A client for HTTP/1.1 over TLS, or in clear to this machine. It opens a connection for each
 /// request, so that no request fails on one that the server has just closed; TLS sessions are
@@ -121,20 +129,16 @@ impl HttpsClient {
     /// Sends a request to an absolute URL and reads the whole answer, whatever its status.
     pub(crate) async fn send<B>(&self, request: Request<B>) -> Result<Response<Bytes>, HttpsError>
     where
-        B: Body + Send + 'static,
-        B::Data: Send,
+        B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        // One kind of body and one of stream: hyper's client would be compiled for each.
+        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         let limit = self.limits.total;
         timeout(limit, self.reach(request)).await.map_err(|_elapsed| HttpsError::Late(limit))?
     }
 
-    async fn reach<B>(&self, mut request: Request<B>) -> Result<Response<Bytes>, HttpsError>
-    where
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
+    async fn reach(&self, mut request: Request<AnyBody>) -> Result<Response<Bytes>, HttpsError> {
         match &self.way {
             Way::Tls(tls) => {
                 let target = prepare(&mut request, &Scheme::HTTPS, 443).map_err(HttpsError::NotHttps)?;
@@ -143,18 +147,19 @@ impl HttpsClient {
                 let name = ServerName::try_from(host.clone())
                     .map_err(|error| HttpsError::Handshake(host.clone(), io::Error::other(error)))?;
                 let tls = TlsConnector::from(tls.clone()).connect(name, tcp).await;
-                self.exchange(tls.map_err(|error| HttpsError::Handshake(host, error))?, request).await
+                let tls = tls.map_err(|error| HttpsError::Handshake(host, error))?;
+                self.exchange(Box::new(tls), request).await
             }
             Way::Loopback => {
                 let target = prepare(&mut request, &Scheme::HTTP, 80).map_err(HttpsError::NotHere)?;
                 let tcp = self.connect(&target.host, target.port, |address| address.ip().is_loopback());
-                self.exchange(tcp.await?, request).await
+                self.exchange(Box::new(tcp.await?), request).await
             }
             Way::Unix(socket) => {
                 mark(&mut request, HERE);
                 let stream = UnixStream::connect(socket).await;
                 let unreached = |error| HttpsError::Connect(socket.display().to_string(), error);
-                self.exchange(stream.map_err(unreached)?, request).await
+                self.exchange(Box::new(stream.map_err(unreached)?), request).await
             }
         }
     }
@@ -172,16 +177,11 @@ impl HttpsClient {
         tcp.map_err(|error| HttpsError::Connect(host.to_owned(), error))
     }
 
-    async fn exchange<B>(
+    async fn exchange(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        request: Request<B>,
-    ) -> Result<Response<Bytes>, HttpsError>
-    where
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
+        stream: Box<dyn Stream>,
+        request: Request<AnyBody>,
+    ) -> Result<Response<Bytes>, HttpsError> {
         let broken = |error: hyper::Error| HttpsError::Broken(error.into());
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let answer = async {

@@ -7,15 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, USER_AGENT};
 use http::{HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::config::AdminAddress;
+use crate::https::{AnyBody, Stream};
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 
@@ -108,18 +109,17 @@ impl Client {
         let unreachable = |error| ClientError::Connect(self.address.clone(), error);
         match &self.address {
             AdminAddress::Tcp(address) => {
-                self.send(TcpStream::connect(address).await.map_err(unreachable)?, path).await
+                let stream = TcpStream::connect(address).await.map_err(unreachable)?;
+                self.send(Box::new(stream), path).await
             }
             AdminAddress::Unix(socket) => {
-                self.send(UnixStream::connect(socket).await.map_err(unreachable)?, path).await
+                let stream = UnixStream::connect(socket).await.map_err(unreachable)?;
+                self.send(Box::new(stream), path).await
             }
         }
     }
 
-    async fn send<S>(&self, stream: S, path: &str) -> Result<Response<Incoming>, ClientError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn send(&self, stream: Box<dyn Stream>, path: &str) -> Result<Response<Incoming>, ClientError> {
         let broken = |error: BoxError| ClientError::Broken(self.address.clone(), error);
         let host = match &self.address {
             AdminAddress::Tcp(address) => address.to_string(),
@@ -128,7 +128,7 @@ impl Client {
         let mut request = Request::get(path)
             .header(HOST, host)
             .header(USER_AGENT, AGENT)
-            .body(Empty::<Bytes>::new())
+            .body(AnyBody::default())
             .map_err(|error| broken(error.into()))?;
         if let Some(login) = &self.login {
             request.headers_mut().insert(AUTHORIZATION, login.clone());

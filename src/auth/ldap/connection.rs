@@ -4,9 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use super::failure::Broken;
+use crate::https::Stream;
 use crate::ldap::{Answer, Entry, Message, Outcome, Search, bind, frame, search};
 
 /// There are more entries than were asked for.
@@ -14,11 +15,6 @@ pub(super) const SIZE_LIMIT_EXCEEDED: u32 = 4;
 
 /// Bytes of all that a server sends for one operation.
 const LONGEST_ANSWER: usize = 1 << 20;
-
-/// What carries the bytes: TLS, or a Unix socket.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection. After an error, or an operation that was not waited for, it must be dropped: an
 /// answer may still be on its way.
