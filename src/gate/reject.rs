@@ -29,11 +29,11 @@ const SOON: HeaderValue = HeaderValue::from_static("2");
 /// The same when a directory, a service or an issuer cannot be asked.
 const SOURCE_BACK: HeaderValue = HeaderValue::from_static("5");
 
-/// How long the response is held back. A 429 is delayed, so that a client that retries in a loop
-/// leaves time and room for the others.
+/// How long the response is held back. A 429 is delayed, and so is a 503 for want of a source, so
+/// that a client that retries in a loop leaves time and room for the others.
 pub(super) fn delay(refusal: &Refusal) -> Duration {
     match refusal {
-        Refusal::Throttled(_) => DELAY,
+        Refusal::Throttled(_) | Refusal::NoSource => DELAY,
         Refusal::Busy | Refusal::Crowded => BUSY_DELAY,
         Refusal::WrongAgain(delay, _) => *delay,
         _ => Duration::ZERO,

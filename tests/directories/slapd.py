@@ -13,8 +13,11 @@ Needs root, slapd, ldap-utils, docker-registry, docker, podman and tcpdump. Ever
 namespaces and ends with them. After a failure the logs stay in the folder that it names.
 """
 
+import base64
+import json
 import re
 import socket
+import ssl
 import statistics
 import threading
 import time
@@ -409,7 +412,58 @@ def beside(place):
     silent = with_trouble(place, silence, 8)
     run("kill", "-CONT", place.children["slapd"].pid)
     note(f"beside a silent directory: p99 {silent:.2f} ms, {silent / alone:.2f} times")
-    expect(max(flooded, silent) <= 2 * alone, "those who are in wait for others")
+
+    endless = Endless(place)
+    place.start_with(f"""
+[[auth.issuer]]
+name = "endless"
+url = "{endless.url}"
+audience = ["anybody"]
+require = {{ sub = "*" }}
+ca = "ca/ca.crt"
+""")
+    place.get("/v2/", "alice", password("alice")).expect(200)
+    usual = min(p99(place) for _ in range(3))
+
+    def tokens(stop):
+        with Kept(place, ELSEWHERE) as kept:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                head = {"alg": "ES256", "kid": f"{number}"}
+                claims = {"iss": endless.url, "sub": "a", "aud": "anybody", "exp": int(time.time()) + 60}
+                parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+                         for part in [head, claims]]
+                kept.get({"Authorization": f"Bearer {'.'.join(parts)}.c2ln"})
+    asked = with_trouble(place, tokens, 8)
+    note(f"beside an issuer that answers 1 GiB: p99 {asked:.2f} ms, {asked / usual:.2f} times; it has sent "
+         f"{endless.sent >> 10} KiB to {endless.requests} requests")
+    expect(max(flooded / alone, silent / alone, asked / usual) <= 2, "those who are in wait for others")
+
+
+class Endless:
+    """An issuer whose answers have 1 GiB."""
+
+    def __init__(self, place):
+        self.sent = self.requests = 0
+        self.url = f"https://{NAME}:8443"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(place.work / "ldap/domain.crt", place.work / "ldap/domain.key")
+        self.listener = context.wrap_socket(socket.create_server((NAME, 8443)), server_side=True)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+                self.requests += 1
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n")
+                for _ in range(16384):
+                    connection.sendall(bytes(65536))
+                    self.sent += 65536
+            except OSError:
+                pass
 
 
 def with_trouble(place, trouble, threads):
