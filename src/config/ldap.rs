@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::complaint::Complaint;
 use super::list::values;
-use super::names::host_name;
+use super::names::host_and_port;
 use super::print::{Printer, list, quoted};
 use super::report::Location;
 use super::section::Section;
@@ -270,15 +270,7 @@ fn server(text: &str) -> Result<LdapServer, Complaint> {
     if authority.contains(['/', '?', '#']) {
         return Err("only a port may follow the host; see auth.ldap.base and auth.ldap.filter".into());
     }
-    let HostPort { host, port } = HostPort::parse(authority).map_err(|bad| bad.to_string())?;
-    let host = match host {
-        Host::Name(name) => host_name(name)?,
-        Host::V6(address) => address.to_string(),
-    };
-    let port = match port {
-        Some(0) => return Err("the port is not between 1 and 65535".into()),
-        port => port.unwrap_or(if is_tls { TLS_PORT } else { START_TLS_PORT }),
-    };
+    let (host, port) = host_and_port(authority, if is_tls { TLS_PORT } else { START_TLS_PORT })?;
     Ok(if is_tls { LdapServer::Tls { host, port } } else { LdapServer::StartTls { host, port } })
 }
 

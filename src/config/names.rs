@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use super::complaint::Complaint;
-use crate::header::authority::{HostPort, within_brackets, without_dot};
+use crate::header::authority::{Host, HostPort, within_brackets, without_dot};
 
 pub(super) const HOST_NAME: &str = r#"a host name without port, such as "registry.example.com""#;
 
@@ -13,6 +13,20 @@ pub(super) const NETWORK: &str = r#"a network or an address, such as "10.0.0.0/8
 
 const LONGEST_NAME: usize = 253;
 const LONGEST_LABEL: usize = 63;
+
+/// Parses `HOST` or `HOST:PORT`, with `usual` as the port if there is none. The host has no
+/// brackets.
+pub(super) fn host_and_port(authority: &str, usual: u16) -> Result<(String, u16), Complaint> {
+    let HostPort { host, port } = HostPort::parse(authority).map_err(|bad| bad.to_string())?;
+    let host = match host {
+        Host::Name(name) => host_name(name)?,
+        Host::V6(address) => address.to_string(),
+    };
+    match port {
+        Some(0) => Err("the port is not between 1 and 65535".into()),
+        port => Ok((host, port.unwrap_or(usual))),
+    }
+}
 
 /// Parses a host name or IPv4 address, returned in lower case (RFC 1123, section 2.1). Accepts
 /// underscores too, because names in container networks have them.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::complaint::Complaint;
-use super::names::host_name;
+use super::names::host_and_port;
 use super::print::{Printer, quoted};
 use super::section::Section;
 use crate::header::authority::{Host, HostPort};
@@ -138,15 +138,7 @@ fn engine_url(text: &str) -> Result<EngineUrl, Complaint> {
     if user.as_ref().is_some_and(|user| user.contains(|c: char| c.is_control() || c.is_whitespace())) {
         return Err("a user has neither spaces nor control characters".into());
     }
-    let HostPort { host, port } = HostPort::parse(authority).map_err(|bad| bad.to_string())?;
-    let host = match host {
-        Host::Name(name) => host_name(name)?,
-        Host::V6(address) => address.to_string(),
-    };
-    let port = match port {
-        Some(0) => return Err("the port is not between 1 and 65535".into()),
-        port => port.unwrap_or(PORT),
-    };
+    let (host, port) = host_and_port(authority, PORT)?;
     let database = match database {
         "" => 0,
         digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {

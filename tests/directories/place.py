@@ -18,15 +18,14 @@ import tempfile
 import time
 import traceback
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from asking import Failed, basic, connects, wait_until  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ADDRESS = "192.0.2.1"  # not loopback: docker treats 127.0.0.0/8 otherwise
 ELSEWHERE = "192.0.2.99"  # a client of another address
 HOST = "registry.test"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-
-
-class Failed(Exception):
-    """Something is not as promised."""
 
 
 def main(script, description, place, cases, packages, options=()):
@@ -296,32 +295,12 @@ class Answer:
         return self
 
 
-def basic(user, password):
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
-
-
 def run(*command, **options):
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=120, **options)
     if done.returncode != 0:
         raise Failed(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}")
     return done.stdout
-
-
-def connects(host, port):
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((host, port)) == 0
-
-
-def wait_until(condition, seconds, complaint):
-    """Returns how long it took."""
-    start = time.monotonic()
-    while not condition():
-        if time.monotonic() - start > seconds:
-            raise Failed(f"{complaint} within {seconds} s")
-        time.sleep(0.05)
-    return time.monotonic() - start
 
 
 def expect(condition, complaint):

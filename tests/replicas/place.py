@@ -14,8 +14,12 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from asking import Failed, basic, connects, wait_until  # noqa: E402
 
 HERE = "198.51.100.1"  # registry, engine, directory and clients
 ELSEWHERE = "198.51.100.99"  # a client of another address
@@ -28,10 +32,6 @@ DRAIN_DELAY = 3
 
 def address(name):
     return f"198.51.100.{11 + REPLICAS.index(name)}"
-
-
-class Failed(Exception):
-    """Something is not as promised."""
 
 
 class Place:
@@ -336,25 +336,5 @@ class Monitor(threading.Thread):
             pass
 
 
-def basic(user, password):
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
-
-
 def run(*command):
     subprocess.run([str(word) for word in command], check=True, timeout=60)
-
-
-def connects(host, port):
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((host, port)) == 0
-
-
-def wait_until(condition, seconds, complaint):
-    """Returns how long it took."""
-    start = time.monotonic()
-    while not condition():
-        if time.monotonic() - start > seconds:
-            raise Failed(f"{complaint} within {seconds} s")
-        time.sleep(0.05)
-    return time.monotonic() - start

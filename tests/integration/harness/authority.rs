@@ -110,6 +110,19 @@ impl Authority {
 }
 
 impl Identity {
+    /// The TLS of a server that has it.
+    pub fn server(&self) -> Arc<rustls::ServerConfig> {
+        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes()).map(Result::unwrap);
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain.collect(), key);
+        Arc::new(server.unwrap())
+    }
+
     /// Writes `<stem>.crt` and `<stem>.key`, the key readable by its owner only.
     pub fn write(&self, folder: &Path, stem: &str) {
         write_private(&folder.join(format!("{stem}.key")), &self.key);

@@ -8,8 +8,6 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -53,19 +51,9 @@ impl Directory {
     pub fn start() -> Directory {
         let (pebble, folder, authority) =
             (Pebble::start(), tempfile::TempDir::new().unwrap(), Authority::new());
-        authority.issue("directory").write(folder.path(), "directory");
+        let server = authority.issue("directory").server();
         std::fs::write(folder.path().join("ca.crt"), authority.pem()).unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let chain = CertificateDer::pem_file_iter(path("directory.crt")).unwrap().map(Result::unwrap);
-        let key = PrivateKeyDer::from_pem_file(path("directory.key")).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain.collect(), key)
-            .unwrap();
-        let (server, listener) = (Arc::new(server), TcpListener::bind("127.0.0.1:0").unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Mutex::new(Behaviour {
             has_profiles: true,

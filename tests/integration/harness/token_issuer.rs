@@ -5,8 +5,6 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
@@ -66,17 +64,8 @@ pub struct Counts {
 impl TokenIssuer {
     pub fn start() -> TokenIssuer {
         let authority = Authority::new();
-        let identity = authority.issue("issuer");
-        let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).map(Result::unwrap);
-        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain.collect(), key)
-            .unwrap();
-        let (server, listener) = (Arc::new(server), TcpListener::bind("127.0.0.1:0").unwrap());
+        let server = authority.issue("issuer").server();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = State { mood: Mood::Honest, keys: Vec::new(), counts: Counts::default() };
         let shared = Arc::new((Mutex::new(state), Condvar::new()));
