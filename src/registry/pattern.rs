@@ -19,6 +19,8 @@ pub struct Pattern {
     text: String,
     /// `None` is `**`.
     components: Vec<Option<Vec<Piece>>>,
+    /// Whether a component depends on the user.
+    names_user: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +35,8 @@ impl Pattern {
     /// user, or if the name of a local user is not one component. The name of a job, for example,
     /// may be several: that of `gitlab:team/app` is the path of its project.
     pub fn fits(&self, repository: &str, user: Option<&User>) -> bool {
-        let user = user.and_then(short_name);
-        if let Some(path) = user.filter(|user| user.contains('/'))
-            && self.names_user()
-        {
+        let user = user.filter(|_| self.names_user).and_then(short_name);
+        if let Some(path) = user.filter(|user| user.contains('/')) {
             return self.with_path(path).fits(repository, None);
         }
         wild(
@@ -77,7 +77,7 @@ impl Pattern {
             }
             components.push(Some(current));
         }
-        Self { text: self.text.clone(), components }
+        Self { text: self.text.clone(), components, names_user: false }
     }
 
     /// The pattern as it is written.
@@ -92,7 +92,7 @@ impl Pattern {
 
     /// Whether it depends on the user.
     pub fn names_user(&self) -> bool {
-        self.text.contains(USER)
+        self.names_user
     }
 }
 
@@ -106,7 +106,7 @@ impl FromStr for Pattern {
             return Err(format!("a pattern has 1 to {LONGEST} characters"));
         }
         let components = text.split('/').map(component).collect::<Result<_, _>>()?;
-        Ok(Self { text: text.to_owned(), components })
+        Ok(Self { text: text.to_owned(), components, names_user: text.contains(USER) })
     }
 }
 
