@@ -22,7 +22,8 @@ const ROUNDS_PER_UNIT: u32 = 160;
 /// for `$5$` and `$6$` with its square.
 const LONGEST_LEGACY_PASSWORD: usize = 512;
 
-/// SHA-256 of the text of a stored hash. Tells two hashes apart without revealing either.
+/// SHA-256 of the text of a stored hash, or of what stands for it at another source. Tells two apart
+/// without revealing either.
 pub(super) type Fingerprint = [u8; 32];
 
 /// The stored hash of a password. `Debug` does not print it.
@@ -171,6 +172,18 @@ impl std::fmt::Debug for StoredHash {
 pub(super) fn burn(password: &[u8], cost: u32) {
     let wasted = bcrypt::hash_with_salt(password, cost, [0x5a; 16]);
     drop(std::hint::black_box(wasted));
+}
+
+/// SHA-256 of these parts. The lengths distinguish `a`, `bc` from `ab`, `c`.
+pub(super) fn fingerprint_of<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> Fingerprint {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(context.finish().as_ref());
+    bytes
 }
 
 fn fingerprint(text: &[u8]) -> Fingerprint {

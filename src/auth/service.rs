@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -22,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use self::answer::{Answer, Fault, Fields, SOURCE};
 use self::outage::Outage;
 use super::admission::{Admission, Busy};
-use super::hash::Fingerprint;
+use super::hash::{Fingerprint, fingerprint_of};
 use super::judgement::{Attempt, Judgement};
 use super::person::{Person, Source};
 use crate::config::{self, ServiceAddress};
@@ -215,17 +214,9 @@ fn digest(
     secret: Option<&HeaderValue>,
     wanted: &BTreeSet<String>,
 ) -> Fingerprint {
-    let mut context = Context::new(&SHA256);
     let settings = format!("{settings:?}");
     let secret = secret.map_or(&b""[..], HeaderValue::as_bytes);
-    let parts = [settings.as_bytes(), secret].into_iter().chain(wanted.iter().map(String::as_bytes));
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
+    fingerprint_of([settings.as_bytes(), secret].into_iter().chain(wanted.iter().map(String::as_bytes)))
 }
 
 /// The credentials of RFC 7617; `None` if there are none to send.

@@ -5,8 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use aws_lc_rs::digest::{Context, SHA256};
-
 use super::claims;
 use super::discovery::Discovery;
 use super::flaw::Flaw;
@@ -16,7 +14,7 @@ use super::key_set::KeySet;
 use super::memory::Remembered;
 use super::require::Requirements;
 use super::subject;
-use crate::auth::hash::Fingerprint;
+use crate::auth::hash::{Fingerprint, fingerprint_of};
 use crate::auth::person::{Person, Source};
 use crate::config::{self, Condition, Wanted};
 use crate::header::credentials::MAX_BEARER;
@@ -200,12 +198,5 @@ fn digest(settings: &config::Issuer) -> Fingerprint {
             Wanted::Number(number) => number.to_string(),
         }));
     }
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part.as_bytes());
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
+    fingerprint_of(parts.iter().map(String::as_bytes))
 }

@@ -1,12 +1,11 @@
 //! Finds the entry of a user: by exactly one search, and only if it is the only one.
 
-use aws_lc_rs::digest::{Context, SHA256};
 use tokio::time::Instant;
 
 use super::connection::{Found, SIZE_LIMIT_EXCEEDED};
 use super::directory::Directory;
 use super::failure::Failure;
-use crate::auth::hash::Fingerprint;
+use crate::auth::hash::{Fingerprint, fingerprint_of};
 use crate::ldap::{Entry, Search, normal_dn};
 use crate::user::User;
 
@@ -93,19 +92,8 @@ fn read(entry: &Entry, directory: &Directory) -> Result<Account, &'static str> {
 
 /// Changes when another entry has the name, or the entry another password.
 fn binding(entry: &Entry) -> Fingerprint {
-    let mut context = Context::new(&SHA256);
-    let mut add = |part: &[u8]| {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    };
     let id = IDS.into_iter().find_map(|id| entry.values(id).next().map(|value| (id, value.to_vec())));
     let (kind, id) = id.unwrap_or_else(|| ("dn", normal_dn(&entry.dn).into_bytes()));
-    add(kind.as_bytes());
-    add(&id);
-    for change in PASSWORD_CHANGES {
-        add(entry.values(change).next().unwrap_or_default());
-    }
-    let mut fingerprint = [0; 32];
-    fingerprint.copy_from_slice(context.finish().as_ref());
-    fingerprint
+    let changes = PASSWORD_CHANGES.map(|change| entry.values(change).next().unwrap_or_default());
+    fingerprint_of([kind.as_bytes(), &id].into_iter().chain(changes))
 }

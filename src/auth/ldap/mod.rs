@@ -24,7 +24,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -35,7 +34,7 @@ use self::outage::Outage;
 use self::pace::Pace;
 use self::reason::{Said, said};
 use super::admission::Admission;
-use super::hash::Fingerprint;
+use super::hash::{Fingerprint, fingerprint_of};
 use super::judgement::{Attempt, Judgement};
 use super::person::{Person, Source};
 use super::throttle::{Account, Charge, Throttle};
@@ -111,10 +110,10 @@ impl Ldap {
                 (Arc::new(read), admission, Arc::default(), Arc::default())
             }
         };
-        let mut text = format!("{settings:?}").into_bytes();
-        wanted.iter().for_each(|group| text.extend([b"\0", group.as_bytes()].concat()));
+        let text = format!("{settings:?}");
+        let parts = [text.as_bytes()].into_iter().chain(wanted.iter().map(String::as_bytes));
         Ok(Arc::new(Self {
-            digest: sha256(&text),
+            digest: fingerprint_of(parts),
             wanted,
             directory,
             admission,
@@ -160,7 +159,7 @@ impl Ldap {
     /// The user of this name as the directory has them now, by one search that is remembered for
     /// `auth.cache_ttl`; for identity tokens. `None` if there is no such user.
     pub(crate) async fn person(&self, user: &User) -> Result<Option<Person>, Unavailable> {
-        let key = Key(sha256(user.as_bytes()));
+        let key = Key(fingerprint_of([user.as_bytes()]));
         if let Some(person) = self.persons().get(&key, Instant::now()) {
             return Ok(person.clone());
         }
@@ -340,12 +339,6 @@ enum Login {
 /// The network of all clients, for what is counted by person.
 fn everywhere() -> Network {
     Network::of(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut sum = [0; 32];
-    sum.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    sum
 }
 
 #[cfg(test)]
