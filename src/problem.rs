@@ -6,7 +6,7 @@ use std::path::Path;
 /// `EX_NOINPUT` of sysexits: a file does not exist.
 const FILE_MISSING: u8 = 66;
 /// `EX_CONFIG` of sysexits: a file exists and is wrong.
-const CONFIGURATION: u8 = 78;
+pub(crate) const CONFIGURATION: u8 = 78;
 
 /// One problem: where it is, what is wrong, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
-//! Passwords: the htpasswd file, and the check of a password against it.
+//! Logins: where users come from, and who judges what they send.
 //!
-//! [`open`] follows an htpasswd file on disk, [`Verifier`] checks passwords, [`Throttle`] limits
-//! failed attempts, and [`edit`] changes such a file for the `htpasswd` command.
+//! [`Sources`] are the htpasswd file, a directory or a service, and issuers of tokens. [`Verifier`]
+//! has passwords checked, once each, and [`Throttle`] limits failed attempts. [`edit`] changes an
+//! htpasswd file for the `htpasswd` command.
 
 mod admission;
 mod apr1;
@@ -11,10 +12,11 @@ mod hash;
 pub(crate) mod htpasswd;
 pub(crate) mod issuer;
 mod judgement;
-pub(crate) mod ldap;
+mod ldap;
 mod person;
 mod pool;
-pub(crate) mod service;
+mod seldom;
+mod service;
 mod sha_crypt;
 mod share;
 mod sources;
@@ -24,7 +26,7 @@ pub(crate) mod verifier;
 pub(crate) use hash::{HIGHEST_COST, LOWEST_COST, StoredHash};
 pub use htpasswd::Htpasswd;
 pub(crate) use htpasswd::open;
-pub(crate) use issuer::{Issuers, RefusedToken};
+pub(crate) use issuer::RefusedToken;
 pub(crate) use ldap::{Finding, Unavailable};
 pub(crate) use person::{Person, Source};
 pub(crate) use sources::{Judge, Remote, Sources};

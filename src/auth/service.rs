@@ -4,9 +4,9 @@
 //! status of its answer is the judgement.
 
 mod answer;
-mod outage;
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use http_body_util::Empty;
 use tokio::time::{Instant, timeout_at};
 
 use self::answer::{Answer, Fault, Fields, SOURCE};
-use self::outage::Outage;
 use super::admission::{Admission, Busy};
 use super::hash::{Fingerprint, fingerprint_of};
 use super::judgement::{Attempt, Judgement};
 use super::person::{Person, Source};
+use super::seldom::Seldom;
 use crate::config::{self, ServiceAddress};
 use crate::disk;
 use crate::https::{HttpsClient, HttpsError};
@@ -48,7 +48,7 @@ pub(crate) struct Service {
     wanted: BTreeSet<String>,
     digest: Fingerprint,
     admission: Arc<Admission>,
-    outage: Arc<Outage>,
+    outage: Arc<Seldom>,
 }
 
 /// Why a service says nothing about a password.
@@ -123,7 +123,7 @@ impl Service {
             Ok(Ok(admitted)) => admitted,
             Ok(Err(Busy)) => return Judgement::Busy,
             Err(_elapsed) => {
-                self.outage.tell(&"a login waited too long for others; see auth.http.connections");
+                self.warn(&"a login waited too long for others; see auth.http.connections");
                 return Judgement::Unavailable;
             }
         };
@@ -136,7 +136,7 @@ impl Service {
                 Err(_) => Judgement::Wrong("the user cannot be called so, and the service has no other name"),
             },
             Err(failure) => {
-                self.outage.tell(&with_causes(&failure));
+                self.warn(&with_causes(&failure));
                 Judgement::Unavailable
             }
         }
@@ -155,6 +155,12 @@ impl Service {
                 Err(format!("it answers {status} to a request without a password, so it lets in everybody"))
             }
             Err(fault) => Err(fault.to_string()),
+        }
+    }
+
+    fn warn(&self, cause: &dyn Display) {
+        if self.outage.is_due() {
+            tracing::warn!(%cause, "auth.http does not judge logins; users get 503 unless they are remembered");
         }
     }
 

@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::live_file::{LiveFile, Unread};
 use crate::pki::SystemRoots;
 use crate::problem::{Problem, Problems};
+use crate::secret::Secret;
 use crate::user::{Groups, User};
 
 /// The sources of one configuration.
@@ -106,14 +107,14 @@ impl Sources {
 
     /// Whether a source elsewhere calls somebody by the name of a user of the file, whom rules mean
     /// by that name. It depends on how a directory spells the names that clients send.
-    pub(crate) fn is_taken(listed: &Htpasswd, person: &Person) -> bool {
-        person.source != Source::Htpasswd && listed.get(person.user.as_bytes()).is_some()
+    pub(crate) fn is_taken(listed: &Htpasswd, user: &User, source: &Source) -> bool {
+        *source != Source::Htpasswd && listed.get(user.as_bytes()).is_some()
     }
 
-    /// Whether passwords that are tokens are judged by issuers, or refused. The file alone may hold
-    /// any password.
-    pub(crate) fn take_tokens(&self) -> bool {
-        self.remote.is_some() || !self.issuers.is_empty()
+    /// Whether issuers judge this in place of a password, or nobody: a directory or a service never
+    /// sees a token. Where there is only the file, it may be somebody's password.
+    pub(crate) fn is_token(&self, password: &Secret) -> bool {
+        (self.remote.is_some() || !self.issuers.is_empty()) && Issuers::is_token(password)
     }
 
     /// The user as their source has them now, for an identity token; `None` if they are no longer

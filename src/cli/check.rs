@@ -4,6 +4,7 @@ mod expiry;
 mod login;
 mod rights;
 mod sources;
+mod wait;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::htpasswd::password;
 use super::settings_file::SettingsFile;
 use crate::config::duration_option;
 use crate::pki::date;
+use crate::problem::CONFIGURATION;
 use crate::registry::name;
 use crate::state::State;
 use crate::{app, ping};
@@ -22,8 +24,6 @@ use sources::Answers;
 
 /// `--as`: the user has no right to the repository. `--login`: the login is refused.
 const DENIED: u8 = 1;
-/// sysexits(3): the settings cannot be used.
-const CONFIGURATION: u8 = 78;
 /// `--expires-within`: a certificate ends too soon.
 const EXPIRES: u8 = 1;
 /// sysexits(3): a service is unavailable; here, the registry.

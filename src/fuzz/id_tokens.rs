@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use crate::auth::Issuers;
+use crate::auth::issuer::Issuers;
 use crate::secret::Secret;
 
 /// Checks one input: as it is, and as the payload of a token.

@@ -9,7 +9,7 @@ use super::decide::NO_CREDENTIALS;
 use super::peer::Peer;
 use super::refusal::{NO_CERTIFICATE, Refusal};
 use crate::access::{Caller, Identity};
-use crate::auth::{Htpasswd, Issuers, Sources};
+use crate::auth::{Htpasswd, Sources};
 use crate::config::{AuthMode, ClientCertificate, Verify};
 use crate::header::challenge::BearerError;
 use crate::header::credentials::{self, Basic, Credentials};
@@ -19,7 +19,7 @@ use crate::registry::target::Operation;
 use crate::secret::Secret;
 use crate::state::State;
 use crate::tls::CertificateRejection;
-use crate::token::Kind;
+use crate::token::{Kind, Tokens};
 use crate::user::User;
 
 impl RequestContext<'_> {
@@ -112,17 +112,17 @@ impl RequestContext<'_> {
     /// A token of ours, or of an issuer: those are accepted as they are, with all rights of their
     /// user, for clients that keep no login.
     async fn bearer(&self, sources: &Sources, token: &Secret, is_login: bool) -> Result<Caller, Refusal> {
-        let kind = self.kind_of(token);
-        if kind.is_none() && !sources.issuers.is_empty() && Issuers::is_token(token) {
+        // First, because nearly all are ours, and remembered.
+        let own = |tokens: &Tokens| tokens.verify(token, &self.service(tokens), SystemTime::now());
+        let own = self.state.tokens.as_ref().map(own);
+        let is_own = matches!(own, Some(Ok(_)));
+        if !is_own && sources.issuers.take(token) && self.kind_of(token).is_none() {
             let proven = self.id_token(sources, token, is_login, self.challenge(None)).await?;
             return Ok(Caller { identity: proven.identity, token: None });
         }
-        let Some(tokens) = &self.state.tokens else {
-            return Err(self.unauthorized("malformed credentials"));
-        };
-        let verified = tokens.verify(token, &self.service(tokens), SystemTime::now());
+        let Some(verified) = own else { return Err(self.unauthorized("malformed credentials")) };
         self.count_login(Login::Token, &verified);
-        let verified = verified.map_err(|invalid| match kind {
+        let verified = verified.map_err(|invalid| match self.kind_of(token) {
             Some(Kind::Identity) => {
                 let error = (BearerError::InvalidToken, "the token is not for requests");
                 self.misplaced_login(self.challenge(Some(error)))

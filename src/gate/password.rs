@@ -8,7 +8,7 @@ use http::HeaderValue;
 use super::context::RequestContext;
 use super::refusal::Refusal;
 use crate::access::Identity;
-use crate::auth::{Account, Htpasswd, Issuers, Person, RefusedToken, Source, Sources, Verdict};
+use crate::auth::{Account, Htpasswd, Person, RefusedToken, Source, Sources, Verdict};
 use crate::header::credentials::Basic;
 use crate::log::audit::Authentication;
 use crate::metrics::{Grant, Login, LoginResult};
@@ -50,7 +50,7 @@ impl RequestContext<'_> {
             let identity = self.returning_with_password(sources, basic, challenge).await?;
             return Ok(LoggedIn::once(identity, Grant::Refresh));
         }
-        if sources.take_tokens() && Issuers::is_token(&basic.password) {
+        if sources.is_token(&basic.password) {
             return self.id_token(sources, &basic.password, is_login, challenge).await;
         }
         if basic.is_long() {
@@ -85,7 +85,8 @@ impl RequestContext<'_> {
         let judge = sources.judge(listed, user);
         let mut verdict =
             self.gate.shared.verifier.verify_with(judge, self.client.address, user, password).await;
-        if matches!(&verdict, Verdict::Right { person, .. } if Sources::is_taken(listed, person)) {
+        if matches!(&verdict, Verdict::Right { person, .. } if Sources::is_taken(listed, &person.user, &person.source))
+        {
             verdict = Verdict::Wrong(TAKEN);
         }
         let login = match judge.source() {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::discovery::{Discovery, NoKeys};
 use super::key_set::KeySet;
+use crate::auth::seldom::Seldom;
 
 /// How often keys are fetched behind the traffic.
 const EVERY: Duration = Duration::from_mins(10);
@@ -20,8 +21,6 @@ const APART: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long keys are used without a fetch that succeeds.
 const LIFE: Duration = Duration::from_hours(24);
-/// How often a failure is logged.
-const WARN_EVERY: Duration = Duration::from_mins(1);
 
 /// The keys of one issuer. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +40,8 @@ struct Kept {
     state: Mutex<State>,
     /// Told at the end of each fetch.
     ended: watch::Sender<()>,
+    /// Failures in the log.
+    warnings: Seldom,
 }
 
 #[derive(Default)]
@@ -50,8 +51,6 @@ struct State {
     begun: Option<Instant>,
     is_fetching: bool,
     has_failed: bool,
-    /// The last failure that was logged.
-    warned: Option<Instant>,
 }
 
 struct Known {
@@ -64,7 +63,8 @@ struct Fetch(Keeper);
 
 impl Keeper {
     pub(super) fn new(issuer: &str, discovery: Discovery) -> Self {
-        let kept = Kept { state: Mutex::default(), ended: watch::Sender::new(()) };
+        let kept =
+            Kept { state: Mutex::default(), ended: watch::Sender::new(()), warnings: Seldom::default() };
         Self { issuer: issuer.into(), discovery, kept: Arc::new(kept) }
     }
 
@@ -144,8 +144,7 @@ impl Fetch {
         state.has_failed = fetched.is_err();
         match fetched {
             Ok(set) => state.keys = Some(Known { set: Arc::new(set), since: now }),
-            Err(error) if state.warned.is_none_or(|at| now.duration_since(at) >= WARN_EVERY) => {
-                state.warned = Some(now);
+            Err(error) if self.0.kept.warnings.is_due() => {
                 tracing::warn!(issuer = &*self.0.issuer, %error, "the keys of the issuer cannot be fetched");
             }
             Err(_) => {}

@@ -96,6 +96,12 @@ impl Issuers {
         self.all.is_empty()
     }
 
+    /// Whether this is a token for them to judge, if there are any. Which of them, and whether any,
+    /// [`Self::verify`] says.
+    pub(crate) fn take(&self, text: &Secret) -> bool {
+        !self.all.is_empty() && Self::is_token(text)
+    }
+
     /// Whether this is a JWS whose payload has an `iss`, whoever that is. Such a text is never sent
     /// on as a password.
     pub(crate) fn is_token(text: &Secret) -> bool {

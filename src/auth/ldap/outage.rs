@@ -1,45 +1,42 @@
-//! What the log says while a directory cannot be asked: once a minute, however many log in.
+//! What the log says while a directory cannot be asked, and when it can be again.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use super::super::seldom::Seldom;
 use super::failure::Failure;
 
-const PAUSE: Duration = Duration::from_secs(60);
-
 #[derive(Default)]
-pub(super) struct Outage(Mutex<Times>);
+pub(super) struct Outage {
+    errors: Seldom,
+    now: Mutex<Option<Times>>,
+}
 
-#[derive(Default)]
+/// Of an outage that goes on.
 struct Times {
-    /// When it began; `None` while the directory answers.
-    began: Option<Instant>,
-    /// When the log said so last, of this outage or an earlier one.
-    told: Option<Instant>,
-    /// Whether the log says that this outage began.
+    began: Instant,
+    /// Whether the log says that it began.
     is_known: bool,
 }
 
 impl Outage {
     pub(super) fn goes_on(&self, failure: &Failure) {
-        let now = Instant::now();
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        times.began.get_or_insert(now);
-        if times.told.is_none_or(|at| now.duration_since(at) >= PAUSE) {
-            (times.told, times.is_known) = (Some(now), true);
-            drop(times);
+        let is_due = self.errors.is_due();
+        let times = &mut *self.now();
+        times.get_or_insert(Times { began: Instant::now(), is_known: false }).is_known |= is_due;
+        if is_due {
             tracing::error!(cause = %failure, "the directory cannot be asked; its users get 503 unless they are remembered");
         }
     }
 
     pub(super) fn ended(&self) {
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (began, is_known) = (times.began.take(), std::mem::take(&mut times.is_known));
-        drop(times);
-        if let (Some(began), true) = (began, is_known) {
+        if let Some(Times { began, is_known: true }) = self.now().take() {
             tracing::info!(after_s = began.elapsed().as_secs(), "the directory answers again");
         }
+    }
+
+    fn now(&self) -> MutexGuard<'_, Option<Times>> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

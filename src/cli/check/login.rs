@@ -6,13 +6,14 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::SystemTime;
 
-use tokio::runtime::Builder;
-
+use super::wait::wait_for;
 use crate::access::Identity;
-use crate::auth::{Issuers, Judge, RefusedToken, Remote, Sources, Verdict, Verifier};
+use crate::auth::{Judge, RefusedToken, Remote, Source, Sources, Verdict, Verifier};
 use crate::secret::Secret;
 use crate::state::State;
 use crate::user::{Groups, User};
+
+const TAKEN: &str = "the name is that of a user in auth.htpasswd";
 
 /// The answer for one login.
 pub(super) struct Answer {
@@ -38,12 +39,7 @@ pub(super) fn answer(state: &State, name: &str, password: &Secret) -> Result<Ans
     let Some(sources) = &state.sources else {
         return Err("auth.mode is \"off\", so nobody logs in".to_owned());
     };
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("the system refuses: {error}"))?;
-    let login = runtime.block_on(log_in(state, sources, name, password));
-    // Does not wait for a name lookup.
-    runtime.shutdown_background();
-    let Login { facts, identity } = login?;
+    let Login { facts, identity } = wait_for(log_in(state, sources, name, password))??;
     let mut text = String::new();
     for (key, value) in facts {
         _ = writeln!(text, "{key:<9} {value}");
@@ -55,7 +51,7 @@ pub(super) fn answer(state: &State, name: &str, password: &Secret) -> Result<Ans
 }
 
 async fn log_in(state: &State, sources: &Sources, name: &str, password: &Secret) -> Result<Login, String> {
-    if sources.take_tokens() && Issuers::is_token(password) {
+    if sources.is_token(password) {
         return by_token(sources, password).await;
     }
     let listed = sources.listed().map_err(|_| "the htpasswd file cannot be read".to_owned())?;
@@ -72,14 +68,9 @@ async fn log_in(state: &State, sources: &Sources, name: &str, password: &Secret)
                 let groups = Groups::of("ldap", found.groups.iter().map(String::as_str), &named);
                 identity = Some(Identity::User(found.user, groups));
             }
-            let is_taken = |identity: &Identity| {
-                identity.user().is_some_and(|user| listed.person(user.as_bytes()).is_some())
-            };
-            if identity.as_ref().is_some_and(is_taken) {
-                facts.push(("refused", "the name is that of a user in auth.htpasswd".to_owned()));
-                identity = None;
-            }
-            if let Some(reason) = shown.refused {
+            let name = identity.as_ref().and_then(Identity::user);
+            let is_taken = name.is_some_and(|user| Sources::is_taken(&listed, user, &Source::Ldap));
+            if let Some(reason) = shown.refused.or(is_taken.then_some(TAKEN)) {
                 facts.push(("refused", reason.to_owned()));
                 identity = None;
             }
@@ -90,8 +81,8 @@ async fn log_in(state: &State, sources: &Sources, name: &str, password: &Secret)
             let verifier = Verifier::new(&state.config.auth).map_err(|error| error.to_string())?;
             let from = IpAddr::from(Ipv4Addr::LOCALHOST);
             match verifier.verify_with(judge, from, name.as_bytes(), password).await {
-                Verdict::Right { person, .. } if Sources::is_taken(&listed, &person) => {
-                    Ok(refused(&source, "the name is that of a user in auth.htpasswd"))
+                Verdict::Right { person, .. } if Sources::is_taken(&listed, &person.user, &person.source) => {
+                    Ok(refused(&source, TAKEN))
                 }
                 Verdict::Right { person, .. } => {
                     Ok(accepted(&source, Identity::User(person.user, person.groups)))
