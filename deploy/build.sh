@@ -42,7 +42,8 @@ fi
 # Separated by a character that no path has.
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${rust[*]}")
 export CARGO_ENCODED_RUSTFLAGS
-export CFLAGS="${c[*]} ${CFLAGS-}"
+# Nothing unwinds through C, so it needs no tables for that.
+export CFLAGS="${c[*]} -fno-asynchronous-unwind-tables ${CFLAGS-}"
 # mimalloc has the time of its compilation in it, unless it is given one.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
