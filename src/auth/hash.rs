@@ -22,8 +22,8 @@ const ROUNDS_PER_UNIT: u32 = 160;
 /// for `$5$` and `$6$` with its square.
 const LONGEST_LEGACY_PASSWORD: usize = 512;
 
-/// SHA-256 of the text of a stored hash, or of what stands for it at another source. Tells two apart
-/// without revealing either.
+/// SHA-256 of the text of a stored hash, or of what stands for it at another source. Tells two
+/// apart without revealing either.
 pub(super) type Fingerprint = [u8; 32];
 
 /// The stored hash of a password. `Debug` does not print it.

@@ -173,3 +173,40 @@ fn wrong_tokens_of_one_network_are_throttled_and_right_ones_are_not() {
     assert_eq!(statuses, [401, 401, 401, 429, 429]);
     assert_eq!(log_in(&tidegate, &issuer.token()).status, 200);
 }
+
+/// The example of the manual, with GitHub's claims for a run that an outsider can cause.
+#[test]
+fn pull_request_target_and_forks() {
+    let page = include_str!("../../../docs/github-actions.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let line = |key: &str| example.lines().find(|line| line.starts_with(key)).unwrap();
+    let rest = format!("{}\n{}", line("require"), line("user"));
+    let (issuer, recorder) = (TokenIssuer::start(), Recorder::start());
+    let rules = RULES.replace("${user}/**", "octo-repo/**");
+    let settings = Settings::for_upstream(&recorder.url()).set("auth.throttle", "{ failures = 0 }");
+    std::fs::write(settings.path().join("issuer.crt"), issuer.ca()).unwrap();
+    let tidegate = Tidegate::start(settings.tables(&entry(&issuer, "gitlab", &rest)).tables(&rules));
+    let run = json!({
+        "repository": "octo-org/octo-repo", "repository_id": "74", "repository_owner_id": "65",
+        "ref": "refs/heads/main", "event_name": "push",
+    });
+    let with = |changes: Value| {
+        let mut claims = run.clone();
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        log_in(&tidegate, &issuer.sign(&issuer.claims_but(&claims))).status
+    };
+    assert_eq!(with(json!({})), 200);
+    for (whose, changes) in [
+        ("a pull request", json!({ "ref": "refs/pull/7/merge", "event_name": "pull_request" })),
+        ("a branch", json!({ "ref": "refs/heads/main/../x" })),
+        ("a tag", json!({ "ref": "refs/tags/main" })),
+        (
+            "a fork",
+            json!({ "repository": "other/octo-repo", "repository_id": "99", "repository_owner_id": "66" }),
+        ),
+        ("a new repository of the same name", json!({ "repository_id": "99" })),
+        ("nobody knows", json!({ "ref": null })),
+    ] {
+        assert_eq!(with(changes), 401, "{whose}");
+    }
+}

@@ -102,3 +102,16 @@ fn a_push_with_many_logins_at_once_is_one_bind() {
     }
     assert_eq!(slapd.binds("uid=alice"), 1);
 }
+
+#[test]
+fn decisions_cached_for_others() {
+    let slapd = Slapd::start();
+    let (_recorder, tidegate) = start(&slapd, |settings| settings);
+    assert_eq!(login(&tidegate, ALICE).status, 200);
+    for (user, password) in
+        [(BOB.0, ALICE.1), (ALICE.0, BOB.1), (ALICE.0, "alice-password2"), ("alic", "ealice-password")]
+    {
+        assert_eq!(login(&tidegate, (user, password)).status, 401, "{user} {password}");
+    }
+    assert_eq!(login(&tidegate, ALICE).status, 200);
+}

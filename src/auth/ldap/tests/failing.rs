@@ -118,7 +118,7 @@ async fn a_server_that_knows_no_size_limit_is_read_no_further() {
 }
 
 #[tokio::test]
-async fn codes_that_say_nothing_about_the_user_are_unavailable() {
+async fn fail_open_never_whatever_the_directory_answers() {
     for code in [1, 3, 11, 32, 50, 51, 52, 53, 80] {
         let (_folder, server) = server(move |tag, id| Some(ended(tag, id, code)));
         is_unavailable(settings(vec![server])).await;

@@ -87,3 +87,23 @@ async fn a_group_base_that_is_not_there_is_unavailable() {
     let ldap = ldap(&config::Ldap { group_base, ..slapd.settings(vec![slapd.socket()]) }, ALL);
     assert_eq!(login(&ldap, "alice", "alice-password").await, Err(Judgement::Unavailable));
 }
+
+#[tokio::test]
+async fn the_nested_group_rule_of_active_directory_finds_nobody_elsewhere() {
+    let slapd = Slapd::start();
+    let group_filter = Filter::parse("(member:1.2.840.113556.1.4.1941:=${dn})").unwrap();
+    let ldap = ldap(&config::Ldap { group_filter, ..slapd.settings(vec![slapd.socket()]) }, ALL);
+    assert_eq!(groups_of(&ldap, "alice").await, [""; 0], "in no group, and in");
+}
+
+#[tokio::test]
+async fn token_groups_and_member_of_are_not_used() {
+    let slapd = Slapd::start();
+    let ldap = ldap(&config::Ldap { nested: 2, ..slapd.settings(vec![slapd.socket()]) }, ALL);
+    assert_eq!(groups_of(&ldap, "alice").await.len(), 3);
+    let asked = slapd.log(&[" SRCH attr="]);
+    let uses = |line: &String| {
+        line.to_lowercase().contains("tokengroups") || line.to_lowercase().contains("memberof")
+    };
+    assert!(asked.len() >= 2 && !asked.iter().any(uses), "{asked:?}");
+}
