@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use crate::peers::Peer;
+use crate::machine;
+use crate::peers::{Installed, Peer};
 use crate::quantity::Quantity;
 use crate::results::Results;
 use crate::table::digits;
@@ -31,8 +32,8 @@ const GROUPS: [Group; 8] = [
 ];
 
 const WIDTH: usize = 760;
-const LEFT: usize = 110;
-const LONGEST: f64 = 540.0;
+const LEFT: usize = 125;
+const LONGEST: f64 = 525.0;
 const BAR: usize = 14;
 const STEP: usize = 18;
 
@@ -41,12 +42,14 @@ const OWN: &str = "#e8590c";
 const OTHERS: &str = "#7a8794";
 const TEXT: &str = "#6e7781";
 
-pub fn svg(results: &Results, peers: &[Peer]) -> String {
+pub fn svg(results: &Results, peers: &[Installed]) -> String {
     let mut body = String::new();
     let mut y = 34;
     for (workload, quantity, title) in GROUPS {
-        let bars: Vec<(Peer, Option<f64>)> =
-            peers.iter().map(|peer| (*peer, results.median(workload, quantity, *peer))).collect();
+        let bars: Vec<(Peer, Option<f64>)> = peers
+            .iter()
+            .map(|installed| (installed.peer, results.median(workload, quantity, installed.peer)))
+            .collect();
         let most = bars.iter().filter_map(|(_, value)| *value).fold(0.0, f64::max);
         if most <= 0.0 {
             continue;
@@ -59,10 +62,17 @@ pub fn svg(results: &Results, peers: &[Peer]) -> String {
             y += STEP;
         }
     }
+    y += 12;
+    let versions =
+        peers.iter().map(|installed| format!("{} {}", installed.peer.name(), installed.versions()));
+    for line in std::iter::once(machine::description()).chain(versions) {
+        y += 15;
+        let _ = writeln!(body, r#"<text x="8" y="{y}" font-size="11">{line}</text>"#);
+    }
     let height = y + 12;
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="system-ui, sans-serif" font-size="13" fill="{TEXT}" role="img">
-<title>tidegate beside nginx, haproxy and caddy</title>
+<title>tidegate beside nginx, haproxy, caddy and envoy</title>
 <text x="8" y="24" font-size="17" font-weight="600">tidegate beside its peers</text>
 {body}</svg>
 "#

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Outcome;
 use crate::http1::{Http1, Request};
-use crate::peers::{Peer, Site};
+use crate::peers::{Installed, Site};
 use crate::process::Process;
 use crate::scratch::{Scratch, Users};
-use crate::target::{Reads, Target};
+use crate::target::{Groups, Reads, Target};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -23,23 +23,27 @@ impl Front {
     /// Starts a peer in front of `upstream` and waits until the user can sign in, but no longer
     /// than `patience`.
     pub async fn start(
-        peer: Peer,
+        peer: &Installed,
         scratch: &mut Scratch,
         upstream: SocketAddr,
         users: Option<Users>,
+        groups: Groups,
         patience: Duration,
     ) -> Outcome<Front> {
         let site = Site {
-            folder: scratch.folder(peer.name())?,
+            program: peer.program.clone(),
+            version: peer.version.clone(),
+            folder: scratch.folder(peer.peer.name())?,
             port: free_port()?,
             certificate: scratch.certificate.clone(),
             key: scratch.key.clone(),
             upstream,
             htpasswd: users.map(|users| scratch.htpasswd(users)).transpose()?,
+            post_quantum: groups == Groups::Go,
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, site.port));
-        let target = Target::new(address, &scratch.certificate_der, users.is_some())?;
-        let (command, end) = peer.prepare(&site)?;
+        let target = Target::new(address, &scratch.certificate_der, users.is_some(), groups)?;
+        let (command, end) = peer.peer.prepare(&site)?;
         let began = Instant::now();
         let mut process = Process::start(&command, &site.folder, end)?;
         let request = Request::new("GET", "/v2/", &target);

@@ -15,6 +15,7 @@ mod front;
 mod goals;
 mod http1;
 mod http2;
+mod machine;
 mod meter;
 mod options;
 mod peers;
@@ -35,8 +36,7 @@ mod workloads;
 
 use std::fs;
 use std::io::{IsTerminal as _, stderr};
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser as _;
@@ -45,7 +45,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::failure::Outcome;
 use crate::meter::Measured;
 use crate::options::Options;
-use crate::peers::Peer;
+use crate::peers::{Installed, Peer};
 use crate::registry::Registry;
 use crate::results::Results;
 use crate::scale::{SMOKE, Scale};
@@ -68,8 +68,8 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Outcome<ExitCode> {
-    let mut peers = Peer::ALL.to_vec();
-    peers.retain(|peer| *peer == Peer::Tidegate || options.peers.is_empty() || options.peers.contains(peer));
+    let (folder, baseline) = (options.peers_folder()?, options.baseline()?);
+    let peers = peers::find(&options.peers(), folder.as_deref(), baseline.as_deref())?;
     let wanted = |workload: &Workload| {
         options.only.is_empty() || options.only.iter().any(|name| name == workload.name)
     };
@@ -89,11 +89,14 @@ fn measure(options: &Options) -> Outcome<ExitCode> {
 /// of them.
 fn smoke() -> Outcome<ExitCode> {
     let began = Instant::now();
-    let results = run(&Peer::ALL, |_| true, &SMOKE)?;
+    let mut peers = Peer::ALL.to_vec();
+    peers.retain(|peer| *peer != Peer::TidegateBefore);
+    let peers = peers::find(&peers, None, None)?;
+    let results = run(&peers, |_| true, &SMOKE)?;
     for cell in results.failures() {
         println!("side_by_side: {} with {}: {}", cell.workload, cell.peer.name(), cell.reason);
     }
-    let all_serve = Peer::ALL.iter().all(|peer| results.has_any(*peer));
+    let all_serve = peers.iter().all(|installed| results.has_any(installed.peer));
     let code = if all_serve { verdict(&results) } else { ExitCode::FAILURE };
     let outcome = if code == ExitCode::SUCCESS { "every workload works" } else { "FAILED" };
     println!("side_by_side: {outcome} ({} s)", began.elapsed().as_secs());
@@ -108,12 +111,12 @@ fn verdict(results: &Results) -> ExitCode {
 
 /// Runs every workload with every peer, round by round, so that a disturbance of the machine
 /// affects all of them.
-fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Outcome<Results> {
-    install(peers)?;
+fn run(peers: &[Installed], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Outcome<Results> {
     allow_many_files()?;
     let mut cells = Vec::new();
     for workload in workloads::ALL.iter().filter(|workload| wanted(workload)) {
-        cells.extend(peers.iter().filter(|peer| workload.is_for(**peer)).map(|peer| (workload, *peer)));
+        let serving = peers.iter().filter(|installed| workload.is_for(installed.peer));
+        cells.extend(serving.map(|installed| (workload, installed)));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -124,8 +127,8 @@ fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Out
         let mut results = Results::default();
         let mut slow = Vec::new();
         for round in 1..=scale.rounds {
-            for (workload, peer) in &cells {
-                let (workload, peer) = (*workload, *peer);
+            for (workload, installed) in &cells {
+                let peer = installed.peer;
                 let again =
                     results.failure(workload.name, peer).is_none() && !slow.contains(&(workload.name, peer));
                 if !again {
@@ -139,9 +142,9 @@ fn run(peers: &[Peer], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -> Out
                     eprint!("\r{:78}\rround {round}: {}, {}", "", workload.title, peer.name());
                 }
                 let begun = Instant::now();
-                let run = workload.run(peer, &mut scratch, &upstreams, scale);
+                let run = workload.run(installed, &mut scratch, &upstreams, scale);
                 results.add(workload.name, peer, in_time(run).await?);
-                if peer != Peer::Tidegate && begun.elapsed() > scale.patience {
+                if !peer.is_tidegate() && begun.elapsed() > scale.patience {
                     slow.push((workload.name, peer));
                 }
             }
@@ -162,15 +165,6 @@ async fn in_time(run: impl Future<Output = Outcome<Measured>>) -> Outcome<Outcom
         }
         _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
     }
-}
-
-fn install(peers: &[Peer]) -> Outcome<()> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/install-packages.sh");
-    let mut command = Command::new(script);
-    command
-        .args(["docker-registry", "setpriv=util-linux"])
-        .args(peers.iter().filter_map(|peer| peer.program()));
-    if command.status()?.success() { Ok(()) } else { Err("a peer could not be installed".into()) }
 }
 
 /// Thousands of connections need descriptors, here and in the proxies.

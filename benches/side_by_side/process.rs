@@ -87,7 +87,7 @@ impl Drop for Process {
 }
 
 /// Debian keeps nginx and haproxy in sbin, which not every user has in PATH.
-fn path() -> String {
+pub fn path() -> String {
     format!("{}:/usr/local/sbin:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }
 

@@ -2,18 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::peers::Peer;
+use crate::machine;
+use crate::peers::Installed;
 use crate::results::Results;
 use crate::scale::Scale;
 use crate::workloads;
 
 /// Each quantity with its unit, median and rounds, in the unit of the table.
-pub fn json(results: &Results, peers: &[Peer], scale: &Scale) -> Value {
+pub fn json(results: &Results, peers: &[Installed], scale: &Scale) -> Value {
     let mut rows = Vec::new();
     for workload in &workloads::ALL {
         for quantity in results.quantities(workload.name) {
             let mut values = Map::new();
-            for peer in peers {
+            for Installed { peer, .. } in peers {
                 let median = results.median(workload.name, quantity, *peer);
                 let rounds = results.rounds(workload.name, quantity, *peer);
                 let rounds: Vec<f64> = rounds.iter().map(|value| quantity.shown(*value)).collect();
@@ -33,5 +34,15 @@ pub fn json(results: &Results, peers: &[Peer], scale: &Scale) -> Value {
         .iter()
         .map(|cell| json!({ "workload": cell.workload, "peer": cell.peer.name(), "reason": cell.reason }))
         .collect();
-    json!({ "scale": scale.name, "rows": rows, "failures": failures })
+    let versions: Map<String, Value> = peers
+        .iter()
+        .map(|installed| (installed.peer.name().to_owned(), installed.versions().into()))
+        .collect();
+    json!({
+        "scale": scale.name,
+        "machine": machine::description(),
+        "versions": versions,
+        "rows": rows,
+        "failures": failures,
+    })
 }

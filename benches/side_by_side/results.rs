@@ -39,11 +39,15 @@ impl Results {
         if self.failure(workload, peer).is_some() {
             return None;
         }
-        let mut values = self.rounds(workload, quantity, peer).to_vec();
-        values.sort_by(f64::total_cmp);
-        let upper = *values.get(values.len() / 2)?;
-        let lower = *values.get((values.len() - 1) / 2)?;
-        Some(f64::midpoint(lower, upper))
+        quantile(self.rounds(workload, quantity, peer), 0.5)
+    }
+
+    /// Half of the interquartile range of the rounds, divided by their median.
+    pub fn spread(&self, workload: &str, quantity: Quantity, peer: Peer) -> Option<f64> {
+        let rounds = self.rounds(workload, quantity, peer);
+        let (first, middle, third) =
+            (quantile(rounds, 0.25)?, quantile(rounds, 0.5)?, quantile(rounds, 0.75)?);
+        (rounds.len() > 1 && middle > 0.0).then(|| (third - first) / 2.0 / middle)
     }
 
     /// One value per round, in order.
@@ -80,4 +84,13 @@ impl Results {
     pub fn failure(&self, workload: &str, peer: Peer) -> Option<&FailedCell> {
         self.failures.iter().find(|cell| cell.workload == workload && cell.peer == peer)
     }
+}
+
+/// The value below which this share of all values is, between the two nearest ones.
+fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let at = share * (values.len().checked_sub(1)?) as f64;
+    let (lower, upper) = (values[at.floor() as usize], values[at.ceil() as usize]);
+    Some(lower + (upper - lower) * at.fract())
 }

@@ -41,10 +41,10 @@ pub struct Scale {
 
 pub const FULL: Scale = Scale {
     name: "full",
-    rounds: 3,
-    budget: Duration::from_secs(840),
+    rounds: 5,
+    budget: Duration::from_secs(90 * 60),
     start: Duration::from_secs(15),
-    patience: Duration::from_secs(5),
+    patience: Duration::from_secs(10),
     blob: 1024 * MIB,
     long_blob: 20 * 1024 * MIB,
     several_blob: 256 * MIB,
@@ -60,10 +60,10 @@ pub const FULL: Scale = Scale {
 
 pub const QUICK: Scale = Scale {
     name: "quick",
-    rounds: 3,
-    budget: Duration::from_secs(105),
+    rounds: 5,
+    budget: Duration::from_secs(15 * 60),
     start: Duration::from_secs(6),
-    patience: Duration::from_secs(1),
+    patience: Duration::from_secs(4),
     blob: 128 * MIB,
     long_blob: 1024 * MIB,
     several_blob: 64 * MIB,

@@ -2,19 +2,24 @@
 
 use std::fmt::Write as _;
 
-use crate::peers::Peer;
+use crate::machine;
+use crate::peers::{Installed, Peer};
+use crate::quantity::Quantity;
 use crate::results::Results;
 use crate::workloads;
 
-const TITLE: usize = 36;
-const LABEL: usize = 18;
-const OWN: usize = 10;
-const COLUMN: usize = 18;
+const TITLE: usize = 34;
+const LABEL: usize = 17;
+const OWN: usize = 12;
+const COLUMN: usize = 22;
 
-pub fn text(results: &Results, peers: &[Peer]) -> String {
-    let mut out = String::new();
-    let _ = write!(out, "{:TITLE$}{:LABEL$}", "", "");
-    for peer in peers {
+pub fn text(results: &Results, peers: &[Installed]) -> String {
+    let mut out = format!("{}\n", machine::description());
+    for installed in peers {
+        let _ = writeln!(out, "{:16}{}", installed.peer.name(), installed.versions());
+    }
+    let _ = write!(out, "\n{:TITLE$}{:LABEL$}", "", "");
+    for Installed { peer, .. } in peers {
         let width = if *peer == Peer::Tidegate { OWN } else { COLUMN };
         let _ = write!(out, "{:>width$}", peer.name());
     }
@@ -24,15 +29,13 @@ pub fn text(results: &Results, peers: &[Peer]) -> String {
             let title = if row == 0 { workload.title } else { "" };
             let _ = write!(out, "{title:TITLE$}{:LABEL$}", quantity.label());
             let own = results.median(workload.name, quantity, Peer::Tidegate);
-            for peer in peers {
-                let value = results.median(workload.name, quantity, *peer);
-                let width = if *peer == Peer::Tidegate { OWN } else { COLUMN };
-                let cell = match value {
-                    None => "–".to_owned(),
-                    Some(value) if *peer == Peer::Tidegate => digits(quantity.shown(value)),
-                    Some(value) => format!("{} {:>8}", digits(quantity.shown(value)), ratio(own, value)),
+            for Installed { peer, .. } in peers {
+                let value = value(results, workload.name, quantity, *peer);
+                let _ = match results.median(workload.name, quantity, *peer) {
+                    _ if *peer == Peer::Tidegate => write!(out, "{value:>OWN$}"),
+                    None => write!(out, "{value:>COLUMN$}"),
+                    Some(other) => write!(out, "{:>COLUMN$}", format!("{value} {:>8}", ratio(own, other))),
                 };
-                let _ = write!(out, "{cell:>width$}");
             }
             out.push('\n');
         }
@@ -51,6 +54,14 @@ pub fn digits(value: f64) -> String {
         size if size >= 1.0 => format!("{value:.2}"),
         _ => format!("{value:.3}"),
     }
+}
+
+/// The median with its spread, such as `0.920 ±3%`, or a dash.
+fn value(results: &Results, workload: &str, quantity: Quantity, peer: Peer) -> String {
+    let Some(median) = results.median(workload, quantity, peer) else { return "–".to_owned() };
+    let spread = results.spread(workload, quantity, peer);
+    let spread = spread.map_or(String::new(), |spread| format!(" ±{:.0}%", spread * 100.0));
+    digits(quantity.shown(median)) + &spread
 }
 
 fn ratio(own: Option<f64>, other: f64) -> String {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::client::Resumption;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::BufReader;
@@ -36,6 +37,15 @@ pub enum Handshake {
     Resumed,
 }
 
+/// The key agreement that clients offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Groups {
+    /// X25519 alone, so that all proxies do the same work.
+    Classic,
+    /// As Go and OpenSSL 3.5 do: X25519MLKEM768 first, with keys for both.
+    Go,
+}
+
 /// The number of bytes to read from the kernel at once.
 #[derive(Clone, Copy)]
 pub enum Reads {
@@ -62,14 +72,15 @@ impl Target {
         address: SocketAddr,
         certificate: &CertificateDer<'static>,
         signs_in: bool,
+        groups: Groups,
     ) -> Outcome<Target> {
         let full = |protocol: &[u8]| -> Outcome<ClientConfig> {
-            let mut config = config(certificate)?;
+            let mut config = config(certificate, groups)?;
             config.alpn_protocols = vec![protocol.to_vec()];
             config.resumption = Resumption::disabled();
             Ok(config)
         };
-        let mut resuming = config(certificate)?;
+        let mut resuming = config(certificate, groups)?;
         resuming.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Target {
             address,
@@ -125,11 +136,15 @@ pub fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// TLS 1.3 with one cipher and one group, so that all proxies do the same work.
-fn config(certificate: &CertificateDer<'static>) -> Outcome<ClientConfig> {
+/// TLS 1.3 with one cipher, so that all proxies do the same work.
+fn config(certificate: &CertificateDer<'static>, groups: Groups) -> Outcome<ClientConfig> {
+    let kx_groups = match groups {
+        Groups::Classic => vec![kx_group::X25519],
+        Groups::Go => vec![kx_group::X25519MLKEM768, kx_group::X25519],
+    };
     let provider = CryptoProvider {
         cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256],
-        kx_groups: vec![aws_lc_rs::kx_group::X25519],
+        kx_groups,
         ..aws_lc_rs::default_provider()
     };
     let mut roots = RootCertStore::empty();

@@ -1,4 +1,4 @@
-//! Debian's haproxy, with the settings it needs to do what the recipe does.
+//! haproxy, with the settings it needs to do what the recipe does.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -34,7 +34,7 @@ defaults
     timeout server 900s
 {users}
 frontend door
-    bind 127.0.0.1:{port} ssl crt {bundle} alpn h2,http/1.1 ssl-min-ver TLSv1.2 ciphersuites TLS_AES_128_GCM_SHA256 curves X25519
+    bind 127.0.0.1:{port} ssl crt {bundle} alpn h2,http/1.1 ssl-min-ver TLSv1.2 ciphersuites TLS_AES_128_GCM_SHA256 curves {curves}
     {auth}
     option forwardfor
     http-request set-header X-Real-IP %[src]
@@ -44,12 +44,13 @@ backend registry
     server registry {upstream}
 ",
         port = site.port,
+        curves = site.groups("X25519MLKEM768:X25519", "X25519"),
         bundle = bundle.display(),
         upstream = site.upstream,
     );
     let file = site.folder.join("haproxy.cfg");
     fs::write(&file, settings)?;
-    let mut command = Command::new("haproxy");
+    let mut command = Command::new(&site.program);
     command.arg("-db").arg("-f").arg(file);
     Ok(command)
 }

@@ -1,8 +1,8 @@
 //! nginx in two versions: as in the registry's documentation, and as an expert would configure it
 //! for a registry.
 //!
-//! Both differ from the recipe where a fair comparison requires it: TLS 1.3 with one cipher and
-//! group, HTTP/2, more than 1024 connections, and no limit of 1000 requests per kept-alive
+//! Both differ from the recipe where a fair comparison requires it: TLS 1.3 with one cipher,
+//! HTTP/2, more than 1024 connections, and no limit of 1000 requests per kept-alive
 //! connection.
 
 use std::fs;
@@ -36,6 +36,9 @@ pub fn prepare(site: &Site, variant: &Variant) -> Outcome<Command> {
     let auth = site.htpasswd.as_ref().map_or(String::new(), |file| {
         format!("auth_basic 'Registry realm'; auth_basic_user_file {};", file.display())
     });
+    // The older way is deprecated since 1.25.1.
+    let (http2, listen) =
+        if site.version.is_at_least(1, 26) { ("http2 on;", "ssl") } else { ("", "ssl http2") };
     let settings = format!(
         r#"daemon off;
 user root;
@@ -57,13 +60,14 @@ http {{
     '' 'registry/2.0';
   }}
   server {{
-    listen 127.0.0.1:{port} ssl http2;
+    listen 127.0.0.1:{port} {listen};
+    {http2}
     server_name localhost;
     ssl_certificate {certificate};
     ssl_certificate_key {key};
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
-    ssl_ecdh_curve X25519;
+    ssl_ecdh_curve {curves};
     ssl_prefer_server_ciphers on;
     ssl_session_cache shared:SSL:10m;
     keepalive_requests 1000000;
@@ -88,13 +92,14 @@ http {{
         upstream = site.upstream,
         keep = variant.upstream,
         port = site.port,
+        curves = site.groups("X25519MLKEM768:X25519", "X25519"),
         certificate = site.certificate.display(),
         key = site.key.display(),
         location = variant.location,
     );
     let file = site.folder.join("nginx.conf");
     fs::write(&file, settings)?;
-    let mut command = Command::new("nginx");
+    let mut command = Command::new(&site.program);
     command.arg("-p").arg(&site.folder).arg("-c").arg(file).args(["-e", "error.log"]);
     Ok(command)
 }

@@ -31,7 +31,7 @@ access = "access.log"
     );
     let file = site.folder.join("proxy.toml");
     fs::write(&file, settings)?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let mut command = Command::new(&site.program);
     command.arg("serve").arg("--config").arg(file);
     Ok(command)
 }

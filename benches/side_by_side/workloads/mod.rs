@@ -16,11 +16,11 @@ use crate::failure::Outcome;
 use crate::front::Front;
 use crate::http1::Framing;
 use crate::meter::Measured;
-use crate::peers::Peer;
+use crate::peers::{Installed, Peer};
 use crate::quantity::Quantity;
 use crate::scale::Scale;
 use crate::scratch::{Scratch, Users};
-use crate::target::{Handshake, Protocol};
+use crate::target::{Groups, Handshake, Protocol};
 
 pub struct Workload {
     pub name: &'static str,
@@ -103,7 +103,13 @@ const fn line(name: &'static str, title: &'static str, users: Option<Users>, loa
 
 impl Workload {
     pub fn is_for(&self, peer: Peer) -> bool {
-        !matches!(self.load, Load::LongPull) || peer == Peer::Tidegate
+        match self.load {
+            Load::LongPull => peer == Peer::Tidegate,
+            // These are about passwords, or refuse the wrong ones.
+            Load::SignedIn | Load::BesideStrangers | Load::ManyUsers => peer.checks_passwords(),
+            Load::Gets => self.users.is_none() || peer.checks_passwords(),
+            _ => true,
+        }
     }
 
     pub fn needs_registry(&self) -> bool {
@@ -113,14 +119,14 @@ impl Workload {
     /// Starts a fresh peer and applies the load once.
     pub async fn run(
         &self,
-        peer: Peer,
+        peer: &Installed,
         scratch: &mut Scratch,
         upstreams: &Upstreams,
         scale: &Scale,
     ) -> Outcome<Measured> {
         let upstream = if self.needs_registry() { upstreams.real } else { upstreams.cheap };
         let users = self.users.map(|users| Users { count: users.count.min(scale.users), ..users });
-        let front = Front::start(peer, scratch, upstream, users, scale.start).await?;
+        let front = Front::start(peer, scratch, upstream, users, Groups::Classic, scale.start).await?;
         let stage = Stage { front: &front, scale };
         match self.load {
             Load::Pull(protocol) => pull::one(&stage, protocol, scale.blob).await,
