@@ -7,12 +7,15 @@ use crate::machine;
 use crate::peers::{Installed, Peer};
 use crate::quantity::Quantity;
 use crate::results::Results;
-use crate::table::digits;
+use crate::table::{about, digits};
 
 /// A group of bars: a workload, the quantity, and the heading.
 type Group = (&'static str, Quantity, &'static str);
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 11] = [
+    ("docker-pull", Quantity::CpuPerImage, "docker pull of 8 layers of 4 MiB: CPU ms, less is better"),
+    ("docker-push", Quantity::CpuPerImage, "docker push of 8 layers of 4 MiB: CPU ms, less is better"),
+    ("crane-pull", Quantity::CpuPerImage, "crane pull of 8 layers of 4 MiB: CPU ms, less is better"),
     ("pull-h1", Quantity::CpuPerGib, "Pull: CPU seconds per GiB, less is better"),
     ("push-chunked", Quantity::CpuPerGib, "Push, chunked: CPU seconds per GiB, less is better"),
     (
@@ -25,7 +28,11 @@ const GROUPS: [Group; 8] = [
         Quantity::RequestsPerCpuSecond,
         "Manifests without a password: requests per CPU second, more is better",
     ),
-    ("handshake", Quantity::HandshakesPerCpuSecond, "Full handshakes per CPU second, more is better"),
+    (
+        "handshake-go",
+        Quantity::HandshakesPerCpuSecond,
+        "Full handshakes with clients like Go, per CPU second, more is better",
+    ),
     ("strangers", Quantity::P99, "Request beside 16 who guess passwords: p99 in ms, less is better"),
     ("pulls-8", Quantity::P99, "HEAD beside 8 pulls: p99 in ms, less is better"),
     ("idle", Quantity::BytesPerConnection, "Memory: KB per idle TLS connection, less is better"),
@@ -64,7 +71,7 @@ pub fn svg(results: &Results, peers: &[Installed]) -> String {
     }
     y += 12;
     let versions =
-        peers.iter().map(|installed| format!("{} {}", installed.peer.name(), installed.versions()));
+        peers.iter().map(|installed| format!("{} {}", installed.peer.name(), about(installed, results)));
     for line in std::iter::once(machine::description()).chain(versions) {
         y += 15;
         let _ = writeln!(body, r#"<text x="8" y="{y}" font-size="11">{line}</text>"#);

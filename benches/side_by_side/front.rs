@@ -17,6 +17,8 @@ pub struct Front {
     pub target: Target,
     /// The time from the start of the process to the first 200.
     pub start_up: Duration,
+    /// The group that it agreed on keys with.
+    pub group: Option<String>,
 }
 
 impl Front {
@@ -48,9 +50,16 @@ impl Front {
         let mut process = Process::start(&command, &site.folder, end)?;
         let request = Request::new("GET", "/v2/", &target);
         loop {
-            let answer = async { Http1::connect(&target, Reads::Small).await?.expect(&request, 200).await };
+            let answer = async {
+                let mut client = Http1::connect(&target, Reads::Small).await?;
+                client.expect(&request, 200).await?;
+                Outcome::Ok(client.connection().get_ref().1.negotiated_key_exchange_group())
+            };
             match answer.await {
-                Ok(_) => return Ok(Front { process, target, start_up: began.elapsed() }),
+                Ok(group) => {
+                    let group = group.map(|group| format!("{:?}", group.name()));
+                    return Ok(Front { process, target, start_up: began.elapsed(), group });
+                }
                 Err(_) if process.has_ended() => {
                     return Err(format!("it does not start: {}", process.last_words()).into());
                 }

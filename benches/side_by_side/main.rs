@@ -43,7 +43,6 @@ use clap::Parser as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::Outcome;
-use crate::meter::Measured;
 use crate::options::Options;
 use crate::peers::{Installed, Peer};
 use crate::registry::Registry;
@@ -158,7 +157,7 @@ fn run(peers: &[Installed], wanted: impl Fn(&Workload) -> bool, scale: &Scale) -
 
 /// The outcome of a run, within the time limit. An interrupt ends the bench and everything it
 /// started.
-async fn in_time(run: impl Future<Output = Outcome<Measured>>) -> Outcome<Outcome<Measured>> {
+async fn in_time<T>(run: impl Future<Output = Outcome<T>>) -> Outcome<Outcome<T>> {
     tokio::select! {
         outcome = tokio::time::timeout(RUN, run) => {
             Ok(outcome.unwrap_or_else(|_| Err(format!("it took longer than {} s", RUN.as_secs()).into())))

@@ -47,6 +47,17 @@ impl Meter<'_> {
         ])
     }
 
+    /// Ends the measurement of this many images, with this many bytes in all.
+    pub fn images(&self, count: usize, bytes: u64) -> Outcome<Measured> {
+        let (cpu, wall) = self.seconds()?;
+        let count = count as f64;
+        Ok(vec![
+            (Quantity::CpuPerImage, cpu / count),
+            (Quantity::CpuPerGib, cpu / (bytes as f64 / GIB)),
+            (Quantity::ImagesPerSecond, count / wall),
+        ])
+    }
+
     pub fn disk_bytes(&self) -> Outcome<u64> {
         Ok(usage::disk(self.process)?.saturating_sub(self.disk))
     }

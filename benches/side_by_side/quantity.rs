@@ -2,8 +2,10 @@
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Quantity {
+    CpuPerImage,
     CpuPerGib,
     MegabytesPerSecond,
+    ImagesPerSecond,
     RequestsPerCpuSecond,
     RequestsPerSecond,
     HandshakesPerCpuSecond,
@@ -20,8 +22,10 @@ impl Quantity {
     /// The quantity's label in the table, with the unit it is shown in.
     pub fn label(self) -> &'static str {
         match self {
+            Quantity::CpuPerImage => "CPU ms/image",
             Quantity::CpuPerGib => "CPU s/GiB",
             Quantity::MegabytesPerSecond => "wall MB/s",
+            Quantity::ImagesPerSecond => "wall images/s",
             Quantity::RequestsPerCpuSecond => "requests/CPU s",
             Quantity::RequestsPerSecond => "wall requests/s",
             Quantity::HandshakesPerCpuSecond => "handshakes/CPU s",
@@ -39,7 +43,7 @@ impl Quantity {
     pub fn shown(self, value: f64) -> f64 {
         match self {
             Quantity::MegabytesPerSecond => value / 1e6,
-            Quantity::Median | Quantity::P99 | Quantity::StartUp => value * 1e3,
+            Quantity::CpuPerImage | Quantity::Median | Quantity::P99 | Quantity::StartUp => value * 1e3,
             Quantity::BytesPerConnection => value / 1e3,
             Quantity::BytesPerTransfer | Quantity::DiskBytes => value / (1024.0 * 1024.0),
             _ => value,

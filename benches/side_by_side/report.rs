@@ -6,7 +6,7 @@ use crate::machine;
 use crate::peers::Installed;
 use crate::results::Results;
 use crate::scale::Scale;
-use crate::workloads;
+use crate::{table, workloads};
 
 /// Each quantity with its unit, median and rounds, in the unit of the table.
 pub fn json(results: &Results, peers: &[Installed], scale: &Scale) -> Value {
@@ -36,7 +36,7 @@ pub fn json(results: &Results, peers: &[Installed], scale: &Scale) -> Value {
         .collect();
     let versions: Map<String, Value> = peers
         .iter()
-        .map(|installed| (installed.peer.name().to_owned(), installed.versions().into()))
+        .map(|installed| (installed.peer.name().to_owned(), table::about(installed, results).into()))
         .collect();
     json!({
         "scale": scale.name,

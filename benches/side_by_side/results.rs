@@ -11,6 +11,7 @@ use crate::quantity::Quantity;
 pub struct Results {
     values: BTreeMap<(&'static str, Quantity, Peer), Vec<f64>>,
     failures: Vec<FailedCell>,
+    groups: BTreeMap<Peer, String>,
 }
 
 pub struct FailedCell {
@@ -20,9 +21,10 @@ pub struct FailedCell {
 }
 
 impl Results {
-    pub fn add(&mut self, workload: &'static str, peer: Peer, outcome: Outcome<Measured>) {
+    pub fn add(&mut self, workload: &'static str, peer: Peer, outcome: Outcome<(Measured, Option<String>)>) {
         match outcome {
-            Ok(measured) => {
+            Ok((measured, group)) => {
+                self.groups.extend(group.map(|group| (peer, group)));
                 for (quantity, value) in measured {
                     self.values.entry((workload, quantity, peer)).or_default().push(value);
                 }
@@ -75,6 +77,11 @@ impl Results {
     /// Whether a peer has any measurement.
     pub fn has_any(&self, peer: Peer) -> bool {
         self.values.keys().any(|(.., of)| *of == peer)
+    }
+
+    /// The group that a peer agrees on keys with, if a client supports what Go does.
+    pub fn group(&self, peer: Peer) -> Option<&str> {
+        self.groups.get(&peer).map(String::as_str)
     }
 
     pub fn failures(&self) -> &[FailedCell] {

@@ -27,6 +27,10 @@ pub struct Scale {
     pub crowd: usize,
     /// Bytes of a blob in the real registry.
     pub registry_blob: u64,
+    /// Bytes of each layer of an image.
+    pub layer: u64,
+    /// How many images are transferred, one after the other.
+    pub images: usize,
     /// The duration of workloads that count requests per second.
     pub time: Duration,
     /// Connections that ask for manifests.
@@ -51,6 +55,8 @@ pub const FULL: Scale = Scale {
     crowd_blob: 16 * MIB,
     crowd: 64,
     registry_blob: 256 * MIB,
+    layer: 4 * MIB,
+    images: 24,
     time: Duration::from_millis(1500),
     connections: 32,
     strangers: 16,
@@ -70,6 +76,8 @@ pub const QUICK: Scale = Scale {
     crowd_blob: 2 * MIB,
     crowd: 64,
     registry_blob: 64 * MIB,
+    layer: 4 * MIB,
+    images: 4,
     time: Duration::from_millis(250),
     connections: 32,
     strangers: 16,
@@ -90,6 +98,8 @@ pub const SMOKE: Scale = Scale {
     crowd_blob: MIB / 4,
     crowd: 4,
     registry_blob: MIB + 1,
+    layer: MIB / 16,
+    images: 1,
     time: Duration::from_millis(50),
     connections: 4,
     strangers: 2,

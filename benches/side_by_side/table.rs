@@ -16,7 +16,7 @@ const COLUMN: usize = 22;
 pub fn text(results: &Results, peers: &[Installed]) -> String {
     let mut out = format!("{}\n", machine::description());
     for installed in peers {
-        let _ = writeln!(out, "{:16}{}", installed.peer.name(), installed.versions());
+        let _ = writeln!(out, "{:16}{}", installed.peer.name(), about(installed, results));
     }
     let _ = write!(out, "\n{:TITLE$}{:LABEL$}", "", "");
     for Installed { peer, .. } in peers {
@@ -44,6 +44,18 @@ pub fn text(results: &Results, peers: &[Installed]) -> String {
         let _ = writeln!(out, "– {} with {}: {}", cell.workload, cell.peer.name(), cell.reason);
     }
     out
+}
+
+/// The versions of a peer, and what one has to know of its part in the comparison.
+pub fn about(installed: &Installed, results: &Results) -> String {
+    let mut about = installed.versions();
+    if let Some(group) = results.group(installed.peer) {
+        about.push_str(&format!(", {group} with clients like Go"));
+    }
+    if !installed.peer.checks_passwords() {
+        about.push_str(", checks no passwords");
+    }
+    about
 }
 
 /// Formats three significant digits, without decimals from 100 on.

@@ -1,9 +1,10 @@
 //! A registry that uses almost no CPU, so that the proxy in front of it is measured.
 //!
 //! - `GET`, `HEAD` `/v2/…/manifests/…`: 1 KiB.
-//! - `GET` `/v2/…/blobs/sha256:<n>`: n bytes, n in hexadecimal ([`digest_of_size`]).
+//! - `GET`, `HEAD` `/v2/…/blobs/sha256:<n>`: n bytes, n in hexadecimal ([`digest_of_size`]);
+//!   404 if that is not a length, as in [`ABSENT`].
 //! - `POST`, `PATCH`, `PUT` `/v2/…/blobs/uploads/…`: reads the body and reports its last byte in
-//!   `Range`, as a registry does.
+//!   `Range`, as a registry does. The upload is always [`UPLOAD`].
 //! - any other `GET`: `{}`.
 
 use std::convert::Infallible;
@@ -22,6 +23,12 @@ use crate::failure::Outcome;
 use crate::priority;
 
 pub const MANIFEST_BYTES: u64 = 1024;
+
+/// The place of an upload.
+pub const UPLOAD: &str = "/v2/bench/blobs/uploads/6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+
+/// The digest of a blob that the upstream does not have.
+pub const ABSENT: &str = "sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 
 /// The digest of the upstream's blob of this many bytes.
 pub fn digest_of_size(bytes: u64) -> String {
@@ -66,18 +73,26 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Blob>, Infallible
                 .header("docker-content-digest", digest_of_size(MANIFEST_BYTES))
                 .body(Blob::of_size(MANIFEST_BYTES))
         } else if let Some((_, size)) = path.split_once("/blobs/sha256:") {
-            let size = u64::from_str_radix(size, 16).unwrap_or_default();
-            response.header("content-type", "application/octet-stream").body(Blob::of_size(size))
+            match u64::from_str_radix(size, 16) {
+                Ok(size) => {
+                    response.header("content-type", "application/octet-stream").body(Blob::of_size(size))
+                }
+                Err(_) => response.status(404).body(Blob::empty()),
+            }
         } else {
             response
                 .header("content-type", "application/json")
                 .body(Blob::of_bytes(Bytes::from_static(b"{}")))
         }
     } else {
+        let (status, place) = match request.method() {
+            &Method::PUT => (201, path),
+            _ => (202, UPLOAD.to_owned()),
+        };
         let bytes = count(request.into_body()).await;
         response
-            .status(if path.contains("/uploads/") { 202 } else { 201 })
-            .header("location", path)
+            .status(status)
+            .header("location", place)
             .header("range", format!("0-{}", bytes.saturating_sub(1)))
             .body(Blob::empty())
     };

@@ -50,9 +50,8 @@ pub fn find(peers: &[Peer], folder: Option<&Path>, baseline: Option<&Path>) -> O
 }
 
 impl Installed {
-    /// Such as `1.30.6 (OpenSSL 3.6.5)`, and what one has to know of the peer.
+    /// Such as `1.30.6 (OpenSSL 3.6.5)`.
     pub fn versions(&self) -> String {
-        let remark = if self.peer.checks_passwords() { "" } else { ", checks no passwords" };
-        format!("{} ({}){remark}", self.version.number, self.version.tls)
+        format!("{} ({})", self.version.number, self.version.tls)
     }
 }

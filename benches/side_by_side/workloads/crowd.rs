@@ -5,13 +5,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::Stage;
-use super::push::{PATH, arrived};
+use super::push::arrived;
 use crate::failure::Outcome;
 use crate::http1::{Framing, Http1, Request};
 use crate::meter::{Measured, Meter};
 use crate::quantity::Quantity;
 use crate::target::Reads;
-use crate::upstream::digest_of_size;
+use crate::upstream::{UPLOAD, digest_of_size};
 use crate::usage;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -32,7 +32,7 @@ pub async fn run(stage: &Stage<'_>) -> Outcome<Measured> {
             if number % 2 == 0 {
                 return client.expect(&request, 200).await?.must_have(size);
             }
-            let answer = client.upload("PATCH", PATH, &target, size, Framing::Chunked).await?;
+            let answer = client.upload("PATCH", UPLOAD, &target, size, Framing::Chunked).await?;
             answer.must_be(202)?;
             arrived(answer.field("range"), size)
         });

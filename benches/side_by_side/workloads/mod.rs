@@ -4,6 +4,7 @@ mod crowd;
 mod gets;
 mod handshakes;
 mod idle;
+mod image;
 mod pull;
 mod push;
 mod real;
@@ -12,6 +13,7 @@ mod streams;
 
 use std::net::SocketAddr;
 
+use self::image::Way;
 use crate::failure::Outcome;
 use crate::front::Front;
 use crate::http1::Framing;
@@ -27,6 +29,7 @@ pub struct Workload {
     pub title: &'static str,
     users: Option<Users>,
     load: Load,
+    groups: Groups,
 }
 
 enum Load {
@@ -42,6 +45,7 @@ enum Load {
     Handshakes(Handshake),
     Idle,
     Crowd,
+    Image(Way),
     ManyUsers,
     Streams,
     RealPull,
@@ -71,7 +75,7 @@ const fn many(count: usize) -> Option<Users> {
     Some(Users { count, cost: 4 })
 }
 
-pub const ALL: [Workload; 23] = [
+pub const ALL: [Workload; 27] = [
     line("pull-h1", "pull, HTTP/1.1", CHEAP, Load::Pull(Protocol::Http1)),
     line("pull-h2", "pull, HTTP/2", CHEAP, Load::Pull(Protocol::Http2)),
     line("pull-long", "a pull 20 times as long", CHEAP, Load::LongPull),
@@ -79,12 +83,16 @@ pub const ALL: [Workload; 23] = [
     line("push-chunked", "push, chunked", CHEAP, Load::PushHttp1(Framing::Chunked)),
     line("push-length", "push, Content-Length", CHEAP, Load::PushHttp1(Framing::Length)),
     line("push-h2", "push, HTTP/2", CHEAP, Load::PushHttp2),
+    go("docker-pull", "docker pull", CHEAP, Load::Image(Way::DockerPull)),
+    go("docker-push", "docker push", CHEAP, Load::Image(Way::DockerPush)),
+    go("crane-pull", "crane pull", CHEAP, Load::Image(Way::CranePull)),
     line("get-open", "manifests, no password", OPEN, Load::Gets),
     line("get-cost-5", "manifests, bcrypt cost 5", CHEAP, Load::Gets),
     line("get-cost-10", "manifests, bcrypt cost 10", DEAR, Load::Gets),
     line("signed-in", "one user, bcrypt cost 10", DEAR, Load::SignedIn),
     line("strangers", "one user, with 16 guessing clients", DEAR, Load::BesideStrangers),
     line("handshake", "full handshakes", CHEAP, Load::Handshakes(Handshake::Full)),
+    go("handshake-go", "full handshakes, like Go", CHEAP, Load::Handshakes(Handshake::Full)),
     line("resumed", "resumed handshakes", CHEAP, Load::Handshakes(Handshake::Resumed)),
     line("idle", "idle connections", OPEN, Load::Idle),
     line("crowd", "64 pushes and 64 pulls", CHEAP, Load::Crowd),
@@ -98,7 +106,12 @@ pub const ALL: [Workload; 23] = [
 ];
 
 const fn line(name: &'static str, title: &'static str, users: Option<Users>, load: Load) -> Workload {
-    Workload { name, title, users, load }
+    Workload { name, title, users, load, groups: Groups::Classic }
+}
+
+/// The client agrees on keys as programs in Go do.
+const fn go(name: &'static str, title: &'static str, users: Option<Users>, load: Load) -> Workload {
+    Workload { groups: Groups::Go, ..line(name, title, users, load) }
 }
 
 impl Workload {
@@ -116,19 +129,20 @@ impl Workload {
         matches!(self.load, Load::RealPull | Load::RealPush | Load::RealGets)
     }
 
-    /// Starts a fresh peer and applies the load once.
+    /// Starts a fresh peer and applies the load once. With clients as in Go, also returns the group
+    /// that the peer chose.
     pub async fn run(
         &self,
         peer: &Installed,
         scratch: &mut Scratch,
         upstreams: &Upstreams,
         scale: &Scale,
-    ) -> Outcome<Measured> {
+    ) -> Outcome<(Measured, Option<String>)> {
         let upstream = if self.needs_registry() { upstreams.real } else { upstreams.cheap };
         let users = self.users.map(|users| Users { count: users.count.min(scale.users), ..users });
-        let front = Front::start(peer, scratch, upstream, users, Groups::Classic, scale.start).await?;
+        let front = Front::start(peer, scratch, upstream, users, self.groups, scale.start).await?;
         let stage = Stage { front: &front, scale };
-        match self.load {
+        let measured = match self.load {
             Load::Pull(protocol) => pull::one(&stage, protocol, scale.blob).await,
             Load::LongPull => pull::one(&stage, Protocol::Http1, scale.long_blob).await,
             Load::SeveralPulls => pull::several(&stage).await,
@@ -139,6 +153,7 @@ impl Workload {
             Load::BesideStrangers => signed_in::run(&stage, scale.strangers).await,
             Load::Handshakes(how) => handshakes::run(&stage, how).await,
             Load::Idle => idle::run(&stage).await,
+            Load::Image(way) => image::run(&stage, way).await,
             Load::Crowd => crowd::run(&stage).await,
             Load::ManyUsers => {
                 let mut measured = gets::manifests(&stage, scale.connections).await?;
@@ -149,6 +164,7 @@ impl Workload {
             Load::RealPull => real::pull(&stage).await,
             Load::RealPush => real::push(&stage).await,
             Load::RealGets => real::gets(&stage).await,
-        }
+        };
+        Ok((measured?, front.group.filter(|_| self.groups == Groups::Go)))
     }
 }

@@ -8,14 +8,13 @@ use crate::http2::Http2;
 use crate::meter::{Measured, Meter};
 use crate::quantity::Quantity;
 use crate::target::Reads;
-
-pub const PATH: &str = "/v2/bench/blobs/uploads/6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+use crate::upstream::UPLOAD;
 
 pub async fn http1(stage: &Stage<'_>, framing: Framing) -> Outcome<Measured> {
     let (target, size) = (&stage.front.target, stage.scale.blob);
     let mut client = Http1::connect(target, Reads::Small).await?;
     let meter = Meter::start(&stage.front.process)?;
-    let answer = client.upload("PATCH", PATH, target, size, framing).await?;
+    let answer = client.upload("PATCH", UPLOAD, target, size, framing).await?;
     let measured = pushed(&meter, size)?;
     answer.must_be(202)?;
     arrived(answer.field("range"), size)?;
@@ -26,7 +25,7 @@ pub async fn http2(stage: &Stage<'_>) -> Outcome<Measured> {
     let (target, size) = (&stage.front.target, stage.scale.blob);
     let mut client = Http2::connect(target).await?;
     let meter = Meter::start(&stage.front.process)?;
-    let answer = client.send("PATCH", PATH, target, Blob::of_size(size)).await?;
+    let answer = client.send("PATCH", UPLOAD, target, Blob::of_size(size)).await?;
     let measured = pushed(&meter, size)?;
     answer.must_be(202, 0)?;
     arrived(answer.range.as_deref(), size)?;
