@@ -39,6 +39,19 @@ impl Quantity {
         }
     }
 
+    /// Whether less is better.
+    pub fn is_cost(self) -> bool {
+        !matches!(
+            self,
+            Quantity::MegabytesPerSecond
+                | Quantity::ImagesPerSecond
+                | Quantity::RequestsPerCpuSecond
+                | Quantity::RequestsPerSecond
+                | Quantity::HandshakesPerCpuSecond
+                | Quantity::HandshakesPerSecond
+        )
+    }
+
     /// Converts a measured value (bytes, seconds or a count) to the unit of the label.
     pub fn shown(self, value: f64) -> f64 {
         match self {

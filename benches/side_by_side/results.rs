@@ -52,6 +52,19 @@ impl Results {
         (rounds.len() > 1 && middle > 0.0).then(|| (third - first) / 2.0 / middle)
     }
 
+    /// The peer with the best median, tidegate aside.
+    pub fn best(&self, workload: &str, quantity: Quantity) -> Option<Peer> {
+        let peers = Peer::ALL.into_iter().filter(|peer| !peer.is_tidegate());
+        let values = peers.filter_map(|peer| Some((self.median(workload, quantity, peer)?, peer)));
+        let (_, best) =
+            values.min_by(
+                |(one, _), (other, _)| {
+                    if quantity.is_cost() { one.total_cmp(other) } else { other.total_cmp(one) }
+                },
+            )?;
+        Some(best)
+    }
+
     /// One value per round, in order.
     pub fn rounds(&self, workload: &str, quantity: Quantity, peer: Peer) -> &[f64] {
         let found = self
