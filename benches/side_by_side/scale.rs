@@ -89,7 +89,7 @@ pub const QUICK: Scale = Scale {
 pub const SMOKE: Scale = Scale {
     name: "smoke",
     rounds: 1,
-    budget: Duration::from_secs(120),
+    budget: Duration::from_secs(600),
     start: Duration::from_secs(15),
     patience: Duration::from_secs(15),
     blob: MIB + 1,

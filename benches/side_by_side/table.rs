@@ -8,7 +8,7 @@ use crate::quantity::Quantity;
 use crate::results::Results;
 use crate::workloads;
 
-const TITLE: usize = 34;
+const TITLE: usize = 35;
 const LABEL: usize = 17;
 const OWN: usize = 12;
 const COLUMN: usize = 22;
