@@ -80,7 +80,7 @@ pub mod bench {
     pub use crate::access::{Caller, Identity, Rules, decide};
     pub use crate::auth::{Htpasswd, Verdict, Verifier};
     pub use crate::config::Config;
-    pub use crate::crypto::provider;
+    pub use crate::crypto::{CONTENT, OVERHEAD, RecordKey};
     pub use crate::header::{forwarded, hop};
     pub use crate::registry::rights::Rights;
     pub use crate::registry::scope::Scope;

@@ -2,8 +2,18 @@
 
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, Error, ServerConfig, ServerConnection};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
+use rustls::{
+    ClientConfig, ClientConnection, Error, RootCertStore, ServerConfig, ServerConnection,
+    SupportedCipherSuite,
+};
+
+use super::provider;
+use super::records::Records;
 
 /// A whole handshake in memory, session tickets included.
 pub(crate) fn shake_hands(
@@ -34,4 +44,52 @@ pub(crate) fn shake_hands(
         }
     }
     Ok((client, server))
+}
+
+/// The record layer of a server after its handshake with a client that has only `suite`, whose keys
+/// may be extracted.
+pub(crate) fn after_handshake(suite: SupportedCipherSuite) -> (ClientConnection, Records) {
+    let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let stock = CryptoProvider { cipher_suites: vec![suite], ..default_provider() };
+    let mut client = ClientConfig::builder_with_provider(Arc::new(stock))
+        .with_protocol_versions(&[suite.version()])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    client.enable_secret_extraction = true;
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+    let mut server = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    server.enable_secret_extraction = true;
+    let name = ServerName::try_from("a.test").unwrap();
+    let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+    client.set_buffer_limit(None);
+    let mut server = UnbufferedServerConnection::new(Arc::new(server)).unwrap();
+    let mut incoming = Vec::new();
+    loop {
+        while client.wants_write() {
+            client.write_tls(&mut incoming).unwrap();
+        }
+        let UnbufferedStatus { discard, state } = server.process_tls_records(&mut incoming);
+        match state.unwrap() {
+            ConnectionState::EncodeTlsData(mut message) => {
+                let mut wire = [0; 8192];
+                let length = message.encode(&mut wire).unwrap();
+                client.read_tls(&mut &wire[..length]).unwrap();
+                client.process_new_packets().unwrap();
+            }
+            ConnectionState::TransmitTlsData(sent) => sent.done(),
+            ConnectionState::WriteTraffic(_) => return (client, Records::take_over(server).unwrap()),
+            ConnectionState::BlockedHandshake => {}
+            other => panic!("{other:?}"),
+        }
+        incoming.drain(..discard);
+    }
 }

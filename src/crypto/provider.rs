@@ -2,24 +2,20 @@
 
 use std::sync::{Arc, LazyLock};
 
-use aws_lc_rs::aead;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{cipher_suite as suite, default_provider};
-
-use super::seal;
 
 /// One provider for the process; nothing depends on rustls' process-wide default.
 ///
 /// The suites are rustls' own, all AEAD with forward secrecy, in another order: AES-128 costs about
-/// 9 % less per byte than AES-256, and neither is broken. Under TLS 1.3 these two get an
-/// encrypter of our own (`crypto/seal.rs`). X25519 comes before the hybrid post-quantum group,
-/// which stays on offer.
-pub fn provider() -> Arc<CryptoProvider> {
+/// 9 % less per byte than AES-256, and neither is broken. X25519 comes before the hybrid
+/// post-quantum group, which stays on offer.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         Arc::new(CryptoProvider {
             cipher_suites: vec![
-                seal::out_of_place(suite::TLS13_AES_128_GCM_SHA256, &aead::AES_128_GCM),
-                seal::out_of_place(suite::TLS13_AES_256_GCM_SHA384, &aead::AES_256_GCM),
+                suite::TLS13_AES_128_GCM_SHA256,
+                suite::TLS13_AES_256_GCM_SHA384,
                 suite::TLS13_CHACHA20_POLY1305_SHA256,
                 suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
                 suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,

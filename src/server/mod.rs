@@ -25,6 +25,7 @@ mod session;
 mod share;
 mod slots;
 mod stream;
+mod unbuffered;
 mod watch;
 mod worker;
 mod worker_thread;

@@ -62,6 +62,28 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
+    /// Makes room for `size` bytes, which is cheaper than to make room for each of their records.
+    pub(super) fn reserve(&mut self, size: usize) {
+        self.room(size);
+    }
+
+    /// Appends a record.
+    pub(super) fn append(&mut self, record: &[u8]) {
+        self.room(record.len())[..record.len()].copy_from_slice(record);
+        self.filled += record.len();
+    }
+
+    /// Appends the record of `size` bytes that `write` writes.
+    pub(super) fn add(
+        &mut self,
+        size: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<(), rustls::Error>,
+    ) -> Result<(), rustls::Error> {
+        write(&mut self.room(size)[..size])?;
+        self.filled += size;
+        Ok(())
+    }
+
     /// Appends the records that rustls writes, which need about `size` bytes.
     pub(super) fn fill(
         &mut self,

@@ -1,19 +1,21 @@
 //! The TLS session of a client's connection, without its socket.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::mem::replace;
+use std::mem::{replace, take};
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
 use rustls::pki_types::CertificateDer;
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteTraffic};
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::server::UnbufferedServerConnection;
+use rustls::{AlertDescription, HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::ReadBuf;
 
 use super::outgoing::Outgoing;
+use super::unbuffered::Unbuffered;
 use crate::body::backlog::is_short;
+use crate::crypto::records::{self, Content, Opened, Records};
+use crate::crypto::{CONTENT, OVERHEAD};
 use crate::metrics::TlsSession;
 use crate::tls::ACME;
 
@@ -26,43 +28,54 @@ const SHORT_BATCH: usize = 64 * 1024;
 pub(super) const FIRST_READ: usize = 4 * 1024;
 /// Bytes of records that are read at once when there are many.
 const BULK_READ: usize = 128 * 1024;
-/// The most plaintext that one record holds (RFC 8446, section 5.1).
-const RECORD: usize = 16 * 1024;
-/// The most that a cipher suite adds to a record.
-const OVERHEAD: usize = 32;
 
-/// Decrypts what the client sends and encrypts what is sent to it. rustls does the protocol; the
-/// buffers are here, so that a session without bytes on their way holds none.
+/// Decrypts what the client sends and encrypts what is sent to it. The buffers are here, so that a
+/// session without bytes on their way holds none.
 pub(super) struct Session {
-    tls: UnbufferedServerConnection,
+    tls: Tls,
     /// Records that have arrived and are not decrypted yet.
     incoming: BytesMut,
-    /// How many bytes of `incoming` rustls has seen and not consumed. It waits for the rest of a
-    /// message.
-    seen: usize,
     /// Whether more than [`FIRST_READ`] bytes have arrived at once.
     is_bulk: bool,
     /// Decrypted and not read yet.
     plaintext: BytesMut,
     outgoing: Outgoing,
+    handshake: Option<Handshake>,
     /// Whether the client has ended its side.
     has_client_ended: bool,
     /// Whether we have ended ours.
     has_ended: bool,
-    /// How the client broke the protocol. From then on rustls is no longer called.
+    /// How the client broke the protocol. From then on nothing is decrypted or encrypted.
     fault: Option<rustls::Error>,
+}
+
+/// Who moves the bytes.
+enum Tls {
+    Rustls(Box<Unbuffered>),
+    /// TLS 1.3 after its handshake.
+    Records(Box<Records>),
+    /// The keys could not be taken over.
+    Lost,
+}
+
+/// What is to be known of a handshake that is over.
+struct Handshake {
+    is_http2: bool,
+    is_challenge: bool,
+    kind: TlsSession,
+    certificates: Vec<CertificateDer<'static>>,
 }
 
 impl Session {
     /// A session that begins with the records in `incoming`.
     pub(super) fn new(config: Arc<ServerConfig>, incoming: BytesMut) -> Result<Self, rustls::Error> {
         Ok(Self {
-            tls: UnbufferedServerConnection::new(config)?,
+            tls: Tls::Rustls(Box::new(Unbuffered::new(config)?)),
             incoming,
-            seen: 0,
             is_bulk: false,
             plaintext: BytesMut::new(),
             outgoing: Outgoing::default(),
+            handshake: None,
             has_client_ended: false,
             has_ended: false,
             fault: None,
@@ -70,31 +83,25 @@ impl Session {
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
-        self.tls.is_handshaking()
+        self.handshake.is_none()
     }
 
     pub(super) fn is_http2(&self) -> bool {
-        self.tls.alpn_protocol() == Some(b"h2")
+        self.handshake.as_ref().is_some_and(|handshake| handshake.is_http2)
     }
 
     /// What the handshake counts as.
     pub(super) fn kind(&self) -> TlsSession {
-        let is_resumed = self.tls.handshake_kind() == Some(HandshakeKind::Resumed);
-        match (self.tls.protocol_version(), is_resumed) {
-            (Some(ProtocolVersion::TLSv1_2), false) => TlsSession::Tls12Full,
-            (Some(ProtocolVersion::TLSv1_2), true) => TlsSession::Tls12Resumed,
-            (_, false) => TlsSession::Tls13Full,
-            (_, true) => TlsSession::Tls13Resumed,
-        }
+        self.handshake.as_ref().map_or(TlsSession::Tls13Full, |handshake| handshake.kind)
     }
 
     pub(super) fn is_challenge(&self) -> bool {
-        self.tls.alpn_protocol() == Some(ACME)
+        self.handshake.as_ref().is_some_and(|handshake| handshake.is_challenge)
     }
 
-    /// The certificates that the client has presented, its own first.
-    pub(super) fn certificates(&self) -> &[CertificateDer<'static>] {
-        self.tls.peer_certificates().unwrap_or_default()
+    /// The certificates that the client has presented, its own first. They are kept until taken.
+    pub(super) fn take_certificates(&mut self) -> Vec<CertificateDer<'static>> {
+        self.handshake.as_mut().map(|handshake| take(&mut handshake.certificates)).unwrap_or_default()
     }
 
     /// Appends records with `read`. Returns how many bytes arrived, 0 at the end of the connection.
@@ -128,7 +135,12 @@ impl Session {
         let given = self.plaintext.len().min(out.remaining());
         out.put_slice(&self.plaintext[..given]);
         self.plaintext.advance(given);
-        if self.plaintext.is_empty() { self.open(out) } else { Ok(()) }
+        if !self.plaintext.is_empty() {
+            return Ok(());
+        }
+        // It may have shared the memory of `incoming`.
+        self.plaintext = BytesMut::new();
+        self.open(out)
     }
 
     /// Whether the client has ended its side.
@@ -146,23 +158,21 @@ impl Session {
     /// sent. Short slices are joined, so that a head and a small body, or a frame's header and its
     /// payload, make one record.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.has_ended {
+        if self.has_ended || self.fault.is_some() {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let batch = if is_short() { SHORT_BATCH } else { BATCH };
         let room = batch.saturating_sub(self.outgoing.len());
         let mut rest = slices.iter().map(|slice| &**slice).skip_while(|slice| slice.is_empty());
         let Some(first) = rest.next().filter(|_| room > 0) else { return Ok(0) };
-        let whole = first.len() - first.len() % RECORD;
+        let whole = first.len() - first.len() % CONTENT;
         if whole > 0 {
-            return self.seal(&first[..whole.min(room.next_multiple_of(RECORD))]);
+            return self.seal(&first[..whole.min(room.next_multiple_of(CONTENT))]);
         }
-        let Some(second) = rest.next() else { return self.seal(first) };
-        let mut record = Vec::with_capacity(RECORD.min(slices.iter().map(|slice| slice.len()).sum()));
-        for slice in [first, second].into_iter().chain(rest) {
-            record.extend_from_slice(&slice[..slice.len().min(RECORD - record.len())]);
+        match rest.next() {
+            None => self.seal(first),
+            Some(second) => self.seal_joined([first, second].into_iter().chain(rest)),
         }
-        self.seal(&record)
     }
 
     /// Ends our side with a close_notify; does nothing when called again.
@@ -170,7 +180,16 @@ impl Session {
         if replace(&mut self.has_ended, true) {
             return Ok(());
         }
-        self.traffic(|traffic, outgoing| outgoing.fill(OVERHEAD, |room| traffic.queue_close_notify(room)))
+        if self.fault.is_some() {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        self.let_rustls_read()?;
+        match &mut self.tls {
+            Tls::Records(records) => seal_alert(records, &mut self.outgoing, AlertDescription::CloseNotify)
+                .map_err(io::Error::other),
+            Tls::Rustls(tls) => tls.end(&mut self.incoming, &mut self.outgoing),
+            Tls::Lost => Err(ErrorKind::BrokenPipe.into()),
+        }
     }
 
     /// Sends with `write` until nothing waits.
@@ -181,91 +200,152 @@ impl Session {
         self.outgoing.poll_drain(write)
     }
 
-    /// Decrypts what has arrived until `out` is full. With an empty `out` it decrypts everything,
-    /// to be read later.
+    /// Decrypts what has arrived until `out` is full.
     fn open(&mut self, out: &mut ReadBuf<'_>) -> Result<(), rustls::Error> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        loop {
-            let UnbufferedStatus { discard, state } = self.tls.process_tls_records(&mut self.incoming);
-            self.seen = 0;
-            let mut waits = false;
-            match state {
-                Ok(ConnectionState::ReadTraffic(mut records)) => {
-                    while let Some(record) = records.next_record() {
-                        let content = record?.payload;
-                        let (now, later) = content.split_at(content.len().min(out.remaining()));
-                        out.put_slice(now);
-                        self.plaintext.extend_from_slice(later);
-                    }
-                    if out.capacity() > 0 && out.remaining() == 0 {
-                        self.incoming.advance(discard);
-                        return Ok(());
-                    }
-                }
-                Ok(ConnectionState::PeerClosed) => self.has_client_ended = true,
-                Ok(ConnectionState::EncodeTlsData(mut message)) => self.outgoing.encode(&mut message)?,
-                Ok(ConnectionState::TransmitTlsData(messages)) => messages.done(),
-                // More records are needed. Early data is never accepted.
-                Ok(_) => waits = true,
-                Err(error) => {
-                    self.encode_alert();
-                    self.fault = Some(error.clone());
-                    return Err(error);
-                }
-            }
-            self.incoming.advance(discard);
-            if waits {
-                self.seen = self.incoming.len();
-                return Ok(());
-            }
+        let opened = match &mut self.tls {
+            Tls::Rustls(_) => self.open_with_rustls(out),
+            Tls::Records(_) => self.open_records(out),
+            Tls::Lost => Err(rustls::Error::HandshakeNotComplete),
+        };
+        opened.inspect_err(|fault| self.fault = Some(fault.clone()))
+    }
+
+    fn open_with_rustls(&mut self, out: &mut ReadBuf<'_>) -> Result<(), rustls::Error> {
+        let Tls::Rustls(tls) = &mut self.tls else { return Ok(()) };
+        self.has_client_ended |=
+            tls.open(&mut self.incoming, out, &mut self.plaintext, &mut self.outgoing)?;
+        if self.handshake.is_some() || !tls.has_greeted() {
+            return Ok(());
         }
+        self.handshake = Some(Handshake::of(tls.tls()));
+        if tls.tls().protocol_version() == Some(ProtocolVersion::TLSv1_3)
+            && let Tls::Rustls(tls) = replace(&mut self.tls, Tls::Lost)
+        {
+            self.tls = Tls::Records(Box::new(Records::take_over(tls.into_tls())?));
+        }
+        Ok(())
+    }
+
+    fn open_records(&mut self, out: &mut ReadBuf<'_>) -> Result<(), rustls::Error> {
+        let Tls::Records(records) = &mut self.tls else { return Ok(()) };
+        while out.remaining() > 0 && !self.has_client_ended {
+            let opened = records.open(&mut self.incoming).inspect_err(|fault| {
+                if let Some(alert) = records::alert(fault).filter(|_| !self.has_ended) {
+                    _ = seal_alert(records, &mut self.outgoing, alert);
+                }
+            })?;
+            let Some(Opened { length, content }) = opened else { break };
+            match content {
+                Content::Data(place) if place.len() > out.remaining() => {
+                    let mut record = self.incoming.split_to(length);
+                    record.truncate(place.end);
+                    record.advance(place.start);
+                    let now = record.split_to(out.remaining());
+                    out.put_slice(&now);
+                    self.plaintext = record;
+                    continue;
+                }
+                Content::Data(place) => out.put_slice(&self.incoming[place]),
+                Content::Nothing => {}
+                Content::End => self.has_client_ended = true,
+            }
+            self.incoming.advance(length);
+        }
+        Ok(())
     }
 
     fn seal(&mut self, plaintext: &[u8]) -> io::Result<usize> {
-        let size = plaintext.len() + OVERHEAD * plaintext.len().div_ceil(RECORD);
-        self.traffic(|traffic, outgoing| outgoing.fill(size, |room| traffic.encrypt(plaintext, room)))?;
+        self.let_rustls_read()?;
+        match &mut self.tls {
+            Tls::Records(records) => {
+                self.outgoing.reserve(plaintext.len() + OVERHEAD * plaintext.len().div_ceil(CONTENT));
+                for content in plaintext.chunks(CONTENT) {
+                    add(records, &mut self.outgoing, content.len(), |records, record| {
+                        records.seal(content, record)
+                    })
+                    .map_err(io::Error::other)?;
+                }
+            }
+            Tls::Rustls(tls) => tls.seal(plaintext, &mut self.incoming, &mut self.outgoing)?,
+            Tls::Lost => return Err(ErrorKind::BrokenPipe.into()),
+        }
         Ok(plaintext.len())
     }
 
-    /// Calls `act` to write, after rustls has written what it has to send itself.
-    fn traffic(
-        &mut self,
-        act: impl FnOnce(&mut WriteTraffic<'_, ServerConnectionData>, &mut Outgoing) -> Result<(), EncryptError>,
-    ) -> io::Result<()> {
-        if self.fault.is_some() {
-            return Err(ErrorKind::BrokenPipe.into());
-        }
-        if self.seen < self.incoming.len() {
-            // rustls writes only when it has nothing to decrypt, and has to see again what it has
-            // not consumed.
-            self.open(&mut ReadBuf::new(&mut [])).map_err(io::Error::other)?;
-        }
-        loop {
-            match self.tls.process_tls_records(&mut self.incoming).state.map_err(io::Error::other)? {
-                ConnectionState::WriteTraffic(mut traffic) => {
-                    return act(&mut traffic, &mut self.outgoing).map_err(io::Error::other);
-                }
-                ConnectionState::EncodeTlsData(mut message) => {
-                    self.outgoing.encode(&mut message).map_err(io::Error::other)?;
-                }
-                ConnectionState::TransmitTlsData(messages) => messages.done(),
-                _ => return Err(ErrorKind::BrokenPipe.into()),
+    /// Encrypts the first bytes of `slices` as one record.
+    fn seal_joined<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]> + Clone) -> io::Result<usize> {
+        let length = CONTENT.min(slices.clone().map(<[u8]>::len).sum());
+        let join = |mut room: &mut [u8]| {
+            for slice in slices {
+                let length = slice.len().min(room.len());
+                let (place, rest) = take(&mut room).split_at_mut(length);
+                place.copy_from_slice(&slice[..length]);
+                room = rest;
             }
-        }
+        };
+        let Tls::Records(records) = &mut self.tls else {
+            let mut plaintext = vec![0; length];
+            join(&mut plaintext);
+            return self.seal(&plaintext);
+        };
+        add(records, &mut self.outgoing, length, |records, record| records.seal_in_place(record, join))
+            .map_err(io::Error::other)?;
+        Ok(length)
     }
 
-    /// Encodes the alert of rustls for a client that has broken the protocol.
-    fn encode_alert(&mut self) {
-        while self.tls.wants_write() {
-            let state = self.tls.process_tls_records(&mut self.incoming).state;
-            let Ok(ConnectionState::EncodeTlsData(mut alert)) = state else { return };
-            if self.outgoing.encode(&mut alert).is_err() {
-                return;
+    /// rustls writes only when it has nothing to decrypt, and has to see again what it has not
+    /// consumed.
+    fn let_rustls_read(&mut self) -> io::Result<()> {
+        match &self.tls {
+            Tls::Rustls(tls) if !tls.has_seen(&self.incoming) => {
+                self.open(&mut ReadBuf::new(&mut [])).map_err(io::Error::other)
             }
+            _ => Ok(()),
         }
     }
+}
+
+impl Handshake {
+    fn of(tls: &UnbufferedServerConnection) -> Self {
+        let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
+        let kind = match (tls.protocol_version(), is_resumed) {
+            (Some(ProtocolVersion::TLSv1_2), false) => TlsSession::Tls12Full,
+            (Some(ProtocolVersion::TLSv1_2), true) => TlsSession::Tls12Resumed,
+            (_, false) => TlsSession::Tls13Full,
+            (_, true) => TlsSession::Tls13Resumed,
+        };
+        Self {
+            is_http2: tls.alpn_protocol() == Some(b"h2"),
+            is_challenge: tls.alpn_protocol() == Some(ACME),
+            kind,
+            certificates: tls.peer_certificates().unwrap_or_default().to_vec(),
+        }
+    }
+}
+
+/// Appends a record with `length` bytes of content, which `seal` writes, after a change of keys if
+/// one is due.
+fn add(
+    records: &mut Records,
+    outgoing: &mut Outgoing,
+    length: usize,
+    seal: impl FnOnce(&mut Records, &mut [u8]) -> Result<(), rustls::Error>,
+) -> Result<(), rustls::Error> {
+    if let Some(update) = records.key_update()? {
+        outgoing.append(&update);
+    }
+    outgoing.add(length + OVERHEAD, |record| seal(records, record))
+}
+
+fn seal_alert(
+    records: &mut Records,
+    outgoing: &mut Outgoing,
+    alert: AlertDescription,
+) -> Result<(), rustls::Error> {
+    add(records, outgoing, records::ALERT, |records, record| records.seal_alert(alert, record))
 }
 
 #[cfg(test)]

@@ -80,9 +80,9 @@ impl Stream {
         self.0.session.borrow().kind()
     }
 
-    /// The certificate that the client has presented.
+    /// The certificate that the client has presented, once.
     pub(super) fn presented_certificate(&self) -> Option<PresentedCertificate> {
-        PresentedCertificate::new(self.0.session.borrow().certificates())
+        PresentedCertificate::new(&self.0.session.borrow_mut().take_certificates())
     }
 
     /// Sends what waits. To be called after each poll of the connection that writes to this stream.

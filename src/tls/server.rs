@@ -159,6 +159,8 @@ fn configure(
     config.ignore_client_order = true;
     config.alpn_protocols = tls.alpn.iter().map(|name| alpn(*name).to_vec()).collect();
     config.max_early_data_size = 0;
+    // The keys go to the record layer of `crypto/records.rs`.
+    config.enable_secret_extraction = true;
     match authorities {
         None => {
             config.ticketer = tickets.clone();

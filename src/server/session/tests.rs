@@ -28,15 +28,21 @@ struct Pair {
 
 impl Pair {
     fn new(version: &'static SupportedProtocolVersion) -> Self {
+        Self::with_tickets(version, 2)
+    }
+
+    fn with_tickets(version: &'static SupportedProtocolVersion, tickets: usize) -> Self {
         let ca = Signer::new("ca");
         let (certificate, key) = ca.server(&["a.test"]);
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-        let server = ServerConfig::builder_with_provider(provider())
+        let mut server = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[version])
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
+        server.enable_secret_extraction = true;
+        server.send_tls13_tickets = tickets;
         let mut roots = RootCertStore::empty();
         roots.add(ca.certificate.der().clone()).unwrap();
         let mut client = ClientConfig::builder_with_provider(provider())
@@ -176,7 +182,7 @@ proptest! {
         piece in prop_oneof![1..40_usize, 1..20_000_usize, Just(1 << 20)],
         size in prop_oneof![1..40_usize, 1..20_000_usize, Just(1 << 20)],
         up in 0..300_000_usize,
-        slices in prop::collection::vec(prop_oneof![0..100_usize, 0..40_000_usize, Just(RECORD)], 1..20),
+        slices in prop::collection::vec(prop_oneof![0..100_usize, 0..40_000_usize, Just(CONTENT)], 1..20),
     ) {
         let mut pair = Pair::new(if is_old { &TLS12 } else { &TLS13 });
         pair.shake_hands(piece);
@@ -216,7 +222,7 @@ fn a_batch_is_full_at_its_size_and_takes_more_when_it_is_sent() {
             written => done += written,
         }
     }
-    assert!((BATCH..BATCH + RECORD).contains(&done), "{done}");
+    assert!((BATCH..BATCH + CONTENT).contains(&done), "{done}");
     pair.download(usize::MAX);
     assert!(pair.received == data[..done]);
     assert!(write(&mut pair.session, &[&data]) > 0);
@@ -227,7 +233,7 @@ fn a_head_and_a_short_body_are_one_record() {
     let mut pair = Pair::after_handshake(&TLS13);
     assert_eq!(write(&mut pair.session, &[b"head", b"", b"body"]), 8);
     assert_eq!(pair.session.outgoing.len(), 5 + 8 + 17);
-    assert_eq!(write(&mut pair.session, &[&[0; 9], &content(RECORD)]), RECORD);
+    assert_eq!(write(&mut pair.session, &[&[0; 9], &content(CONTENT)]), CONTENT);
 }
 
 #[test]
@@ -280,19 +286,50 @@ fn a_key_update_in_two_records_may_have_an_answer_between_them() {
 }
 
 #[test]
-fn an_empty_message_before_data_that_is_not_all_read_harms_no_answer() {
-    let (mut session, mut forger) = Pair::after_handshake(&TLS13).forge();
-    let records = [forger.seal(HANDSHAKE, b""), forger.seal(APPLICATION_DATA, &content(100))].concat();
-    _ = session.poll_fill(|room| {
-        room.extend_from_slice(&records);
-        Poll::Ready(Ok(records.len()))
-    });
-    let mut first = [0; 10];
-    session.read(&mut ReadBuf::new(&mut first)).unwrap();
-    assert_eq!(write(&mut session, &[b"answer"]), 6);
-    let mut rest = feed(&mut session, &forger.seal(APPLICATION_DATA, b"more"), 7).unwrap();
-    rest.splice(..0, first);
-    assert_eq!(rest, [content(100), b"more".to_vec()].concat());
+fn what_comes_with_the_end_of_the_handshake_is_for_the_record_layer() {
+    for tickets in [0, 2] {
+        let mut pair = Pair::with_tickets(&TLS13, tickets);
+        while pair.client.is_handshaking() {
+            assert!(pair.upload(usize::MAX, 0).is_empty());
+            pair.download(usize::MAX);
+        }
+        let sent = content(20_000);
+        pair.client.writer().write_all(&sent[..10]).unwrap();
+        pair.client.refresh_traffic_keys().unwrap();
+        pair.client.writer().write_all(&sent[10..]).unwrap();
+        let mut wire = Vec::new();
+        while pair.client.wants_write() {
+            pair.client.write_tls(&mut wire).unwrap();
+        }
+        _ = pair.session.poll_fill(|room| {
+            room.extend_from_slice(&wire);
+            Poll::Ready(Ok(wire.len()))
+        });
+        pair.session.read(&mut ReadBuf::new(&mut [])).unwrap();
+        assert!(!pair.session.is_handshaking());
+        assert!(matches!(pair.session.tls, Tls::Records(_)));
+        let mut received = vec![0; sent.len()];
+        let mut buffer = ReadBuf::new(&mut received);
+        while buffer.remaining() > 0 {
+            pair.session.read(&mut buffer).unwrap();
+        }
+        assert!(received == sent);
+        assert_eq!(write(&mut pair.session, &[b"with ", b"new keys"]), 13);
+        pair.download(usize::MAX);
+        assert_eq!(pair.received, b"with new keys");
+    }
+}
+
+#[test]
+fn what_a_handshake_was_is_known_after_it() {
+    for (version, kind) in [(&TLS12, TlsSession::Tls12Full), (&TLS13, TlsSession::Tls13Full)] {
+        let mut pair = Pair::new(version);
+        assert!(pair.session.is_handshaking());
+        pair.shake_hands(100);
+        assert_eq!(pair.session.kind(), kind);
+        assert!(!pair.session.is_http2() && !pair.session.is_challenge());
+        assert!(pair.session.take_certificates().is_empty());
+    }
 }
 
 #[test]

@@ -1,0 +1,110 @@
+//! The key of one direction of a TLS 1.3 connection, and the records under it (RFC 8446, section
+//! 5).
+
+use aws_lc_rs::aead::{
+    AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, MAX_TAG_LEN, Nonce, UnboundKey,
+};
+use rustls::crypto::cipher::{Iv, Nonce as RecordNonce, make_tls13_aad};
+use rustls::{ConnectionTrafficSecrets, ContentType, Error, PeerMisbehaved};
+
+/// The length of a record's header: type, version, and the length of the rest.
+pub(super) const HEADER: usize = 5;
+/// The most content of a record.
+pub const CONTENT: usize = 1 << 14;
+/// What a record is longer than its content: header, content type and tag.
+pub const OVERHEAD: usize = HEADER + 1 + MAX_TAG_LEN;
+
+/// A key that numbers its records, and so uses each nonce once. It either seals or opens.
+pub struct RecordKey {
+    key: LessSafeKey,
+    iv: Iv,
+    /// The number of the next record.
+    next: u64,
+}
+
+impl RecordKey {
+    /// The key of `secrets` for the records from the number `next` on.
+    pub fn new((next, secrets): (u64, ConnectionTrafficSecrets)) -> Result<Self, Error> {
+        use ConnectionTrafficSecrets::{Aes128Gcm, Aes256Gcm, Chacha20Poly1305};
+        let (algorithm, key, iv) = match secrets {
+            Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
+            Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv),
+            Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
+            _ => return Err(Error::General("records of an unknown cipher".to_owned())),
+        };
+        let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| Error::EncryptError)?;
+        Ok(Self { key: LessSafeKey::new(key), iv, next })
+    }
+
+    /// The number of the next record.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Seals `content` into `record`, which is longer by [`OVERHEAD`].
+    pub fn seal(&mut self, typ: ContentType, content: &[u8], record: &mut [u8]) -> Result<(), Error> {
+        let nonce = self.nonce();
+        let Parts { header, content: ciphertext, end } = Parts::of(record)?;
+        self.key
+            .seal_out_of_place_scatter(nonce, Aad::from(header), content, ciphertext, &typ.to_array(), end)
+            .map_err(|_| Error::EncryptError)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Seals what `write` writes where the content of `record` belongs. It must write all of it.
+    pub(super) fn seal_in_place(
+        &mut self,
+        typ: ContentType,
+        record: &mut [u8],
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), Error> {
+        let nonce = self.nonce();
+        let Parts { header, content, end } = Parts::of(record)?;
+        write(content);
+        self.key
+            .seal_in_place_scatter(nonce, Aad::from(header), content, &typ.to_array(), end)
+            .map_err(|_| Error::EncryptError)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Opens a whole record in place. Returns its type and its content without the padding. The
+    /// content stands directly behind the header.
+    pub(super) fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<(ContentType, &'a [u8]), Error> {
+        let nonce = self.nonce();
+        let (header, sealed) = record.split_first_chunk_mut::<HEADER>().ok_or(Error::DecryptError)?;
+        let inner =
+            self.key.open_in_place(nonce, Aad::from(&*header), sealed).map_err(|_| Error::DecryptError)?;
+        self.next += 1;
+        if inner.len() > CONTENT + 1 {
+            return Err(Error::PeerSentOversizedRecord);
+        }
+        let end =
+            inner.iter().rposition(|&byte| byte != 0).ok_or(PeerMisbehaved::IllegalTlsInnerPlaintext)?;
+        Ok((ContentType::from(inner[end]), &inner[..end]))
+    }
+
+    fn nonce(&self) -> Nonce {
+        Nonce::assume_unique_for_key(RecordNonce::new(&self.iv, self.next).0)
+    }
+}
+
+/// A record that is being sealed.
+struct Parts<'a> {
+    header: [u8; HEADER],
+    content: &'a mut [u8],
+    /// Where content type and tag belong.
+    end: &'a mut [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Writes the header of a record, and returns its parts.
+    fn of(record: &'a mut [u8]) -> Result<Self, Error> {
+        let (header, sealed) = record.split_first_chunk_mut::<HEADER>().ok_or(Error::EncryptError)?;
+        *header = make_tls13_aad(sealed.len());
+        let content = sealed.len().checked_sub(1 + MAX_TAG_LEN).ok_or(Error::EncryptError)?;
+        let (content, end) = sealed.split_at_mut(content);
+        Ok(Self { header: *header, content, end })
+    }
+}
