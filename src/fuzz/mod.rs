@@ -9,6 +9,7 @@
 mod certificate_files;
 mod challenges;
 mod client_chains;
+mod client_records;
 mod credentials;
 mod door;
 mod forwarded_fields;
@@ -36,10 +37,11 @@ mod whole_gate;
 pub type Target = fn(&[u8]);
 
 /// The functions by their names, which are those of the folders of `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("certificate_files", certificate_files::certificate_files),
     ("challenges", challenges::challenges),
     ("client_chains", client_chains::client_chains),
+    ("client_records", client_records::client_records),
     ("credentials", credentials::credentials),
     ("forwarded_fields", forwarded_fields::forwarded_fields),
     ("htpasswd", htpasswd::htpasswd),
