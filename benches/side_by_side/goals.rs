@@ -29,7 +29,7 @@ enum Against {
     /// The goal is for the value itself, in the unit of its label.
     Nothing,
     Peer(Peer),
-    /// The best peer, without the older tidegate.
+    /// The best peer, without the older tidegate and the floor.
     Best,
     /// The best peer at another workload.
     BestAt(&'static str),

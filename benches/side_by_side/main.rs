@@ -11,6 +11,7 @@
 mod blob;
 mod chart;
 mod failure;
+mod floor;
 mod front;
 mod goals;
 mod http1;
@@ -55,8 +56,13 @@ use crate::workloads::{Upstreams, Workload};
 const RUN: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    let measures = std::env::args().any(|argument| argument == "--bench" || argument == "--help");
-    let done = if measures { measure(&Options::parse()) } else { smoke() };
+    let arguments: Vec<String> = std::env::args().collect();
+    let measures = arguments.iter().any(|argument| argument == "--bench" || argument == "--help");
+    let done = match &arguments[..] {
+        [_, command, rest @ ..] if command == floor::COMMAND => floor::serve(rest),
+        _ if measures => measure(&Options::parse()),
+        _ => smoke(),
+    };
     match done {
         Ok(code) => code,
         Err(failure) => {
@@ -89,7 +95,7 @@ fn measure(options: &Options) -> Outcome<ExitCode> {
 fn smoke() -> Outcome<ExitCode> {
     let began = Instant::now();
     let mut peers = Peer::ALL.to_vec();
-    peers.retain(|peer| *peer != Peer::TidegateBefore);
+    peers.retain(|peer| !peer.is_asked_for());
     let peers = peers::find(&peers, None, None)?;
     let results = run(&peers, |_| true, &SMOKE)?;
     for cell in results.failures() {

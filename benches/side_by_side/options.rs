@@ -46,6 +46,9 @@ pub struct Options {
     /// Another tidegate to compare with, such as an older build
     #[arg(long, value_name = "PATH")]
     baseline: Option<PathBuf>,
+    /// Add a column for the least that a proxy has to do in most HTTP/1.1 workloads
+    #[arg(long)]
+    floor: bool,
     /// How often to run each workload with each peer
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
@@ -68,6 +71,7 @@ impl Options {
         peers.retain(|peer| match peer {
             Peer::Tidegate => true,
             Peer::TidegateBefore => self.baseline.is_some(),
+            Peer::Floor => self.floor,
             peer => self.peers.is_empty() || self.peers.contains(peer),
         });
         peers

@@ -52,9 +52,9 @@ impl Results {
         (rounds.len() > 1 && middle > 0.0).then(|| (third - first) / 2.0 / middle)
     }
 
-    /// The peer with the best median, tidegate aside.
+    /// The rival with the best median.
     pub fn best(&self, workload: &str, quantity: Quantity) -> Option<Peer> {
-        let peers = Peer::ALL.into_iter().filter(|peer| !peer.is_tidegate());
+        let peers = Peer::ALL.into_iter().filter(|peer| peer.is_rival());
         let values = peers.filter_map(|peer| Some((self.median(workload, quantity, peer)?, peer)));
         let (_, best) =
             values.min_by(

@@ -138,19 +138,23 @@ pub fn basic(user: &str, password: &str) -> String {
 
 /// TLS 1.3 with one cipher, so that all proxies do the same work.
 fn config(certificate: &CertificateDer<'static>, groups: Groups) -> Outcome<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone())?;
+    Ok(ClientConfig::builder_with_provider(Arc::new(provider(groups)))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+/// One cipher and these groups.
+pub fn provider(groups: Groups) -> CryptoProvider {
     let kx_groups = match groups {
         Groups::Classic => vec![kx_group::X25519],
         Groups::Go => vec![kx_group::X25519MLKEM768, kx_group::X25519],
     };
-    let provider = CryptoProvider {
+    CryptoProvider {
         cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256],
         kx_groups,
         ..aws_lc_rs::default_provider()
-    };
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone())?;
-    Ok(ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+    }
 }

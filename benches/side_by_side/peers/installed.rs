@@ -28,6 +28,7 @@ pub fn find(peers: &[Peer], folder: Option<&Path>, baseline: Option<&Path>) -> O
                 newest.unwrap_or_else(|| PathBuf::from(command))
             }
             None if *peer == Peer::Tidegate => PathBuf::from(env!("CARGO_BIN_EXE_tidegate")),
+            None if *peer == Peer::Floor => std::env::current_exe()?,
             None => baseline.ok_or("there is no --baseline")?.to_owned(),
         };
         programs.push((*peer, program));

@@ -2,6 +2,7 @@
 
 mod caddy;
 mod envoy;
+mod floor;
 mod haproxy;
 mod installed;
 mod nginx;
@@ -33,6 +34,9 @@ pub enum Peer {
     Caddy,
     /// envoy, without a check of passwords
     Envoy,
+    /// what is possible, with --floor
+    #[value(skip)]
+    Floor,
 }
 
 /// What a proxy is configured for.
@@ -53,7 +57,7 @@ pub struct Site {
 }
 
 impl Peer {
-    pub const ALL: [Peer; 7] = [
+    pub const ALL: [Peer; 8] = [
         Peer::Tidegate,
         Peer::TidegateBefore,
         Peer::Nginx,
@@ -61,6 +65,7 @@ impl Peer {
         Peer::Haproxy,
         Peer::Caddy,
         Peer::Envoy,
+        Peer::Floor,
     ];
 
     pub fn name(self) -> &'static str {
@@ -72,6 +77,7 @@ impl Peer {
             Peer::Haproxy => "haproxy",
             Peer::Caddy => "caddy",
             Peer::Envoy => "envoy",
+            Peer::Floor => "floor",
         }
     }
 
@@ -79,10 +85,20 @@ impl Peer {
         matches!(self, Peer::Tidegate | Peer::TidegateBefore)
     }
 
-    /// The command to look for, unless it is tidegate.
+    /// Whether it takes part only if an option asks for it.
+    pub fn is_asked_for(self) -> bool {
+        matches!(self, Peer::TidegateBefore | Peer::Floor)
+    }
+
+    /// Whether tidegate must be better: the floor is not a proxy that anyone can use.
+    pub fn is_rival(self) -> bool {
+        !self.is_tidegate() && self != Peer::Floor
+    }
+
+    /// The command to look for, unless it is a program of this build or given.
     pub fn command(self) -> Option<&'static str> {
         match self {
-            Peer::Tidegate | Peer::TidegateBefore => None,
+            Peer::Tidegate | Peer::TidegateBefore | Peer::Floor => None,
             Peer::Nginx | Peer::NginxTuned => Some("nginx"),
             Peer::Haproxy => Some("haproxy"),
             Peer::Caddy => Some("caddy"),
@@ -95,9 +111,9 @@ impl Peer {
         self.command().filter(|_| self != Peer::Envoy)
     }
 
-    /// Whether it checks passwords. envoy knows only SHA-1.
+    /// Whether it checks passwords. envoy knows only SHA-1, and the floor knows nothing.
     pub fn checks_passwords(self) -> bool {
-        self != Peer::Envoy
+        !matches!(self, Peer::Envoy | Peer::Floor)
     }
 
     /// Writes the settings and returns the command that runs the proxy in the foreground.
@@ -109,6 +125,7 @@ impl Peer {
             Peer::Haproxy => (haproxy::prepare(site)?, End::Kill),
             Peer::Caddy => (caddy::prepare(site)?, End::Kill),
             Peer::Envoy => (envoy::prepare(site)?, End::Kill),
+            Peer::Floor => (floor::prepare(site), End::Kill),
         })
     }
 }

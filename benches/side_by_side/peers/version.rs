@@ -27,11 +27,9 @@ impl Version {
             // nginx writes to the other one.
             Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
         };
+        let rustls = || format!("rustls {}", after(LOCK, "name = \"rustls\"\nversion = \""));
         let (number, tls) = match peer {
-            Peer::Tidegate => {
-                let rustls = after(LOCK, "name = \"rustls\"\nversion = \"");
-                (after(&says(&["--version"])?, "tidegate "), format!("rustls {rustls}"))
-            }
+            Peer::Tidegate => (after(&says(&["--version"])?, "tidegate "), rustls()),
             Peer::TidegateBefore => {
                 let name = program.file_name().unwrap_or_default().to_string_lossy();
                 (after(&says(&["--version"])?, "tidegate "), format!("rustls; {name}"))
@@ -52,6 +50,7 @@ impl Version {
                 let number = says(&["version"])?.trim_start_matches('v').to_owned();
                 (after(&number, ""), format!("Go {}", after(&says(&["build-info"])?, "go\tgo")))
             }
+            Peer::Floor => (env!("CARGO_PKG_VERSION").to_owned(), rustls()),
             // It says a commit, the version, and the name of the library.
             Peer::Envoy => {
                 let said = says(&["--version"])?;

@@ -117,6 +117,13 @@ const fn go(name: &'static str, title: &'static str, users: Option<Users>, load:
 impl Workload {
     pub fn is_for(&self, peer: Peer) -> bool {
         match self.load {
+            // It knows neither HTTP/2 nor tickets, and has no turns.
+            _ if peer == Peer::Floor => matches!(
+                (&self.load, self.users),
+                (Load::Pull(Protocol::Http1) | Load::PushHttp1(_) | Load::Handshakes(Handshake::Full), _)
+                    | (Load::Image(Way::DockerPull | Way::DockerPush), _)
+                    | (Load::Gets | Load::Idle, None)
+            ),
             Load::LongPull => peer == Peer::Tidegate,
             // These are about passwords, or refuse the wrong ones.
             Load::SignedIn | Load::BesideStrangers | Load::ManyUsers => peer.checks_passwords(),
