@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -30,7 +29,8 @@ use crate::problem::Problems;
 use crate::process::{keep_memory_private, raise_file_limit, survive_file_size_limit};
 use crate::reload::{Reloader, look_at};
 use crate::server::{
-    AdminServer, HTTPS, Plain, Slots, StopError, accept, accept_admin, cut, drain, leave, start_workers,
+    AdminServer, HTTPS, ListeningSocket, Plain, Slots, StopError, accept, accept_admin, cut, drain, leave,
+    start_workers,
 };
 use crate::sockets::{Role, SocketError, Sockets};
 use crate::state::{Shared, State};
@@ -367,7 +367,7 @@ impl StopSignals {
 }
 
 /// The port that clients are redirected to: 443 if it is one of the ports, else the first.
-fn https_port(listeners: &[Rc<TcpListener>]) -> io::Result<u16> {
+fn https_port(listeners: &[Rc<ListeningSocket>]) -> io::Result<u16> {
     let ports = listeners.iter().map(|listener| Ok(listener.local_addr()?.port()));
     let ports = ports.collect::<io::Result<Vec<u16>>>()?;
     let first = ports.first().copied().unwrap_or(HTTPS);

@@ -10,11 +10,10 @@ use std::rc::{Rc, Weak};
 use listenfd::ListenFd;
 use serde::{Deserialize, Serialize};
 use socket2::Socket;
-use tokio::net::TcpListener;
 
 use crate::config::AdminAddress;
 use crate::disk::shell_word;
-use crate::server::{AdminListener, bind};
+use crate::server::{AdminListener, ListeningSocket, bind};
 
 /// What a socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +57,7 @@ pub(crate) struct Sockets {
 
 #[derive(Debug)]
 enum Used {
-    Tcp(Weak<TcpListener>),
+    Tcp(Weak<ListeningSocket>),
     Admin(Weak<AdminListener>),
 }
 
@@ -122,13 +121,11 @@ impl Sockets {
         &mut self,
         role: Role,
         addresses: &[SocketAddr],
-    ) -> Result<Vec<Rc<TcpListener>>, SocketError> {
+    ) -> Result<Vec<Rc<ListeningSocket>>, SocketError> {
         let passed = self.take(role, addresses);
         let listeners = passed.into_iter().map(|(listening, socket)| {
             let listener = match socket {
-                Passed::Socket(socket) => {
-                    TcpListener::from_std(socket.into()).map_err(|error| unusable(role, error))
-                }
+                Passed::Socket(socket) => ListeningSocket::of(socket).map_err(|error| unusable(role, error)),
                 Passed::Missing(address) => bind(*address, addresses).map_err(|error| {
                     SocketError::Bind(role.key(), address.to_string(), advice(*address, &error))
                 }),

@@ -18,6 +18,6 @@ pub(crate) struct Peer {
     pub tls: TlsSession,
     /// Whether the handshake asked for a client certificate.
     pub asked: bool,
-    /// The certificate that the client presented.
-    pub shown: Option<PresentedCertificate>,
+    /// The certificate that the client presented. Few do, and idle connections keep this.
+    pub shown: Option<Box<PresentedCertificate>>,
 }

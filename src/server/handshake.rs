@@ -54,15 +54,13 @@ pub(super) async fn greet(
         .ok()?;
     let tls = stream.kind();
     worker.counts.handshakes[tls].add(1);
-    let shown = stream.presented_certificate();
+    let shown = stream.presented_certificate().map(Box::new);
     let peer = Peer { address: peer, client, may_forward, tls, asked, shown };
     Some(Greeted { client: stream, peer, slot })
 }
 
 fn open(socket: TcpStream) -> io::Result<Rc<Meter>> {
-    let socket = tokio::net::TcpStream::from_std(socket)?;
-    socket.set_nodelay(true)?;
-    Ok(Rc::new(Meter::new(socket)))
+    Ok(Rc::new(Meter::new(tokio::net::TcpStream::from_std(socket)?)))
 }
 
 /// The client that the load balancer at `peer` names, if it names one. The connection then counts

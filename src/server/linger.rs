@@ -1,6 +1,7 @@
 //! The end of a connection that does not lose what was written last.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -27,16 +28,23 @@ impl Linger {
     /// most. Closing a socket with unread bytes would lose what we wrote last.
     pub(super) fn poll(&mut self, tcp: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut tcp = Pin::new(tcp);
+        let mut scratch = [MaybeUninit::uninit(); 16 * 1024];
         if self.0.is_none() {
+            // Most clients end their side first. Then there is nothing to wait for.
+            let mut buffer = ReadBuf::uninit(&mut scratch);
+            if let Poll::Ready(result) = tcp.as_mut().poll_read(cx, &mut buffer)
+                && (result.is_err() || buffer.filled().is_empty())
+            {
+                return Poll::Ready(Ok(()));
+            }
             ready!(tcp.as_mut().poll_shutdown(cx))?;
         }
         let alarm = self.0.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        let mut scratch = [0; 16 * 1024];
         loop {
             if alarm.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            let mut buffer = ReadBuf::new(&mut scratch);
+            let mut buffer = ReadBuf::uninit(&mut scratch);
             ready!(tcp.as_mut().poll_read(cx, &mut buffer))?;
             if buffer.filled().is_empty() {
                 return Poll::Ready(Ok(()));

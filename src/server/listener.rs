@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::accepted::Accepted;
+use super::listening_socket::ListeningSocket;
 use super::proxy_header::{self, Fault};
 use super::slots::{Entry, Slots};
 use super::workers::WorkersView;
@@ -27,7 +27,7 @@ const EXHAUSTED: Duration = Duration::from_millis(200);
 /// Binds `address`, one of `all` addresses of the process. Must be called within a runtime.
 ///
 /// `[::]` accepts IPv4 connections too, unless `all` has an IPv4 address with the same port.
-pub(crate) fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<ListeningSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -35,12 +35,12 @@ pub(crate) fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpLis
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    ListeningSocket::of(socket)
 }
 
 /// Accepts connections for the workers, until it is dropped.
 pub(crate) async fn accept(
-    listener: Rc<TcpListener>,
+    listener: Rc<ListeningSocket>,
     slots: Slots,
     shared: Arc<Shared>,
     workers: WorkersView,
@@ -52,7 +52,7 @@ pub(crate) async fn accept(
 /// Accepts connections and passes them to `take`, as soon as there is a slot for each. Where each
 /// `has_header` of the PROXY protocol, only trusted proxies get a slot.
 pub(super) async fn accept_for(
-    listener: &TcpListener,
+    listener: &ListeningSocket,
     slots: Slots,
     shared: &Shared,
     has_header: impl Fn(&Server) -> bool,
@@ -83,13 +83,6 @@ pub(super) async fn accept_for(
         };
         count.increment();
         let peer = peer.ip().to_canonical();
-        let socket = match socket.into_std() {
-            Ok(socket) => socket,
-            Err(error) => {
-                tracing::warn!(%error, "lost a connection");
-                continue;
-            }
-        };
         let config = &shared.state().config;
         let is_trusted = forwarded::is_trusted(peer, &config.server.trusted_proxies);
         let has_header = has_header(&config.server);

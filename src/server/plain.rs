@@ -13,13 +13,14 @@ use hyper::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::accepted::Accepted;
 use super::linger::LingeringSocket;
 use super::listener::accept_for;
+use super::listening_socket::ListeningSocket;
 use super::slots::Slots;
 use crate::gate;
 use crate::registry::target;
@@ -47,7 +48,7 @@ impl Plain {
     }
 
     /// Accepts connections until it is dropped.
-    pub(crate) async fn accept(self: Rc<Self>, listener: Rc<TcpListener>, slots: Slots) {
+    pub(crate) async fn accept(self: Rc<Self>, listener: Rc<ListeningSocket>, slots: Slots) {
         let take = |accepted| _ = spawn_local(self.clone().serve(accepted));
         accept_for(&listener, slots, &self.shared, |_| false, take).await;
     }

@@ -37,11 +37,15 @@ impl Stream {
         mut records: BytesMut,
         tls: &ServerTls,
     ) -> io::Result<(Self, bool)> {
-        let mut hello = Hello::default();
+        let mut hello = tls.depends_on_hello().then(Hello::default);
         let choice = loop {
             match plaintext::is_http(&records) {
                 Some(false) => {
-                    if let Some(choice) = hello.choose(&records, tls) {
+                    let choice = match &mut hello {
+                        Some(hello) => hello.choose(&records, tls),
+                        None => Some(tls.choose(None)),
+                    };
+                    if let Some(choice) = choice {
                         break choice;
                     }
                 }
@@ -102,15 +106,16 @@ impl Stream {
         }
     }
 
+    /// What the handshake writes last, such as tickets, is sent together with what comes next.
     fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let read = self.0.session.borrow_mut().read(&mut ReadBuf::new(&mut []));
+            if read.is_ok() && !self.0.session.borrow().is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
             let sent = self.poll_send(cx);
             read.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
             ready!(sent)?;
-            if !self.0.session.borrow().is_handshaking() {
-                return Poll::Ready(Ok(()));
-            }
             ready!(self.poll_fill(cx))?;
         }
     }

@@ -138,7 +138,7 @@ impl Watch {
 
     /// Waits until the connection has to be closed or may rest.
     pub(super) async fn next_event(&self) -> Event {
-        let mut progress = Progress::new(self);
+        let mut progress = None;
         let mut interval = REST_DELAY;
         let mut listed: Option<Rc<Flow>> = None;
         loop {
@@ -146,6 +146,7 @@ impl Watch {
             if self.is_busy() || self.is_finishing() {
                 let asked = self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
                 let waits = asked || !self.is_busy() || self.meter.is_blocked();
+                let progress = progress.get_or_insert_with(|| Progress::new(self));
                 sleep_until(since + if self.is_busy() { self.transfer_check() } else { interval }).await;
                 if self.is_busy() && self.meter.is_gone() {
                     return Event::Close(CloseReason::Gone);
@@ -176,7 +177,7 @@ impl Watch {
                     self.current.take();
                     return Event::Rest;
                 }
-                progress = Progress::new(self);
+                progress = None;
                 // The client's host may acknowledge a response some 40 ms late.
                 interval = if self.is_finishing() { REST_DELAY } else { self.idle_check() };
             }

@@ -84,6 +84,11 @@ impl Challenges {
         }
     }
 
+    /// Whether there can be an answer to a directory's handshake.
+    pub(crate) fn may_be_asked(&self) -> bool {
+        self.engine.get().is_some() || !self.own.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// The place where a directory's handshake (RFC 8737 section 3) looks. `None` for other
     /// clients.
     pub(crate) fn asked(hello: &ClientHello<'_>) -> Option<Place> {

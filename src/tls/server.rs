@@ -77,6 +77,11 @@ impl ServerTls {
         self.tickets.agree(secret);
     }
 
+    /// Whether the choice can depend on a client's first message.
+    pub(crate) fn depends_on_hello(&self) -> bool {
+        self.client.is_some() || self.challenges.may_be_asked()
+    }
+
     /// Chooses the configuration for a client's first message; `None` if it cannot be parsed.
     pub(crate) fn choose(&self, hello: Option<&ClientHello<'_>>) -> Choice {
         if let Some(place) = hello.and_then(Challenges::asked) {
@@ -95,7 +100,7 @@ impl ServerTls {
 
 /// Makes the configuration of the files and of `certificates` to present. Versions and
 /// ALPN names are those of `tls`. The server's cipher order decides; there is no early data and no
-/// session cache, and each handshake gives two tickets. Warns of each of `names` that no
+/// session cache, and each handshake gives one ticket. Warns of each of `names` that no
 /// certificate covers.
 ///
 /// Takes over from `before` the answers to ACME directories, and the keys of tickets unless the
@@ -164,7 +169,8 @@ fn configure(
     match authorities {
         None => {
             config.ticketer = tickets.clone();
-            config.send_tls13_tickets = 2;
+            // One is enough: each connection that uses it gets another.
+            config.send_tls13_tickets = 1;
         }
         // A resumed session would always present the certificate of its first handshake.
         Some(_) => config.send_tls13_tickets = 0,

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::harness::openssl::talk;
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tls::Tls;
 use crate::harness::tools::succeed;
 
 /// Sends one request with `openssl s_client`, offering the session in `from` and writing the new
@@ -69,6 +70,15 @@ fn a_session_survives_a_reload_and_ends_with_the_secret() {
     assert!(resumes(&tidegate, "-tls1_3", Some(&session), None));
     reload(&|| write_secret(tidegate.settings.path()));
     assert!(!resumes(&tidegate, "-tls1_3", Some(&session), None));
+}
+
+#[test]
+fn a_client_has_its_ticket_before_it_sends_a_request() {
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()));
+    let mut client = Tls::connect(&tidegate, "http/1.1");
+    assert_eq!(client.socket().peek(&mut [0]).unwrap(), 1);
+    assert!(!client.has_news());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
@@ -22,6 +22,7 @@ use crate::config::AdminAddress;
 use crate::server::accepted::Accepted;
 use crate::server::linger::LingeringSocket;
 use crate::server::listener::{accept_for, bind};
+use crate::server::listening_socket::ListeningSocket;
 use crate::server::slots::{Entry, Slots};
 
 /// Connections to each listener, watchers of the page included.
@@ -33,7 +34,7 @@ const EXHAUSTED: Duration = Duration::from_millis(200);
 
 /// One of `server.admin`, listening. Displays as in proxy.toml.
 pub(crate) enum AdminListener {
-    Tcp(TcpListener),
+    Tcp(ListeningSocket),
     Unix(SocketFileListener),
 }
 
@@ -56,7 +57,7 @@ impl AdminListener {
         if socket.domain()? == Domain::UNIX {
             return SocketFile::of(socket, is_ours).map(SocketFileListener).map(Self::Unix);
         }
-        TcpListener::from_std(socket.into()).map(Self::Tcp)
+        ListeningSocket::of(socket).map(Self::Tcp)
     }
 }
 

@@ -121,11 +121,11 @@ fn clients_resume_across_a_reload_but_not_across_ticket_keys() {
 }
 
 #[test]
-fn no_early_data_no_cache_two_tickets() {
+fn no_early_data_no_cache_one_ticket() {
     let config = Fixture::new().server();
     assert_eq!(config.max_early_data_size, 0);
     assert!(!config.session_storage.can_cache());
-    assert_eq!(config.send_tls13_tickets, 2);
+    assert_eq!(config.send_tls13_tickets, 1);
 }
 
 #[test]
