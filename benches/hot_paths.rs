@@ -14,11 +14,11 @@ use std::time::SystemTime;
 use criterion::{BatchSize, Criterion, Throughput};
 use http::Method;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
-use mimalloc::MiMalloc;
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
 use rustls::crypto::cipher::{AeadKey, Iv, MessageEncrypter, OutboundChunks, OutboundPlainMessage};
 use rustls::{ConnectionTrafficSecrets, ContentType, ProtocolVersion, SupportedCipherSuite};
 
+use tidegate::Allocator;
 use tidegate::bench::{
     CONTENT, Caller, Config, Htpasswd, Identity, OVERHEAD, Operation, RecordKey, Rights, Rules, Scope,
     Secret, Tokens, User, Verdict, Verifier, decide, forwarded, hop, target,
@@ -26,7 +26,7 @@ use tidegate::bench::{
 
 /// The same allocator as the program.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();

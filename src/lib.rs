@@ -4,6 +4,7 @@
 //! `tests/integration/architecture.rs` holds them to it.
 
 // 0 values
+mod allocator;
 mod metrics;
 mod network;
 mod turns;
@@ -72,6 +73,7 @@ mod cli;
 #[doc(hidden)]
 pub mod fuzz;
 
+pub use allocator::Allocator;
 pub use cli::run;
 
 /// The functions that `benches/hot_paths.rs` measures. Not a stable interface.
