@@ -37,7 +37,7 @@ pub(super) fn rewrite(
     permit: &Permit,
     request: Request<UnreadBody>,
     mount: &Mount,
-) -> Result<Request<ClientBody>, Refusal> {
+) -> Result<Box<Request<ClientBody>>, Refusal> {
     let limits = limits(context);
     let has_body = head_checks::has_body(&request);
     let version = request.version();
@@ -72,7 +72,7 @@ pub(super) fn rewrite(
     } else {
         ClientBody::empty(context.flow.clone())
     };
-    Ok(Request::from_parts(head, body))
+    Ok(Box::new(Request::from_parts(head, body)))
 }
 
 impl RequestContext<'_> {

@@ -86,7 +86,8 @@ impl<'a> Inquiry<'a> {
         }
         self.context.set_client_fields(headers, self.permit, Purpose::Question)?;
 
-        let answer = gate.upstream.send(self.permit, self.context.destination, request, flow).await?;
+        let answer =
+            gate.upstream.send(self.permit, self.context.destination, Box::new(request), flow).await?;
         let (mut head, body) = answer.into_parts();
         let body = read(body, target, MOST_BYTES).await?;
         hop::strip(&mut head.headers);

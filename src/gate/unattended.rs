@@ -50,7 +50,7 @@ impl Unattended {
         upstream: &Rc<Upstream>,
         to: Destination<'_>,
         permit: Permit,
-        request: Request<ClientBody>,
+        request: Box<Request<ClientBody>>,
         flow: &Rc<Flow>,
         kept: Kept,
     ) -> Result<(Result<Response<Answer>, UpstreamError>, Option<LateLine>), Refusal> {

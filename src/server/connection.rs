@@ -175,7 +175,8 @@ impl Connection<'_> {
         let guard = (self.watch.begin(), RunningRequest::new(&self.worker.load));
         let (worker, peer, watch) = (self.worker.clone(), self.peer.clone(), self.watch.clone());
         let closes_at = self.closes_at;
-        async move {
+        // Boxed: it is large, and hyper moves it several times before it polls it.
+        Box::pin(async move {
             let is_http1 = request.version() != Version::HTTP_2;
             let mut response = gate::handle(&worker.gate, &peer, request, flow, guard).await;
             if is_http1 && *worker.phase.borrow() >= closes_at {
@@ -191,7 +192,7 @@ impl Connection<'_> {
                 _ => {}
             }
             Ok(response)
-        }
+        })
     }
 
     /// Polls a connection until it ends, a time limit of the client expires, or the process stops.

@@ -76,12 +76,12 @@ impl Connection {
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(
         &mut self,
-        request: Request<ClientBody>,
+        request: Box<Request<ClientBody>>,
         flow: &Rc<Flow>,
         timeout: Duration,
     ) -> Result<Response<Incoming>, SendError> {
         self.reads.has_begun.set(false);
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut answer = pin!(self.sender.try_send_request(*request));
         let (driver, alarm) = (&mut self.driver, &mut self.alarm);
         // The time before, such as that of another request for the same client, is not this
         // silence.

@@ -114,6 +114,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A head alone, as nearly always. One buffer costs the kernel less than a list of one.
+        if let [only] = slices {
+            return self.poll_write(cx, only);
+        }
         let all = || slices.iter().map(|slice| slice.len()).sum();
         self.inner.as_mut().poll_write_vectored(cx, slices).map(|result| Ok(result.unwrap_or_else(|_| all())))
     }
