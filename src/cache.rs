@@ -33,8 +33,9 @@ impl<V> Cache<V> {
         self.entries.get(key).filter(|(_, expires)| now < *expires).map(|(value, _)| value)
     }
 
-    pub(crate) fn get_mut(&mut self, key: &Key, now: Instant) -> Option<&mut V> {
-        self.entries.get_mut(key).filter(|(_, expires)| now < *expires).map(|(value, _)| value)
+    pub(crate) fn get_mut(&mut self, key: &Key, now: Instant) -> Option<(&mut V, Instant)> {
+        let entry = self.entries.get_mut(key).filter(|(_, expires)| now < *expires);
+        entry.map(|(value, expires)| (value, *expires))
     }
 
     pub(crate) fn insert(&mut self, key: Key, value: V, now: Instant) {

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub struct Verifier {
     asking: Asking,
     pool: Pool,
     key: hmac::Key,
+    /// Passwords that were answered from memory.
+    hits: AtomicU64,
 }
 
 /// What a verifier has done.
@@ -94,8 +97,6 @@ struct State {
     /// Those that were wrong elsewhere, with the reason.
     refused: Cache<(Option<Fingerprint>, &'static str)>,
     running: HashMap<Key, Running>,
-    /// Passwords that were answered from memory.
-    hits: u64,
     /// Passwords that had to be computed.
     misses: u64,
 }
@@ -144,7 +145,6 @@ impl Verifier {
             wrong: Cache::new(WRONG_SIZE, WRONG_LIFE),
             refused: Cache::new(WRONG_SIZE, REFUSED_LIFE),
             running: HashMap::new(),
-            hits: 0,
             misses: 0,
         };
         let shared = Shared {
@@ -154,7 +154,14 @@ impl Verifier {
         };
         let pool = Pool::start(settings.hash_threads, settings.hash_queue)?;
         let throttle = Throttle::new(settings.throttle);
-        Ok(Self { shared: Arc::new(shared), throttle, asking: Asking::default(), pool, key })
+        Ok(Self {
+            shared: Arc::new(shared),
+            throttle,
+            asking: Asking::default(),
+            pool,
+            key,
+            hits: AtomicU64::new(0),
+        })
     }
 
     /// Limits wrong passwords together with the other replicas that share the engine.
@@ -171,7 +178,18 @@ impl Verifier {
     pub(crate) fn done(&self) -> Work {
         let state = self.shared.state();
         let (queued, queue_limit) = self.pool.queue();
-        Work { hits: state.hits, misses: state.misses, queued, queue_limit, seconds: self.pool.seconds() }
+        Work {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: state.misses,
+            queued,
+            queue_limit,
+            seconds: self.pool.seconds(),
+        }
+    }
+
+    /// Counts a password that was answered from memory.
+    pub(crate) fn count_hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Checks a password against a file alone; see [`Self::verify_with`].
@@ -237,7 +255,9 @@ impl Verifier {
                 waiter.outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone()).ok().flatten();
             if waiter.against == asked.against() {
                 return match outcome {
-                    Some(Judgement::Right(person)) => Verdict::Right { person, is_new: self.is_new(&asked) },
+                    Some(Judgement::Right(person)) => {
+                        Verdict::Right { person, is_new: self.is_new(&asked), until: None }
+                    }
                     Some(Judgement::Wrong(reason)) => self.wrong(asked.network, reason),
                     Some(Judgement::Throttled(left)) => Verdict::Throttled(left),
                     Some(Judgement::Unavailable) => Verdict::Unavailable,
@@ -252,7 +272,7 @@ impl Verifier {
     fn is_new(&self, asked: &Asked<'_>) -> bool {
         let mut state = self.shared.state();
         let known = state.right.get_mut(&asked.key, Instant::now());
-        known.is_none_or(|known| mem::take(&mut known.is_new))
+        known.is_none_or(|(known, _)| mem::take(&mut known.is_new))
     }
 
     /// The verdict for a password that was found to be wrong just now.
@@ -287,19 +307,19 @@ impl Verifier {
         let (account, against) = (Account::Password(name), asked.against());
         let now = Instant::now();
         let mut state = self.shared.state();
-        let State { right, wrong, refused, running, hits, misses } = &mut *state;
-        let mut known = right.get_mut(&key, now).filter(|known| Some(known.stored) == against);
-        if let Some(known) = known.as_mut().filter(|known| known.is_from(network)) {
-            *hits += 1;
-            let is_new = mem::take(&mut known.is_new);
-            return Step::Answered(Verdict::Right { person: known.person.clone(), is_new });
+        let State { right, wrong, refused, running, misses } = &mut *state;
+        let mut known = right.get_mut(&key, now).filter(|(known, _)| Some(known.stored) == against);
+        if let Some((known, until)) = known.as_mut().filter(|(known, _)| known.is_from(network)) {
+            self.count_hit();
+            let (is_new, until) = (mem::take(&mut known.is_new), Some(*until));
+            return Step::Answered(Verdict::Right { person: known.person.clone(), is_new, until });
         }
         if wrong.get(&key, now) == Some(&against) {
-            *hits += 1;
+            self.count_hit();
             return Step::Answered(Verdict::Wrong(WRONG));
         }
         if let Some((_, reason)) = refused.get(&key, now).filter(|(stored, _)| *stored == against) {
-            *hits += 1;
+            self.count_hit();
             return Step::Answered(Verdict::Wrong(reason));
         }
         let mut same = running.get_mut(&key);
@@ -317,11 +337,12 @@ impl Verifier {
         if is_shared && matches!(leave, Leave::None) {
             return ask();
         }
-        if let Some(known) = known {
+        if let Some((known, until)) = known {
             known.remember(network);
             known.is_new = false;
-            *hits += 1;
-            return Step::Answered(Verdict::Right { person: known.person.clone(), is_new: true });
+            self.count_hit();
+            let (person, until) = (known.person.clone(), Some(until));
+            return Step::Answered(Verdict::Right { person, is_new: true, until });
         }
         if let Some(running) = same {
             return Step::Wait(self.join(key, running));

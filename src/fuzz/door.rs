@@ -127,8 +127,16 @@ impl Door {
         self.turn.set(self.turn.get() + 1);
         let client = client(self.turn.get());
         let tls = TlsSession::Tls13Full;
-        let peer =
-            Rc::new(Peer { address: client, client, may_forward: false, tls, asked: false, shown: None });
+        let peer = Rc::new(Peer {
+            address: client,
+            client,
+            may_forward: false,
+            tls,
+            asked: false,
+            shown: None,
+            proof: RefCell::default(),
+            name_alone: RefCell::default(),
+        });
         let asked = RefCell::new(Vec::new());
         let mut answered = Vec::new();
         let shared = backlog::Connection::new(false);

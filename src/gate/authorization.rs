@@ -15,13 +15,14 @@ use http::{HeaderMap, HeaderValue};
 use super::context::RequestContext;
 use super::mount::Mount;
 use super::refusal::Refusal;
-use crate::access::{Identity, Permit};
+use crate::access::Permit;
 use crate::config::UpstreamAuthorization;
 use crate::registry::renaming::Renaming;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
 use crate::token::Tokens;
+use crate::user::User;
 
 /// What the registry is sent.
 #[derive(Clone, Copy)]
@@ -44,7 +45,9 @@ impl RequestContext<'_> {
             (UpstreamAuthorization::Pass, None) => return Ok(()),
             (UpstreamAuthorization::Pass, Some(_)) if self.suffices(permit, purpose) => return Ok(()),
             (UpstreamAuthorization::Pass, Some(tokens)) => Some(self.issued(tokens, permit, purpose)?),
-            (UpstreamAuthorization::User, _) => user(permit.identity()),
+            (UpstreamAuthorization::User, _) => {
+                permit.identity().user().and_then(|user| self.name_alone(user))
+            }
             (UpstreamAuthorization::Basic, _) => self.route.registry.login.clone(),
             (UpstreamAuthorization::None, _) => None,
         };
@@ -53,6 +56,16 @@ impl RequestContext<'_> {
             None => _ = headers.remove(AUTHORIZATION),
         }
         Ok(())
+    }
+
+    /// The user as a registry without authentication gets them. A connection nearly always has the
+    /// same user, so it keeps the field.
+    fn name_alone(&self, user: &User) -> Option<HeaderValue> {
+        let mut kept = self.peer.name_alone.borrow_mut();
+        if kept.as_ref().is_none_or(|(known, _)| known != user) {
+            *kept = Some((user.clone(), name_alone(user)?));
+        }
+        kept.as_ref().map(|(_, field)| field.clone())
     }
 
     /// Whether the client's own token is sufficient. Distribution wants `registry:catalog:*` for
@@ -74,10 +87,9 @@ impl RequestContext<'_> {
 
 /// A registry without authentication names the user of a Basic field in its events. It never needs
 /// the password.
-fn user(identity: &Identity) -> Option<HeaderValue> {
+fn name_alone(user: &User) -> Option<HeaderValue> {
     // A colon would end the name there.
-    let name: Vec<u8> =
-        identity.user()?.as_bytes().iter().map(|b| if *b == b':' { b'/' } else { *b }).collect();
+    let name: Vec<u8> = user.as_bytes().iter().map(|b| if *b == b':' { b'/' } else { *b }).collect();
     let encoded = STANDARD.encode([&name, &b":"[..]].concat());
     HeaderValue::try_from(format!("Basic {encoded}")).ok()
 }
@@ -110,7 +122,6 @@ mod tests {
     use super::*;
     use crate::registry::target;
     use crate::user::User;
-
     fn scopes(method: Method, path: &str, purpose: Purpose<'_>) -> Vec<String> {
         let scopes = super::scopes(&target::parse(&method, path), purpose, &Renaming::default());
         scopes.iter().map(ToString::to_string).collect()
@@ -118,9 +129,8 @@ mod tests {
 
     #[test]
     fn the_user_without_a_password() {
-        let field = user(&Identity::from(User::local("alice").unwrap())).unwrap();
+        let field = name_alone(&User::local("alice").unwrap()).unwrap();
         assert_eq!(field, format!("Basic {}", STANDARD.encode("alice:")).as_str());
-        assert_eq!(user(&Identity::Anonymous), None);
     }
 
     #[test]

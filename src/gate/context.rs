@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::peer::Peer;
 use super::recent::RecentRefusals;
 use super::request_log::RequestLog;
 use super::transfers::Transfers;
@@ -54,7 +55,8 @@ impl Gate {
 /// What is known of a request once its head has passed the checks.
 pub(super) struct RequestContext<'a> {
     pub(super) gate: &'a Gate,
-    pub(super) state: &'a State,
+    pub(super) state: &'a Arc<State>,
+    pub(super) peer: &'a Peer,
     pub(super) client: &'a Client,
     /// The host and port that the client asked for.
     pub(super) authority: &'a Authority,

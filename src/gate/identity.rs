@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use super::context::RequestContext;
 use super::decide::NO_CREDENTIALS;
-use super::peer::Peer;
+use super::proof::Proof;
 use super::refusal::{NO_CERTIFICATE, Refusal};
 use crate::access::{Caller, Identity};
 use crate::auth::{Htpasswd, Sources};
@@ -28,8 +28,8 @@ impl RequestContext<'_> {
     ///
     /// # Errors
     /// A certificate is needed, or the one presented is not valid.
-    pub(super) fn certificate_user(&self, peer: &Peer) -> Result<Option<User>, Refusal> {
-        let state = self.state;
+    pub(super) fn certificate_user(&self) -> Result<Option<User>, Refusal> {
+        let (state, peer) = (self.state, self.peer);
         let Some(auth) = state.tls.client.as_ref().filter(|auth| auth.covers(self.authority.host())) else {
             return Ok(None);
         };
@@ -69,7 +69,6 @@ impl RequestContext<'_> {
         // What `docker login` asks for.
         let is_login = self.target.operation == Operation::Ping;
         let by_name = |identity| Caller { identity, token: None };
-        let credentials = credentials::read(headers)?;
         let by_certificate = |user: Option<User>| {
             if user.is_some() {
                 self.log.vouched("certificate");
@@ -77,7 +76,15 @@ impl RequestContext<'_> {
             }
             Ok(by_name(user.into()))
         };
-        let Some(sources) = &self.state.sources else { return by_certificate(certificate_user) };
+        let sources = self.state.sources.as_ref();
+        if !is_login
+            && let Some(sources) = sources
+            && let Some(identity) = self.proven(sources, headers)?
+        {
+            return Ok(by_name(identity));
+        }
+        let credentials = credentials::read(headers)?;
+        let Some(sources) = sources else { return by_certificate(certificate_user) };
         match (credentials, certificate_user) {
             (Credentials::Bearer(token), _) => self.bearer(sources, &token, is_login).await,
             (Credentials::Basic(basic), _) if is_empty(&basic) && allows_anonymous(self.state) => {
@@ -85,6 +92,10 @@ impl RequestContext<'_> {
             }
             (Credentials::Basic(basic), _) => {
                 let proven = self.log_in_with(sources, &basic, is_login, self.challenge(None)).await?;
+                if let Some(remembered) = proven.remembered {
+                    let proof = Proof::new(headers, self.client.address, self.state, remembered);
+                    self.peer.proof.replace(proof.map(Box::new));
+                }
                 Ok(by_name(proven.identity))
             }
             (Credentials::Absent, certificate_user @ Some(_)) if !needs_both(self.state) => {
@@ -117,7 +128,7 @@ impl RequestContext<'_> {
         let own = self.state.tokens.as_ref().map(own);
         let is_own = matches!(own, Some(Ok(_)));
         if !is_own && sources.issuers.take(token) && self.kind_of(token).is_none() {
-            let proven = self.id_token(sources, token, is_login, self.challenge(None)).await?;
+            let proven = Box::pin(self.id_token(sources, token, is_login, self.challenge(None))).await?;
             return Ok(Caller { identity: proven.identity, token: None });
         }
         let Some(verified) = own else { return Err(self.unauthorized("malformed credentials")) };

@@ -25,6 +25,7 @@ mod own_token;
 mod password;
 mod peer;
 mod policy;
+mod proof;
 mod recent;
 mod refusal;
 mod reject;
@@ -195,6 +196,7 @@ async fn pass(
     let context = RequestContext {
         gate,
         state,
+        peer,
         client: &client,
         authority: &authority,
         target: &target,
@@ -205,7 +207,7 @@ async fn pass(
         log,
     };
 
-    let certificate_user = context.certificate_user(peer)?;
+    let certificate_user = context.certificate_user()?;
     if let Some(tokens) = tokens {
         log.operation(TOKEN);
         return Box::pin(token::answer(&context, tokens, certificate_user, mem::take(request))).await;

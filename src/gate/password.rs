@@ -3,9 +3,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use super::context::RequestContext;
+use super::proof::Remembered;
 use super::refusal::Refusal;
 use crate::access::Identity;
 use crate::auth::{Account, Htpasswd, Person, RefusedToken, Source, Sources, Verdict};
@@ -27,12 +28,14 @@ pub(super) struct LoggedIn {
     /// Whom an identity token would be for, and how long it would last.
     pub(super) keep: Option<(Person, Option<Duration>)>,
     pub(super) grant: Grant,
+    /// The password, if it is remembered.
+    pub(super) remembered: Option<Remembered>,
 }
 
 impl LoggedIn {
     /// Someone who gets no identity token.
     pub(super) fn once(identity: Identity, grant: Grant) -> Self {
-        Self { identity, keep: None, grant }
+        Self { identity, keep: None, grant, remembered: None }
     }
 }
 
@@ -47,23 +50,25 @@ impl RequestContext<'_> {
         challenge: Option<HeaderValue>,
     ) -> Result<LoggedIn, Refusal> {
         if self.kind_of(&basic.password).is_some() {
-            let identity = self.returning_with_password(sources, basic, challenge).await?;
+            // Boxed, as the next: both are rare, and their memory would be a part of every request.
+            let identity = Box::pin(self.returning_with_password(sources, basic, challenge)).await?;
             return Ok(LoggedIn::once(identity, Grant::Refresh));
         }
         if sources.is_token(&basic.password) {
-            return self.id_token(sources, &basic.password, is_login, challenge).await;
+            return Box::pin(self.id_token(sources, &basic.password, is_login, challenge)).await;
         }
         if basic.is_long() {
             return Err(self.refuse("malformed credentials", challenge));
         }
         let listed = sources.listed()?;
         match self.check_password(sources, &listed, basic, is_login).await {
-            Verdict::Right { person, .. } => {
+            Verdict::Right { person, until, .. } => {
+                let remembered = until.map(|until| Remembered { person: person.clone(), listed, until });
                 let identity = Identity::User(person.user.clone(), person.groups.clone());
                 self.log.source(&person.source);
                 // Nobody can tell later whether the service would still let them in.
                 let keep = (person.source != Source::Http).then_some((person, None));
-                Ok(LoggedIn { identity, keep, grant: Grant::Password })
+                Ok(LoggedIn { identity, keep, grant: Grant::Password, remembered })
             }
             Verdict::Wrong(reason) => Err(self.wrong_password(reason, &basic.user, challenge)),
             Verdict::WrongAgain(delay, reason) => Err(Refusal::WrongAgain(delay, reason)),
@@ -89,14 +94,9 @@ impl RequestContext<'_> {
         {
             verdict = Verdict::Wrong(TAKEN);
         }
-        let login = match judge.source() {
-            Source::Ldap => Login::Ldap,
-            Source::Http => Login::Http,
-            Source::Htpasswd | Source::Issuer(_) => Login::Password,
-        };
-        self.flow.counts().logins[login][verdict.result()].add(1);
+        self.flow.counts().logins[kind(&judge.source())][verdict.result()].add(1);
         match &verdict {
-            Verdict::Right { person, is_new } => {
+            Verdict::Right { person, is_new, .. } => {
                 self.log.trail().authenticated(Authentication::Password);
                 if is_login || *is_new {
                     self.log.login(&person.user, &person.source);
@@ -108,6 +108,21 @@ impl RequestContext<'_> {
             }
         }
         verdict
+    }
+
+    /// Who sends the password that the connection has proven before.
+    pub(super) fn proven(&self, sources: &Sources, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
+        let proof = self.peer.proof.borrow();
+        let Some(proof) = proof.as_ref() else { return Ok(None) };
+        let listed = sources.listed()?;
+        let Some(person) = proof.person(headers, self.client.address, self.state, &listed) else {
+            return Ok(None);
+        };
+        self.gate.shared.verifier.count_hit();
+        self.flow.counts().logins[kind(&person.source)][LoginResult::Ok].add(1);
+        self.log.trail().authenticated(Authentication::Password);
+        self.log.source(&person.source);
+        Ok(Some(Identity::User(person.user.clone(), person.groups.clone())))
     }
 
     /// The job, pod or person that an issuer vouches for.
@@ -149,6 +164,15 @@ impl RequestContext<'_> {
         }
         let identity = Identity::User(person.user.clone(), person.groups.clone());
         let keep = (!accepted.login_ttl.is_zero()).then_some((person, Some(accepted.login_ttl)));
-        Ok(LoggedIn { identity, keep, grant: Grant::IdToken })
+        Ok(LoggedIn { identity, keep, grant: Grant::IdToken, remembered: None })
+    }
+}
+
+/// What a login that this source has judged counts as.
+fn kind(source: &Source) -> Login {
+    match source {
+        Source::Ldap => Login::Ldap,
+        Source::Http => Login::Http,
+        Source::Htpasswd | Source::Issuer(_) => Login::Password,
     }
 }

@@ -1,9 +1,14 @@
 //! The other end of a connection.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 
+use http::HeaderValue;
+
+use super::proof::Proof;
 use crate::metrics::TlsSession;
 use crate::tls::PresentedCertificate;
+use crate::user::User;
 
 /// The other end of a connection, as its handshake showed it.
 pub(crate) struct Peer {
@@ -20,4 +25,8 @@ pub(crate) struct Peer {
     pub asked: bool,
     /// The certificate that the client presented. Few do, and idle connections keep this.
     pub shown: Option<Box<PresentedCertificate>>,
+    /// The password that it has proven last.
+    pub proof: RefCell<Option<Box<Proof>>>,
+    /// Its last user, and the `Authorization` that a registry gets which only wants the name.
+    pub name_alone: RefCell<Option<(User, HeaderValue)>>,
 }

@@ -1,5 +1,6 @@
 //! The beginning of a connection: the header of the PROXY protocol where there is one, then TLS.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, TcpStream};
@@ -55,7 +56,16 @@ pub(super) async fn greet(
     let tls = stream.kind();
     worker.counts.handshakes[tls].add(1);
     let shown = stream.presented_certificate().map(Box::new);
-    let peer = Peer { address: peer, client, may_forward, tls, asked, shown };
+    let peer = Peer {
+        address: peer,
+        client,
+        may_forward,
+        tls,
+        asked,
+        shown,
+        proof: RefCell::default(),
+        name_alone: RefCell::default(),
+    };
     Some(Greeted { client: stream, peer, slot })
 }
 

@@ -127,3 +127,42 @@ fn with_authentication_off_everybody_gets_in() {
     let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()).set("auth.mode", r#""off""#));
     assert_eq!(Client::connect(&tidegate).exchange("GET /v2/", &[]).status, 200);
 }
+
+/// A connection remembers the password that it has sent last. That must not make it last longer,
+/// nor for anything else that is sent.
+#[test]
+fn what_a_connection_has_proven_holds_for_the_same_password_of_the_same_file_alone() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url());
+    settings.write_users(&[("testuser", "testpass"), ("leaver", "secret")]);
+    let tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    let mut status = |user: &str, password: &str| {
+        let field = format!("Authorization: {}", basic(user, password));
+        client.exchange("GET /v2/app/manifests/latest", &[&field]).status
+    };
+    for _ in 0..3 {
+        assert_eq!(status("leaver", "secret"), 200);
+    }
+    for (user, password, expected) in [
+        ("leaver", "wrong", 401),
+        ("leaver", "secret", 200),
+        ("testuser", "secret", 401),
+        ("testuser", "testpass", 200),
+        ("testuser", "testpass", 200),
+        ("testuser", "testpass ", 401),
+    ] {
+        assert_eq!(status(user, password), expected, "{user}:{password}");
+    }
+    for _ in 0..3 {
+        assert_eq!(status("leaver", "secret"), 200);
+    }
+    tidegate.settings.write_users(&[("testuser", "testpass")]);
+    assert_eq!(status("leaver", "secret"), 401, "the user was removed");
+    tidegate.settings.write_users(&[("testuser", "testpass"), ("leaver", "secret")]);
+    for _ in 0..3 {
+        assert_eq!(status("leaver", "secret"), 200, "the user is back");
+    }
+    tidegate.settings.write_users(&[("testuser", "testpass"), ("leaver", "changed")]);
+    assert_eq!(status("leaver", "secret"), 401, "the password was changed");
+}

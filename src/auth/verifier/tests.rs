@@ -417,7 +417,7 @@ async fn users_and_passwords_are_bytes() {
     let from = IpAddr::from([192, 0, 2, 1]);
     let person = users.person(b"j\xf6rg").unwrap();
     let password = Secret::new(*b"p\xe4ss:w\xf6rd");
-    let right = Verdict::Right { person, is_new: true };
+    let right = Verdict::Right { person, is_new: true, until: None };
     assert_eq!(verifier.verify(&users, from, b"j\xf6rg", &password).await, right);
 }
 

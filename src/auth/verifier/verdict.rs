@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::super::person::Person;
 use crate::metrics::LoginResult;
 
@@ -15,6 +17,8 @@ pub enum Verdict {
         /// Whether it was computed, or comes from a network that has not sent it before. One
         /// request alone hears that.
         is_new: bool,
+        /// How long this is remembered, if it is.
+        until: Option<Instant>,
     },
     /// It is not the user's password, or there is no such user: the reason, for the log alone.
     Wrong(&'static str),
