@@ -169,7 +169,8 @@ impl RequestLog {
 
     pub(super) fn user(&self, identity: &Identity) {
         if let Identity::User(user, _) = identity {
-            self.record.borrow_mut().user = Some(user.to_string());
+            self.record.borrow_mut().user =
+                Some(user.as_str().map_or_else(|| user.to_string(), str::to_owned));
         }
     }
 
@@ -371,5 +372,7 @@ impl Drop for RequestLog {
 
 fn text<B>(request: &Request<B>, name: HeaderName) -> String {
     let value = request.headers().get(name);
-    value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
+    let Some(value) = value.map(HeaderValue::as_bytes) else { return String::new() };
+    // Faster where it is UTF-8, as nearly always.
+    str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value).into_owned(), str::to_owned)
 }

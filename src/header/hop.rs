@@ -9,9 +9,13 @@ use http::header::{CONNECTION, HeaderMap, HeaderName};
 /// Fields that a message needs, such as `Host`, `Authorization` or `Content-Length`, stay even if
 /// they are named: a client must not be able to remove what another party relies on.
 pub fn strip(headers: &mut HeaderMap) {
-    for name in listed(headers) {
-        headers.remove(name);
+    if headers.contains_key(CONNECTION) {
+        for name in listed(headers) {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
     }
+    // Collecting nothing allocates nothing.
     let hops: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
     for name in hops {
         headers.remove(name);

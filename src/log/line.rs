@@ -16,15 +16,15 @@ impl Record {
     /// escaped.
     pub(crate) fn json(&self) -> String {
         let mut line = Object::new();
-        line.text("time", &rfc_3339(self.time));
+        line.plain("time", &rfc_3339(self.time));
         line.text("id", &self.id);
         line.text_if_known("trace_id", self.trace_id.as_ref().map(TraceId::as_str));
         let peer = address_text(self.peer);
-        line.text("peer", &peer);
+        line.plain("peer", &peer);
         if self.client == self.peer {
-            line.text("client", &peer);
+            line.plain("client", &peer);
         } else {
-            line.text("client", &address_text(self.client));
+            line.plain("client", &address_text(self.client));
         }
         line.text_if_known("user", self.user.as_deref().map(clean));
         line.text_if_known("source", self.source.as_deref());
@@ -33,10 +33,10 @@ impl Record {
         line.text("method", &clean(&self.method));
         line.text("host", &authority(&self.host));
         line.text("path", &path(&self.path));
-        line.text("protocol", protocol(self.version));
-        line.text("tls_version", self.tls.as_str());
+        line.plain("protocol", protocol(self.version));
+        line.plain("tls_version", self.tls.as_str());
         line.number("tls_resumed", self.tls.is_resumed());
-        line.text("operation", self.operation);
+        line.plain("operation", self.operation);
         line.text_if_known("repository", self.repository.as_deref().map(clean));
         line.text_if_known("reference", self.reference.as_deref().map(clean));
         line.text_if_known("digest", self.digest.as_deref().map(clean));

@@ -21,12 +21,19 @@ impl Object {
         self.key(key);
         self.0.push('"');
         // Nearly all of a log is plain text. A loop without an early end takes many bytes at once.
-        let is_special = |byte| !(b' '..=b'~').contains(&byte) || byte == b'"' || byte == b'\\';
-        if value.bytes().fold(false, |found, byte| found | is_special(byte)) {
-            value.chars().for_each(|character| self.escaped(character));
-        } else {
+        if is_plain(value) {
             self.0.push_str(value);
+        } else {
+            value.chars().for_each(|character| self.escaped(character));
         }
+        self.0.push('"');
+    }
+
+    /// Adds a string of printable ASCII that has neither quotes nor backslashes.
+    pub(super) fn plain(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.0.push('"');
+        self.0.push_str(value);
         self.0.push('"');
     }
 
@@ -85,11 +92,9 @@ impl Object {
     }
 
     fn key(&mut self, key: &str) {
-        self.0.push(if self.0.is_empty() { '{' } else { ',' });
-        self.0.push('"');
+        self.0.push_str(if self.0.is_empty() { "{\"" } else { ",\"" });
         self.0.push_str(key);
-        self.0.push('"');
-        self.0.push(':');
+        self.0.push_str("\":");
     }
 
     fn escaped(&mut self, character: char) {
@@ -105,4 +110,9 @@ impl Object {
             _ => self.0.push(character),
         }
     }
+}
+
+fn is_plain(text: &str) -> bool {
+    let is_special = |byte| !(b' '..=b'~').contains(&byte) || byte == b'"' || byte == b'\\';
+    !text.bytes().fold(false, |found, byte| found | is_special(byte))
 }

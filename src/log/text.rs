@@ -63,13 +63,14 @@ pub(super) fn microseconds(duration: Duration) -> u64 {
 
 /// A path without its query and fragment.
 pub(super) fn path(path: &str) -> Cow<'_, str> {
-    clean(path.split(['?', '#']).next().unwrap_or_default())
+    let end = path.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    clean(end.map_or(path, |end| &path[..end]))
 }
 
 /// A field of bounded length, without the user information of the URLs in it.
 pub(super) fn clean(field: &str) -> Cow<'_, str> {
-    let field =
-        if field.contains('@') { Cow::Owned(without_user_information(field)) } else { Cow::Borrowed(field) };
+    let has_users = field.as_bytes().contains(&b'@');
+    let field = if has_users { Cow::Owned(without_user_information(field)) } else { Cow::Borrowed(field) };
     if field.len() <= MAX_FIELD {
         return field;
     }
@@ -79,8 +80,8 @@ pub(super) fn clean(field: &str) -> Cow<'_, str> {
 
 /// An authority without user information.
 pub(super) fn authority(authority: &str) -> Cow<'_, str> {
-    match authority.rsplit_once('@') {
-        Some((_, host)) => Cow::Owned(format!("{HIDDEN}{}", clean(host))),
+    match authority.bytes().rposition(|byte| byte == b'@') {
+        Some(at) => Cow::Owned(format!("{HIDDEN}{}", clean(&authority[at + 1..]))),
         None => clean(authority),
     }
 }

@@ -157,6 +157,9 @@ impl Operation {
 /// The path that the registry looks up: `path` with its escapes decoded once. Paths of the API need
 /// no escapes, so for those the decoded path is also the usual way to write it.
 pub fn decode(path: &str) -> Cow<'_, str> {
+    if !path.as_bytes().contains(&b'%') {
+        return Cow::Borrowed(path);
+    }
     // Bytes that are not UTF-8 become a character that is not valid in any name.
     percent_decode_str(path).decode_utf8_lossy()
 }
