@@ -37,6 +37,7 @@ mod workloads;
 
 use std::fs;
 use std::io::{IsTerminal as _, stderr};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
 
 fn measure(options: &Options) -> Outcome<ExitCode> {
     let (folder, baseline) = (options.peers_folder()?, options.baseline()?);
-    let peers = peers::find(&options.peers(), folder.as_deref(), baseline.as_deref())?;
+    let peers = peers::find(&options.peers(), folder.as_deref(), &options.program()?, baseline.as_deref())?;
     let wanted = |workload: &Workload| {
         options.only.is_empty() || options.only.iter().any(|name| name == workload.name)
     };
@@ -96,7 +97,7 @@ fn smoke() -> Outcome<ExitCode> {
     let began = Instant::now();
     let mut peers = Peer::ALL.to_vec();
     peers.retain(|peer| !peer.is_asked_for());
-    let peers = peers::find(&peers, None, None)?;
+    let peers = peers::find(&peers, None, Path::new(env!("CARGO_BIN_EXE_tidegate")), None)?;
     let results = run(&peers, |_| true, &SMOKE)?;
     for cell in results.failures() {
         println!("side_by_side: {} with {}: {}", cell.workload, cell.peer.name(), cell.reason);

@@ -43,6 +43,9 @@ pub struct Options {
     /// A folder with newer peers; "sid" makes one from Debian sid and PyPI, which needs root
     #[arg(long, value_name = "DIR")]
     peers_from: Option<PathBuf>,
+    /// The tidegate to measure, such as that of deploy/build.sh; without it, cargo's
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
     /// Another tidegate to compare with, such as an older build
     #[arg(long, value_name = "PATH")]
     baseline: Option<PathBuf>,
@@ -75,6 +78,11 @@ impl Options {
             peer => self.peers.is_empty() || self.peers.contains(peer),
         });
         peers
+    }
+
+    /// The program of --program.
+    pub fn program(&self) -> Outcome<PathBuf> {
+        self.program.as_deref().map_or_else(|| Ok(PathBuf::from(env!("CARGO_BIN_EXE_tidegate"))), absolute)
     }
 
     /// The program of --baseline.

@@ -13,9 +13,14 @@ pub struct Installed {
 }
 
 /// Finds the programs of these peers in `folder`, or else in `PATH`. Installs what is missing and
-/// Debian has; a peer that Debian has not is left out. `baseline` is the program of
-/// [`Peer::TidegateBefore`].
-pub fn find(peers: &[Peer], folder: Option<&Path>, baseline: Option<&Path>) -> Outcome<Vec<Installed>> {
+/// Debian has; a peer that Debian has not is left out. `tidegate` is the program of
+/// [`Peer::Tidegate`], and `baseline` that of [`Peer::TidegateBefore`].
+pub fn find(
+    peers: &[Peer],
+    folder: Option<&Path>,
+    tidegate: &Path,
+    baseline: Option<&Path>,
+) -> Outcome<Vec<Installed>> {
     let mut packages = vec!["docker-registry", "setpriv=util-linux"];
     let mut programs = Vec::new();
     for peer in peers {
@@ -27,7 +32,7 @@ pub fn find(peers: &[Peer], folder: Option<&Path>, baseline: Option<&Path>) -> O
                 }
                 newest.unwrap_or_else(|| PathBuf::from(command))
             }
-            None if *peer == Peer::Tidegate => PathBuf::from(env!("CARGO_BIN_EXE_tidegate")),
+            None if *peer == Peer::Tidegate => tidegate.to_owned(),
             None if *peer == Peer::Floor => std::env::current_exe()?,
             None => baseline.ok_or("there is no --baseline")?.to_owned(),
         };

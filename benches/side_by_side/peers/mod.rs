@@ -119,7 +119,7 @@ impl Peer {
     /// Writes the settings and returns the command that runs the proxy in the foreground.
     pub fn prepare(self, site: &Site) -> Outcome<(Command, End)> {
         Ok(match self {
-            Peer::Tidegate | Peer::TidegateBefore => (tidegate::prepare(site)?, End::Kill),
+            Peer::Tidegate | Peer::TidegateBefore => (tidegate::prepare(site)?, tidegate_end()),
             Peer::Nginx => (nginx::prepare(site, &nginx::RECIPE)?, End::Terminate),
             Peer::NginxTuned => (nginx::prepare(site, &nginx::TUNED)?, End::Terminate),
             Peer::Haproxy => (haproxy::prepare(site)?, End::Kill),
@@ -128,6 +128,11 @@ impl Peer {
             Peer::Floor => (floor::prepare(site), End::Kill),
         })
     }
+}
+
+/// A build that counts its functions writes the counts when it ends by itself.
+fn tidegate_end() -> End {
+    if std::env::var_os("LLVM_PROFILE_FILE").is_some() { End::Terminate } else { End::Kill }
 }
 
 impl Site {
