@@ -9,6 +9,7 @@ mod asking;
 mod check;
 mod known;
 mod verdict;
+mod work;
 
 use std::collections::HashMap;
 use std::io;
@@ -25,7 +26,6 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::engine::{Engine, PATIENCE};
-use crate::metrics::Observed;
 use crate::network::Network;
 use crate::secret::Secret;
 
@@ -43,6 +43,7 @@ use asking::{Asker, Asking, Heard, Leave, Listener, Part};
 use check::check;
 use known::Known;
 pub use verdict::Verdict;
+pub(crate) use work::Work;
 
 /// How long a wrong password is remembered: enough for a client that retries at once.
 const WRONG_LIFE: Duration = Duration::from_secs(3);
@@ -65,21 +66,6 @@ pub struct Verifier {
     key: hmac::Key,
     /// Passwords that were answered from memory.
     hits: AtomicU64,
-}
-
-/// What a verifier has done.
-#[derive(Debug)]
-pub(crate) struct Work {
-    /// Passwords that were answered from memory.
-    pub hits: u64,
-    /// Passwords that had to be computed.
-    pub misses: u64,
-    /// Passwords that wait for a thread.
-    pub queued: usize,
-    /// Most that may wait.
-    pub queue_limit: usize,
-    /// How long computations took.
-    pub seconds: Observed,
 }
 
 /// What requests and hashing threads share.
