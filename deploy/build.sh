@@ -7,7 +7,7 @@ Builds the program for a release. The same source and compiler give the same byt
 
   deploy/build.sh               the program is target/release-build/release/tidegate
 
-It is optimised for the requests of deploy/tidegate.profdata, which deploy/profile.sh makes.
+It is optimised for the requests of deploy/tidegate.profdata.xz, which deploy/profile.sh makes.
 
 The names of this folder and of cargo's are left out of it, and a time in it is SOURCE_DATE_EPOCH, or
 that of the last commit. It knows the commit that it was built from, as `revision` in its metrics.
@@ -44,8 +44,12 @@ fi
 # How often each function runs: the usual ones lie side by side, and the others out of their way.
 if [[ -n ${TIDEGATE_COUNTS-} ]]; then
     rust+=(-C "profile-generate=$TIDEGATE_COUNTS")
-elif [[ -f deploy/tidegate.profdata ]]; then
-    rust+=(-C "profile-use=$PWD/deploy/tidegate.profdata")
+else
+    # With another name for other counts, because cargo compares only the names.
+    counts=target/tidegate-$(sha256sum deploy/tidegate.profdata.xz | cut -c-12).profdata
+    mkdir -p target
+    xz --decompress --stdout deploy/tidegate.profdata.xz >"$counts"
+    rust+=(-C "profile-use=$PWD/$counts")
 fi
 # Separated by a character that no path has.
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${rust[*]}")

@@ -5,7 +5,7 @@ usage() {
     cat <<'END'
 Counts how often each function of the program runs under load, for deploy/build.sh.
 
-  deploy/profile.sh             writes deploy/tidegate.profdata
+  deploy/profile.sh             writes deploy/tidegate.profdata.xz
 
 Builds the program with counters, and has benches/side_by_side load it. To be run before a release:
 a function that has changed since is compiled as if there were no counts. Takes a quarter of an hour.
@@ -35,5 +35,7 @@ cp target/release-build/release/tidegate "$counts/tidegate"
 LLVM_PROFILE_FILE=$counts/%p.profraw cargo bench --bench side_by_side -- --quick --rounds 1 --peers tidegate \
     --program "$counts/tidegate" --output "$counts" --only docker-pull,docker-push,crane-pull \
     --only pull-h1,pull-h2,push-chunked,push-length,push-h2,get-open,get-cost-5,streams,handshake-go,handshake,resumed
-"$merge" merge --sparse --output deploy/tidegate.profdata "$counts"/*.profraw
-ls -l deploy/tidegate.profdata
+# With the functions that never ran: they are compiled for size, and placed out of the way.
+"$merge" merge --output "$counts/tidegate.profdata" "$counts"/*.profraw
+xz -9 --stdout "$counts/tidegate.profdata" >deploy/tidegate.profdata.xz
+ls -l deploy/tidegate.profdata.xz
