@@ -112,8 +112,15 @@ impl Successor {
         match word {
             Some((Word::Started(pid), _)) => {
                 self.process.kill();
-                self.process = Running::apart(pid).map_err(|_| HandoverError::Gone)?;
-                Ok(())
+                if let Ok(process) = Running::apart(pid) {
+                    self.process = process;
+                    return Ok(());
+                }
+                // It has ended already, and has said why.
+                match self.channel.receive().await? {
+                    Some((Word::Failed(reason), _)) => Err(HandoverError::Refused(reason)),
+                    _ => Err(HandoverError::Gone),
+                }
             }
             Some((Word::Failed(reason), _)) => Err(HandoverError::Refused(reason)),
             Some(_) => Err(unexpected()),
