@@ -95,15 +95,19 @@ fn send(socket: BorrowedFd<'_>, text: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
 }
 
 fn receive(socket: BorrowedFd<'_>, text: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    match receive_once(socket, text) {
+        // The other process has ended with a message of ours unread. The kernel says so once, before
+        // it hands over what that process has sent.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => receive_once(socket, text),
+        received => received,
+    }
+}
+
+fn receive_once(socket: BorrowedFd<'_>, text: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let message = recvmsg(socket, &mut [IoSliceMut::new(text)], &mut control, flags);
-    let message = match message {
-        // The other process has ended with a message of ours unread.
-        Err(rustix::io::Errno::CONNRESET) => return Ok((0, Vec::new())),
-        message => message?,
-    };
+    let message = recvmsg(socket, &mut [IoSliceMut::new(text)], &mut control, flags)?;
     let rights = control.drain().filter_map(|message| match message {
         RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
         _ => None,
@@ -140,6 +144,17 @@ mod tests {
         assert!(matches!(word, Word::Go) && descriptors.is_empty(), "{word:?}");
         drop(one);
         assert!(other.receive().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_an_end_with_unread_messages_is_heard() {
+        let (one, other) = Channel::pair().unwrap();
+        one.send(&Word::Ready, &[]).await.unwrap();
+        say(&other, &Word::Failed("why".to_owned())).unwrap();
+        drop(other);
+        let heard = one.receive().await.unwrap();
+        assert!(matches!(&heard, Some((Word::Failed(why), _)) if why == "why"), "{heard:?}");
+        assert!(one.receive().await.unwrap().is_none());
     }
 
     #[tokio::test]
