@@ -8,14 +8,31 @@ use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use rustls::{
-    ClientConfig, ClientConnection, Error, RootCertStore, ServerConfig, ServerConnection,
+    ClientConfig, ClientConnection, ContentType, Error, RootCertStore, ServerConfig, ServerConnection,
     SupportedCipherSuite,
 };
 
-use super::provider;
 use super::records::Records;
+use super::{OVERHEAD, RecordKey, provider};
+
+/// A client's key, for records of any kind.
+pub(crate) struct Forger(RecordKey);
+
+impl Forger {
+    /// Takes the key of a client whose keys may be extracted.
+    pub(crate) fn of(client: ClientConnection) -> Self {
+        Self(RecordKey::new(client.dangerous_extract_secrets().unwrap().tx).unwrap())
+    }
+
+    pub(crate) fn seal(&mut self, typ: ContentType, content: &[u8]) -> Vec<u8> {
+        let mut record = vec![0; content.len() + OVERHEAD];
+        self.0.seal(typ, content, &mut record).unwrap();
+        record
+    }
+}
 
 /// A whole handshake in memory, session tickets included.
+#[cfg(test)]
 pub(crate) fn shake_hands(
     client: &Arc<ClientConfig>,
     server: &Arc<ServerConfig>,

@@ -8,8 +8,9 @@ use rustls::crypto::aws_lc_rs::{cipher_suite as suite, default_provider};
 /// One provider for the process; nothing depends on rustls' process-wide default.
 ///
 /// The suites are rustls' own, all AEAD with forward secrecy, in another order: AES-128 costs about
-/// 9 % less per byte than AES-256, and neither is broken. X25519 comes before the hybrid
-/// post-quantum group, which stays on offer.
+/// 9 % less per byte than AES-256, and neither is broken. Clients get the first of their own
+/// groups that is supported, the hybrid post-quantum one included. Where tidegate is the client,
+/// X25519 comes first.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         Arc::new(CryptoProvider {

@@ -8,7 +8,7 @@ use rustls::crypto::cipher::{Iv, Nonce as RecordNonce, make_tls13_aad};
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, PeerMisbehaved};
 
 /// The length of a record's header: type, version, and the length of the rest.
-pub(super) const HEADER: usize = 5;
+pub(crate) const HEADER: usize = 5;
 /// The most content of a record.
 pub const CONTENT: usize = 1 << 14;
 /// What a record is longer than its content: header, content type and tag.

@@ -11,15 +11,14 @@
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::{ContentType, Error};
 
-use crate::crypto::fixtures::after_handshake;
+use crate::crypto::fixtures::{Forger, after_handshake};
 use crate::crypto::records::{ALERT, Content, Opened, alert};
-use crate::crypto::{OVERHEAD, RecordKey};
+use crate::crypto::{HEADER, OVERHEAD};
 
 /// Checks one input.
 pub(super) fn client_records(bytes: &[u8]) {
     let (client, mut records) = after_handshake(TLS13_AES_128_GCM_SHA256);
-    let secrets = client.dangerous_extract_secrets().expect("the configuration allows it");
-    let mut key = RecordKey::new(secrets.tx).expect("the cipher is known");
+    let mut forger = Forger::of(client);
     let (mut wire, mut sealed) = (Vec::new(), Vec::new());
     let mut rest = bytes;
     while let &[next, length, ref after @ ..] = rest {
@@ -29,9 +28,7 @@ pub(super) fn client_records(bytes: &[u8]) {
             wire.extend_from_slice(content);
             continue;
         }
-        let mut record = vec![0; content.len() + OVERHEAD];
-        key.seal(ContentType::from(next), content, &mut record).expect("it has room");
-        wire.append(&mut record);
+        wire.append(&mut forger.seal(ContentType::from(next), content));
         // The last byte that is not zero is the type of a record.
         let inner = [content, &[next]].concat();
         if let Some(end) = inner.iter().rposition(|&byte| byte != 0)
@@ -45,10 +42,10 @@ pub(super) fn client_records(bytes: &[u8]) {
         let arrived = wire.get_mut(at..).expect("no record is longer than what has arrived");
         // The header of a record may be enough to refuse it.
         let length = match *arrived {
-            [_, _, _, high, low, ..] => 5 + usize::from(u16::from_be_bytes([high, low])),
+            [_, _, _, high, low, ..] => HEADER + usize::from(u16::from_be_bytes([high, low])),
             _ => 0,
         };
-        if let Some(incomplete) = arrived.get_mut(..length.saturating_sub(1)).filter(|_| length > 5) {
+        if let Some(incomplete) = arrived.get_mut(..length.saturating_sub(1)).filter(|_| length > HEADER) {
             let before = incomplete.to_vec();
             match records.open(incomplete) {
                 Ok(opened) => assert_eq!((opened, &*incomplete), (None, &*before)),

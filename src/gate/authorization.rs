@@ -15,14 +15,13 @@ use http::{HeaderMap, HeaderValue};
 use super::context::RequestContext;
 use super::mount::Mount;
 use super::refusal::Refusal;
-use crate::access::Permit;
+use crate::access::{Identity, Permit};
 use crate::config::UpstreamAuthorization;
 use crate::registry::renaming::Renaming;
 use crate::registry::rights::Rights;
 use crate::registry::scope::{Resource, Scope};
 use crate::registry::target::{Operation, Target};
 use crate::token::Tokens;
-use crate::user::User;
 
 /// What the registry is sent.
 #[derive(Clone, Copy)]
@@ -45,9 +44,7 @@ impl RequestContext<'_> {
             (UpstreamAuthorization::Pass, None) => return Ok(()),
             (UpstreamAuthorization::Pass, Some(_)) if self.suffices(permit, purpose) => return Ok(()),
             (UpstreamAuthorization::Pass, Some(tokens)) => Some(self.issued(tokens, permit, purpose)?),
-            (UpstreamAuthorization::User, _) => {
-                permit.identity().user().and_then(|user| self.name_alone(user))
-            }
+            (UpstreamAuthorization::User, _) => self.name_alone(permit.identity()),
             (UpstreamAuthorization::Basic, _) => self.route.registry.login.clone(),
             (UpstreamAuthorization::None, _) => None,
         };
@@ -60,10 +57,11 @@ impl RequestContext<'_> {
 
     /// The user as a registry without authentication gets them. A connection nearly always has the
     /// same user, so it keeps the field.
-    fn name_alone(&self, user: &User) -> Option<HeaderValue> {
+    fn name_alone(&self, identity: &Identity) -> Option<HeaderValue> {
+        let user = identity.user()?;
         let mut kept = self.peer.name_alone.borrow_mut();
         if kept.as_ref().is_none_or(|(known, _)| known != user) {
-            *kept = Some((user.clone(), name_alone(user)?));
+            *kept = Some((user.clone(), name_alone(identity)?));
         }
         kept.as_ref().map(|(_, field)| field.clone())
     }
@@ -87,9 +85,10 @@ impl RequestContext<'_> {
 
 /// A registry without authentication names the user of a Basic field in its events. It never needs
 /// the password.
-fn name_alone(user: &User) -> Option<HeaderValue> {
+fn name_alone(identity: &Identity) -> Option<HeaderValue> {
     // A colon would end the name there.
-    let name: Vec<u8> = user.as_bytes().iter().map(|b| if *b == b':' { b'/' } else { *b }).collect();
+    let name: Vec<u8> =
+        identity.user()?.as_bytes().iter().map(|b| if *b == b':' { b'/' } else { *b }).collect();
     let encoded = STANDARD.encode([&name, &b":"[..]].concat());
     HeaderValue::try_from(format!("Basic {encoded}")).ok()
 }
@@ -122,6 +121,7 @@ mod tests {
     use super::*;
     use crate::registry::target;
     use crate::user::User;
+
     fn scopes(method: Method, path: &str, purpose: Purpose<'_>) -> Vec<String> {
         let scopes = super::scopes(&target::parse(&method, path), purpose, &Renaming::default());
         scopes.iter().map(ToString::to_string).collect()
@@ -129,8 +129,9 @@ mod tests {
 
     #[test]
     fn the_user_without_a_password() {
-        let field = name_alone(&User::local("alice").unwrap()).unwrap();
+        let field = name_alone(&Identity::from(User::local("alice").unwrap())).unwrap();
         assert_eq!(field, format!("Basic {}", STANDARD.encode("alice:")).as_str());
+        assert_eq!(name_alone(&Identity::Anonymous), None);
     }
 
     #[test]

@@ -88,8 +88,7 @@ pub(crate) async fn handle<G>(
     let mut request = request.map(UnreadBody::from);
     let unread = head_checks::has_body(&request);
     let sharing = Sharing::of(&state.config.cors, &request);
-    // Boxed: it is ten kilobytes, and would be moved each time that this future is.
-    let passed = Box::pin(pass(gate, &state, peer, &mut request, &flow, &log, sharing.as_ref())).await;
+    let passed = pass(gate, &state, peer, &mut request, &flow, &log, sharing.as_ref()).await;
     let (mut response, delay) = match passed {
         Ok(response) => (response, None),
         Err(refusal) => {

@@ -66,7 +66,7 @@ impl RequestLog {
             claimed: None,
             certificate: None,
             method: request.method().to_string(),
-            host: host.unwrap_or_else(|| text(request, HOST)),
+            host: host.unwrap_or_else(|| field(request, HOST)),
             path: request.uri().path().to_owned(),
             version: request.version(),
             tls: peer.tls,
@@ -83,7 +83,7 @@ impl RequestLog {
             upstream_time: None,
             retries: None,
             digest: None,
-            user_agent: text(request, USER_AGENT),
+            user_agent: field(request, USER_AGENT),
             truncated: None,
             reason: None,
         };
@@ -169,8 +169,7 @@ impl RequestLog {
 
     pub(super) fn user(&self, identity: &Identity) {
         if let Identity::User(user, _) = identity {
-            self.record.borrow_mut().user =
-                Some(user.as_str().map_or_else(|| user.to_string(), str::to_owned));
+            self.record.borrow_mut().user = Some(text(user.as_bytes()));
         }
     }
 
@@ -186,7 +185,7 @@ impl RequestLog {
 
     /// A user that the client has named without proof.
     pub(super) fn claimed(&self, user: &[u8]) {
-        self.record.borrow_mut().claimed = Some(String::from_utf8_lossy(user).into_owned());
+        self.record.borrow_mut().claimed = Some(text(user));
     }
 
     pub(super) fn certificate(&self, shown: &PresentedCertificate) {
@@ -370,9 +369,11 @@ impl Drop for RequestLog {
     }
 }
 
-fn text<B>(request: &Request<B>, name: HeaderName) -> String {
-    let value = request.headers().get(name);
-    let Some(value) = value.map(HeaderValue::as_bytes) else { return String::new() };
-    // Faster where it is UTF-8, as nearly always.
-    str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value).into_owned(), str::to_owned)
+fn field<B>(request: &Request<B>, name: HeaderName) -> String {
+    request.headers().get(name).map(|value| text(value.as_bytes())).unwrap_or_default()
+}
+
+/// What is not UTF-8 is replaced. Nearly all is, and is found to be faster than it is replaced.
+fn text(bytes: &[u8]) -> String {
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes).into_owned(), str::to_owned)
 }

@@ -175,7 +175,7 @@ impl Connection<'_> {
         let guard = (self.watch.begin(), RunningRequest::new(&self.worker.load));
         let (worker, peer, watch) = (self.worker.clone(), self.peer.clone(), self.watch.clone());
         let closes_at = self.closes_at;
-        // Boxed: it is large, and hyper moves it several times before it polls it.
+        // Boxed: it has kilobytes, and hyper moves it several times before it polls it.
         Box::pin(async move {
             let is_http1 = request.version() != Version::HTTP_2;
             let mut response = gate::handle(&worker.gate, &peer, request, flow, guard).await;

@@ -10,10 +10,8 @@ use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteT
 use tokio::io::ReadBuf;
 
 use super::outgoing::Outgoing;
-use crate::crypto::CONTENT;
+use crate::crypto::{CONTENT, HEADER};
 
-/// The length of a record's header (RFC 8446, section 5.1).
-const HEADER: usize = 5;
 /// The most that a cipher suite of TLS 1.2 adds to a record.
 const OVERHEAD: usize = 32;
 

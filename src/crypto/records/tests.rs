@@ -5,7 +5,7 @@ use rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
 use rustls::{ClientConnection, ConnectionTrafficSecrets, ProtocolVersion, SupportedCipherSuite};
 
 use super::*;
-use crate::crypto::fixtures::after_handshake;
+use crate::crypto::fixtures::{Forger, after_handshake};
 
 const SUITES: [SupportedCipherSuite; 3] =
     [suite::TLS13_AES_128_GCM_SHA256, suite::TLS13_AES_256_GCM_SHA384, suite::TLS13_CHACHA20_POLY1305_SHA256];
@@ -30,7 +30,7 @@ impl Pair {
     /// The server, and the client's key for sealing records of any kind.
     fn forge(suite: SupportedCipherSuite) -> (Records, Forger) {
         let Self { client, records } = Self::new(suite);
-        (records, Forger(RecordKey::new(client.dangerous_extract_secrets().unwrap().tx).unwrap()))
+        (records, Forger::of(client))
     }
 
     /// Opens what the client has to send, and returns the data.
@@ -68,20 +68,10 @@ impl Pair {
     }
 }
 
-struct Forger(RecordKey);
-
-impl Forger {
-    fn seal(&mut self, typ: ContentType, content: &[u8]) -> Vec<u8> {
-        let mut record = vec![0; content.len() + OVERHEAD];
-        self.0.seal(typ, content, &mut record).unwrap();
-        record
-    }
-
-    /// A record with zeros after its content.
-    fn pad(&mut self, typ: ContentType, content: &[u8], padding: usize) -> Vec<u8> {
-        let inner = [content, &typ.to_array(), &vec![0; padding - 1]].concat();
-        self.seal(ContentType::Unknown(0), &inner)
-    }
+/// A record with zeros after its content.
+fn pad(forger: &mut Forger, typ: ContentType, content: &[u8], padding: usize) -> Vec<u8> {
+    let inner = [content, &typ.to_array(), &vec![0; padding - 1]].concat();
+    forger.seal(ContentType::Unknown(0), &inner)
 }
 
 /// The data of all whole records, whether they end the client's side, and what is left.
@@ -196,7 +186,7 @@ fn padding_is_removed_up_to_the_longest_record() {
     let (mut records, mut forger) = Pair::forge(SUITES[0]);
     let data = content(CONTENT);
     for (length, padding) in [(0, 1), (5, 1), (5, 300), (5, CONTENT - 5), (CONTENT - 1, 1)] {
-        let mut record = forger.pad(APPLICATION_DATA, &data[..length], padding);
+        let mut record = pad(&mut forger, APPLICATION_DATA, &data[..length], padding);
         assert_eq!(open_all(&mut records, &mut record), Ok((data[..length].to_vec(), false, 0)));
     }
     let mut longest = forger.seal(APPLICATION_DATA, &data);
@@ -237,7 +227,7 @@ fn a_forged_or_overlong_record_is_refused() {
     let overflow = (Error::PeerSentOversizedRecord, Some(RecordOverflow));
     assert_eq!(fault(|_| vec![23, 3, 3, 0x41, 0x01]), overflow, "a header suffices");
     assert_eq!(fault(|forger| forger.seal(APPLICATION_DATA, &content(CONTENT + 1))), overflow);
-    assert_eq!(fault(|forger| forger.pad(APPLICATION_DATA, b"short", CONTENT)), overflow);
+    assert_eq!(fault(|forger| pad(forger, APPLICATION_DATA, b"short", CONTENT)), overflow);
     assert_eq!(fault(|_| [&[23, 3, 3, 0x41, 0x00][..], &[7; 0x4100]].concat()).1, Some(BadRecordMac));
 }
 

@@ -1,21 +1,18 @@
 use std::io::{Read, Write};
 
-use aws_lc_rs::aead::{AES_128_GCM, Aad, Nonce, TlsProtocolId, TlsRecordSealingKey};
 use proptest::prelude::*;
-use rustls::crypto::cipher::Nonce as RecordNonce;
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, ConnectionTrafficSecrets, Error, RootCertStore,
+    AlertDescription, ClientConfig, ClientConnection, ContentType, Error, RootCertStore,
     SupportedProtocolVersion,
 };
 
 use super::*;
+use crate::crypto::fixtures::Forger;
 use crate::crypto::provider;
 use crate::pki::fixtures::Signer;
 
-const HANDSHAKE: u8 = 22;
-const APPLICATION_DATA: u8 = 23;
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 1];
 
 /// A session and its client, which is rustls with its own buffers.
@@ -110,31 +107,19 @@ impl Pair {
 
     /// The session, and the client's key for sealing records of any kind.
     fn forge(self) -> (Session, Forger) {
-        match self.client.dangerous_extract_secrets().unwrap().tx {
-            (sequence, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) => {
-                let key = TlsRecordSealingKey::new(&AES_128_GCM, TlsProtocolId::TLS13, key.as_ref()).unwrap();
-                (self.session, Forger { key, iv, sequence })
-            }
-            _ => panic!("another cipher than our first"),
-        }
+        (self.session, Forger::of(self.client))
     }
-}
 
-struct Forger {
-    key: TlsRecordSealingKey,
-    iv: rustls::crypto::cipher::Iv,
-    sequence: u64,
-}
-
-impl Forger {
-    fn seal(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(content.len() + 17).unwrap().to_be_bytes();
-        let header = [APPLICATION_DATA, 3, 3, length[0], length[1]];
-        let nonce = Nonce::assume_unique_for_key(RecordNonce::new(&self.iv, self.sequence).0);
-        self.sequence += 1;
-        let mut record = [content, &[kind]].concat();
-        self.key.seal_in_place_append_tag(nonce, Aad::from(header), &mut record).unwrap();
-        [&header[..], &record].concat()
+    /// Lets everything arrive that the client has to send.
+    fn arrive(&mut self) {
+        let mut wire = Vec::new();
+        while self.client.wants_write() {
+            self.client.write_tls(&mut wire).unwrap();
+        }
+        _ = self.session.poll_fill(|room| {
+            room.extend_from_slice(&wire);
+            Poll::Ready(Ok(wire.len()))
+        });
     }
 }
 
@@ -273,10 +258,10 @@ fn what_is_given_back_is_read_before_what_came_later() {
 fn a_key_update_in_two_records_may_have_an_answer_between_them() {
     let (mut session, mut forger) = Pair::after_handshake(&TLS13).forge();
     let (first, second) = KEY_UPDATE.split_at(3);
-    assert!(feed(&mut session, &forger.seal(HANDSHAKE, first), 100).unwrap().is_empty());
+    assert!(feed(&mut session, &forger.seal(ContentType::Handshake, first), 100).unwrap().is_empty());
     assert_eq!(write(&mut session, &[b"answer"]), 6);
     let before = session.outgoing.len();
-    let second = forger.seal(HANDSHAKE, second);
+    let second = forger.seal(ContentType::Handshake, second);
     assert!(feed(&mut session, &second[..7], 100).unwrap().is_empty());
     assert_eq!(write(&mut session, &[b"answer"]), 6);
     assert!(feed(&mut session, &second[7..], 100).unwrap().is_empty());
@@ -297,14 +282,7 @@ fn what_comes_with_the_end_of_the_handshake_is_for_the_record_layer() {
         pair.client.writer().write_all(&sent[..10]).unwrap();
         pair.client.refresh_traffic_keys().unwrap();
         pair.client.writer().write_all(&sent[10..]).unwrap();
-        let mut wire = Vec::new();
-        while pair.client.wants_write() {
-            pair.client.write_tls(&mut wire).unwrap();
-        }
-        _ = pair.session.poll_fill(|room| {
-            room.extend_from_slice(&wire);
-            Poll::Ready(Ok(wire.len()))
-        });
+        pair.arrive();
         pair.session.read(&mut ReadBuf::new(&mut [])).unwrap();
         assert!(!pair.session.is_handshaking());
         assert!(matches!(pair.session.tls, Tls::Records(_)));
@@ -337,14 +315,7 @@ fn an_answer_leaves_what_came_and_was_not_read_in_order() {
     let mut pair = Pair::after_handshake(&TLS13);
     let sent = content(100_000);
     pair.client.writer().write_all(&sent).unwrap();
-    let mut wire = Vec::new();
-    while pair.client.wants_write() {
-        pair.client.write_tls(&mut wire).unwrap();
-    }
-    _ = pair.session.poll_fill(|room| {
-        room.extend_from_slice(&wire);
-        Poll::Ready(Ok(wire.len()))
-    });
+    pair.arrive();
     let mut received = Vec::new();
     while received.len() < sent.len() {
         let mut buffer = [0; 777];
@@ -360,8 +331,8 @@ fn an_answer_leaves_what_came_and_was_not_read_in_order() {
 fn after_a_fault_there_is_an_alert_and_nothing_more() {
     let (mut session, mut forger) = Pair::after_handshake(&TLS13).forge();
     assert!(session.poll_drain(|records| Poll::Ready(Ok(records.len()))).is_ready());
-    let half = forger.seal(HANDSHAKE, &KEY_UPDATE[..3]);
-    let between = forger.seal(APPLICATION_DATA, b"GET /");
+    let half = forger.seal(ContentType::Handshake, &KEY_UPDATE[..3]);
+    let between = forger.seal(ContentType::ApplicationData, b"GET /");
     let fault = feed(&mut session, &[half, between].concat(), 100).unwrap_err();
     assert!(matches!(fault, Error::PeerMisbehaved(_)), "{fault}");
     assert_eq!(session.read(&mut ReadBuf::new(&mut [0; 100])).unwrap_err(), fault);
@@ -369,7 +340,7 @@ fn after_a_fault_there_is_an_alert_and_nothing_more() {
     assert_eq!(session.end().unwrap_err().kind(), ErrorKind::BrokenPipe);
 
     let mut pair = Pair::after_handshake(&TLS13);
-    let forged = [&[APPLICATION_DATA, 3, 3, 0, 20][..], &[7; 20]].concat();
+    let forged = [&[23, 3, 3, 0, 20][..], &[7; 20]].concat();
     assert_eq!(feed(&mut pair.session, &forged, 100).unwrap_err(), Error::DecryptError);
     let mut wire = Vec::new();
     assert!(
@@ -414,7 +385,7 @@ fn both_sides_end_in_any_order() {
 fn a_message_in_endless_crumbs_is_refused() {
     let mut pair = Pair::new(&TLS13);
     let hello = [&[1, 0, 0xf0, 0][..], &[0; 0xf000]].concat();
-    let crumbs: Vec<u8> = hello.iter().flat_map(|&byte| [HANDSHAKE, 3, 3, 0, 1, byte]).collect();
+    let crumbs: Vec<u8> = hello.iter().flat_map(|&byte| [22, 3, 3, 0, 1, byte]).collect();
     assert!(crumbs.len() > BULK_READ);
     assert!(feed(&mut pair.session, &crumbs, 0).is_err());
 }
