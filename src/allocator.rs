@@ -79,3 +79,34 @@ impl Allocator {
         unsafe { mi_option_set_default(PURGE_DELAY, PURGE_MILLISECONDS) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [`is_natural`] relies on it.
+    #[test]
+    #[expect(unsafe_code, reason = "an allocator can be asked in no other way")]
+    fn every_block_is_aligned_as_asked_for_and_keeps_its_content_when_it_grows() {
+        for align in [1, 2, 4, 8, 16, 32, 4096] {
+            for size in (1..300).chain([1000, 4097, 100_000]) {
+                let (old, new) = (Layout::from_size_align(size, align).unwrap(), size * 3 / 2 + 1);
+                // SAFETY: the sizes are not 0, and each block is given back once, with its layout.
+                unsafe {
+                    let block = Allocator.alloc_zeroed(old);
+                    assert!(!block.is_null() && block.addr().is_multiple_of(align), "{old:?}");
+                    assert_eq!(*block.add(size - 1), 0);
+                    block.write_bytes(7, size);
+                    let grown = Allocator.realloc(block, old, new);
+                    assert!(!grown.is_null() && grown.addr().is_multiple_of(align), "{old:?}");
+                    assert_eq!((*grown, *grown.add(size - 1)), (7, 7));
+                    let new = Layout::from_size_align(new, align).unwrap();
+                    let other = Allocator.alloc(new);
+                    assert!(other.addr().is_multiple_of(align) && other != grown, "{new:?}");
+                    Allocator.dealloc(grown, new);
+                    Allocator.dealloc(other, new);
+                }
+            }
+        }
+    }
+}
