@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::harness::http1::{self, Client, Response, authorized, head};
 use crate::harness::recorder::Recorder;
-use crate::harness::tidegate::{Settings, Tidegate};
+use crate::harness::tidegate::{SETTLED, Settings, Tidegate};
 use crate::harness::{DEADLINE, PASSWORD, USER, basic};
 
 /// A registry for two users, behind a trusted load balancer on this machine.
@@ -237,4 +237,25 @@ fn wrong_passwords_of_many_users_from_one_network_are_answered_late_and_elsewher
     assert!(start.elapsed().as_secs() >= 5, "{:?}", start.elapsed());
     assert_eq!(login("192.0.2.1", USER, PASSWORD).status, 200);
     assert_eq!(login("192.0.2.2", "another", "wrong").status, 401);
+}
+
+/// A proxy sends the requests of many clients over one connection.
+#[test]
+fn what_one_client_of_a_proxy_has_proven_lets_no_throttled_one_in() {
+    let (_recorder, tidegate) = start(3, 4);
+    let mut client = Client::connect(&tidegate);
+    let mut status = |address: &str, password: &str| {
+        let fields =
+            [format!("Authorization: {}", basic(USER, password)), format!("X-Forwarded-For: {address}")];
+        client.exchange("GET /v2/app/manifests/latest", &fields.each_ref().map(String::as_str)).status
+    };
+    let begun = Instant::now();
+    while begun.elapsed() < SETTLED {
+        assert_eq!(status("192.0.2.1", PASSWORD), 200);
+    }
+    for guess in ["1", "2", "3"] {
+        assert_eq!(status("192.0.2.2", guess), 401);
+    }
+    assert_eq!(status("192.0.2.2", PASSWORD), 429);
+    assert_eq!(status("192.0.2.1", PASSWORD), 200);
 }

@@ -7,13 +7,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::authority::Authority;
 use super::lines::Lines;
 use super::{DEADLINE, PASSWORD, USER, admin, child};
+
+/// The age from which on an htpasswd is not read again for each request, and connections remember
+/// what they have proven.
+pub const SETTLED: Duration = Duration::from_millis(300);
 
 /// The content of proxy.toml, and its folder.
 pub struct Settings {
