@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -11,7 +12,7 @@ use crate::harness::fake::Fake;
 use crate::harness::http1::{self, Client, authorized};
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::Tidegate;
-use crate::harness::{admin, basic};
+use crate::harness::{DEADLINE, admin, basic};
 
 const AUTH: &str = "Authorization: Basic dGVzdHVzZXI6dGVzdHBhc3M=";
 const UPLOAD: &str = "/v2/team/app/blobs/uploads/0f4b8f8e-1f0a-4c5e-9d55-8f6c2f0a1b2c";
@@ -262,4 +263,23 @@ fn handshakes_and_connections_are_counted() {
     assert_eq!(value_in(&all, &accepted), 1.0);
     drop(std::net::TcpStream::connect(tidegate.address).unwrap());
     wait_for_value(&tidegate, "tidegate_handshake_failures_total{reason=\"closed\"}", 1.0);
+}
+
+#[test]
+fn a_busy_connection_has_its_password_computed_again_in_time() {
+    let recorder = Recorder::start();
+    let settings = admin::settings(&recorder.url()).set("auth.cache_ttl", "\"1s\"");
+    let tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    let (begun, mut requests, mut misses) = (Instant::now(), 0.0, 0.0);
+    while misses < 3.0 {
+        for _ in 0..100 {
+            assert_eq!(client.exchange("GET /v2/team/app/manifests/1", &[AUTH]).status, 200);
+            requests += 1.0;
+        }
+        misses = value(&tidegate, "tidegate_password_cache_misses_total");
+        assert!(begun.elapsed() < DEADLINE, "{misses} computations in {requests} requests");
+    }
+    let hits = value(&tidegate, "tidegate_password_cache_hits_total");
+    assert_eq!(hits + misses, requests, "each request counts as one or the other");
 }
