@@ -96,8 +96,8 @@ fn send(socket: BorrowedFd<'_>, text: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
 
 fn receive(socket: BorrowedFd<'_>, text: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     match receive_once(socket, text) {
-        // The other process has ended with a message of ours unread. The kernel says so once, before
-        // it hands over what that process has sent.
+        // The other process has ended with a message of ours unread. The kernel says so once,
+        // before it hands over what that process has sent.
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => receive_once(socket, text),
         received => received,
     }
