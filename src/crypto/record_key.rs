@@ -2,9 +2,9 @@
 //! 5).
 
 use aws_lc_rs::aead::{
-    AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, MAX_TAG_LEN, Nonce, UnboundKey,
+    AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, MAX_TAG_LEN, Nonce, UnboundKey,
 };
-use rustls::crypto::cipher::{Iv, Nonce as RecordNonce, make_tls13_aad};
+use rustls::crypto::cipher::{AeadKey, Iv, Nonce as RecordNonce, make_tls13_aad};
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, PeerMisbehaved};
 
 /// The length of a record's header: type, version, and the length of the rest.
@@ -16,7 +16,10 @@ pub const OVERHEAD: usize = HEADER + 1 + MAX_TAG_LEN;
 
 /// A key that numbers its records, and so uses each nonce once. It either seals or opens.
 pub struct RecordKey {
-    key: LessSafeKey,
+    algorithm: &'static Algorithm,
+    key: AeadKey,
+    /// What the cipher makes of the key: 600 bytes. `None` while the connection rests.
+    cipher: Option<Box<LessSafeKey>>,
     iv: Iv,
     /// The number of the next record.
     next: u64,
@@ -32,8 +35,12 @@ impl RecordKey {
             Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
             _ => return Err(Error::General("records of an unknown cipher".to_owned())),
         };
-        let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| Error::EncryptError)?;
-        Ok(Self { key: LessSafeKey::new(key), iv, next })
+        Ok(Self { algorithm, key, cipher: None, iv, next })
+    }
+
+    /// Frees the memory that is needed only for records.
+    pub(super) fn rest(&mut self) {
+        self.cipher = None;
     }
 
     /// The number of the next record.
@@ -45,7 +52,7 @@ impl RecordKey {
     pub fn seal(&mut self, typ: ContentType, content: &[u8], record: &mut [u8]) -> Result<(), Error> {
         let nonce = self.nonce();
         let Parts { header, content: ciphertext, end } = Parts::of(record)?;
-        self.key
+        self.cipher()?
             .seal_out_of_place_scatter(nonce, Aad::from(header), content, ciphertext, &typ.to_array(), end)
             .map_err(|_| Error::EncryptError)?;
         self.next += 1;
@@ -62,7 +69,7 @@ impl RecordKey {
         let nonce = self.nonce();
         let Parts { header, content, end } = Parts::of(record)?;
         write(content);
-        self.key
+        self.cipher()?
             .seal_in_place_scatter(nonce, Aad::from(header), content, &typ.to_array(), end)
             .map_err(|_| Error::EncryptError)?;
         self.next += 1;
@@ -74,8 +81,10 @@ impl RecordKey {
     pub(super) fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<(ContentType, &'a [u8]), Error> {
         let nonce = self.nonce();
         let (header, sealed) = record.split_first_chunk_mut::<HEADER>().ok_or(Error::DecryptError)?;
-        let inner =
-            self.key.open_in_place(nonce, Aad::from(&*header), sealed).map_err(|_| Error::DecryptError)?;
+        let inner = self
+            .cipher()?
+            .open_in_place(nonce, Aad::from(&*header), sealed)
+            .map_err(|_| Error::DecryptError)?;
         self.next += 1;
         if inner.len() > CONTENT + 1 {
             return Err(Error::PeerSentOversizedRecord);
@@ -83,6 +92,22 @@ impl RecordKey {
         let end =
             inner.iter().rposition(|&byte| byte != 0).ok_or(PeerMisbehaved::IllegalTlsInnerPlaintext)?;
         Ok((ContentType::from(inner[end]), &inner[..end]))
+    }
+
+    #[cfg(test)]
+    pub(super) fn rests(&self) -> bool {
+        self.cipher.is_none()
+    }
+
+    fn cipher(&mut self) -> Result<&LessSafeKey, Error> {
+        let cipher = match self.cipher.take() {
+            Some(cipher) => cipher,
+            None => {
+                let key = UnboundKey::new(self.algorithm, self.key.as_ref());
+                Box::new(LessSafeKey::new(key.map_err(|_| Error::EncryptError)?))
+            }
+        };
+        Ok(self.cipher.insert(cipher))
     }
 
     fn nonce(&self) -> Nonce {

@@ -89,6 +89,12 @@ impl Records {
         })
     }
 
+    /// Frees the memory that only records on their way need, until the next one.
+    pub(crate) fn rest(&mut self) {
+        self.sealer.rest();
+        self.opener.rest();
+    }
+
     /// Opens the first record of `bytes` in place. `None` if it is incomplete.
     ///
     /// # Errors

@@ -276,6 +276,7 @@ impl Connection<'_> {
 
     /// Waits until a resting connection needs to be served again, or until others need its slot.
     async fn rest(&self) -> ControlFlow<()> {
+        self.client.rest();
         tokio::select! {
             () = self.watch.rest() => ControlFlow::Continue(()),
             () = self.worker.reached(self.ends_at()) => ControlFlow::Continue(()),

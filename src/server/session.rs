@@ -143,6 +143,13 @@ impl Session {
         self.open(out)
     }
 
+    /// Frees the memory of a connection that will be idle for some time.
+    pub(super) fn rest(&mut self) {
+        if let Tls::Records(records) = &mut self.tls {
+            records.rest();
+        }
+    }
+
     /// Whether the client has ended its side.
     pub(super) fn has_client_ended(&self) -> bool {
         self.has_client_ended

@@ -94,6 +94,11 @@ impl Stream {
         self.0.session.borrow_mut().poll_drain(|records| self.0.meter.poll_write(cx, records))
     }
 
+    /// Frees the memory of a connection that will be idle for some time.
+    pub(super) fn rest(&self) {
+        self.0.session.borrow_mut().rest();
+    }
+
     /// Puts back bytes that were read, to be read again.
     pub(super) fn put_back(&self, bytes: &[u8]) {
         self.0.session.borrow_mut().put_back(bytes);

@@ -153,6 +153,21 @@ fn every_suite_carries_data_of_every_size_both_ways_across_new_keys_to_a_clean_e
 }
 
 #[test]
+fn a_connection_goes_on_after_each_rest() {
+    for suite in SUITES {
+        let mut pair = Pair::new(suite);
+        for data in [content(1), content(CONTENT), content(100)] {
+            pair.client.writer().write_all(&data).unwrap();
+            assert!(pair.upload() == data);
+            let wire = pair.seal(&data);
+            assert!(pair.download(&wire) == data);
+            pair.records.rest();
+            assert!(pair.records.sealer.rests() && pair.records.opener.rests());
+        }
+    }
+}
+
+#[test]
 fn a_key_seals_no_more_records_than_its_cipher_allows() {
     let mut pair = Pair::new(SUITES[0]);
     assert_eq!(pair.records.limit, 1 << 24);
