@@ -8,8 +8,7 @@ use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use rustls::{
-    ClientConfig, ClientConnection, ContentType, Error, RootCertStore, ServerConfig, ServerConnection,
-    SupportedCipherSuite,
+    ClientConfig, ClientConnection, ContentType, RootCertStore, ServerConfig, SupportedCipherSuite,
 };
 
 use super::records::Records;
@@ -37,9 +36,9 @@ pub(crate) fn shake_hands(
     client: &Arc<ClientConfig>,
     server: &Arc<ServerConfig>,
     name: &'static str,
-) -> Result<(ClientConnection, ServerConnection), Error> {
+) -> Result<(ClientConnection, rustls::ServerConnection), rustls::Error> {
     let mut client = ClientConnection::new(client.clone(), ServerName::try_from(name).unwrap())?;
-    let mut server = ServerConnection::new(server.clone())?;
+    let mut server = rustls::ServerConnection::new(server.clone())?;
     while client.wants_write() || server.wants_write() {
         let mut wire = Vec::new();
         while client.wants_write() {
