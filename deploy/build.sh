@@ -48,7 +48,11 @@ else
     # With another name for other counts, because cargo compares only the names.
     counts=target/tidegate-$(sha256sum deploy/tidegate.profdata.xz | cut -c-12).profdata
     mkdir -p target
-    xz --decompress --stdout deploy/tidegate.profdata.xz >"$counts"
+    # Written once: everything is compiled again after a change of it.
+    if [[ ! -e $counts ]]; then
+        xz --decompress --stdout deploy/tidegate.profdata.xz >"$counts.part"
+        mv "$counts.part" "$counts"
+    fi
     rust+=(-C "profile-use=$PWD/$counts")
 fi
 # Separated by a character that no path has.

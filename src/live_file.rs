@@ -154,6 +154,11 @@ impl<T> LiveFile<T> {
         content
     }
 
+    /// The content as of the last look at the file.
+    pub(crate) fn known(&self) -> Arc<T> {
+        Arc::clone(&self.loaded.load().content)
+    }
+
     fn read_again(&self, complaint: &mut Option<Complaint>) -> Result<Arc<T>, Unread> {
         let old = self.loaded.load_full();
         let mut say = |reason, problems: Vec<Problem>| {

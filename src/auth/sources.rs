@@ -105,6 +105,11 @@ impl Sources {
         }
     }
 
+    /// The same as of the last look at the file.
+    pub(crate) fn known(&self) -> Arc<Htpasswd> {
+        self.file.as_ref().map_or_else(|| NOBODY.clone(), LiveFile::known)
+    }
+
     /// Whether a source elsewhere calls somebody by the name of a user of the file, whom rules mean
     /// by that name. It depends on how a directory spells the names that clients send.
     pub(crate) fn is_taken(listed: &Htpasswd, user: &User, source: &Source) -> bool {

@@ -168,9 +168,9 @@ impl Flow {
         self.trip.take();
     }
 
-    /// Records that a request is about to be sent to the registry.
-    pub(crate) fn sends(&self) {
-        self.trip.set(Trip { begun: Some(Instant::now()), ..Trip::default() });
+    /// Records that a request is about to be sent to the registry, at this moment.
+    pub(crate) fn sends(&self, moment: Instant) {
+        self.trip.set(Trip { begun: Some(moment), ..Trip::default() });
     }
 
     /// Records the server that the request goes to, and the address that its name was resolved to.

@@ -134,6 +134,7 @@ impl Door {
             tls,
             asked: false,
             shown: None,
+            reads: Rc::default(),
             proof: RefCell::default(),
             name_alone: RefCell::default(),
         });

@@ -1,7 +1,8 @@
 //! The other end of a connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use http::HeaderValue;
 
@@ -25,6 +26,8 @@ pub(crate) struct Peer {
     pub asked: bool,
     /// The certificate that the client presented. Few do, and idle connections keep this.
     pub shown: Option<Box<PresentedCertificate>>,
+    /// How often something was read from it.
+    pub reads: Rc<Cell<u64>>,
     /// The password that it has proven last.
     pub proof: RefCell<Option<Box<Proof>>>,
     /// Its last user, and the `Authorization` that a registry gets which only wants the name.

@@ -1,6 +1,7 @@
 //! The password that a connection has proven last. Nearly every request of a connection sends the
 //! same one, which then needs neither decoding nor an HMAC.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock, Weak};
@@ -27,6 +28,9 @@ pub(crate) struct Proof {
     person: Person,
     /// When the password has to be checked again.
     until: Instant,
+    /// After which read from the connection the htpasswd file was looked at last. HTTP/2 reads many
+    /// requests at once, and an edit that comes after a request need not count for it.
+    pub(super) looked: Cell<Option<u64>>,
 }
 
 /// A password that was right, as the verifier remembers it.
@@ -47,7 +51,7 @@ impl Proof {
     ) -> Option<Self> {
         let Remembered { person, listed, until } = remembered;
         let (state, listed) = (Arc::downgrade(state), Arc::downgrade(&listed));
-        Some(Self { field: digest(headers)?, client, state, listed, person, until })
+        Some(Self { field: digest(headers)?, client, state, listed, person, until, looked: Cell::default() })
     }
 
     /// Who has sent these `headers`, if their credentials are those that were proven, and nothing

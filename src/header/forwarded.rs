@@ -72,10 +72,14 @@ pub fn rewrite(headers: &mut HeaderMap, client: &Client, host: &HeaderValue) {
     for name in claims {
         headers.remove(name);
     }
-    if let Ok(address) = HeaderValue::try_from(address_text(client.address)) {
-        headers.insert(&X_REAL_IP, address);
+    let chain = HeaderValue::try_from(client.forwarded_for.as_str());
+    // Without proxies, the chain is the client alone.
+    let address =
+        if client.proxies == 0 { &chain } else { &HeaderValue::try_from(address_text(client.address)) };
+    if let Ok(address) = address {
+        headers.insert(&X_REAL_IP, address.clone());
     }
-    if let Ok(chain) = HeaderValue::try_from(client.forwarded_for.as_str()) {
+    if let Ok(chain) = chain {
         headers.insert(&X_FORWARDED_FOR, chain);
     }
     let proto = if client.https { "https" } else { "http" };
@@ -138,6 +142,22 @@ fn says_http(headers: &HeaderMap) -> bool {
 /// Whether some proxy or application server trusts this field about a client. `name` is in lower
 /// case, as [`HeaderName`] keeps it.
 fn is_claim(name: &str) -> bool {
+    // What nearly every request has, and nothing else.
+    if matches!(
+        name,
+        "host"
+            | "user-agent"
+            | "accept"
+            | "accept-encoding"
+            | "authorization"
+            | "connection"
+            | "content-length"
+            | "content-type"
+            | "range"
+            | "transfer-encoding"
+    ) {
+        return false;
+    }
     // CGI-style backends fold all other characters into one, so that X_Real_IP and X.Real.IP arrive
     // as X-Real-IP.
     if name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-') {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use http::Version;
 
-use super::object::Object;
+use super::object::{Object, key};
 use super::record::{Record, Truncated};
 use super::text::{authority, clean, common, escaped, microseconds, path, rfc_3339};
 use crate::header::traceparent::TraceId;
@@ -16,50 +16,51 @@ impl Record {
     /// escaped.
     pub(crate) fn json(&self) -> String {
         let mut line = Object::new();
-        line.plain("time", &rfc_3339(self.time));
-        line.text("id", &self.id);
-        line.text_if_known("trace_id", self.trace_id.as_ref().map(TraceId::as_str));
+        line.plain(key!("time"), &rfc_3339(self.time));
+        line.text(key!("id"), &self.id);
+        line.text_if_known(key!("trace_id"), self.trace_id.as_ref().map(TraceId::as_str));
         let peer = address_text(self.peer);
-        line.plain("peer", &peer);
+        line.plain(key!("peer"), &peer);
         if self.client == self.peer {
-            line.plain("client", &peer);
+            line.plain(key!("client"), &peer);
         } else {
-            line.plain("client", &address_text(self.client));
+            line.plain(key!("client"), &address_text(self.client));
         }
-        line.text_if_known("user", self.user.as_deref().map(clean));
-        line.text_if_known("source", self.source.as_deref());
-        line.text_if_known("claimed", self.claimed.as_deref().map(clean));
-        line.text_if_known("certificate", self.certificate.as_deref().map(clean));
-        line.text("method", &clean(&self.method));
-        line.text("host", &authority(&self.host));
-        line.text("path", &path(&self.path));
-        line.plain("protocol", protocol(self.version));
-        line.plain("tls_version", self.tls.as_str());
-        line.number("tls_resumed", self.tls.is_resumed());
-        line.plain("operation", self.operation);
-        line.text_if_known("repository", self.repository.as_deref().map(clean));
-        line.text_if_known("reference", self.reference.as_deref().map(clean));
-        line.text_if_known("digest", self.digest.as_deref().map(clean));
-        line.integer("status", self.status);
-        line.integer("bytes_in", self.bytes_in);
-        line.integer("bytes_out", self.bytes_out);
-        line.thousandths("duration_ms", microseconds(self.duration));
+        line.client_text_if_known(key!("user"), self.user.as_deref());
+        line.text_if_known(key!("source"), self.source.as_deref());
+        line.client_text_if_known(key!("claimed"), self.claimed.as_deref());
+        line.client_text_if_known(key!("certificate"), self.certificate.as_deref());
+        line.client_text(key!("method"), &self.method, clean);
+        line.client_text(key!("host"), &self.host, authority);
+        line.client_text(key!("path"), &self.path, path);
+        line.plain(key!("protocol"), protocol(self.version));
+        line.plain(key!("tls_version"), self.tls.as_str());
+        line.number(key!("tls_resumed"), self.tls.is_resumed());
+        line.plain(key!("operation"), self.operation);
+        line.client_text_if_known(key!("repository"), self.repository.as_deref());
+        line.client_text_if_known(key!("reference"), self.reference.as_deref());
+        line.client_text_if_known(key!("digest"), self.digest.as_deref());
+        line.integer(key!("status"), self.status);
+        line.integer(key!("bytes_in"), self.bytes_in);
+        line.integer(key!("bytes_out"), self.bytes_out);
+        line.thousandths(key!("duration_ms"), microseconds(self.duration));
         if let Some(first_byte) = self.first_byte {
-            line.thousandths("first_byte_ms", microseconds(first_byte));
+            line.thousandths(key!("first_byte_ms"), microseconds(first_byte));
         }
-        line.text_if_known("upstream", self.upstream.as_deref().map(authority));
+        line.text_if_known(key!("upstream"), self.upstream.as_deref().map(authority));
         if let Some(address) = self.upstream_address {
-            line.text("upstream_address", &address.to_string());
+            line.text(key!("upstream_address"), &address.to_string());
         }
         if let Some(upstream_time) = self.upstream_time {
-            line.thousandths("upstream_ms", microseconds(upstream_time));
+            line.thousandths(key!("upstream_ms"), microseconds(upstream_time));
         }
         if let Some(retries) = self.retries {
-            line.integer("retries", retries);
+            line.integer(key!("retries"), retries);
         }
-        line.text_if_known("user_agent", Some(clean(&self.user_agent)).filter(|agent| !agent.is_empty()));
-        line.text_if_known("cut", self.truncated.map(Truncated::as_str));
-        line.text_if_known("reason", self.reason.as_deref());
+        let user_agent = Some(&*self.user_agent).filter(|agent| !agent.is_empty());
+        line.client_text_if_known(key!("user_agent"), user_agent);
+        line.text_if_known(key!("cut"), self.truncated.map(Truncated::as_str));
+        line.text_if_known(key!("reason"), self.reason.as_deref());
         line.end()
     }
 

@@ -28,22 +28,26 @@ pub(crate) fn rfc_3339(time: SystemTime) -> String {
     let time = utc(time);
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second, milli) = time.to_hms_milli();
-    let mut text = String::with_capacity(24);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
     // `utc` ends with the year 9999. Formatting each number would take ten times as long.
-    let mut number = |value: u16, digits: u32, then: char| {
-        for place in (0..digits).rev() {
-            text.push(char::from(b'0' + (value / 10_u16.pow(place) % 10) as u8));
-        }
-        text.push(then);
-    };
-    number(year.try_into().unwrap_or_default(), 4, '-');
-    number(u8::from(month).into(), 2, '-');
-    number(day.into(), 2, 'T');
-    number(hour.into(), 2, ':');
-    number(minute.into(), 2, ':');
-    number(second.into(), 2, '.');
-    number(milli, 3, 'Z');
-    text
+    let year = u16::try_from(year).unwrap_or_default();
+    let (century, year) = ((year / 100) as u8, (year % 100) as u8);
+    let hundredths = (milli % 100) as u8;
+    text[20] += (milli / 100) as u8;
+    for (place, number) in [
+        (0, century),
+        (2, year),
+        (5, month.into()),
+        (8, day),
+        (11, hour),
+        (14, minute),
+        (17, second),
+        (21, hundredths),
+    ] {
+        text[place] += number / 10;
+        text[place + 1] += number % 10;
+    }
+    str::from_utf8(&text).unwrap_or_default().to_owned()
 }
 
 fn utc(time: SystemTime) -> OffsetDateTime {

@@ -307,8 +307,10 @@ where
         spawn_local(Box::pin(async move {
             match flow {
                 Some(flow) => tokio::select! {
+                    biased;
                     () = stream => {}
                     () = async {
+                        watch.checked().await;
                         watch.stalled(&flow).await;
                         watch.stream_stalled();
                     } => {}

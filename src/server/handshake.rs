@@ -63,6 +63,7 @@ pub(super) async fn greet(
         tls,
         asked,
         shown,
+        reads: stream.meter().reads.clone(),
         proof: RefCell::default(),
         name_alone: RefCell::default(),
     };

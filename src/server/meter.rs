@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -18,6 +19,8 @@ use super::outq::unacknowledged;
 pub(super) struct Meter {
     /// Borrowed for one poll at most.
     tcp: RefCell<TcpStream>,
+    /// How often something was read.
+    pub(super) reads: Rc<Cell<u64>>,
     written: Cell<u64>,
     blocked: Cell<bool>,
     linger: RefCell<Linger>,
@@ -27,6 +30,7 @@ impl Meter {
     pub(super) fn new(tcp: TcpStream) -> Self {
         Self {
             tcp: RefCell::new(tcp),
+            reads: Rc::default(),
             written: Cell::new(0),
             blocked: Cell::new(false),
             linger: RefCell::default(),
@@ -77,7 +81,11 @@ impl Meter {
 
     /// Reads what has arrived, as far as `buffer` has room for it.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
-        pin!(self.tcp.borrow_mut().read_buf(buffer)).poll(cx)
+        let read = pin!(self.tcp.borrow_mut().read_buf(buffer)).poll(cx);
+        if read.is_ready() {
+            self.reads.set(self.reads.get() + 1);
+        }
+        read
     }
 
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

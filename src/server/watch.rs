@@ -2,10 +2,10 @@
 //! reading, an idle HTTP/2 connection, and one that has sent no more than its preface.
 
 use std::cell::{Cell, RefCell};
-use std::mem::replace;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::meter::Meter;
@@ -65,6 +65,10 @@ pub(super) struct Watch {
     deadline: Cell<Instant>,
     /// The current request of an HTTP/1.1 connection. HTTP/2 watches each stream separately.
     current: RefCell<Option<Rc<Flow>>>,
+    /// Tells that a first request has begun.
+    begun: Notify,
+    /// Tells the streams of HTTP/2 that the connection was checked.
+    checked: Notify,
 }
 
 impl Watch {
@@ -83,6 +87,8 @@ impl Watch {
             closing: Cell::new(false),
             deadline: Cell::new(first),
             current: RefCell::new(None),
+            begun: Notify::new(),
+            checked: Notify::new(),
         })
     }
 
@@ -90,6 +96,7 @@ impl Watch {
     pub(super) fn begin(self: &Rc<Self>) -> BusyGuard {
         if self.busy.replace(self.busy.get() + 1) == 0 {
             self.slot.busy();
+            self.begun.notify_waiters();
         }
         BusyGuard(self.clone())
     }
@@ -146,8 +153,9 @@ impl Watch {
             if self.is_busy() || self.is_finishing() {
                 let asked = self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
                 let waits = asked || !self.is_busy() || self.meter.is_blocked();
-                let progress = progress.get_or_insert_with(|| Progress::new(self));
+                let progress = progress.get_or_insert_with(|| Progress::new(self, 0));
                 sleep_until(since + if self.is_busy() { self.transfer_check() } else { interval }).await;
+                self.checked.notify_waiters();
                 if self.is_busy() && self.meter.is_gone() {
                     return Event::Close(CloseReason::Gone);
                 }
@@ -172,7 +180,10 @@ impl Watch {
                 return Event::Close(CloseReason::Idle);
             } else {
                 let next = since + interval;
-                sleep_until(if self.is_closing() { next } else { next.min(self.deadline.get()) }).await;
+                tokio::select! {
+                    () = sleep_until(if self.is_closing() { next } else { next.min(self.deadline.get()) }) => {}
+                    () = self.begun.notified() => {}
+                }
                 if self.may_rest() {
                     self.current.take();
                     return Event::Rest;
@@ -184,11 +195,17 @@ impl Watch {
         }
     }
 
+    /// Waits until the connection is checked. Few streams last as long, and no other needs a timer
+    /// of its own.
+    pub(super) async fn checked(&self) {
+        self.checked.notified().await;
+    }
+
     /// Waits until the client has not read one response of several for too long. Progress is what
     /// the stream has handed over; while the socket is full, also what arrives of any stream.
     pub(super) async fn stalled(&self, flow: &Flow) {
-        let mut progress = Progress::new(self);
-        let mut listed = false;
+        let mut progress = Progress::new(self, flow.bytes_out());
+        flow.may_be_ended();
         loop {
             let since = Instant::now();
             let waits = flow.waits_for_download();
@@ -198,9 +215,6 @@ impl Watch {
             }
             if progress.is_too_slow(waits, since.elapsed(), Some(flow.bytes_out())) {
                 return;
-            }
-            if !replace(&mut listed, true) {
-                flow.may_be_ended();
             }
         }
     }
@@ -244,10 +258,11 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(watch: &Watch) -> Self {
+    /// `delivered` is what the stream has handed over so far.
+    fn new(watch: &Watch, delivered: u64) -> Self {
         let (meter, fresh) = (watch.meter.clone(), Pace::new(watch.idle_timeout, watch.min_rate));
         let acknowledged = meter.acknowledged();
-        Self { meter, pace: fresh.clone(), fresh, acknowledged, delivered: 0 }
+        Self { meter, pace: fresh.clone(), fresh, acknowledged, delivered }
     }
 
     /// Judges the `time` since the last call. `waits` is whether the client was waited for in it.
@@ -275,10 +290,10 @@ impl Drop for BusyGuard {
         let Self(watch) = self;
         watch.busy.set(watch.busy.get() - 1);
         watch.answered.set(true);
-        watch.postpone();
         if watch.is_busy() {
             return;
         }
+        watch.postpone();
         watch.slot.idle();
         if watch.stalled.get() {
             watch.ask_to_leave();

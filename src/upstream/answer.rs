@@ -71,11 +71,16 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         loop {
             let most = ready!(self.flow.poll_room(cx));
-            if let Some(lease) = &mut self.lease {
+            // A short body has arrived with its head.
+            let mut frame = Pin::new(&mut self.incoming).poll_frame(cx);
+            if frame.is_pending()
+                && let Some(lease) = &mut self.lease
+            {
                 lease.connection.read_at_most(most);
                 lease.connection.drive(cx);
+                frame = Pin::new(&mut self.incoming).poll_frame(cx);
             }
-            let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            let frame = match frame {
                 Poll::Ready(frame) => frame,
                 Poll::Pending if self.is_silent(cx) => {
                     self.lease = None;

@@ -51,6 +51,8 @@ pub(crate) struct Upstream {
 struct Attempt<'a> {
     to: Destination<'a>,
     flow: &'a Rc<Flow>,
+    /// When it was last to be sent.
+    begun: Instant,
     /// Whether it may be sent again when a reused connection ends before the first byte.
     is_repeatable: bool,
     /// Whether it was.
@@ -98,10 +100,11 @@ impl Upstream {
                 waiting.await.ok().flatten().ok_or(UpstreamError::Busy)?
             }
         };
-        flow.sends();
+        let begun = Instant::now();
+        flow.sends(begun);
         let is_repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
-        let mut attempt = Attempt { to, flow, is_repeatable, is_repeated: false };
-        let deadline = Instant::now() + to.registry.connect_timeout;
+        let mut attempt = Attempt { to, flow, begun, is_repeatable, is_repeated: false };
+        let deadline = begun + to.registry.connect_timeout;
         let turn = self.turn.replace(self.turn.get().wrapping_add(1));
         let (mut tried, mut failure): (Vec<Arc<Endpoint>>, _) = (Vec::new(), None);
         loop {
@@ -139,6 +142,7 @@ impl Upstream {
                     request = unsent;
                     tried.push(pick.endpoint);
                     failure = Some(error);
+                    attempt.begun = Instant::now();
                 }
             }
         }
@@ -183,7 +187,7 @@ impl Upstream {
             && let Some(mut lease) = pool.check_out()
         {
             let again = attempt.is_repeatable.then(|| Head::of(&request));
-            match lease.connection.send(request, flow, read_timeout).await {
+            match lease.connection.send(request, flow, attempt.begun, read_timeout).await {
                 Ok(response) => return Ok((response, lease)),
                 Err(SendError::Unsent(unsent)) => request = unsent,
                 Err(SendError::Sent(error)) => {
@@ -199,6 +203,7 @@ impl Upstream {
             }
             pool.server.counts.retries.increment();
             flow.sends_again();
+            attempt.begun = Instant::now();
         }
         let untried = to.servers().iter().map(|server| server.endpoints().len()).sum::<usize>();
         let shares = u32::try_from(untried.saturating_sub(tried).max(1)).unwrap_or(u32::MAX);
@@ -209,7 +214,7 @@ impl Upstream {
             Ok(lease) => lease,
             Err(error) => return Err(Failed::Unreachable(request, error)),
         };
-        match lease.connection.send(request, flow, read_timeout).await {
+        match lease.connection.send(request, flow, Instant::now(), read_timeout).await {
             Ok(response) => Ok((response, lease)),
             Err(SendError::Sent(error)) => Err(Failed::Sent(error.into_upstream(flow))),
             Err(SendError::Unsent(unsent)) => {
@@ -329,26 +334,38 @@ fn note_unreachable(pool: &EndpointPool, error: &UpstreamError) {
     pool.server.want_attention();
 }
 
-/// A copy of a request that has no body. The fields are a list, because a map costs three times as
-/// much to copy, and hardly any copy is needed.
+/// A copy of a request that has no body. The fields are lines of text, because a map costs several
+/// times as much to copy, and hardly any copy is needed.
 struct Head {
     method: Method,
     uri: Uri,
-    fields: Vec<(HeaderName, HeaderValue)>,
+    fields: Vec<u8>,
 }
 
 impl Head {
     fn of(request: &Request<ClientBody>) -> Self {
-        let fields = request.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
-        Self { method: request.method().clone(), uri: request.uri().clone(), fields: fields.collect() }
+        let mut fields = Vec::with_capacity(1024);
+        for (name, value) in request.headers() {
+            fields.extend_from_slice(name.as_str().as_bytes());
+            fields.push(b':');
+            fields.extend_from_slice(value.as_bytes());
+            fields.push(b'\n');
+        }
+        Self { method: request.method().clone(), uri: request.uri().clone(), fields }
     }
 
     fn request(self, flow: &Rc<Flow>) -> Request<ClientBody> {
         let mut request = Request::new(ClientBody::empty(flow.clone()));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
-        for (name, value) in self.fields {
-            request.headers_mut().append(name, value);
+        // No name has a colon, and no value a line feed.
+        for line in self.fields.split(|byte| *byte == b'\n') {
+            let mut parts = line.splitn(2, |byte| *byte == b':');
+            if let (Some(name), Some(value)) = (parts.next(), parts.next())
+                && let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                request.headers_mut().append(name, value);
+            }
         }
         request
     }

@@ -73,19 +73,17 @@ impl Connection {
         Ok(Self { sender, driver: Some(Box::pin(driver)), alarm: None, reads })
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request, at the moment `begun`, and waits for the head of the answer.
     pub(super) async fn send(
         &mut self,
         request: Box<Request<ClientBody>>,
         flow: &Rc<Flow>,
+        begun: Instant,
         timeout: Duration,
     ) -> Result<Response<Incoming>, SendError> {
         self.reads.has_begun.set(false);
         let mut answer = pin!(self.sender.try_send_request(*request));
         let (driver, alarm) = (&mut self.driver, &mut self.alarm);
-        // The time before, such as that of another request for the same client, is not this
-        // silence.
-        let begun = Instant::now();
         // One that was set for a longer timeout would expire too late.
         alarm.take_if(|alarm| alarm.deadline() > begun + timeout);
         poll_fn(|cx| {
@@ -96,6 +94,8 @@ impl Connection {
                     None => SendError::Sent(SentError::Connection(failed.into_error())),
                 }));
             }
+            // The time before, such as that of another request for the same client, is not this
+            // silence.
             if is_silent(alarm, timeout, cx, || begun.elapsed().min(flow.upstream_silence())) {
                 return Poll::Ready(Err(SendError::Sent(SentError::Silent)));
             }

@@ -17,8 +17,9 @@ use super::endpoint::{Endpoint, Usage};
 use super::health::UpstreamFault;
 use super::server::Server;
 
-/// Idle connections kept per address, by each worker.
-const IDLE_CONNECTIONS: usize = 64;
+/// Idle connections kept per address, by each worker: more than the streams of one client, which
+/// all end at once.
+const IDLE_CONNECTIONS: usize = 128;
 /// How long an idle connection is kept. Registries close theirs later than this.
 const IDLE_TIME: Duration = Duration::from_secs(30);
 

@@ -66,7 +66,8 @@ async fn ask(
     }
     let deadline = Instant::now() + registry.connect_timeout.min(patience);
     let mut connection = connect(server, endpoint, deadline).await?;
-    let answer = connection.send(Box::new(request), &flow, registry.read_timeout.min(patience)).await;
+    let answer =
+        connection.send(Box::new(request), &flow, Instant::now(), registry.read_timeout.min(patience)).await;
     match answer {
         Ok(answer) => {
             let (head, _) = answer.into_parts();

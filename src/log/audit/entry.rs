@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::super::object::Object;
+use super::super::object::{Object, key};
 use super::super::text::{clean, microseconds};
 
 /// Most characters of a field that clients or operators write.
@@ -154,30 +154,30 @@ impl Entry<'_> {
     /// The line as a JSON object with every key, but for `time` and `seq`, which are its first.
     pub(super) fn rest_of_line(&self, node: &str) -> String {
         let mut line = Object::new();
-        line.text("node", &cut(node));
-        line.text_or_null("id", self.id);
-        line.text("event", self.event.as_str());
-        line.text("outcome", self.outcome.as_str());
-        line.text_or_null("user", self.user.map(cut));
-        line.text_or_null("claimed", self.claimed.map(cut));
-        line.text_or_null("authentication", self.authentication.map(Authentication::as_str));
-        line.text_or_null("source", self.source);
-        line.text_or_null("certificate", self.certificate.map(cut));
-        line.text_or_null("client", self.client.map(|address| address.to_string()));
-        line.text_or_null("peer", self.peer.map(|address| address.to_string()));
-        line.text_or_null("user_agent", self.user_agent.map(cut));
-        line.text_or_null("repository", self.repository.map(cut));
-        line.text_or_null("tag", self.tag);
-        line.text_or_null("digest", self.digest.map(cut));
-        line.text_or_null("from", self.from.map(cut));
-        line.text_or_null("media_type", self.media_type.map(cut));
-        line.number_or_null("bytes", self.bytes);
-        line.number_or_null("status", self.status);
-        line.text_or_null("rule", self.rule.map(cut));
-        line.text_or_null("reason", self.reason.map(cut));
+        line.text(key!("node"), &cut(node));
+        line.text_or_null(key!("id"), self.id);
+        line.text(key!("event"), self.event.as_str());
+        line.text(key!("outcome"), self.outcome.as_str());
+        line.text_or_null(key!("user"), self.user.map(cut));
+        line.text_or_null(key!("claimed"), self.claimed.map(cut));
+        line.text_or_null(key!("authentication"), self.authentication.map(Authentication::as_str));
+        line.text_or_null(key!("source"), self.source);
+        line.text_or_null(key!("certificate"), self.certificate.map(cut));
+        line.text_or_null(key!("client"), self.client.map(|address| address.to_string()));
+        line.text_or_null(key!("peer"), self.peer.map(|address| address.to_string()));
+        line.text_or_null(key!("user_agent"), self.user_agent.map(cut));
+        line.text_or_null(key!("repository"), self.repository.map(cut));
+        line.text_or_null(key!("tag"), self.tag);
+        line.text_or_null(key!("digest"), self.digest.map(cut));
+        line.text_or_null(key!("from"), self.from.map(cut));
+        line.text_or_null(key!("media_type"), self.media_type.map(cut));
+        line.number_or_null(key!("bytes"), self.bytes);
+        line.number_or_null(key!("status"), self.status);
+        line.text_or_null(key!("rule"), self.rule.map(cut));
+        line.text_or_null(key!("reason"), self.reason.map(cut));
         match self.duration {
-            Some(duration) => line.thousandths("duration_ms", microseconds(duration)),
-            None => line.number("duration_ms", "null"),
+            Some(duration) => line.thousandths(key!("duration_ms"), microseconds(duration)),
+            None => line.number(key!("duration_ms"), "null"),
         }
         line.end()
     }

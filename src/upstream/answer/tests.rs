@@ -35,7 +35,7 @@ impl Exchange {
         let connection = Connection::open(Stream::new(registry)).await.unwrap();
         let mut lease = self.server.lease(connection, self.server.server.try_permit().unwrap());
         let request = Request::get("/v2/").body(ClientBody::empty(self.flow.clone())).unwrap();
-        match lease.connection.send(Box::new(request), &self.flow, TIMEOUT).await {
+        match lease.connection.send(Box::new(request), &self.flow, Instant::now(), TIMEOUT).await {
             Ok(response) => {
                 let place = Places::new(1).take(self.flow.network()).unwrap();
                 Ok(Answer::new(Response::into_body(response), lease, place, TIMEOUT, self.flow.clone()))

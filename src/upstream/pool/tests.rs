@@ -18,7 +18,7 @@ fn limited(pool: &Pool, host: &str, limit: usize) -> Rc<EndpointPool> {
 }
 
 fn server(pool: &Pool, host: &str) -> Rc<EndpointPool> {
-    limited(pool, host, 100)
+    limited(pool, host, 2 * IDLE_CONNECTIONS)
 }
 
 /// A new connection in use, and the registry's end.
