@@ -170,3 +170,26 @@ fn what_a_connection_has_proven_holds_for_the_same_password_of_the_same_file_alo
     tidegate.settings.write_users(&[("testuser", "testpass"), ("leaver", "changed")]);
     assert_eq!(status("leaver", "secret"), 401, "the password was changed");
 }
+
+/// HTTP/2 reads several requests at once, and looks at the file once for all of them.
+#[test]
+fn an_edit_counts_for_the_next_requests_of_an_http2_connection() {
+    let recorder = Recorder::start();
+    let settings = Settings::for_upstream(&recorder.url());
+    settings.write_users(&[("testuser", "testpass"), ("leaver", "secret")]);
+    let tidegate = Tidegate::start(settings);
+    let mut client = http2::Client::connect(&tidegate);
+    let field = format!("Authorization: {}", basic("leaver", "secret"));
+    let mut statuses = || {
+        let path = "/v2/app/manifests/latest";
+        let request = || http2::request("GET", "localhost", path, &[&field]);
+        let sent: Vec<_> = (0..20).map(|_| client.send(request(), true).0).collect();
+        sent.into_iter().map(|response| client.answer(response).unwrap().status()).collect::<Vec<_>>()
+    };
+    let begun = Instant::now();
+    while begun.elapsed() < SETTLED {
+        assert_eq!(statuses(), [200; 20]);
+    }
+    tidegate.settings.write_users(&[("testuser", "testpass")]);
+    assert_eq!(statuses(), [401; 20], "the user was removed");
+}

@@ -1,5 +1,6 @@
 use std::future::poll_fn;
 use std::path::Path;
+use std::pin::pin;
 use std::task::Poll;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -201,4 +202,17 @@ async fn the_next_request_is_due_a_while_after_the_last_answer() {
     advance(100 * SECOND).await;
     drop(busy);
     assert_eq!(client.watch.deadline.get() - Instant::now(), 30 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_hear_of_each_check_even_if_their_connection_was_idle() {
+    let client = client("").await;
+    let mut watching = pin!(client.watch.next_event());
+    assert!(timeout(3 * TRANSFER_CHECK, watching.as_mut()).await.is_err());
+    let begun = Instant::now();
+    let _busy = client.watch.begin();
+    tokio::select! {
+        () = client.watch.checked() => assert_eq!(begun.elapsed(), TRANSFER_CHECK),
+        event = watching => panic!("{event:?}"),
+    }
 }
