@@ -47,7 +47,9 @@ impl Record {
         if let Some(first_byte) = self.first_byte {
             line.thousandths(key!("first_byte_ms"), microseconds(first_byte));
         }
-        line.text_if_known(key!("upstream"), self.upstream.as_deref().map(authority));
+        if let Some(upstream) = self.upstream.as_deref() {
+            line.client_text(key!("upstream"), upstream, authority);
+        }
         if let Some(address) = self.upstream_address {
             line.text(key!("upstream_address"), &address.to_string());
         }
