@@ -370,3 +370,29 @@ impl Head {
         request
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::FairQueue;
+
+    #[test]
+    fn a_repeated_request_is_the_same() {
+        let flow = Rc::new(Flow::new(Rc::new(FairQueue::default())));
+        let mut request = Request::new(ClientBody::empty(flow.clone()));
+        *request.uri_mut() = Uri::from_static("/v2/a/manifests/v1?x=:");
+        *request.method_mut() = Method::HEAD;
+        for (name, value) in [
+            ("host", &b"registry.example.com:5043"[..]),
+            ("accept", b"a"),
+            ("accept", b"b: c"),
+            ("x-empty", b""),
+            ("x-bytes", b"\t\xff:\xfe"),
+        ] {
+            request.headers_mut().append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let again = Head::of(&request).request(&flow);
+        assert_eq!((again.method(), again.uri()), (request.method(), request.uri()));
+        assert_eq!(again.headers(), request.headers());
+    }
+}
