@@ -65,7 +65,7 @@ pub(super) struct Watch {
     deadline: Cell<Instant>,
     /// The current request of an HTTP/1.1 connection. HTTP/2 watches each stream separately.
     current: RefCell<Option<Rc<Flow>>>,
-    /// Tells that a first request has begun.
+    /// Tells that a first request of HTTP/2 has begun.
     begun: Notify,
     /// Tells the streams of HTTP/2 that the connection was checked.
     checked: Notify,
@@ -96,7 +96,10 @@ impl Watch {
     pub(super) fn begin(self: &Rc<Self>) -> BusyGuard {
         if self.busy.replace(self.busy.get() + 1) == 0 {
             self.slot.busy();
-            self.begun.notify_waiters();
+            // HTTP/1.1 goes on with the checks of an idle connection, so that it may rest soon.
+            if self.current.borrow().is_none() {
+                self.begun.notify_waiters();
+            }
         }
         BusyGuard(self.clone())
     }

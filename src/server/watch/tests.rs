@@ -205,6 +205,20 @@ async fn the_next_request_is_due_a_while_after_the_last_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_http1_connection_rests_soon_after_its_first_answer() {
+    let client = client("").await;
+    let mut watching = pin!(client.watch.next_event());
+    let begun = Instant::now();
+    assert!(timeout(REST_DELAY / 2, watching.as_mut()).await.is_err());
+    client.watch.follow(&flow());
+    let busy = client.watch.begin();
+    assert!(timeout(REST_DELAY / 4, watching.as_mut()).await.is_err());
+    drop(busy);
+    assert_eq!(watching.await, Event::Rest);
+    assert!(begun.elapsed() <= 2 * REST_DELAY, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn streams_hear_of_each_check_even_if_their_connection_was_idle() {
     let client = client("").await;
     let mut watching = pin!(client.watch.next_event());
