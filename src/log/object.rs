@@ -138,8 +138,8 @@ fn is_plain(text: &str) -> bool {
     text.bytes().fold(true, |all, byte| all & PLAIN[usize::from(byte)])
 }
 
-/// Printable ASCII that is neither escaped nor a sign of what has to be hidden: a query, or the user
-/// in a URL.
+/// Printable ASCII that is neither escaped nor a sign of what has to be hidden: a query, or the
+/// user in a URL.
 const PLAIN: [bool; 256] = {
     let (mut plain, mut byte) = ([false; 256], b' ');
     while byte <= b'~' {
