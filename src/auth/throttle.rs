@@ -193,7 +193,7 @@ impl Throttle {
         let since = match tally.open.get_mut(&key) {
             Some(failures) if now < failures.end(&settings) => {
                 if failures.is_full(&settings) {
-                    return Err(failures.end(&settings).saturating_duration_since(now));
+                    return Err(failures.left(&settings, now));
                 }
                 failures.charges += 1;
                 failures.latest = now;
@@ -215,10 +215,10 @@ impl Throttle {
             return None;
         }
         let key = Key::of(network, account);
-        let is_full = |failures: &&Failures| failures.is_full(&tally.settings);
-        let end = tally.open.get(&key).filter(is_full).map(|failures| failures.end(&tally.settings));
-        let left = end.filter(|end| now < *end).map(|end| end.saturating_duration_since(now));
-        left.or_else(|| tally.told.fresh(&key, now))
+        let settings = &tally.settings;
+        let is_full = |failures: &&Failures| failures.is_full(settings) && now < failures.end(settings);
+        let left = tally.open.get(&key).filter(is_full).map(|failures| failures.left(settings, now));
+        left.or_else(|| tally.told.fresh(&key, now).map(|left| left.min(settings.delay)))
     }
 
     /// How long the answer to a wrong password has to wait, if many passwords from this network
@@ -257,6 +257,11 @@ impl Key {
 impl Failures {
     fn is_full(&self, settings: &config::Throttle) -> bool {
         self.charges >= settings.failures
+    }
+
+    /// The rest of the delay. Other requests may have got the lock between `now` and this one.
+    fn left(&self, settings: &config::Throttle, now: Instant) -> Duration {
+        self.end(settings).saturating_duration_since(now).min(settings.delay)
     }
 
     /// When the failures expire.

@@ -32,6 +32,19 @@ fn the_delay_is_counted_from_the_failure_that_was_one_too_many() {
     assert_eq!(fail(&throttle, "alice", start + SECOND * 25), Err(SECOND * 19));
 }
 
+/// Such a request had read the clock before others, and got the lock after them.
+#[test]
+fn a_request_that_is_overtaken_waits_no_longer_than_the_delay() {
+    let throttle = Throttle::new(SETTINGS);
+    let earlier = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(fail(&throttle, "alice", earlier + SECOND), Ok(()));
+    }
+    assert_eq!(fail(&throttle, "alice", earlier), Err(SETTINGS.delay));
+    let account = Account::Password(b"alice");
+    assert_eq!(throttle.delay_left(network("192.0.2.1"), account, earlier), Some(SETTINGS.delay));
+}
+
 #[test]
 fn a_window_begins_with_its_first_failure() {
     let (throttle, start) = (Throttle::new(SETTINGS), Instant::now());
