@@ -83,7 +83,11 @@ impl Drop for Draft {
 /// itself may be missing; a dangling link is always an error.
 pub(super) fn resolve(path: &Path, create: bool) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound && create && path.symlink_metadata().is_err() => {
+        Err(error) if error.kind() == ErrorKind::NotFound && create => {
+            if path.symlink_metadata().is_ok() {
+                // A dangling link, or somebody has made the file meanwhile.
+                return fs::canonicalize(path);
+            }
             let name = path.file_name().ok_or_else(|| io::Error::other("the path does not name a file"))?;
             Ok(fs::canonicalize(folder_of(path))?.join(name))
         }
