@@ -11,9 +11,13 @@ use bytes::BytesMut;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop;
 
 use super::linger::Linger;
 use super::outq::unacknowledged;
+
+/// Bytes that cost a unit of a task's budget. It has 128, so 512 KiB are read at once.
+const BYTES_PER_UNIT: usize = 4 * 1024;
 
 /// A client's socket, and how far its client has received what was written.
 pub(super) struct Meter {
@@ -82,8 +86,9 @@ impl Meter {
     /// Reads what has arrived, as far as `buffer` has room for it.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
         let read = pin!(self.tcp.borrow_mut().read_buf(buffer)).poll(cx);
-        if read.is_ready() {
+        if let Poll::Ready(result) = &read {
             self.reads.set(self.reads.get() + 1);
+            spend_budget(cx, *result.as_ref().unwrap_or(&0));
         }
         read
     }
@@ -104,5 +109,16 @@ impl Meter {
 
     fn outstanding(&self) -> u64 {
         unacknowledged(&*self.tcp.borrow()).unwrap_or_default()
+    }
+}
+
+/// Takes what `bytes` cost off the task's budget. tokio takes the same for each read, but a long
+/// one of HTTP/2 may have thousands of small frames, and other tasks wait until they are handled.
+fn spend_budget(cx: &mut Context<'_>, bytes: usize) {
+    for _ in 0..bytes / BYTES_PER_UNIT {
+        match coop::poll_proceed(cx) {
+            Poll::Ready(unit) => unit.made_progress(),
+            Poll::Pending => return,
+        }
     }
 }
