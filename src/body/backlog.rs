@@ -6,6 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use super::TURN;
+
 /// Bytes that may wait for the client of one connection. Beyond it, its streams read little at
 /// once.
 const OF_CONNECTION: usize = 4 << 20;
@@ -79,13 +81,13 @@ impl Backlog {
 
     /// How many bytes may be read at once. Waits while memory is short and the client has not taken
     /// what was read before.
-    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<u64> {
         if self.connection.waiting.load(Ordering::Relaxed) < OF_CONNECTION && !is_short() {
-            return Poll::Ready(usize::MAX);
+            return Poll::Ready(TURN);
         }
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         if self.waiting.load(Ordering::Relaxed) < SHORT_READ {
-            return Poll::Ready(SHORT_READ);
+            return Poll::Ready(SHORT_READ as u64);
         }
         *reader = Some(cx.waker().clone());
         Poll::Pending
@@ -139,15 +141,15 @@ mod tests {
         let connection = Arc::<Connection>::default();
         let (slow, other) = (Backlog::new(connection.clone()), Backlog::new(connection));
         let cx = Context::from_waker(Waker::noop());
-        assert_eq!(slow.poll_room(&cx), Poll::Ready(usize::MAX));
+        assert_eq!(slow.poll_room(&cx), Poll::Ready(TURN));
         let mut held = slow.hold(Bytes::from(vec![0; OF_CONNECTION]), false);
         assert_eq!(slow.poll_room(&cx), Poll::Pending);
-        assert_eq!(other.poll_room(&cx), Poll::Ready(SHORT_READ));
+        assert_eq!(other.poll_room(&cx), Poll::Ready(SHORT_READ as u64));
         let piece = held.split_to(100);
         drop(held);
         assert_eq!(slow.poll_room(&cx), Poll::Pending, "a piece keeps the memory of all");
         drop(piece);
-        assert_eq!(slow.poll_room(&cx), Poll::Ready(usize::MAX));
+        assert_eq!(slow.poll_room(&cx), Poll::Ready(TURN));
     }
 
     #[test]

@@ -11,6 +11,15 @@ use tokio::task::yield_now;
 use super::readers::Readers;
 use crate::metrics::Counts;
 
+/// Bytes of a response that h2 gets at once. h2 asks for more when it has nearly sent them, so this
+/// is the step in which the progress of a client shows, and what one stream has waiting. With the
+/// frame header of nine bytes (RFC 9113 section 4.1) it just fills a TLS record.
+pub(crate) const HTTP2_PIECE: usize = 16 * 1024 - 9;
+
+/// Bytes that a request moves before it waits for its next turn among the others of its worker, and
+/// that are read of an answer at once: 384 KiB, in whole pieces.
+pub(crate) const TURN: u64 = 24 * HTTP2_PIECE as u64;
+
 /// The transfers of one worker that wait for their next turn, in order.
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {

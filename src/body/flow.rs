@@ -11,9 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::FairQueue;
 use super::backlog::{self, Backlog, Connection};
 use super::readers::Transfer;
+use super::{FairQueue, TURN};
 use crate::metrics::{Action, Counts, OPERATIONS, RepositoryCounts};
 use crate::network::Network;
 
@@ -43,9 +43,6 @@ pub(crate) struct Trip {
     /// How often it was repeated.
     pub retries: u32,
 }
-
-/// Bytes that a request moves before it waits for its next turn among the others of its worker.
-const TURN: u64 = 384 * 1024;
 
 /// The progress of one request: the bytes it has moved, which side it waits for, and its turn. Its
 /// two bodies write it. The log, the time limits and the wait for the response read it.
@@ -242,7 +239,7 @@ impl Flow {
     }
 
     /// How many bytes of the response may be read at once; waits while too many wait for clients.
-    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<usize> {
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<u64> {
         if backlog::is_exhausted() {
             self.turns.readers.end_slowest(1, |_| true);
         }
@@ -306,8 +303,8 @@ mod tests {
     async fn after_its_turn_a_request_waits_for_the_next() {
         let (turns, cx) = (Rc::new(FairQueue::default()), Context::from_waker(Waker::noop()));
         let (first, second) = (Flow::new(turns.clone()), Flow::new(turns.clone()));
-        first.delivered(TURN / 2);
-        first.received(TURN / 2 - 1);
+        first.delivered(TURN - 2);
+        first.received(1);
         assert!(!first.yields(&cx));
         first.delivered(1);
         second.delivered(TURN);

@@ -11,7 +11,7 @@ mod readers;
 mod unread;
 
 pub(crate) use client::{ClientBody, Limits};
-pub(crate) use fair_queue::FairQueue;
+pub(crate) use fair_queue::{FairQueue, HTTP2_PIECE, TURN};
 pub(crate) use flow::{ClientFault, Flow};
 pub(crate) use pace::Pace;
 pub(crate) use unread::UnreadBody;

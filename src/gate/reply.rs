@@ -17,18 +17,13 @@ use super::refusal::Refusal;
 use super::request_log::{REGISTRY_ASKS, RequestLog};
 use super::token_service;
 use super::upload_place;
-use crate::body::Flow;
+use crate::body::{Flow, HTTP2_PIECE};
 use crate::header::hop;
 use crate::header::location::Rewriter;
 use crate::upstream::{Answer, AnswerError};
 
 pub(super) const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 pub(super) const API_VERSION_VALUE: HeaderValue = HeaderValue::from_static("registry/2.0");
-
-/// Bytes of a response that h2 gets at once. h2 asks for more when it has nearly sent them, so this
-/// is the step in which the progress of a client shows, and what one stream has waiting. With the
-/// frame header of nine bytes (RFC 9113 section 4.1) it just fills a TLS record.
-const HTTP2_PIECE: usize = 16 * 1024 - 9;
 
 /// Makes the client's response of the registry's answer to a request for `asked`: its framing, its
 /// `Location`, the API version once.
@@ -224,10 +219,11 @@ impl<G: Unpin> Body for Reply<G> {
             return Poll::Ready(Some(Err(error)));
         }
         reply.flow.asked_for_more();
-        if reply.flow.yields(cx) {
-            return Poll::Pending;
-        }
         if reply.rest.is_empty() {
+            // Only here: until the next turn, all pieces are sent, and their buffer is free again.
+            if reply.flow.yields(cx) {
+                return Poll::Pending;
+            }
             match ready!(reply.source.poll_frame(cx)) {
                 Some(Ok(frame)) => reply.rest = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => {

@@ -14,10 +14,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::error::UpstreamError;
 use super::stream::{Reads, Stream};
-use crate::body::{ClientBody, Flow};
-
-/// Bytes of an answer that are read at once: those of one turn, and of one batch of records.
-const READ_BUFFER: usize = 384 * 1024;
+use crate::body::{ClientBody, Flow, TURN};
 
 type Driver = http1::Connection<TokioIo<Stream>, ClientBody>;
 
@@ -69,7 +66,7 @@ impl Connection {
     pub(super) async fn open(stream: Stream) -> hyper::Result<Self> {
         let reads = stream.reads();
         let (sender, driver) =
-            http1::Builder::new().max_buf_size(READ_BUFFER).handshake(TokioIo::new(stream)).await?;
+            http1::Builder::new().max_buf_size(TURN as usize).handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, driver: Some(Box::pin(driver)), alarm: None, reads })
     }
 
@@ -110,7 +107,7 @@ impl Connection {
     }
 
     /// Limits how much is read at once.
-    pub(super) fn read_at_most(&self, bytes: usize) {
+    pub(super) fn read_at_most(&self, bytes: u64) {
         self.reads.most.set(bytes);
     }
 

@@ -3,15 +3,16 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use super::vanished::Examiner;
+use crate::body::TURN;
 
 /// TCP, TLS over TCP, or a Unix socket.
 pub(super) trait Duplex: AsyncRead + AsyncWrite {
@@ -56,14 +57,14 @@ pub(super) struct Stream {
 /// What the holder of a connection says and knows about its reads.
 pub(super) struct Reads {
     /// Most bytes that are read at once.
-    pub(super) most: Cell<usize>,
+    pub(super) most: Cell<u64>,
     /// Whether a byte has arrived since this was last unset.
     pub(super) has_begun: Cell<bool>,
 }
 
 impl Stream {
     pub(super) fn new(inner: impl Duplex + 'static) -> Self {
-        let reads = Rc::new(Reads { most: Cell::new(usize::MAX), has_begun: Cell::new(false) });
+        let reads = Rc::new(Reads { most: Cell::new(TURN), has_begun: Cell::new(false) });
         Self { inner: Box::pin(inner), reads, examiner: Examiner::default() }
     }
 
@@ -79,17 +80,8 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Self { inner, reads, examiner } = &mut *self;
-        let most = reads.most.get();
         let filled_before = buffer.filled().len();
-        let read = if most >= buffer.remaining() {
-            inner.as_mut().poll_read(cx, buffer)
-        } else {
-            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
-            let read = inner.as_mut().poll_read(cx, &mut part);
-            let filled = part.filled().len();
-            buffer.advance(filled);
-            read
-        };
+        let read = pin!(inner.as_mut().take(reads.most.get())).poll_read(cx, buffer);
         if read.is_ready() {
             if buffer.filled().len() > filled_before {
                 reads.has_begun.set(true);
