@@ -134,7 +134,7 @@ impl Door {
             tls,
             asked: false,
             shown: None,
-            reads: Rc::default(),
+            polls: Cell::default(),
             proof: RefCell::default(),
             name_alone: RefCell::default(),
         });

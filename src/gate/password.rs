@@ -114,9 +114,9 @@ impl RequestContext<'_> {
     pub(super) fn proven(&self, sources: &Sources, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
         let proof = self.peer.proof.borrow();
         let Some(proof) = proof.as_ref() else { return Ok(None) };
-        let reads = Some(self.peer.reads.get());
-        let listed = if proof.looked.get() == reads { sources.known() } else { sources.listed()? };
-        proof.looked.set(reads);
+        let poll = Some(self.peer.polls.get());
+        let listed = if proof.looked.get() == poll { sources.known() } else { sources.listed()? };
+        proof.looked.set(poll);
         let Some(person) = proof.person(headers, self.client.address, self.state, &listed) else {
             return Ok(None);
         };

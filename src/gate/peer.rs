@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
-use std::rc::Rc;
 
 use http::HeaderValue;
 
@@ -26,8 +25,8 @@ pub(crate) struct Peer {
     pub asked: bool,
     /// The certificate that the client presented. Few do, and idle connections keep this.
     pub shown: Option<Box<PresentedCertificate>>,
-    /// How often something was read from it.
-    pub reads: Rc<Cell<u64>>,
+    /// How often its connection was polled. Requests that came together are read in one poll.
+    pub polls: Cell<u64>,
     /// The password that it has proven last.
     pub proof: RefCell<Option<Box<Proof>>>,
     /// Its last user, and the `Authorization` that a registry gets which only wants the name.

@@ -28,8 +28,9 @@ pub(crate) struct Proof {
     person: Person,
     /// When the password has to be checked again.
     until: Instant,
-    /// After which read from the connection the htpasswd file was looked at last. HTTP/2 reads many
-    /// requests at once, and an edit that comes after a request need not count for it.
+    /// In which poll of the connection the htpasswd file was looked at last. HTTP/2 reads many
+    /// requests at once, and an edit that comes after a request need not count for it. What is read
+    /// in a later poll may have waited for the client, and then for any time.
     pub(super) looked: Cell<Option<u64>>,
 }
 

@@ -230,6 +230,7 @@ impl Connection<'_> {
     where
         C: Future<Output = hyper::Result<()>>,
     {
+        self.peer.polls.set(self.peer.polls.get() + 1);
         let end = connection.poll(cx);
         match (end, self.client.poll_send(cx)) {
             (Poll::Ready(end), _) => Poll::Ready(end.map_err(Into::into)),
@@ -276,6 +277,10 @@ impl Connection<'_> {
 
     /// Waits until a resting connection needs to be served again, or until others need its slot.
     async fn rest(&self) -> ControlFlow<()> {
+        // Another request has come together with the last one.
+        if self.client.has_unread() {
+            return ControlFlow::Continue(());
+        }
         self.client.rest();
         tokio::select! {
             () = self.watch.rest() => ControlFlow::Continue(()),

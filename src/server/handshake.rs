@@ -1,6 +1,6 @@
 //! The beginning of a connection: the header of the PROXY protocol where there is one, then TLS.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, TcpStream};
@@ -63,7 +63,7 @@ pub(super) async fn greet(
         tls,
         asked,
         shown,
-        reads: stream.meter().reads.clone(),
+        polls: Cell::default(),
         proof: RefCell::default(),
         name_alone: RefCell::default(),
     };

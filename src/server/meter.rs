@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -23,8 +22,6 @@ const BYTES_PER_UNIT: usize = 4 * 1024;
 pub(super) struct Meter {
     /// Borrowed for one poll at most.
     tcp: RefCell<TcpStream>,
-    /// How often something was read.
-    pub(super) reads: Rc<Cell<u64>>,
     written: Cell<u64>,
     blocked: Cell<bool>,
     linger: RefCell<Linger>,
@@ -34,7 +31,6 @@ impl Meter {
     pub(super) fn new(tcp: TcpStream) -> Self {
         Self {
             tcp: RefCell::new(tcp),
-            reads: Rc::default(),
             written: Cell::new(0),
             blocked: Cell::new(false),
             linger: RefCell::default(),
@@ -86,16 +82,17 @@ impl Meter {
     /// Reads what has arrived, as far as `buffer` has room for it.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
         let read = pin!(self.tcp.borrow_mut().read_buf(buffer)).poll(cx);
-        if let Poll::Ready(result) = &read {
-            self.reads.set(self.reads.get() + 1);
-            spend_budget(cx, *result.as_ref().unwrap_or(&0));
+        if let Poll::Ready(Ok(bytes)) = &read {
+            spend_budget(cx, *bytes);
         }
         read
     }
 
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let has_budget = coop::has_budget_remaining();
         let result = Pin::new(&mut *self.tcp.borrow_mut()).poll_write(cx, bytes);
-        self.blocked.set(result.is_pending());
+        // Without a budget, the kernel was not asked.
+        self.blocked.set(result.is_pending() && has_budget);
         if let Poll::Ready(Ok(bytes)) = &result {
             self.written.set(self.written.get() + *bytes as u64);
         }

@@ -155,6 +155,11 @@ impl Session {
         self.has_client_ended
     }
 
+    /// Whether something has arrived and was not read, or was put back.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.plaintext.is_empty() || !self.incoming.is_empty()
+    }
+
     /// Puts back what was read last, to be read again.
     pub(super) fn put_back(&mut self, bytes: &[u8]) {
         let later = replace(&mut self.plaintext, BytesMut::from(bytes));

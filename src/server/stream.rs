@@ -99,6 +99,11 @@ impl Stream {
         self.0.session.borrow_mut().rest();
     }
 
+    /// Whether bytes have arrived that were not read, or were put back.
+    pub(super) fn has_unread(&self) -> bool {
+        self.0.session.borrow().has_unread()
+    }
+
     /// Puts back bytes that were read, to be read again.
     pub(super) fn put_back(&self, bytes: &[u8]) {
         self.0.session.borrow_mut().put_back(bytes);

@@ -1,7 +1,10 @@
 //! The cost of checking passwords.
 
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::Instant;
 
+use crate::harness::fake::Fake;
 use crate::harness::http1::{self, Client, authorized};
 use crate::harness::recorder::Recorder;
 use crate::harness::tidegate::{SETTLED, Settings, Tidegate};
@@ -192,4 +195,40 @@ fn an_edit_counts_for_the_next_requests_of_an_http2_connection() {
     }
     tidegate.settings.write_users(&[("testuser", "testpass")]);
     assert_eq!(statuses(), [401; 20], "the user was removed");
+}
+
+/// A request may wait behind another for as long as the client likes.
+#[test]
+fn an_edit_counts_for_a_request_that_was_sent_together_with_an_earlier_one() {
+    let ((ask, asked), (finish, finished)) = (channel(), channel::<()>());
+    let ways = Mutex::new((ask, finished));
+    let registry = Fake::start(move |conversation| {
+        while let Some(head) = conversation.read_head() {
+            let waits = head.first().is_some_and(|line| line.contains("/manifests/slow "));
+            if waits {
+                let (ask, finished) = &*ways.lock().unwrap();
+                ask.send(()).unwrap();
+                finished.recv().unwrap();
+            }
+            if !conversation.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") {
+                return;
+            }
+        }
+    });
+    let settings = Settings::for_upstream(&registry.url());
+    settings.write_users(&[("testuser", "testpass"), ("leaver", "secret")]);
+    let tidegate = Tidegate::start(settings);
+    let mut client = Client::connect(&tidegate);
+    let field = format!("Authorization: {}", basic("leaver", "secret"));
+    let begun = Instant::now();
+    while begun.elapsed() < SETTLED {
+        assert_eq!(client.exchange("GET /v2/app/manifests/fast", &[&field]).status, 200);
+    }
+    let slow = http1::head("GET /v2/app/manifests/slow", &[&field]);
+    client.send(slow + &http1::head("DELETE /v2/app/manifests/latest", &[&field]));
+    asked.recv().unwrap();
+    tidegate.settings.write_users(&[("testuser", "testpass")]);
+    finish.send(()).unwrap();
+    assert_eq!(client.response(false).unwrap().status, 200);
+    assert_eq!(client.response(false).unwrap().status, 401, "the user was removed");
 }
