@@ -100,6 +100,25 @@ fn an_idle_connection_accepts_the_rest_of_a_head_that_was_begun() {
     assert_eq!(client.response(false).unwrap().status, 200);
 }
 
+/// A connection rests when it has been idle for a moment, but not with requests that have arrived.
+#[test]
+fn requests_that_come_together_are_answered_at_once() {
+    /// hyper answers 16 before others have their turn.
+    const TOGETHER: usize = 200;
+    let recorder = Recorder::start();
+    let tidegate = Tidegate::start(Settings::for_upstream(&recorder.url()).set("server.threads", "1"));
+    let refused = http1::head("GET /", &[]);
+    for _ in 0..60 {
+        let mut client = Client::connect(&tidegate);
+        let begun = Instant::now();
+        client.send(refused.repeat(TOGETHER));
+        for _ in 0..TOGETHER {
+            assert_eq!(client.response(false).unwrap().status, 404);
+        }
+        assert!(begun.elapsed() < AT_MOST, "answered after {:?}", begun.elapsed());
+    }
+}
+
 #[test]
 fn a_client_silent_after_the_handshake_is_disconnected() {
     let (_recorder, tidegate) = recorded();
