@@ -1,6 +1,7 @@
 //! A client of the floor, with its connection to the upstream.
 
 use std::io;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use rustix::event::epoll::EventFlags;
 use rustls::{ServerConfig, ServerConnection};
 
 use super::end::{Buffer, End, FROM_CLIENT, FROM_UPSTREAM, Shared};
+use super::http2::{HEADER, Http2};
 use super::key::{CONTENT, Key, record};
 
 const UNAUTHORIZED: &[u8] =
@@ -18,8 +20,11 @@ pub struct Connection {
     upstream: Option<End>,
     handshake: Option<Box<ServerConnection>>,
     keys: Option<Keys>,
+    /// None over HTTP/1.1.
+    http2: Option<Box<Http2>>,
     /// The start of a record, at the start of a buffer.
     rest: Option<(Buffer, usize)>,
+    /// Whether all bytes are passed on. Over HTTP/2, each request is looked at.
     admitted: bool,
 }
 
@@ -43,6 +48,7 @@ impl Connection {
             upstream: None,
             handshake: Some(Box::new(handshake)),
             keys: None,
+            http2: None,
             rest: None,
             admitted: !closed,
         })
@@ -56,7 +62,7 @@ impl Connection {
             end.notice(flags, shared)?;
         }
         self.requests(shared)?;
-        self.answers(shared)
+        if self.http2.is_some() { self.frames(shared) } else { self.answers(shared) }
     }
 
     fn requests(&mut self, shared: &mut Shared) -> io::Result<()> {
@@ -87,7 +93,14 @@ impl Connection {
         while let Some(record) = record(&records[from..filled]) {
             from += record.len();
             match &mut self.keys {
-                Some(keys) => length += keys.opening.open(record, &mut plain[length..])?,
+                Some(keys) => {
+                    let plain = &mut plain[length..];
+                    let opened = keys.opening.open(record, plain)?;
+                    length += match &mut self.http2 {
+                        None => opened,
+                        Some(http2) => http2.requests(plain, opened)?,
+                    };
+                }
                 None => self.shake(record)?,
             }
         }
@@ -106,6 +119,10 @@ impl Connection {
             tls.write_tls(&mut self.client.stream)?;
         }
         if let Some(tls) = self.handshake.take_if(|tls| !tls.is_handshaking()) {
+            if tls.alpn_protocol() == Some(b"h2") {
+                let closed = !mem::replace(&mut self.admitted, true);
+                self.http2 = Some(Box::new(Http2::new(closed)));
+            }
             let secrets = tls.dangerous_extract_secrets().map_err(io::Error::other)?;
             self.keys = Some(Keys { opening: Key::new(secrets.rx)?, sealing: Key::new(secrets.tx)? });
         }
@@ -134,6 +151,35 @@ impl Connection {
             let read = upstream.read(&mut plain[..FROM_UPSTREAM])?;
             self.answer(&plain[..read], shared)?;
             shared.keep(plain);
+        }
+        Ok(())
+    }
+
+    /// What [`Connection::answers`] does, over HTTP/2.
+    fn frames(&mut self, shared: &mut Shared) -> io::Result<()> {
+        if self.client.pending.is_none() {
+            let replies = self.http2.as_mut().map(|http2| http2.replies()).unwrap_or_default();
+            self.answer(&replies, shared)?;
+        }
+        let (Some(http2), Some(keys)) = (&mut self.http2, &mut self.keys) else { return Ok(()) };
+        while self.client.pending.is_none()
+            && let Some(upstream) = self.upstream.as_mut().filter(|end| end.readable)
+            && let Some(room) = http2.room()
+        {
+            let mut plain = shared.buffer();
+            let read = upstream.read(&mut plain[HEADER..HEADER + room])?;
+            if read > 0 {
+                let mut sealed = shared.buffer();
+                let length = http2.answer(&mut plain, read, &mut keys.sealing, &mut sealed)?;
+                self.client.send(sealed, length, shared)?;
+            }
+            let next = http2.next_request();
+            if next.is_empty() {
+                shared.keep(plain);
+            } else {
+                plain[..next.len()].copy_from_slice(&next);
+                upstream.send(plain, next.len(), shared)?;
+            }
         }
         Ok(())
     }

@@ -3,11 +3,13 @@
 //!
 //! It is this program, started again as a process of its own. Each core has one thread with its own
 //! listener and epoll. After the handshake, rustls hands over the keys, and records are opened and
-//! sealed here. Bytes are passed on as they are: no HTTP is understood, nothing is logged, and
-//! there are no timeouts. It is right for the clients of this bench only.
+//! sealed here. Bytes of HTTP/1.1 are passed on as they are, and not understood. HTTP/2 becomes
+//! HTTP/1.1 for the upstream, one request after the other. Nothing is logged, and there are no
+//! timeouts. It is right for the clients of this bench only.
 
 mod connection;
 mod end;
+mod http2;
 mod key;
 
 use std::io;
@@ -35,7 +37,8 @@ pub const COMMAND: &str = "--serve-floor";
 pub const CLASSIC: &str = "classic";
 pub const GO: &str = "go";
 pub const OPEN: &str = "open";
-/// Connections whose first request has no field `authorization` get a 401.
+/// Connections whose first request has no field `authorization` get a 401. Over HTTP/2, each such
+/// request gets one.
 pub const CLOSED: &str = "closed";
 
 const LISTENER: u64 = u64::MAX;
@@ -52,7 +55,7 @@ pub fn serve(arguments: &[String]) -> Outcome<ExitCode> {
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_single_cert(chain, PrivateKeyDer::from_pem_file(key)?)?;
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     tls.send_tls13_tickets = 0;
     tls.enable_secret_extraction = true;
     let tls = Arc::new(tls);

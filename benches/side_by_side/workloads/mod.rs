@@ -117,11 +117,11 @@ const fn go(name: &'static str, title: &'static str, users: Option<Users>, load:
 impl Workload {
     pub fn is_for(&self, peer: Peer) -> bool {
         match self.load {
-            // It knows neither HTTP/2 nor tickets, and has no turns.
+            // It knows no tickets, has no turns, and makes one request after the other.
             _ if peer == Peer::Floor => matches!(
                 (&self.load, self.users),
-                (Load::Pull(Protocol::Http1) | Load::PushHttp1(_) | Load::Handshakes(Handshake::Full), _)
-                    | (Load::Image(Way::DockerPull | Way::DockerPush), _)
+                (Load::Pull(_) | Load::PushHttp1(_) | Load::PushHttp2 | Load::Image(_), _)
+                    | (Load::Handshakes(Handshake::Full), _)
                     | (Load::Gets | Load::Idle, None)
             ),
             Load::LongPull => peer == Peer::Tidegate,
