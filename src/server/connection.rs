@@ -41,6 +41,10 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 const BUFFER: usize = 128 * 1024;
 /// Bytes of one HTTP/2 response that wait for the client.
 const SEND_BUFFER: usize = 384 * 1024;
+/// Most bytes of one HTTP/2 frame of a client. Longer ones cost less. But a frame is progress only
+/// when all of it has arrived, so at `limits.min_rate` it must take less than
+/// `limits.idle_timeout`: by default 49 of 60 s.
+const FRAME: u32 = 24 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// When the client reads slowly, its answer to a ping waits behind megabytes in the kernel's
 /// buffers. How slowly it may read is up to `watch`.
@@ -148,6 +152,7 @@ impl Connection<'_> {
             .max_concurrent_streams(self.share.streams)
             .initial_stream_window_size(self.share.stream_window)
             .initial_connection_window_size(self.share.window)
+            .max_frame_size(FRAME)
             .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
             .serve_connection(TokioIo::new(self.client.clone()), service);

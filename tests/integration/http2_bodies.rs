@@ -1,5 +1,6 @@
 //! An HTTP/2 body ends at END_STREAM, on whatever frame it is, and nowhere else.
 
+use crate::harness::BASIC;
 use crate::harness::frames::{self, Frame, Frames};
 use crate::harness::http2::{Answer, Client, request};
 use crate::harness::recorder::{Recorder, Seen, State};
@@ -212,4 +213,46 @@ fn a_short_body_on_its_way_is_read_before_its_request_is_refused() {
     frames.tls.send(&ping(b"and then")).unwrap();
     let late = until(&mut frames, b"and then");
     assert!(late.is_empty(), "the stream was reset: {late:?}");
+}
+
+#[test]
+fn a_client_may_send_frames_of_24_kib_and_no_longer_ones() {
+    const MAX_FRAME_SIZE: u16 = 5;
+    const FRAME_SIZE_ERROR: u32 = 6;
+    let longest = 24 * 1024;
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", START),
+        ("authorization", BASIC),
+    ];
+    for length in [longest, longest + 1] {
+        let (recorder, tidegate) = recorded();
+        let mut frames = Frames::over(Tls::connect(&tidegate, "h2"));
+        let settings = frames.next().unwrap().unwrap();
+        let setting = settings.payload.chunks(6).find(|setting| setting[..2] == MAX_FRAME_SIZE.to_be_bytes());
+        assert_eq!(setting.unwrap()[2..], u32::try_from(longest).unwrap().to_be_bytes());
+        let data = vec![7; length];
+        let sent = [
+            frames::PREFACE.to_vec(),
+            Frame::new(frames::SETTINGS, 0, 0, &[]).bytes(),
+            frames::head(1, 0, &fields).bytes(),
+            Frame::new(frames::DATA, frames::END_STREAM, 1, &data).bytes(),
+        ];
+        frames.tls.send(&sent.concat()).unwrap();
+        if length == longest {
+            assert_eq!(frames::first_status(&frames.of_stream(1)[0]), Some(200));
+            let seen = recorder.wait_for("the upload", |seen| seen.state == State::Complete);
+            assert_eq!(seen.body, data);
+        } else {
+            let refusal = loop {
+                let frame = frames.next().unwrap().expect("a GOAWAY comes before the end");
+                if frame.kind == frames::GOAWAY {
+                    break frame;
+                }
+            };
+            assert_eq!(refusal.payload[4..8], FRAME_SIZE_ERROR.to_be_bytes());
+        }
+    }
 }
