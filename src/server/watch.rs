@@ -150,6 +150,9 @@ impl Watch {
     pub(super) async fn next_event(&self) -> Event {
         let mut progress = None;
         let mut interval = REST_DELAY;
+        // Most requests are short, and an HTTP/1.1 connection may rest after one.
+        let is_http1 = self.current.borrow().is_some();
+        let mut check = if is_http1 { REST_DELAY.min(self.transfer_check()) } else { self.transfer_check() };
         let mut listed: Option<Rc<Flow>> = None;
         loop {
             let since = Instant::now();
@@ -157,7 +160,8 @@ impl Watch {
                 let asked = self.current.borrow().as_ref().is_some_and(|flow| flow.waits_for_download());
                 let waits = asked || !self.is_busy() || self.meter.is_blocked();
                 let progress = progress.get_or_insert_with(|| Progress::new(self, 0));
-                sleep_until(since + if self.is_busy() { self.transfer_check() } else { interval }).await;
+                sleep_until(since + if self.is_busy() { check } else { interval }).await;
+                check = (2 * check).min(self.transfer_check());
                 self.checked.notify_waiters();
                 if self.is_busy() && self.meter.is_gone() {
                     return Event::Close(CloseReason::Gone);

@@ -90,6 +90,20 @@ async fn an_http1_connection_rests_soon_after_its_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_http1_connection_rests_soon_after_a_request_that_was_there_at_once() {
+    let client = client("").await;
+    client.watch.follow(&flow());
+    let busy = client.watch.begin();
+    let answer = async {
+        tokio::time::sleep(REST_DELAY / 2).await;
+        drop(busy);
+    };
+    let ((event, time), ()) = tokio::join!(client.next_event(), answer);
+    assert_eq!(event, Event::Rest);
+    assert!(time <= 3 * REST_DELAY, "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_rests_soon_even_if_its_first_answer_is_acknowledged_late() {
     let client = client("").await;
     let watch = client.watch.clone();
