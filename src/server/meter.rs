@@ -92,7 +92,9 @@ impl Meter {
         let has_budget = coop::has_budget_remaining();
         let result = Pin::new(&mut *self.tcp.borrow_mut()).poll_write(cx, bytes);
         // Without a budget, the kernel was not asked.
-        self.blocked.set(result.is_pending() && has_budget);
+        if has_budget {
+            self.blocked.set(result.is_pending());
+        }
         if let Poll::Ready(Ok(bytes)) = &result {
             self.written.set(self.written.get() + *bytes as u64);
         }
