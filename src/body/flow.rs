@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::backlog::{self, Backlog, Connection};
 use super::readers::Transfer;
-use super::{FairQueue, TURN};
+use super::{FairQueue, Piece, Shown, TURN};
 use crate::metrics::{Action, Counts, OPERATIONS, RepositoryCounts};
 use crate::network::Network;
 
@@ -57,6 +57,8 @@ pub(crate) struct Flow {
     moved: Cell<u64>,
     turns: Rc<FairQueue>,
     backlog: Arc<Backlog>,
+    /// What sees the pieces of the answer that are written; see [`Piece`].
+    shown: Option<Rc<Shown>>,
     transfer: Rc<Transfer>,
     /// The number of the turn that it has queued for.
     awaited: Cell<Option<u64>>,
@@ -69,14 +71,19 @@ pub(crate) struct Flow {
 impl Flow {
     /// A request that has moved nothing. `turns` belong to its worker.
     pub(crate) fn new(turns: Rc<FairQueue>) -> Self {
-        Self::of_connection(turns, &Arc::default())
+        Self::of_connection(turns, &Arc::default(), None)
     }
 
-    /// The same for a request of this connection.
-    pub(crate) fn of_connection(turns: Rc<FairQueue>, connection: &Arc<Connection>) -> Self {
+    /// The same for a request of this connection, to which the pieces of its answer are `shown`.
+    pub(crate) fn of_connection(
+        turns: Rc<FairQueue>,
+        connection: &Arc<Connection>,
+        shown: Option<Rc<Shown>>,
+    ) -> Self {
         let begun = Instant::now();
         Self {
             backlog: Backlog::new(connection.clone()),
+            shown,
             transfer: Transfer::new(begun),
             bytes_in: Cell::new(0),
             fault: Cell::new(None),
@@ -212,6 +219,12 @@ impl Flow {
     pub(crate) async fn next_turn(&self) {
         self.moved.set(TURN);
         poll_fn(|cx| if self.yields(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
+    }
+
+    /// Bytes of the response body for the client's connection.
+    pub(crate) fn deliver(&self, bytes: Bytes) -> Piece {
+        self.delivered(bytes.len() as u64);
+        Piece::new(bytes, self.shown.clone())
     }
 
     /// Records that `bytes` of the response body were handed to the client's connection.

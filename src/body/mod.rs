@@ -7,6 +7,7 @@ mod client;
 mod fair_queue;
 mod flow;
 mod pace;
+mod piece;
 mod readers;
 mod unread;
 
@@ -14,4 +15,5 @@ pub(crate) use client::{ClientBody, Limits};
 pub(crate) use fair_queue::{FairQueue, HTTP2_PIECE, TURN};
 pub(crate) use flow::{ClientFault, Flow};
 pub(crate) use pace::Pace;
+pub(crate) use piece::{Piece, Shown};
 pub(crate) use unread::UnreadBody;

@@ -8,5 +8,5 @@ mod record_key;
 pub(crate) mod records;
 
 pub(crate) use self::provider::provider;
-pub(crate) use self::record_key::HEADER;
+pub(crate) use self::record_key::{AFTER, HEADER};
 pub use self::record_key::{CONTENT, OVERHEAD, RecordKey};

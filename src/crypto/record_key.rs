@@ -14,6 +14,10 @@ pub const CONTENT: usize = 1 << 14;
 /// What a record is longer than its content: header, content type and tag.
 pub const OVERHEAD: usize = HEADER + 1 + MAX_TAG_LEN;
 
+/// The most content of a record that may stand apart from the rest: the head of an HTTP/2 frame, to
+/// which h2 adds payload up to 256 bytes.
+pub(crate) const AFTER: usize = 256;
+
 /// A key that numbers its records, and so uses each nonce once. It either seals or opens.
 pub struct RecordKey {
     algorithm: &'static Algorithm,
@@ -50,10 +54,30 @@ impl RecordKey {
 
     /// Seals `content` into `record`, which is longer by [`OVERHEAD`].
     pub fn seal(&mut self, typ: ContentType, content: &[u8], record: &mut [u8]) -> Result<(), Error> {
+        self.seal_with_end(content, &typ.to_array(), record)
+    }
+
+    /// Seals `content` and what comes `after` it, at most [`AFTER`] bytes, into one record.
+    pub(super) fn seal_both(
+        &mut self,
+        typ: ContentType,
+        content: &[u8],
+        after: &[u8],
+        record: &mut [u8],
+    ) -> Result<(), Error> {
+        let mut end = [0; AFTER + 1];
+        let end = end.get_mut(..after.len() + 1).ok_or(Error::EncryptError)?;
+        end[..after.len()].copy_from_slice(after);
+        end[after.len()] = typ.into();
+        self.seal_with_end(content, end, record)
+    }
+
+    /// Seals `content` and `end`, which ends with the content type.
+    fn seal_with_end(&mut self, content: &[u8], end: &[u8], record: &mut [u8]) -> Result<(), Error> {
         let nonce = self.nonce();
-        let Parts { header, content: ciphertext, end } = Parts::of(record)?;
+        let Parts { header, content: ciphertext, end: sealed_end } = Parts::of(record, end.len())?;
         self.cipher()?
-            .seal_out_of_place_scatter(nonce, Aad::from(header), content, ciphertext, &typ.to_array(), end)
+            .seal_out_of_place_scatter(nonce, Aad::from(header), content, ciphertext, end, sealed_end)
             .map_err(|_| Error::EncryptError)?;
         self.next += 1;
         Ok(())
@@ -67,10 +91,11 @@ impl RecordKey {
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), Error> {
         let nonce = self.nonce();
-        let Parts { header, content, end } = Parts::of(record)?;
+        let typ = typ.to_array();
+        let Parts { header, content, end } = Parts::of(record, typ.len())?;
         write(content);
         self.cipher()?
-            .seal_in_place_scatter(nonce, Aad::from(header), content, &typ.to_array(), end)
+            .seal_in_place_scatter(nonce, Aad::from(header), content, &typ, end)
             .map_err(|_| Error::EncryptError)?;
         self.next += 1;
         Ok(())
@@ -119,16 +144,17 @@ impl RecordKey {
 struct Parts<'a> {
     header: [u8; HEADER],
     content: &'a mut [u8],
-    /// Where content type and tag belong.
+    /// Where the rest and the tag belong.
     end: &'a mut [u8],
 }
 
 impl<'a> Parts<'a> {
-    /// Writes the header of a record, and returns its parts.
-    fn of(record: &'a mut [u8]) -> Result<Self, Error> {
+    /// Writes the header of a record, and returns its parts. `end` bytes of it belong between
+    /// content and tag.
+    fn of(record: &'a mut [u8], end: usize) -> Result<Self, Error> {
         let (header, sealed) = record.split_first_chunk_mut::<HEADER>().ok_or(Error::EncryptError)?;
         *header = make_tls13_aad(sealed.len());
-        let content = sealed.len().checked_sub(1 + MAX_TAG_LEN).ok_or(Error::EncryptError)?;
+        let content = sealed.len().checked_sub(end + MAX_TAG_LEN).ok_or(Error::EncryptError)?;
         let (content, end) = sealed.split_at_mut(content);
         Ok(Self { header: *header, content, end })
     }

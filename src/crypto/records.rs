@@ -159,6 +159,13 @@ impl Records {
         self.sealer.seal(ContentType::ApplicationData, data, record)
     }
 
+    /// The same for data in two parts. The second has at most [`AFTER`] bytes.
+    ///
+    /// [`AFTER`]: super::AFTER
+    pub(crate) fn seal_both(&mut self, data: &[u8], after: &[u8], record: &mut [u8]) -> Result<(), Error> {
+        self.sealer.seal_both(ContentType::ApplicationData, data, after, record)
+    }
+
     /// Seals the data that `write` writes to its place in `record`, all of it.
     pub(crate) fn seal_in_place(
         &mut self,

@@ -143,7 +143,7 @@ impl Door {
         let shared = backlog::Connection::new(false);
         let service = service_fn(|request| {
             asked.borrow_mut().push((request.method().clone(), request.uri().path().to_owned()));
-            let flow = Rc::new(Flow::of_connection(self.turns.clone(), &shared));
+            let flow = Rc::new(Flow::of_connection(self.turns.clone(), &shared, None));
             let (gate, peer) = (self.gate.clone(), peer.clone());
             async move { Ok::<_, Infallible>(handle(&gate, &peer, request, flow, ()).await) }
         });

@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::request_log::{REGISTRY_ASKS, RequestLog};
 use super::token_service;
 use super::upload_place;
-use crate::body::{Flow, HTTP2_PIECE};
+use crate::body::{Flow, HTTP2_PIECE, Piece};
 use crate::header::hop;
 use crate::header::location::Rewriter;
 use crate::upstream::{Answer, AnswerError};
@@ -192,9 +192,9 @@ pub(crate) struct Reply<G> {
 }
 
 impl<G> Reply<G> {
-    fn next_piece(&mut self) -> Frame<Bytes> {
+    fn next_piece(&mut self) -> Frame<Piece> {
         let piece = self.rest.split_to(self.rest.len().min(self.piece));
-        self.flow.delivered(piece.len() as u64);
+        let piece = self.flow.deliver(piece);
         if self.is_finished() {
             self.log.finished();
         }
@@ -207,13 +207,13 @@ impl<G> Reply<G> {
 }
 
 impl<G: Unpin> Body for Reply<G> {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, AnswerError>>> {
         let reply = &mut *self;
         if let Some(error) = reply.failure.take() {
             return Poll::Ready(Some(Err(error)));

@@ -31,7 +31,7 @@ use super::share::Share;
 use super::stream::Stream;
 use super::watch::{BusyGuard, CloseReason, Event, Watch};
 use super::worker::Worker;
-use crate::body::{Flow, backlog};
+use crate::body::{Flow, Shown, backlog};
 use crate::config::Limits;
 use crate::gate::{self, Peer, Reply};
 
@@ -114,7 +114,7 @@ struct Connection<'a> {
 impl Connection<'_> {
     async fn serve_http1(&self) -> Served {
         let service = service_fn(|request| {
-            let flow = Rc::new(Flow::of_connection(self.worker.turns.clone(), &self.shared));
+            let flow = self.flow(None);
             self.watch.follow(&flow);
             self.answer(request, flow)
         });
@@ -140,7 +140,7 @@ impl Connection<'_> {
         let streams = Streams { watch: self.watch.clone(), newest: Rc::default() };
         let newest = streams.newest.clone();
         let service = service_fn(|request| {
-            let flow = Rc::new(Flow::of_connection(self.worker.turns.clone(), &self.shared));
+            let flow = self.flow(Some(self.client.shown()));
             newest.replace(Some(flow.clone()));
             self.answer(request, flow)
         });
@@ -170,6 +170,11 @@ impl Connection<'_> {
     /// Bytes of a request head beyond which hyper and h2 refuse it.
     fn largest_head(&self) -> usize {
         SLACK * self.limits.header_bytes + RANGES
+    }
+
+    /// Of a new request.
+    fn flow(&self, shown: Option<Rc<Shown>>) -> Rc<Flow> {
+        Rc::new(Flow::of_connection(self.worker.turns.clone(), &self.shared, shown))
     }
 
     fn answer(

@@ -2,10 +2,11 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem::{replace, take};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use rustls::pki_types::CertificateDer;
 use rustls::server::UnbufferedServerConnection;
 use rustls::{AlertDescription, HandshakeKind, ProtocolVersion, ServerConfig};
@@ -13,9 +14,10 @@ use tokio::io::ReadBuf;
 
 use super::outgoing::Outgoing;
 use super::unbuffered::Unbuffered;
+use crate::body::Shown;
 use crate::body::backlog::is_short;
 use crate::crypto::records::{self, Content, Opened, Records};
-use crate::crypto::{CONTENT, OVERHEAD};
+use crate::crypto::{AFTER, CONTENT, OVERHEAD};
 use crate::metrics::TlsSession;
 use crate::tls::ACME;
 
@@ -40,6 +42,11 @@ pub(super) struct Session {
     /// Decrypted and not read yet.
     plaintext: BytesMut,
     outgoing: Outgoing,
+    /// The piece that is about to be written.
+    shown: Rc<Shown>,
+    /// A piece that was written and is not sealed yet: the header of the frame that follows it goes
+    /// into the same record. So it is not copied. It never waits longer than what is sealed.
+    tail: Bytes,
     handshake: Option<Handshake>,
     /// Whether the client has ended its side.
     has_client_ended: bool,
@@ -75,6 +82,8 @@ impl Session {
             is_bulk: false,
             plaintext: BytesMut::new(),
             outgoing: Outgoing::default(),
+            shown: Rc::default(),
+            tail: Bytes::new(),
             handshake: None,
             has_client_ended: false,
             has_ended: false,
@@ -166,17 +175,33 @@ impl Session {
         self.plaintext.extend_from_slice(&later);
     }
 
+    /// Where pieces are to show themselves before they are written, so that they are not copied.
+    pub(super) fn shown(&self) -> Rc<Shown> {
+        self.shown.clone()
+    }
+
     /// Encrypts the first of these bytes and returns how many; none while a whole batch waits to be
     /// sent. Short slices are joined, so that a head and a small body, or a frame's header and its
-    /// payload, make one record.
+    /// payload, make one record. A whole frame's payload waits for the header of the next frame,
+    /// and they make one.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.has_ended || self.fault.is_some() {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let batch = if is_short() { SHORT_BATCH } else { BATCH };
-        let room = batch.saturating_sub(self.outgoing.len());
+        let room = batch.saturating_sub(self.outgoing.len() + self.tail.len());
         let mut rest = slices.iter().map(|slice| &**slice).skip_while(|slice| slice.is_empty());
+        let piece = self.shown.take(slices.last().map(|slice| &**slice));
         let Some(first) = rest.next().filter(|_| room > 0) else { return Ok(0) };
+        if let (Some(piece), [_, _], Tls::Records(_)) = (piece, slices, &self.tls)
+            && first.len() <= AFTER
+            && first.len() + piece.len() >= CONTENT
+        {
+            self.seal_tail(first)?;
+            self.tail = piece;
+            return Ok(first.len() + self.tail.len());
+        }
+        self.seal_tail(&[])?;
         let whole = first.len() - first.len() % CONTENT;
         if whole > 0 {
             return self.seal(&first[..whole.min(room.next_multiple_of(CONTENT))]);
@@ -195,6 +220,7 @@ impl Session {
         if self.fault.is_some() {
             return Err(ErrorKind::BrokenPipe.into());
         }
+        self.seal_tail(&[])?;
         self.let_rustls_read()?;
         match &mut self.tls {
             Tls::Records(records) => seal_alert(records, &mut self.outgoing, AlertDescription::CloseNotify)
@@ -209,6 +235,7 @@ impl Session {
         &mut self,
         write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
+        self.seal_tail(&[])?;
         self.outgoing.poll_drain(write)
     }
 
@@ -265,6 +292,27 @@ impl Session {
                 Content::End => self.has_client_ended = true,
             }
             self.incoming.advance(length);
+        }
+        Ok(())
+    }
+
+    /// Seals the piece that waits, and the few bytes `after` it.
+    fn seal_tail(&mut self, after: &[u8]) -> io::Result<()> {
+        let tail = take(&mut self.tail);
+        if self.fault.is_some() {
+            return Ok(());
+        }
+        if tail.len() + after.len() > CONTENT {
+            self.seal(&tail)?;
+            return self.seal(after).map(drop);
+        }
+        if let Tls::Records(records) = &mut self.tls
+            && tail.len() + after.len() > 0
+        {
+            add(records, &mut self.outgoing, tail.len() + after.len(), |records, record| {
+                records.seal_both(&tail, after, record)
+            })
+            .map_err(io::Error::other)?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::hello::Hello;
 use super::meter::Meter;
 use super::plaintext;
 use super::session::Session;
+use crate::body::Shown;
 use crate::metrics::TlsSession;
 use crate::tls::{PresentedCertificate, ServerTls};
 
@@ -87,6 +88,11 @@ impl Stream {
     /// The certificate that the client has presented, once.
     pub(super) fn presented_certificate(&self) -> Option<PresentedCertificate> {
         PresentedCertificate::new(&self.0.session.borrow_mut().take_certificates())
+    }
+
+    /// Shows it the pieces of answers; see [`Session::shown`].
+    pub(super) fn shown(&self) -> Rc<Shown> {
+        self.0.session.borrow().shown()
     }
 
     /// Sends what waits. To be called after each poll of the connection that writes to this stream.

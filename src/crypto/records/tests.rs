@@ -5,6 +5,7 @@ use rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
 use rustls::{ClientConnection, ConnectionTrafficSecrets, ProtocolVersion, SupportedCipherSuite};
 
 use super::*;
+use crate::crypto::AFTER;
 use crate::crypto::fixtures::{Forger, after_handshake};
 
 const SUITES: [SupportedCipherSuite; 3] =
@@ -117,10 +118,13 @@ fn records_of_every_length_are_those_of_rustls() {
             let typ = [APPLICATION_DATA, HANDSHAKE, ALERT_TYPE][length % 3];
             let expected = theirs(typ, content, ours.next());
             let mut record = vec![7; length + OVERHEAD];
-            if length % 2 == 0 {
-                ours.seal(typ, content, &mut record).unwrap();
-            } else {
-                ours.seal_in_place(typ, &mut record, |place| place.copy_from_slice(content)).unwrap();
+            match length % 5 {
+                0 => ours.seal(typ, content, &mut record).unwrap(),
+                1 | 2 => ours.seal_in_place(typ, &mut record, |place| place.copy_from_slice(content)).unwrap(),
+                _ => {
+                    let (first, after) = content.split_at(length - (length / 3).min(AFTER));
+                    ours.seal_both(typ, first, after, &mut record).unwrap();
+                }
             }
             assert!(record == expected, "{length} bytes of {suite:?}");
         }
