@@ -57,7 +57,7 @@ pub(crate) struct Flow {
     moved: Cell<u64>,
     turns: Rc<FairQueue>,
     backlog: Arc<Backlog>,
-    /// What sees the pieces of the answer that are written; see [`Piece`].
+    /// To this, the pieces of the answer show themselves; see [`Piece`].
     shown: Option<Rc<Shown>>,
     transfer: Rc<Transfer>,
     /// The number of the turn that it has queued for.
@@ -74,7 +74,8 @@ impl Flow {
         Self::of_connection(turns, &Arc::default(), None)
     }
 
-    /// The same for a request of this connection, to which the pieces of its answer are `shown`.
+    /// The same for a request of this connection. The pieces of its answer show themselves to
+    /// `shown`.
     pub(crate) fn of_connection(
         turns: Rc<FairQueue>,
         connection: &Arc<Connection>,

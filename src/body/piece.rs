@@ -15,8 +15,8 @@ pub(crate) struct Piece {
     shown: Option<Rc<Shown>>,
 }
 
-/// The piece that is about to be written. Whoever gets a reference to its bytes can keep the piece
-/// instead of a copy.
+/// The piece that is about to be written. The session, which then gets a reference to its bytes, can
+/// keep the piece instead of a copy.
 #[derive(Debug, Default)]
 pub(crate) struct Shown(RefCell<Option<Bytes>>);
 
@@ -35,6 +35,7 @@ impl Buf for Piece {
         &self.bytes
     }
 
+    /// h2 calls this directly before each write. Other calls do no harm.
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let Some(slice) = slices.first_mut().filter(|_| !self.bytes.is_empty()) else { return 0 };
         *slice = IoSlice::new(&self.bytes);
@@ -58,7 +59,27 @@ impl Shown {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::convert::Infallible;
+    use std::future::poll_fn;
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http::{Request, Response};
+    use http_body::{Body, Frame};
+    use hyper::rt::Executor;
+    use hyper::server::conn::http2;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+    use tokio::task::{LocalSet, spawn_local};
+
     use super::*;
+    use crate::body::HTTP2_PIECE;
+    use crate::crypto::AFTER;
+
+    const PIECES: usize = 20;
 
     /// Writes the whole piece, and returns what was written and whether it was shown.
     fn write(piece: &Piece, shown: &Shown) -> (Vec<u8>, bool) {
@@ -83,11 +104,125 @@ mod tests {
     fn other_bytes_are_not_the_piece() {
         let shown = Rc::new(Shown::default());
         let piece = Piece::new(Bytes::from_static(b"piece"), Some(shown.clone()));
-        for other in [None, Some(&b"piece".to_vec()[..]), Some(&piece.chunk()[1..]), Some(&piece.chunk()[..4])] {
+        for other in
+            [None, Some(&b"piece".to_vec()[..]), Some(&piece.chunk()[1..]), Some(&piece.chunk()[..4])]
+        {
             assert_eq!(piece.chunks_vectored(&mut [IoSlice::new(&[])]), 1);
             assert_eq!(shown.take(other), None);
             assert_eq!(shown.take(Some(piece.chunk())), None, "only once");
         }
         assert_eq!(Piece::new(Bytes::from_static(b"piece"), None).chunks_vectored(&mut []), 0);
+    }
+
+    /// Counts the pieces that can be kept instead of a copy.
+    struct Counting {
+        stream: DuplexStream,
+        shown: Rc<Shown>,
+        kept: Rc<Cell<usize>>,
+    }
+
+    impl AsyncRead for Counting {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_read(cx, buffer)
+        }
+    }
+
+    impl AsyncWrite for Counting {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.stream).poll_write(cx, bytes)
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            if let [first, rest] = slices
+                && first.len() <= AFTER
+                && self.shown.take(Some(rest)).is_some()
+            {
+                self.kept.set(self.kept.get() + 1);
+            }
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            self.poll_write(cx, &bytes)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_shutdown(cx)
+        }
+    }
+
+    struct Pieces(usize, Rc<Shown>);
+
+    impl Body for Pieces {
+        type Data = Piece;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
+            if self.0 == 0 {
+                return Poll::Ready(None);
+            }
+            self.0 -= 1;
+            let piece = Piece::new(vec![self.0 as u8; HTTP2_PIECE].into(), Some(self.1.clone()));
+            Poll::Ready(Some(Ok(Frame::data(piece))))
+        }
+    }
+
+    #[derive(Clone)]
+    struct Local;
+
+    impl<F: Future + 'static> Executor<F> for Local {
+        fn execute(&self, future: F) {
+            spawn_local(async { _ = future.await });
+        }
+    }
+
+    #[tokio::test]
+    async fn h2_shows_each_piece_when_it_writes_its_frame() {
+        let (shown, kept) = (Rc::new(Shown::default()), Rc::new(Cell::new(0)));
+        let (stream, client) = duplex(1 << 20);
+        let server = Counting { stream, shown: shown.clone(), kept: kept.clone() };
+        let answer = service_fn(move |_| {
+            let pieces = Pieces(PIECES, shown.clone());
+            async { Ok::<_, Infallible>(Response::new(pieces)) }
+        });
+        let exchange = async {
+            spawn_local(http2::Builder::new(Local).serve_connection(TokioIo::new(server), answer));
+            let (mut requests, connection) = h2::client::Builder::new()
+                .initial_window_size(1 << 20)
+                .handshake::<_, Bytes>(client)
+                .await
+                .unwrap();
+            spawn_local(connection);
+            let (answer, _) = requests.send_request(Request::new(()), true).unwrap();
+            let mut body = answer.await.unwrap().into_body();
+            let mut received = 0;
+            while let Some(bytes) = poll_fn(|cx| body.poll_data(cx)).await {
+                received += bytes.unwrap().len();
+            }
+            received
+        };
+        assert_eq!(LocalSet::new().run_until(exchange).await, PIECES * HTTP2_PIECE);
+        // The connection's window is 64 KiB long at first, and cuts a frame.
+        assert!((PIECES - 2..=PIECES).contains(&kept.get()), "{}", kept.get());
     }
 }

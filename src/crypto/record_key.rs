@@ -14,8 +14,8 @@ pub const CONTENT: usize = 1 << 14;
 /// What a record is longer than its content: header, content type and tag.
 pub const OVERHEAD: usize = HEADER + 1 + MAX_TAG_LEN;
 
-/// The most content of a record that may stand apart from the rest: the head of an HTTP/2 frame, to
-/// which h2 adds payload up to 256 bytes.
+/// Most bytes of the second part of a record: the header of an HTTP/2 frame, to which h2 adds
+/// payload up to 256 bytes.
 pub(crate) const AFTER: usize = 256;
 
 /// A key that numbers its records, and so uses each nonce once. It either seals or opens.
@@ -144,7 +144,7 @@ impl RecordKey {
 struct Parts<'a> {
     header: [u8; HEADER],
     content: &'a mut [u8],
-    /// Where the rest and the tag belong.
+    /// Where the end of the content, its type and the tag belong.
     end: &'a mut [u8],
 }
 

@@ -172,7 +172,7 @@ impl Connection<'_> {
         SLACK * self.limits.header_bytes + RANGES
     }
 
-    /// Of a new request.
+    /// The progress of a new request.
     fn flow(&self, shown: Option<Rc<Shown>>) -> Rc<Flow> {
         Rc::new(Flow::of_connection(self.worker.turns.clone(), &self.shared, shown))
     }

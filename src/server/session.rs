@@ -45,7 +45,7 @@ pub(super) struct Session {
     /// The piece that is about to be written.
     shown: Rc<Shown>,
     /// A piece that was written and is not sealed yet: the header of the frame that follows it goes
-    /// into the same record. So it is not copied. It never waits longer than what is sealed.
+    /// into the same record. So it is not copied. It is sealed before anything is sent.
     tail: Bytes,
     handshake: Option<Handshake>,
     /// Whether the client has ended its side.
@@ -175,7 +175,7 @@ impl Session {
         self.plaintext.extend_from_slice(&later);
     }
 
-    /// Where pieces are to show themselves before they are written, so that they are not copied.
+    /// To this, pieces show themselves before they are written, so that they are not copied.
     pub(super) fn shown(&self) -> Rc<Shown> {
         self.shown.clone()
     }
@@ -186,13 +186,15 @@ impl Session {
     /// and they make one.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.has_ended || self.fault.is_some() {
+            self.shown.take(None);
             return Err(ErrorKind::BrokenPipe.into());
         }
         let batch = if is_short() { SHORT_BATCH } else { BATCH };
         let room = batch.saturating_sub(self.outgoing.len() + self.tail.len());
         let mut rest = slices.iter().map(|slice| &**slice).skip_while(|slice| slice.is_empty());
-        let piece = self.shown.take(slices.last().map(|slice| &**slice));
         let Some(first) = rest.next().filter(|_| room > 0) else { return Ok(0) };
+        let piece = self.shown.take(slices.last().map(|slice| &**slice));
+        // This is how h2 writes a frame: its header and the first of its payload, then the rest.
         if let (Some(piece), [_, _], Tls::Records(_)) = (piece, slices, &self.tls)
             && first.len() <= AFTER
             && first.len() + piece.len() >= CONTENT
@@ -299,6 +301,7 @@ impl Session {
     /// Seals the piece that waits, and the few bytes `after` it.
     fn seal_tail(&mut self, after: &[u8]) -> io::Result<()> {
         let tail = take(&mut self.tail);
+        // Nothing may follow the alert, which waits to be sent.
         if self.fault.is_some() {
             return Ok(());
         }

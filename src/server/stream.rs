@@ -90,7 +90,7 @@ impl Stream {
         PresentedCertificate::new(&self.0.session.borrow_mut().take_certificates())
     }
 
-    /// Shows it the pieces of answers; see [`Session::shown`].
+    /// To this, pieces of answers show themselves; see [`Session::shown`].
     pub(super) fn shown(&self) -> Rc<Shown> {
         self.0.session.borrow().shown()
     }

@@ -168,7 +168,8 @@ fn curl_gets_answers_of_every_length_around_a_record() {
     for edge in [256, 4_096, record, 2 * record, 3 * record, 16 * record] {
         lengths.extend(around(edge));
     }
-    for suite in ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"] {
+    lengths.push(LARGE);
+    for suite in ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"] {
         for (kind, protocol) in [("whole", "--http1.1"), ("chunked", "--http1.1"), ("whole", "--http2")] {
             let mut arguments = vec![protocol.to_owned(), "--tls13-ciphers".to_owned(), suite.to_owned()];
             let got = |length| tidegate.settings.path().join(format!("got-{length}"));

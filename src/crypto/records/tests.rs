@@ -120,7 +120,9 @@ fn records_of_every_length_are_those_of_rustls() {
             let mut record = vec![7; length + OVERHEAD];
             match length % 5 {
                 0 => ours.seal(typ, content, &mut record).unwrap(),
-                1 | 2 => ours.seal_in_place(typ, &mut record, |place| place.copy_from_slice(content)).unwrap(),
+                1 | 2 => {
+                    ours.seal_in_place(typ, &mut record, |place| place.copy_from_slice(content)).unwrap()
+                }
                 _ => {
                     let (first, after) = content.split_at(length - (length / 3).min(AFTER));
                     ours.seal_both(typ, first, after, &mut record).unwrap();

@@ -157,10 +157,15 @@ fn write(session: &mut Session, slices: &[&[u8]]) -> usize {
 
 /// Writes a frame as h2 does, whose payload shows itself before. Returns how many bytes of it were
 /// taken.
-fn write_frame(session: &mut Session, head: &[u8], payload: &Piece) -> usize {
+fn write_frame(pair: &mut Pair, head: &[u8], payload: &Piece) -> usize {
     let mut slices = [IoSlice::new(head), IoSlice::new(&[])];
     let count = 1 + payload.chunks_vectored(&mut slices[1..]);
-    session.write(&slices[..count]).unwrap()
+    let written = pair.session.write(&slices[..count]).unwrap();
+    if written > 0 {
+        return written;
+    }
+    pair.download(usize::MAX);
+    pair.session.write(&slices[..count]).unwrap()
 }
 
 /// The lengths of the records that wait, without what each has more than its content.
@@ -239,14 +244,12 @@ proptest! {
         let mut sent = Vec::new();
         for (number, (head, payload, flushes)) in frames.into_iter().enumerate() {
             let head = vec![number as u8; head];
-            let payload = content(payload);
+            let payload = content(number + payload).split_off(number);
             sent.extend([&head[..], &payload].concat());
             let (mut head, mut piece) = (&head[..], Piece::new(payload.into(), Some(shown.clone())));
             while head.len() + piece.remaining() > 0 {
-                let written = write_frame(&mut pair.session, head, &piece);
-                if written == 0 {
-                    pair.download(usize::MAX);
-                }
+                let written = write_frame(&mut pair, head, &piece);
+                prop_assert!(written > 0);
                 let of_head = written.min(head.len());
                 head = &head[of_head..];
                 piece.advance(written - of_head);
@@ -268,15 +271,40 @@ fn a_whole_frame_and_the_head_of_the_next_are_one_record() {
     let piece = |length| Piece::new(content(length).into(), Some(shown.clone()));
     let whole = CONTENT - AFTER;
     for _ in 0..3 {
-        assert_eq!(write_frame(&mut pair.session, &[1; AFTER], &piece(whole)), CONTENT);
+        assert_eq!(write_frame(&mut pair, &[1; AFTER], &piece(whole)), CONTENT);
     }
     assert_eq!(waiting(&mut pair.session), [AFTER, CONTENT, CONTENT, whole]);
     // Others are copied, and come after it.
-    assert_eq!(write_frame(&mut pair.session, &[1; AFTER], &piece(whole)), CONTENT);
-    assert_eq!(write_frame(&mut pair.session, &[1; AFTER], &piece(whole - 1)), CONTENT - 1);
+    assert_eq!(write_frame(&mut pair, &[1; AFTER], &piece(whole)), CONTENT);
+    assert_eq!(write_frame(&mut pair, &[1; AFTER], &piece(whole - 1)), CONTENT - 1);
     assert_eq!(waiting(&mut pair.session), [AFTER, whole, CONTENT - 1]);
-    assert_eq!(write_frame(&mut pair.session, &[1; 9], &piece(whole)), whole + 9);
+    assert_eq!(write_frame(&mut pair, &[1; 9], &piece(whole)), whole + 9);
     assert_eq!(waiting(&mut pair.session), [whole + 9]);
+}
+
+#[test]
+fn whole_frames_are_not_copied_when_a_batch_is_full() {
+    let mut pair = Pair::after_handshake(&TLS13);
+    let shown = pair.session.shown();
+    let piece = Piece::new(content(CONTENT - AFTER).into(), Some(shown));
+    while pair.received.is_empty() {
+        assert_eq!(write_frame(&mut pair, &[1; AFTER], &piece), CONTENT);
+        assert!(!pair.session.tail.is_empty());
+    }
+    assert!((BATCH..BATCH + CONTENT).contains(&pair.received.len()), "{}", pair.received.len());
+}
+
+#[test]
+fn keys_may_change_while_a_frame_waits() {
+    let mut pair = Pair::after_handshake(&TLS13);
+    let payload = content(CONTENT - 9);
+    let piece = Piece::new(payload.clone().into(), Some(pair.session.shown()));
+    assert_eq!(write_frame(&mut pair, &[1; 9], &piece), CONTENT);
+    pair.client.refresh_traffic_keys().unwrap();
+    assert!(pair.upload(usize::MAX, 100).is_empty());
+    assert_eq!(write_frame(&mut pair, &[2; 9], &piece), CONTENT);
+    pair.download(usize::MAX);
+    assert!(pair.received == [&[1; 9], &payload[..], &[2; 9], &payload].concat());
 }
 
 #[test]
@@ -284,7 +312,7 @@ fn a_frame_is_sealed_before_the_session_ends() {
     let mut pair = Pair::after_handshake(&TLS13);
     let payload = content(CONTENT - 9);
     let piece = Piece::new(payload.clone().into(), Some(pair.session.shown()));
-    assert_eq!(write_frame(&mut pair.session, &[1; 9], &piece), CONTENT);
+    assert_eq!(write_frame(&mut pair, &[1; 9], &piece), CONTENT);
     pair.session.end().unwrap();
     pair.download(usize::MAX);
     assert!(pair.received == [&[1; 9], &payload[..]].concat());
@@ -434,6 +462,8 @@ fn after_a_fault_there_is_an_alert_and_nothing_more() {
     assert_eq!(session.end().unwrap_err().kind(), ErrorKind::BrokenPipe);
 
     let mut pair = Pair::after_handshake(&TLS13);
+    let piece = Piece::new(content(CONTENT - 9).into(), Some(pair.session.shown()));
+    assert_eq!(write_frame(&mut pair, &[1; 9], &piece), CONTENT);
     let forged = [&[23, 3, 3, 0, 20][..], &[7; 20]].concat();
     assert_eq!(feed(&mut pair.session, &forged, 100).unwrap_err(), Error::DecryptError);
     let mut wire = Vec::new();
