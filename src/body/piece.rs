@@ -15,8 +15,8 @@ pub(crate) struct Piece {
     shown: Option<Rc<Shown>>,
 }
 
-/// The piece that is about to be written. The session, which then gets a reference to its bytes, can
-/// keep the piece instead of a copy.
+/// The piece that is about to be written. The session, which then gets a reference to its bytes,
+/// can keep the piece instead of a copy.
 #[derive(Debug, Default)]
 pub(crate) struct Shown(RefCell<Option<Bytes>>);
 
@@ -77,9 +77,10 @@ mod tests {
 
     use super::*;
     use crate::body::HTTP2_PIECE;
-    use crate::crypto::AFTER;
 
     const PIECES: usize = 20;
+    /// The header of a frame, and the payload that h2 adds to it.
+    const HEAD: usize = 256;
 
     /// Writes the whole piece, and returns what was written and whether it was shown.
     fn write(piece: &Piece, shown: &Shown) -> (Vec<u8>, bool) {
@@ -146,7 +147,7 @@ mod tests {
             slices: &[IoSlice<'_>],
         ) -> Poll<io::Result<usize>> {
             if let [first, rest] = slices
-                && first.len() <= AFTER
+                && first.len() <= HEAD
                 && self.shown.take(Some(rest)).is_some()
             {
                 self.kept.set(self.kept.get() + 1);
