@@ -13,6 +13,8 @@ use crate::crypto::fixtures::Forger;
 use crate::crypto::provider;
 use crate::pki::fixtures::Signer;
 
+mod frames;
+
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 1];
 
 /// A session and its client, which is rustls with its own buffers.
@@ -149,8 +151,6 @@ fn feed(session: &mut Session, mut bytes: &[u8], size: usize) -> Result<Vec<u8>,
     }
     Ok(content)
 }
-
-mod frames;
 
 fn write(session: &mut Session, slices: &[&[u8]]) -> usize {
     session.write(&slices.iter().map(|slice| IoSlice::new(slice)).collect::<Vec<_>>()).unwrap()

@@ -17,6 +17,16 @@ fn write_frame(pair: &mut Pair, head: &[u8], payload: &Piece) -> usize {
     pair.session.write(&slices[..count]).unwrap()
 }
 
+/// A session with a frame that waits, its payload and its piece.
+fn with_frame() -> (Pair, Vec<u8>, Piece) {
+    let mut pair = Pair::after_handshake(&TLS13);
+    let payload = content(CONTENT - 9);
+    let piece = Piece::new(payload.clone().into(), Some(pair.session.shown()));
+    assert_eq!(write_frame(&mut pair, &[1; 9], &piece), CONTENT);
+    assert!(!pair.session.tail.is_empty());
+    (pair, payload, piece)
+}
+
 /// The lengths of the records that wait, without what each has more than its content.
 fn waiting(session: &mut Session) -> Vec<usize> {
     let mut wire = Vec::new();
@@ -102,10 +112,7 @@ fn whole_frames_are_not_copied_when_a_batch_is_full() {
 
 #[test]
 fn keys_may_change_while_a_frame_waits() {
-    let mut pair = Pair::after_handshake(&TLS13);
-    let payload = content(CONTENT - 9);
-    let piece = Piece::new(payload.clone().into(), Some(pair.session.shown()));
-    assert_eq!(write_frame(&mut pair, &[1; 9], &piece), CONTENT);
+    let (mut pair, payload, piece) = with_frame();
     pair.client.refresh_traffic_keys().unwrap();
     assert!(pair.upload(usize::MAX, 100).is_empty());
     assert_eq!(write_frame(&mut pair, &[2; 9], &piece), CONTENT);
@@ -115,10 +122,7 @@ fn keys_may_change_while_a_frame_waits() {
 
 #[test]
 fn a_frame_is_sealed_before_the_session_ends() {
-    let mut pair = Pair::after_handshake(&TLS13);
-    let payload = content(CONTENT - 9);
-    let piece = Piece::new(payload.clone().into(), Some(pair.session.shown()));
-    assert_eq!(write_frame(&mut pair, &[1; 9], &piece), CONTENT);
+    let (mut pair, payload, _piece) = with_frame();
     pair.session.end().unwrap();
     pair.download(usize::MAX);
     assert!(pair.received == [&[1; 9], &payload[..]].concat());
@@ -127,9 +131,7 @@ fn a_frame_is_sealed_before_the_session_ends() {
 
 #[test]
 fn after_a_fault_no_frame_follows_the_alert() {
-    let mut pair = Pair::after_handshake(&TLS13);
-    let piece = Piece::new(content(CONTENT - 9).into(), Some(pair.session.shown()));
-    assert_eq!(write_frame(&mut pair, &[1; 9], &piece), CONTENT);
+    let (mut pair, _payload, _piece) = with_frame();
     let forged = [&[23, 3, 3, 0, 20][..], &[7; 20]].concat();
     assert_eq!(feed(&mut pair.session, &forged, 100).unwrap_err(), Error::DecryptError);
     // The header of the frame, which was sealed before, and the alert.
