@@ -11,7 +11,7 @@ mod piece;
 mod readers;
 mod unread;
 
-pub(crate) use client::{ClientBody, Limits};
+pub(crate) use client::{ClientBody, ClientError, Limits};
 pub(crate) use fair_queue::{FairQueue, HTTP2_PIECE, TURN};
 pub(crate) use flow::{ClientFault, Flow};
 pub(crate) use pace::Pace;

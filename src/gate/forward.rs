@@ -60,8 +60,8 @@ pub(super) fn rewrite(
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     context.set_client_fields(headers, permit, Purpose::Request(mount))?;
-    // Written anew: not every reader understands 005 in the same way. Without it hyper sends
-    // chunks.
+    // Written anew: not every reader understands 005 in the same way. Without it the body
+    // goes in chunks.
     headers.remove(CONTENT_LENGTH);
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -255,7 +255,7 @@ async fn pass(
         log.take_back(late);
         answer?
     };
-    let response = reply::rewrite(&context, &asked, answer)?;
+    let response = reply::rewrite(&context, &asked, answer);
     if route.renaming.is_needed() { Box::pin(context.renamed(response)).await } else { Ok(response) }
 }
 

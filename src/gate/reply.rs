@@ -7,13 +7,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN as ALLOW_ORIGIN, ALT_SVC, CONTENT_LENGTH, CONTENT_LOCATION, LINK, LOCATION,
-    TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::context::RequestContext;
-use super::refusal::Refusal;
 use super::request_log::{REGISTRY_ASKS, RequestLog};
 use super::token_service;
 use super::upload_place;
@@ -31,9 +30,8 @@ pub(super) fn rewrite(
     context: &RequestContext<'_>,
     asked: &Uri,
     mut answer: Response<Answer>,
-) -> Result<Response<Source>, Refusal> {
+) -> Response<Source> {
     let status = answer.status();
-    check(status, answer.headers())?;
     if status == StatusCode::UNAUTHORIZED {
         context.log.reason(REGISTRY_ASKS);
     }
@@ -58,7 +56,7 @@ pub(super) fn rewrite(
     if status == StatusCode::UNAUTHORIZED {
         token_service::learn(context, headers);
     }
-    Ok(answer.map(Source::Answer))
+    answer.map(Source::Answer)
 }
 
 /// Puts the registry's addresses for itself right, except for `Location`, in the answer to a
@@ -90,23 +88,6 @@ impl RequestContext<'_> {
         let registry = self.destination.registry.place();
         Rewriter { https: self.client.https, client: self.authority, registry }
     }
-}
-
-/// Refuses an answer whose protocol or whose end is in doubt.
-fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Refusal> {
-    let chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
-    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-    let encoding = encodings.next();
-    let reason = if status.is_informational() {
-        "it switched protocols unasked"
-    } else if encoding.is_some() && headers.contains_key(CONTENT_LENGTH) {
-        "its answer has both Content-Length and Transfer-Encoding"
-    } else if !encoding.is_none_or(chunked) || encodings.next().is_some() {
-        "its answer has a Transfer-Encoding other than chunked"
-    } else {
-        return Ok(());
-    };
-    Err(Refusal::BadGateway(reason.to_owned()))
 }
 
 /// Completes a response. From here on its body keeps the log, which is written when the body is
@@ -255,35 +236,6 @@ impl<G: Unpin> Body for Reply<G> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(fields: &[(HeaderName, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(name, HeaderValue::from_static(value));
-        }
-        headers
-    }
-
-    #[test]
-    fn an_answer_has_one_framing() {
-        for fields in [
-            &[][..],
-            &[(CONTENT_LENGTH, "5")],
-            &[(TRANSFER_ENCODING, "chunked")],
-            &[(TRANSFER_ENCODING, "Chunked")],
-        ] {
-            assert!(check(StatusCode::OK, &headers(fields)).is_ok(), "{fields:?}");
-        }
-        for fields in [
-            &[(CONTENT_LENGTH, "5"), (TRANSFER_ENCODING, "chunked")][..],
-            &[(TRANSFER_ENCODING, "chunked"), (TRANSFER_ENCODING, "chunked")],
-            &[(TRANSFER_ENCODING, "gzip, chunked")],
-            &[(TRANSFER_ENCODING, "identity")],
-        ] {
-            assert!(check(StatusCode::OK, &headers(fields)).is_err(), "{fields:?}");
-        }
-        assert!(check(StatusCode::SWITCHING_PROTOCOLS, &HeaderMap::new()).is_err());
-    }
 
     #[test]
     fn the_response_to_a_head_has_the_length_alone() {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::error::Broken;
 use super::pool::Lease;
 use crate::body::Flow;
 use crate::places::Place;
@@ -17,7 +17,6 @@ use crate::places::Place;
 /// Streams an answer and drives the connection it arrives on. At its end the connection goes back
 /// to the pool; an answer that is dropped earlier closes it.
 pub(crate) struct Answer {
-    incoming: Incoming,
     /// `None` after the end, or after a failure.
     lease: Option<Lease>,
     /// `None` after the end.
@@ -25,23 +24,23 @@ pub(crate) struct Answer {
     flow: Rc<Flow>,
     read_timeout: Duration,
     last_read: Instant,
+    has_failed: bool,
 }
 
 impl Answer {
-    pub(super) fn new(
-        incoming: Incoming,
-        lease: Lease,
-        place: Place,
-        read_timeout: Duration,
-        flow: Rc<Flow>,
-    ) -> Self {
+    pub(super) fn new(lease: Lease, place: Place, read_timeout: Duration, flow: Rc<Flow>) -> Self {
         let (lease, place, last_read) = (Some(lease), Some(place), Instant::now());
         flow.is_answered(last_read);
-        let mut answer = Self { incoming, lease, place, flow, read_timeout, last_read };
-        if answer.incoming.is_end_stream() {
+        let mut answer = Self { lease, place, flow, read_timeout, last_read, has_failed: false };
+        if answer.is_over() {
             answer.release();
         }
         answer
+    }
+
+    /// Whether no byte of it is to come, as far as that is known.
+    fn is_over(&self) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.connection.left() == Some(0))
     }
 
     fn release(&mut self) {
@@ -69,58 +68,46 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
-        loop {
-            let most = ready!(self.flow.poll_room(cx));
-            // A short body has arrived with its head.
-            let mut frame = Pin::new(&mut self.incoming).poll_frame(cx);
-            if frame.is_pending()
-                && let Some(lease) = &mut self.lease
-            {
-                lease.connection.read_at_most(most);
-                lease.connection.drive(cx);
-                frame = Pin::new(&mut self.incoming).poll_frame(cx);
+        let Self { lease: Some(lease), flow, .. } = &mut *self else { return Poll::Ready(None) };
+        let most = ready!(flow.poll_room(cx));
+        let data = match lease.connection.poll_data(most, cx) {
+            Poll::Ready(data) => data,
+            Poll::Pending if self.is_silent(cx) => {
+                (self.lease, self.has_failed) = (None, true);
+                return Poll::Ready(Some(Err(AnswerError::Silent)));
             }
-            let frame = match frame {
-                Poll::Ready(frame) => frame,
-                Poll::Pending if self.is_silent(cx) => {
-                    self.lease = None;
-                    return Poll::Ready(Some(Err(AnswerError::Silent)));
-                }
-                Poll::Pending => return Poll::Pending,
-            };
-            self.last_read = Instant::now();
-            match frame {
-                // Trailers of the registry are not forwarded.
-                Some(Ok(frame)) if frame.is_trailers() => {}
-                Some(Ok(frame)) => {
-                    let is_last = self.incoming.is_end_stream();
-                    if is_last {
-                        self.release();
-                    }
-                    return Poll::Ready(Some(Ok(frame.map_data(|data| self.flow.hold(data, is_last)))));
-                }
-                Some(Err(error)) => {
-                    self.lease = None;
-                    let error = match self.flow.fault() {
-                        Some(_) => AnswerError::Client,
-                        None => AnswerError::Truncated(error),
-                    };
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => {
+            Poll::Pending => return Poll::Pending,
+        };
+        self.last_read = Instant::now();
+        Poll::Ready(match data {
+            Ok(Some(data)) => {
+                let is_last = self.is_over();
+                if is_last {
                     self.release();
-                    return Poll::Ready(None);
                 }
+                Some(Ok(Frame::data(self.flow.hold(data, is_last))))
             }
-        }
+            Ok(None) => {
+                self.release();
+                None
+            }
+            Err(broken) => {
+                (self.lease, self.has_failed) = (None, true);
+                Some(Err(match self.flow.fault() {
+                    Some(_) => AnswerError::Client,
+                    None => AnswerError::Truncated(broken),
+                }))
+            }
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.lease.is_none() && !self.has_failed
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let left = self.lease.as_ref().map_or(Some(0), |lease| lease.connection.left());
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -129,7 +116,7 @@ impl Body for Answer {
 pub(crate) enum AnswerError {
     /// The registry's connection or framing broke.
     #[error("the registry's answer was cut: {0}")]
-    Truncated(hyper::Error),
+    Truncated(Broken),
     /// No byte arrived within the read timeout.
     #[error("the registry fell silent")]
     Silent,

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
+use http::{Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -20,6 +19,7 @@ use super::connection::SendError;
 use super::endpoint::Endpoint;
 use super::error::UpstreamError;
 use super::health::UpstreamFault;
+use super::outgoing::Outgoing;
 use super::pool::{EndpointPool, Lease, Pool};
 use super::server::Server;
 use crate::access::Permit;
@@ -53,9 +53,7 @@ struct Attempt<'a> {
     flow: &'a Rc<Flow>,
     /// When it was last to be sent.
     begun: Instant,
-    /// Whether it may be sent again when a reused connection ends before the first byte.
-    is_repeatable: bool,
-    /// Whether it was.
+    /// Whether it was sent again, because a reused connection had ended before the first byte.
     is_repeated: bool,
 }
 
@@ -64,7 +62,7 @@ enum Failed {
     /// The registry may have seen a part of the request, or it was sent twice.
     Sent(UpstreamError),
     /// No byte was sent.
-    Unreachable(Box<Request<ClientBody>>, UpstreamError),
+    Unreachable(Outgoing, UpstreamError),
 }
 
 impl Upstream {
@@ -102,8 +100,8 @@ impl Upstream {
         };
         let begun = Instant::now();
         flow.sends(begun);
-        let is_repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
-        let mut attempt = Attempt { to, flow, begun, is_repeatable, is_repeated: false };
+        let mut request = Outgoing::new(*request);
+        let mut attempt = Attempt { to, flow, begun, is_repeated: false };
         let deadline = begun + to.registry.connect_timeout;
         let turn = self.turn.replace(self.turn.get().wrapping_add(1));
         let (mut tried, mut failure): (Vec<Arc<Endpoint>>, _) = (Vec::new(), None);
@@ -124,8 +122,7 @@ impl Upstream {
                 Ok((response, lease)) => {
                     judge(&pool, response.status(), pick.is_down);
                     let read_timeout = to.registry.read_timeout;
-                    return Ok(response
-                        .map(|incoming| Answer::new(incoming, lease, place, read_timeout, flow.clone())));
+                    return Ok(response.map(|()| Answer::new(lease, place, read_timeout, flow.clone())));
                 }
                 Err(Failed::Sent(error)) => {
                     if !matches!(error, UpstreamError::Client(_)) {
@@ -177,25 +174,25 @@ impl Upstream {
         &self,
         attempt: &mut Attempt<'_>,
         pool: &Rc<EndpointPool>,
-        mut request: Box<Request<ClientBody>>,
+        mut request: Outgoing,
         deadline: Instant,
         tried: usize,
-    ) -> Result<(Response<Incoming>, Lease), Failed> {
+    ) -> Result<(Response<()>, Lease), Failed> {
         let (to, flow) = (attempt.to, attempt.flow);
         let read_timeout = to.registry.read_timeout;
         while !attempt.is_repeated
             && let Some(mut lease) = pool.check_out()
         {
-            let again = attempt.is_repeatable.then(|| Head::of(&request));
+            let again = request.again();
             match lease.connection.send(request, flow, attempt.begun, read_timeout).await {
                 Ok(response) => return Ok((response, lease)),
                 Err(SendError::Unsent(unsent)) => request = unsent,
                 Err(SendError::Sent(error)) => {
                     let is_dead = error.is_dead_connection() && !lease.connection.has_begun_answer();
                     match again.filter(|_| is_dead) {
-                        Some(head) => {
+                        Some(again) => {
                             attempt.is_repeated = true;
-                            request = Box::new(head.request(flow));
+                            request = again;
                         }
                         None => return Err(Failed::Sent(error.into_upstream(flow))),
                     }
@@ -231,7 +228,7 @@ impl Upstream {
             Ok(Some(Ok(lease))) => Ok(lease),
             Ok(Some(Err(permit))) => {
                 let connection = connect(&pool.server, &pool.endpoint, deadline).await?;
-                Ok(pool.lease(connection, permit))
+                Ok(pool.lease(Box::new(connection), permit))
             }
             Ok(None) | Err(_) => Err(UpstreamError::Full),
         }
@@ -332,67 +329,4 @@ fn note_unreachable(pool: &EndpointPool, error: &UpstreamError) {
         pool.is_down(&fault);
     }
     pool.server.want_attention();
-}
-
-/// A copy of a request that has no body. The fields are lines of text, because a map costs several
-/// times as much to copy, and hardly any copy is needed.
-struct Head {
-    method: Method,
-    uri: Uri,
-    fields: Vec<u8>,
-}
-
-impl Head {
-    fn of(request: &Request<ClientBody>) -> Self {
-        let mut fields = Vec::with_capacity(1024);
-        for (name, value) in request.headers() {
-            fields.extend_from_slice(name.as_str().as_bytes());
-            fields.push(b':');
-            fields.extend_from_slice(value.as_bytes());
-            fields.push(b'\n');
-        }
-        Self { method: request.method().clone(), uri: request.uri().clone(), fields }
-    }
-
-    fn request(self, flow: &Rc<Flow>) -> Request<ClientBody> {
-        let mut request = Request::new(ClientBody::empty(flow.clone()));
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        // No name has a colon, and no value a line feed.
-        for line in self.fields.split(|byte| *byte == b'\n') {
-            let mut parts = line.splitn(2, |byte| *byte == b':');
-            if let (Some(name), Some(value)) = (parts.next(), parts.next())
-                && let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-            {
-                request.headers_mut().append(name, value);
-            }
-        }
-        request
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::body::FairQueue;
-
-    #[test]
-    fn a_repeated_request_is_the_same() {
-        let flow = Rc::new(Flow::new(Rc::new(FairQueue::default())));
-        let mut request = Request::new(ClientBody::empty(flow.clone()));
-        *request.uri_mut() = Uri::from_static("/v2/a/manifests/v1?x=:");
-        *request.method_mut() = Method::HEAD;
-        for (name, value) in [
-            ("host", &b"registry.example.com:5043"[..]),
-            ("accept", b"a"),
-            ("accept", b"b: c"),
-            ("x-empty", b""),
-            ("x-bytes", b"\t\xff:\xfe"),
-        ] {
-            request.headers_mut().append(name, HeaderValue::from_bytes(value).unwrap());
-        }
-        let again = Head::of(&request).request(&flow);
-        assert_eq!((again.method(), again.uri()), (request.method(), request.uri()));
-        assert_eq!(again.headers(), request.headers());
-    }
 }

@@ -29,7 +29,7 @@ pub(super) async fn connect(
     let opened = async {
         let opened = timeout_at(deadline, open(server, endpoint)).await;
         let stream = opened.unwrap_or(Err(UpstreamError::ConnectTimeout))?;
-        Connection::open(stream).await.map_err(UpstreamError::of_connection)
+        Ok(Connection::new(stream))
     };
     let slow = async {
         sleep(SLOW).await;

@@ -1,9 +1,9 @@
 //! Why the registry has not answered.
 
-use std::error::Error as _;
 use std::io;
 
-use crate::body::ClientFault;
+use super::answer_head::NotHttp;
+use crate::body::{ClientError, ClientFault};
 
 /// Why there is no answer of the registry.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +32,13 @@ pub(crate) enum UpstreamError {
     ConnectTimeout,
     /// The registry has ended the connection before the whole head of the answer.
     #[error("it closed the connection without an answer: {0}")]
-    Closed(hyper::Error),
+    Closed(Broken),
     /// The registry's machine acknowledges nothing.
     #[error("its machine has vanished: nothing that was sent is acknowledged")]
     Vanished,
     /// The answer is not valid HTTP.
     #[error("its answer is not HTTP: {0}")]
-    NotHttp(hyper::Error),
+    NotHttp(NotHttp),
     /// No head of an answer within `read_timeout`.
     #[error("no answer within the read timeout")]
     Silent,
@@ -49,14 +49,11 @@ pub(crate) enum UpstreamError {
 
 impl UpstreamError {
     /// A connection that failed before the whole head of an answer.
-    pub(super) fn of_connection(error: hyper::Error) -> Self {
-        let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-        if error.is_parse() {
-            Self::NotHttp(error)
-        } else if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut) {
-            Self::Vanished
-        } else {
-            Self::Closed(error)
+    pub(super) fn of_connection(broken: Broken) -> Self {
+        match broken {
+            Broken::NotHttp(reason) => Self::NotHttp(reason),
+            Broken::Io(error) if error.kind() == io::ErrorKind::TimedOut => Self::Vanished,
+            _ => Self::Closed(broken),
         }
     }
 
@@ -90,4 +87,19 @@ impl UpstreamError {
             }
         }
     }
+}
+
+/// Why a connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("it ended too early")]
+    Ended,
+    #[error(transparent)]
+    Io(io::Error),
+    #[error("invalid HTTP: {0}")]
+    NotHttp(#[from] NotHttp),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the client's body has not the length that was announced")]
+    Length,
 }

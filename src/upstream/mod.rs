@@ -6,13 +6,18 @@
 //! crosses no task and no thread on its way.
 
 mod answer;
+mod answer_head;
 mod balance;
+mod chunks;
 mod client;
 mod connect;
 mod connection;
 mod endpoint;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fixtures;
 mod health;
+mod outgoing;
 mod pool;
 mod probe;
 mod registry;

@@ -86,7 +86,7 @@ pub(super) struct EndpointPool {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     permit: OwnedSemaphorePermit,
     since: Instant,
 }
@@ -114,7 +114,7 @@ impl EndpointPool {
     }
 
     /// The lease of a new connection to this address.
-    pub(super) fn lease(self: &Rc<Self>, connection: Connection, permit: OwnedSemaphorePermit) -> Lease {
+    pub(super) fn lease(self: &Rc<Self>, connection: Box<Connection>, permit: OwnedSemaphorePermit) -> Lease {
         Lease { connection, permit, active: Active::new(self) }
     }
 
@@ -206,7 +206,7 @@ impl Drop for Active {
 
 /// A connection in use. Dropping it closes the connection.
 pub(super) struct Lease {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     permit: OwnedSemaphorePermit,
     active: Active,
 }

@@ -14,6 +14,7 @@ use super::connect::connect;
 use super::connection::SendError;
 use super::endpoint::Endpoint;
 use super::error::UpstreamError;
+use super::outgoing::Outgoing;
 use super::registry::Registry;
 use super::server::Server;
 use crate::body::{ClientBody, FairQueue, Flow};
@@ -66,8 +67,9 @@ async fn ask(
     }
     let deadline = Instant::now() + registry.connect_timeout.min(patience);
     let mut connection = connect(server, endpoint, deadline).await?;
-    let answer =
-        connection.send(Box::new(request), &flow, Instant::now(), registry.read_timeout.min(patience)).await;
+    let answer = connection
+        .send(Outgoing::new(request), &flow, Instant::now(), registry.read_timeout.min(patience))
+        .await;
     match answer {
         Ok(answer) => {
             let (head, _) = answer.into_parts();

@@ -1,18 +1,17 @@
 //! The bytes to and from a registry.
 
-use std::cell::Cell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::{Pin, pin};
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use bytes::BufMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::coop::unconstrained;
 use tokio_rustls::client::TlsStream;
 
 use super::vanished::Examiner;
-use crate::body::TURN;
 
 /// TCP, TLS over TCP, or a Unix socket.
 pub(super) trait Duplex: AsyncRead + AsyncWrite {
@@ -38,7 +37,7 @@ impl Duplex for UnixStream {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Duplex for tokio::io::DuplexStream {
     fn tcp(&self) -> Option<BorrowedFd<'_>> {
         None
@@ -46,83 +45,61 @@ impl Duplex for tokio::io::DuplexStream {
 }
 
 /// A stream whose writes never fail. A registry that refuses an upload answers and closes. Further
-/// writes would fail, and hyper would report that instead of reading the answer. So only reads show
-/// how the exchange ends. They fail when the registry's machine has vanished.
+/// writes would fail, before the answer was read. So only reads show how the exchange ends. They
+/// fail when the registry's machine has vanished.
 pub(super) struct Stream {
     inner: Pin<Box<dyn Duplex>>,
-    reads: Rc<Reads>,
     examiner: Examiner,
-}
-
-/// What the holder of a connection says and knows about its reads.
-pub(super) struct Reads {
-    /// Most bytes that are read at once.
-    pub(super) most: Cell<u64>,
-    /// Whether a byte has arrived since this was last unset.
-    pub(super) has_begun: Cell<bool>,
+    /// Whether a write has failed.
+    is_broken: bool,
 }
 
 impl Stream {
     pub(super) fn new(inner: impl Duplex + 'static) -> Self {
-        let reads = Rc::new(Reads { most: Cell::new(TURN), has_begun: Cell::new(false) });
-        Self { inner: Box::pin(inner), reads, examiner: Examiner::default() }
+        Self { inner: Box::pin(inner), examiner: Examiner::default(), is_broken: false }
     }
 
-    pub(super) fn reads(&self) -> Rc<Reads> {
-        self.reads.clone()
+    /// Writes the first of these bytes and returns how many.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<usize> {
+        // A head alone, as nearly always. One buffer costs the kernel less than a list of one.
+        let sent = ready!(match slices {
+            [only] => self.inner.as_mut().poll_write(cx, only),
+            _ => self.inner.as_mut().poll_write_vectored(cx, slices),
+        });
+        Poll::Ready(sent.ok().filter(|sent| *sent > 0).unwrap_or_else(|| {
+            self.is_broken = true;
+            slices.iter().map(|slice| slice.len()).sum()
+        }))
     }
-}
 
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+    /// Sends what TLS has gathered.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let flushed = ready!(self.inner.as_mut().poll_flush(cx));
+        self.is_broken |= flushed.is_err();
+        Poll::Ready(())
+    }
+
+    /// Reads what has arrived, as much as fits. Returns how many bytes, 0 at the end.
+    pub(super) fn poll_read(
+        &mut self,
         cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let Self { inner, reads, examiner } = &mut *self;
-        let filled_before = buffer.filled().len();
-        let read = pin!(inner.as_mut().take(reads.most.get())).poll_read(cx, buffer);
-        if read.is_ready() {
-            if buffer.filled().len() > filled_before {
-                reads.has_begun.set(true);
-            }
-            return read;
+        buffer: &mut impl BufMut,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(read) = pin!(self.inner.read_buf(buffer)).poll(cx) {
+            return Poll::Ready(read);
         }
-        let socket = inner.as_ref().get_ref().tcp();
-        if socket.is_some_and(|socket| examiner.finds_vanished(socket, cx)) {
+        let socket = self.inner.as_ref().get_ref().tcp();
+        if socket.is_some_and(|socket| self.examiner.finds_vanished(socket, cx)) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending
     }
-}
 
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.inner.as_mut().poll_write(cx, bytes).map(|result| Ok(result.unwrap_or(bytes.len())))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        // A head alone, as nearly always. One buffer costs the kernel less than a list of one.
-        if let [only] = slices {
-            return self.poll_write(cx, only);
-        }
-        let all = || slices.iter().map(|slice| slice.len()).sum();
-        self.inner.as_mut().poll_write_vectored(cx, slices).map(|result| Ok(result.unwrap_or_else(|_| all())))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.as_mut().poll_flush(cx).map(|_| Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.as_mut().poll_shutdown(cx)
+    /// Whether nothing has arrived, no end either, and all writes have succeeded.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        // Without the budget of a task: it would say so without a look.
+        let byte = &mut [0; 1];
+        let mut read = pin!(unconstrained(self.inner.read(byte)));
+        !self.is_broken && read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 }

@@ -1,11 +1,12 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::sleep;
 
 use super::super::connection::{Connection, SendError, SentError};
+use super::super::outgoing::Outgoing;
 use super::super::pool::{EndpointPool, Pool};
 use super::super::server::Server;
 use super::super::stream::Stream;
@@ -32,13 +33,13 @@ impl Exchange {
 
     /// Opens a connection to `registry` and sends a request.
     async fn send(&self, registry: DuplexStream) -> Result<Answer, SentError> {
-        let connection = Connection::open(Stream::new(registry)).await.unwrap();
+        let connection = Box::new(Connection::new(Stream::new(registry)));
         let mut lease = self.server.lease(connection, self.server.server.try_permit().unwrap());
         let request = Request::get("/v2/").body(ClientBody::empty(self.flow.clone())).unwrap();
-        match lease.connection.send(Box::new(request), &self.flow, Instant::now(), TIMEOUT).await {
-            Ok(response) => {
+        match lease.connection.send(Outgoing::new(request), &self.flow, Instant::now(), TIMEOUT).await {
+            Ok(_head) => {
                 let place = Places::new(1).take(self.flow.network()).unwrap();
-                Ok(Answer::new(Response::into_body(response), lease, place, TIMEOUT, self.flow.clone()))
+                Ok(Answer::new(lease, place, TIMEOUT, self.flow.clone()))
             }
             Err(SendError::Sent(error)) => Err(error),
             Err(SendError::Unsent(_)) => panic!("the request was not sent"),
