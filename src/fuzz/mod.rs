@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, reason = "a broken promise is a panic")]
 
+mod answers;
 mod certificate_files;
 mod challenges;
 mod client_chains;
@@ -37,7 +38,8 @@ mod whole_gate;
 pub type Target = fn(&[u8]);
 
 /// The functions by their names, which are those of the folders of `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 23] = [
+    ("answers", answers::answers),
     ("certificate_files", certificate_files::certificate_files),
     ("challenges", challenges::challenges),
     ("client_chains", client_chains::client_chains),
