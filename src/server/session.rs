@@ -302,16 +302,14 @@ impl Session {
     fn seal_tail(&mut self, after: &[u8]) -> io::Result<()> {
         let tail = take(&mut self.tail);
         // Nothing may follow the alert, which waits to be sent.
-        if self.fault.is_some() {
+        if tail.len() + after.len() == 0 || self.fault.is_some() {
             return Ok(());
         }
         if tail.len() + after.len() > CONTENT {
             self.seal(&tail)?;
             return self.seal(after).map(drop);
         }
-        if let Tls::Records(records) = &mut self.tls
-            && tail.len() + after.len() > 0
-        {
+        if let Tls::Records(records) = &mut self.tls {
             add(records, &mut self.outgoing, tail.len() + after.len(), |records, record| {
                 records.seal_both(&tail, after, record)
             })
