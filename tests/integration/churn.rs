@@ -15,10 +15,10 @@ const BLOB: &str = "/v2/a/blobs/sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 const BLOB_SIZE: usize = 1 << 20;
 /// Rounds between two looks at the memory, and looks in each half of the test.
 const ROUNDS: usize = 20;
-const LOOKS: usize = 6;
+const LOOKS: usize = 12;
 /// KiB by which memory may grow from one half to the other. A KiB for each connection or request
-/// would be more.
-const MEMORY: u64 = 1 << 10;
+/// would be more. At a look, the allocator may hold a transfer's buffers: 1.2 MiB.
+const MEMORY: u64 = 1536;
 
 /// A registry that keeps its connections open, sends a blob, and reads uploads of any length.
 struct Keeper {
