@@ -54,6 +54,13 @@ impl Connection {
         })
     }
 
+    /// Ends it. The client has had its answers.
+    pub fn end(self, shared: &mut Shared) {
+        if let Some(upstream) = self.upstream {
+            shared.keep_upstream(upstream);
+        }
+    }
+
     /// Does all that an event makes possible. After an error, the connection ends.
     pub fn serve(&mut self, token: u64, flags: EventFlags, shared: &mut Shared) -> io::Result<()> {
         let of_client = token == self.client.token;

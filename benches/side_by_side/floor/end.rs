@@ -26,6 +26,8 @@ pub type Buffer = Box<[u8]>;
 pub struct Shared {
     pub epoll: OwnedFd,
     upstream: SocketAddr,
+    /// Connections to it that no client uses.
+    idle: Vec<End>,
     spares: Vec<Buffer>,
 }
 
@@ -50,7 +52,8 @@ pub fn socket() -> io::Result<OwnedFd> {
 
 impl Shared {
     pub fn new(upstream: SocketAddr) -> io::Result<Shared> {
-        Ok(Shared { epoll: epoll::create(CreateFlags::CLOEXEC)?, upstream, spares: Vec::new() })
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        Ok(Shared { epoll, upstream, idle: Vec::new(), spares: Vec::new() })
     }
 
     pub fn buffer(&mut self) -> Buffer {
@@ -62,7 +65,19 @@ impl Shared {
         self.spares.push(buffer);
     }
 
-    pub fn connect(&self, token: u64) -> io::Result<End> {
+    /// Keeps a connection to the upstream for the next client, if its last answer has arrived whole.
+    pub fn keep_upstream(&mut self, end: End) {
+        if !end.ended && !end.readable && end.pending.is_none() {
+            self.idle.push(end);
+        }
+    }
+
+    pub fn connect(&mut self, token: u64) -> io::Result<End> {
+        if let Some(mut end) = self.idle.pop() {
+            end.token = token;
+            end.watch_again(self)?;
+            return Ok(end);
+        }
         let socket = socket()?;
         match net::connect(&socket, &self.upstream) {
             Ok(()) | Err(Errno::INPROGRESS) => End::new(socket, token, self),
@@ -110,10 +125,14 @@ impl End {
         self.pending = Some((buffer, left));
         if !self.watches_room {
             self.watches_room = true;
-            let flags = ARRIVES | EventFlags::OUT;
-            epoll::modify(&shared.epoll, &self.stream, EventData::new_u64(self.token), flags)?;
+            self.watch_again(shared)?;
         }
         Ok(())
+    }
+
+    fn watch_again(&self, shared: &Shared) -> io::Result<()> {
+        let flags = if self.watches_room { ARRIVES | EventFlags::OUT } else { ARRIVES };
+        Ok(epoll::modify(&shared.epoll, &self.stream, EventData::new_u64(self.token), flags)?)
     }
 }
 

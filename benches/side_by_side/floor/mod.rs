@@ -112,8 +112,10 @@ impl Worker {
                 let place = (token / 2) as usize;
                 // One that has just been closed may have had another event.
                 let Some(Some(connection)) = self.connections.get_mut(place) else { continue };
-                if connection.serve(token, event.flags, &mut self.shared).is_err() {
-                    self.connections[place] = None;
+                if connection.serve(token, event.flags, &mut self.shared).is_err()
+                    && let Some(connection) = self.connections[place].take()
+                {
+                    connection.end(&mut self.shared);
                     self.free.push(place);
                 }
             }
