@@ -65,7 +65,7 @@ impl Shared {
         self.spares.push(buffer);
     }
 
-    /// Keeps a connection to the upstream for the next client, if its last answer has arrived whole.
+    /// Keeps a connection to the upstream for the next client, if no answer is under way.
     pub fn keep_upstream(&mut self, end: End) {
         if !end.ended && !end.readable && end.pending.is_none() {
             self.idle.push(end);
